@@ -1,0 +1,57 @@
+# `make` lists the targets. A new machine needs Python 3.11+, make and git; tools/setup.py puts the rest into .venv.
+
+PYTEST := -n auto --dist worksteal
+
+# Tests and tools see what is installed in their environment, nothing of the caller's.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.PHONY: help test test-all check format demo bench docs command-table clean
+
+help:
+	@echo "Targets:"
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
+
+test: ## all tests on the built and installed packages, then again with the oldest dependencies
+	@tools/need_memcached
+	@tools/setup .venv test
+	.venv/bin/pytest --installed $(PYTEST)
+	@tools/setup .venv-oldest --oldest test
+	.venv-oldest/bin/pytest --installed $(PYTEST) -m "not slow_env" nydus_redis/tests nydus_memcache/tests tests
+
+test-all: ## all tests on each Python of 3.11 to 3.14 that is found
+	@tools/need_memcached
+	@tools/setup .venv
+	@.venv/bin/python tools/test_all.py $(PYTEST)
+
+check: ## format, lint, types (mypy and pyright) and import layers
+	@tools/setup .venv test check
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	.venv/bin/pyright --warnings
+	.venv/bin/pytest --installed -q tests/test_layers.py
+
+format: ## put the code into shape and fix what can be fixed without thinking
+	@tools/setup .venv check
+	.venv/bin/ruff check --fix-only
+	.venv/bin/ruff format
+
+demo: ## a guided tour on real servers: examples/demo.py
+	@tools/setup .venv
+	.venv/bin/python examples/demo.py
+
+bench: ## measure: benchmarks/run.py
+	@tools/setup .venv
+	.venv/bin/python benchmarks/run.py
+
+docs: ## the documentation, into docs/_build/html
+	@tools/setup .venv docs
+	.venv/bin/sphinx-build -W --keep-going -q docs docs/_build/html
+
+command-table: ## make the table of Redis commands and their keys anew, from a server's own word
+	@tools/setup .venv
+	.venv/bin/python tools/command_table.py
+
+clean: ## remove all that make has made
+	rm -rf .venv .venv-* docs/_build dist .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
