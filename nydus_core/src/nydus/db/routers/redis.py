@@ -1,0 +1,5 @@
+"""The routers for Redis, under their names in nydus 0.11. See ``nydus_core.routers``."""
+
+from nydus_core.routers import ConsistentHashingRouter, PartitionRouter, RoundRobinRouter
+
+__all__ = ["ConsistentHashingRouter", "PartitionRouter", "RoundRobinRouter"]

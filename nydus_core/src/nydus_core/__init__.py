@@ -1,0 +1,46 @@
+"""Nydus: spread the work of one client over many servers. ``create_cluster`` is where it starts."""
+
+from nydus_core.cluster import Cluster
+from nydus_core.command import Command
+from nydus_core.connections import connections
+from nydus_core.create import create_cluster
+from nydus_core.engine import BaseEngine, Engine
+from nydus_core.errors import (
+    CommandError,
+    ConfigError,
+    CrossHostError,
+    DeadlineExceeded,
+    HostDown,
+    HostError,
+    HostListExhausted,
+    MaybeApplied,
+    NydusError,
+    PluginError,
+    RoutingError,
+)
+from nydus_core.hookspecs import hookimpl
+from nydus_core.promise import EventualCommand
+from nydus_core.routers.protocol import Router
+
+__all__ = [
+    "BaseEngine",
+    "Cluster",
+    "Command",
+    "CommandError",
+    "ConfigError",
+    "CrossHostError",
+    "DeadlineExceeded",
+    "Engine",
+    "EventualCommand",
+    "HostDown",
+    "HostError",
+    "HostListExhausted",
+    "MaybeApplied",
+    "NydusError",
+    "PluginError",
+    "Router",
+    "RoutingError",
+    "connections",
+    "create_cluster",
+    "hookimpl",
+]

@@ -1,0 +1,117 @@
+"""Named clusters for a whole program: configured once, each built once at first use."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from nydus_core import registry
+from nydus_core.cluster import Cluster
+from nydus_core.create import create_cluster
+from nydus_core.errors import ConfigError
+from nydus_core.settings import read_toml
+
+__all__ = ["CONNECTIONS", "LazyConnectionHandler", "configure", "connections"]
+
+
+class LazyConnectionHandler(Mapping[str, Cluster]):
+    """Clusters by name. Each is built when it is first asked for, once, however many threads ask.
+
+    Parameters:
+        settings: Returns the settings of all clusters, by name.
+    """
+
+    def __init__(self, settings: Callable[[], Mapping[str, Any]]) -> None:
+        self._settings = settings
+        self._built: dict[str, Cluster] = {}
+        self._lock = threading.RLock()
+
+    def __getitem__(self, name: str) -> Cluster:
+        """Return the cluster of that name.
+
+        Raises:
+            ConfigError: There is none; it is a ``KeyError`` too. Or its settings are wrong.
+        """
+        found = self._built.get(name)
+        if found is not None:
+            return found
+        with self._lock:
+            if name not in self._built:
+                self._built[name] = self._build(name)
+            return self._built[name]
+
+    def _build(self, name: str) -> Cluster:
+        known = self._settings()
+        if name not in known:
+            names = ", ".join(map(repr, known)) or "none; call nydus.conf.configure(CONNECTIONS=…) first"
+            raise UnknownConnection(
+                f"there is no cluster {name!r}; there is {names}{registry.nearest(name, known)}"
+            )
+        try:
+            return create_cluster(known[name])
+        except ConfigError as error:
+            path = f"CONNECTIONS[{name!r}]"
+            raise type(error)(error.message, f"{path}.{error.path}" if error.path else path) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._settings())
+
+    def __len__(self) -> int:
+        return len(self._settings())
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a cluster of that name; builds none."""
+        return name in self._settings()
+
+    def disconnect(self) -> None:
+        """Close the connections of all clusters that were built. A later command opens new ones."""
+        with self._lock:
+            for cluster in self._built.values():
+                cluster.close()
+
+    def reload(self) -> None:
+        """Close the clusters that were built and forget them: each is built anew when it is next asked for."""
+        with self._lock:
+            self.disconnect()
+            self._built.clear()
+
+
+class UnknownConnection(ConfigError, KeyError):
+    """There is no cluster of that name."""
+
+
+#: The settings of all clusters, by name; ``configure`` fills it.
+CONNECTIONS: dict[str, Any] = {}
+
+#: The clusters of this process, by name.
+connections = LazyConnectionHandler(lambda: CONNECTIONS)
+
+
+def configure(settings: Mapping[str, Any] | None = None, /, **named: Any) -> None:
+    """Configure the named clusters of this process. Those that were built before are closed and forgotten.
+
+    Parameters:
+        settings: The same as the keyword arguments, as a dict.
+        named: ``CONNECTIONS``: the settings of each cluster, by name; or the path of a TOML file with a table each.
+
+    Raises:
+        ConfigError: Another setting is given, or CONNECTIONS is not such a dict or file.
+    """
+    given = {**(settings or {}), **named}
+    for name in given:
+        if name != "CONNECTIONS":
+            raise ConfigError(
+                f"unknown setting; known: CONNECTIONS{registry.nearest(name, ['CONNECTIONS'])}", name
+            )
+    wanted = given.get("CONNECTIONS", {})
+    if isinstance(wanted, str | os.PathLike):
+        wanted = read_toml(wanted)
+    if not isinstance(wanted, Mapping):
+        raise ConfigError(
+            f"found {type(wanted).__name__}; expected a dict of settings by name", "CONNECTIONS"
+        )
+    CONNECTIONS.clear()
+    CONNECTIONS.update(wanted)
+    connections.reload()

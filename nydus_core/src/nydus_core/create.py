@@ -1,0 +1,98 @@
+"""Start reading here: settings in, cluster out."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from nydus_core.cluster import Cluster
+from nydus_core.errors import ConfigError, NydusError
+from nydus_core.plugins import hooks
+from nydus_core.routers.legacy import BaseRouter
+from nydus_core.routers.protocol import Node
+from nydus_core.settings import ClusterSettings, HostSettings, read_settings, read_toml
+
+__all__ = ["create_cluster"]
+
+
+def create_cluster(settings: Mapping[str, Any] | str | os.PathLike[str], name: str | None = None) -> Cluster:
+    """Build a cluster. No host is connected to before the first command.
+
+    Parameters:
+        settings: A dict with these keys; it is not changed. Or the path of a TOML file with named clusters.
+
+            - ``engine`` (or ``backend``): what talks to a host: a name (``'redis'``), a dotted path or a class.
+            - ``hosts``: a dict of hosts by name, or a list. A host is a dict of options, a list of positional
+              arguments, or a URL. A ``weight`` among the options is its share of the keys, by default 1.
+            - ``router``: where a key belongs: a name (``'consistent'``), a dotted path, a class, or
+              ``{'name': …, **options}``. Without one every command goes to all hosts.
+            - ``defaults``: options for every host that does not set them itself.
+            - ``cluster``: a subclass of ``Cluster``, or its dotted path.
+        name: Which cluster of a TOML file.
+
+    Returns:
+        The cluster.
+
+    Raises:
+        ConfigError: Something in the settings is unknown, missing or wrong. The error says where.
+    """
+    where = ""
+    if isinstance(settings, str | os.PathLike):
+        settings, where = _named(settings, name)
+    hooks.load()
+    if hooks.listens("nydus_configure"):
+        settings = {key: copy.copy(value) for key, value in settings.items()}
+        hooks.call("nydus_configure", settings=settings)
+    try:
+        cluster = _build(read_settings(settings))
+    except ConfigError as error:
+        if where:
+            raise type(error)(error.message, f"{where}.{error.path}" if error.path else where) from error
+        raise
+    hooks.call("nydus_cluster_created", cluster=cluster)
+    return cluster
+
+
+def _named(path: str | os.PathLike[str], name: str | None) -> tuple[dict[str, Any], str]:
+    tables = read_toml(path)
+    if name is None or name not in tables:
+        what = "no name was given" if name is None else f"it has no cluster {name!r}"
+        raise ConfigError(f"{what}; it has: {', '.join(tables) or 'none'}", str(path))
+    return tables[name], f"{os.fspath(path)}: {name}"
+
+
+def _build(settings: ClusterSettings) -> Cluster:
+    engines = {host.key: _connect(settings.engine, host) for host in settings.hosts}
+    cluster_class = settings.cluster or Cluster
+    if not issubclass(cluster_class, Cluster):
+        raise ConfigError(f"{cluster_class.__qualname__} is not a Cluster; expected a subclass", "cluster")
+    surface = settings.engine.surface([host.options for host in settings.hosts])
+    cluster: Cluster = cluster_class(engines, surface)
+    cluster.install_router(_router(settings, engines, cluster))
+    return cluster
+
+
+def _connect(engine: type[Any], host: HostSettings) -> Any:
+    try:
+        return engine(host.key, *host.args, **host.options)
+    except NydusError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{engine.__name__} refused these options: {error}", host.path) from error
+
+
+def _router(settings: ClusterSettings, engines: Mapping[Any, Any], cluster: Cluster) -> Any:
+    if settings.router is None:
+        return None
+    first: Any = cluster
+    if not issubclass(settings.router, BaseRouter):
+        first = [Node(host.name, host.weight, engines[host.key].identifier) for host in settings.hosts]
+    try:
+        return settings.router(first, **settings.router_options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{settings.router.__name__} refused its options {sorted(settings.router_options)}: {error}",
+            "router",
+        ) from error

@@ -1,0 +1,348 @@
+"""What an engine is: it knows one client library, and talks to one host through it.
+
+The engine says what a command means (its keys, whether it only reads, how it splits), sends it, reads the answer,
+and tells which errors mean what. It knows nothing of other hosts or of the router. ``BaseEngine`` is the class to
+start from: ``connect()`` and ``disconnect()`` are enough for a working one.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+from nydus_core.command import Command, Dispatch, Scope, key_bytes
+from nydus_core.errors import HostDown, HostError, MaybeApplied, host_error
+from nydus_core.surface import PlainSurface
+
+__all__ = ["BaseEngine", "BasePipeline", "Batch", "Engine", "SurfaceFactory"]
+
+#: Makes the object that users call, given what its calls end in.
+SurfaceFactory = Callable[[Dispatch], Any]
+
+
+class Batch(Protocol):
+    """Some commands on their way to one host.
+
+    ``send`` and ``receive`` never raise because a host fails: each command has its outcome in what ``receive``
+    returns.
+    """
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether ``send`` only writes and ``receive`` only reads, so that one thread can drive many hosts.
+
+        If not, all the work happens in ``receive``, and each host gets a thread.
+        """
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether ``send`` finds an open connection, so that it does not have to wait for one."""
+        ...
+
+    def send(self) -> None:
+        """Send the commands."""
+        ...
+
+    def receive(self) -> list[Any]:
+        """Return the outcome of each command, in order: its value, or the exception that it ended in."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection. One with answers that were not read is closed, never used again."""
+        ...
+
+
+class Engine(Protocol):
+    """A client library, as the core uses it: one class a library, one instance a host.
+
+    A class of this protocol is called with the key of the host in the settings, and the host's options.
+    """
+
+    @property
+    def num(self) -> Any:
+        """The key of the host in the settings."""
+        ...
+
+    @property
+    def identifier(self) -> str:
+        """A stable text that names the host's address. Never holds a password."""
+        ...
+
+    @classmethod
+    def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
+        """Return what makes surfaces for a cluster, given the options of each of its hosts."""
+        ...
+
+    def client(self, make_surface: SurfaceFactory) -> Any:
+        """Return an object with the client library's methods, on which every command goes to this host.
+
+        Parameters:
+            make_surface: Makes the cluster's surfaces.
+        """
+        ...
+
+    def call(self, command: Command) -> Any:
+        """Do one command and return its value.
+
+        Raises:
+            HostDown: It was not sent.
+            MaybeApplied: It was sent, or partly, and no answer came.
+            Exception: Anything else is the server's own answer.
+        """
+        ...
+
+    def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
+        """Prepare some commands to be sent together; no I/O happens yet.
+
+        Parameters:
+            commands: The commands, in order.
+            transaction: Whether the host must apply all of them or none.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close all connections. A later command opens new ones."""
+        ...
+
+
+class BaseEngine:
+    """An engine to start from. Also known as ``BaseConnection``, its name in nydus 0.11.
+
+    A subclass defines ``connect()``, which returns a client, and ``disconnect()``. Then every attribute of the
+    client is a command, dotted names too, and its key is the argument ``key`` or else the first one::
+
+        class Ftp(BaseEngine):
+            def __init__(self, num, host="localhost", **options):
+                super().__init__(num, **options)
+                self.host = host
+
+            def connect(self):
+                return ftplib.FTP(self.host)
+
+            def disconnect(self):
+                self.connection.quit()
+
+    Parameters:
+        num: The key of the host in the settings.
+        options: The options of the host.
+    """
+
+    #: What ``connect`` or a command raises when the host fails, rather than answers. Without a word on it, an error
+    #: of a command is taken for the server's answer.
+    retryable_exceptions: ClassVar[Collection[type[Exception]]] = ()
+    #: Whether ``get_pipeline()`` returns a pipeline for ``map()``.
+    supports_pipelines: ClassVar[bool] = False
+    #: Whether ``batch(transaction=True)`` is applied whole or not at all.
+    supports_transactions: ClassVar[bool] = False
+    #: The schemes of URLs that may stand for a host's options.
+    url_schemes: ClassVar[tuple[str, ...]] = ()
+    #: Whether ``hosts`` may be a number: that many hosts with the default options.
+    countable: ClassVar[bool] = False
+
+    def __init__(self, num: Any, **options: Any) -> None:
+        self.num = num
+        self.options = options
+        self._connection: Any = None
+        self._connecting = threading.Lock()
+
+    # What a subclass defines -------------------------------------------------------------------------------------
+
+    def connect(self) -> Any:
+        """Return a client that is connected to the host."""
+        raise NotImplementedError(f"{type(self).__name__} has to define connect()")
+
+    def disconnect(self) -> None:
+        """Close ``self.connection``."""
+        raise NotImplementedError(f"{type(self).__name__} has to define disconnect()")
+
+    @property
+    def identifier(self) -> str:
+        """A stable text that names the host's address, by default its key. Never holds a password."""
+        return str(self.num)
+
+    def get_pipeline(self) -> BasePipeline:
+        """Return a new pipeline, where ``supports_pipelines`` says that there are any."""
+        raise NotImplementedError(f"{type(self).__name__} has to define get_pipeline()")
+
+    @classmethod
+    def describe(cls, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Command:
+        """Say what a call means: make its command.
+
+        Parameters:
+            name: What was called, dotted where attributes of attributes were: ``'a.b'``.
+            args: The positional arguments.
+            kwargs: The keyword arguments.
+        """
+        if "key" in kwargs:
+            return Command(name, args, kwargs, (key_bytes(kwargs["key"]),))
+        if args:
+            return Command(name, args, kwargs, (key_bytes(args[0]),))
+        return Command(name, args, kwargs, scope=Scope.UNKNOWN if kwargs else Scope.ALL)
+
+    @classmethod
+    def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
+        """Return what makes surfaces: by default, of those on which any attribute is a command."""
+        return lambda dispatch: PlainSurface(dispatch, cls.describe)
+
+    @classmethod
+    def option_types(cls) -> Mapping[str, Any] | None:
+        """Return the options of a host, each with the type or tuple of types that it takes, None for any.
+
+        By default the arguments of the constructor; None, if the constructor takes any.
+        """
+        parameters = list(inspect.signature(cls).parameters.values())[1:]
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            return None
+        return {parameter.name: None for parameter in parameters}
+
+    @classmethod
+    def from_url(cls, url: str) -> dict[str, Any]:
+        """Return the options that a URL stands for.
+
+        Raises:
+            ValueError: The URL makes no sense.
+        """
+        raise ValueError(f"{cls.__name__} takes no URLs")
+
+    # What the core calls ------------------------------------------------------------------------------------------
+
+    @property
+    def connection(self) -> Any:
+        """The client; connected at first use, once, however many threads ask."""
+        if self._connection is None:
+            with self._connecting:
+                if self._connection is None:
+                    self._connection = self.connect()
+        return self._connection
+
+    def close(self) -> None:
+        """Disconnect, if connected. A later command connects again."""
+        if self._connection is not None:
+            self.disconnect()
+        self._connection = None
+
+    def client(self, make_surface: SurfaceFactory) -> Any:
+        """Return an object on which every command goes to this host: by default a surface of the cluster's kind."""
+        return make_surface(self.call)
+
+    def call(self, command: Command) -> Any:
+        """Do one command through the client. See ``Engine.call``."""
+        function = self._function(command)
+        try:
+            return function(*command.args, **command.kwargs)
+        except tuple(self.retryable_exceptions) as error:
+            raise self.failed(MaybeApplied, error, command) from error
+
+    def _function(self, command: Command) -> Callable[..., Any]:
+        first, *rest = command.name.split(".")
+        target: Any = self if self._is_own(first) else self._connected(command)
+        for piece in (first, *rest):
+            target = getattr(target, piece)
+        function: Callable[..., Any] = target
+        return function
+
+    def _is_own(self, name: str) -> bool:
+        """A method that a subclass adds is a command too, before the client's of the same name."""
+        return hasattr(type(self), name) and not hasattr(BaseEngine, name)
+
+    def _connected(self, command: Command) -> Any:
+        try:
+            return self.connection
+        except Exception as error:
+            raise self.failed(HostDown, error, command) from error
+
+    def failed(self, kind: type[HostError], cause: BaseException, command: Command) -> HostError:
+        """Make the error for a command that this host could not do.
+
+        Parameters:
+            kind: ``HostDown`` (not sent) or ``MaybeApplied``.
+            cause: What the client raised.
+            command: The command.
+        """
+        return host_error(kind, cause, host=f"{self.num!r} ({self.identifier})", command=repr(command))
+
+    def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
+        """Prepare some commands; they go through ``get_pipeline()`` if there is one, else one after the other."""
+        return _PipelineBatch(self, commands) if self.supports_pipelines else SerialBatch(self, commands)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.connection, name)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.num!r} at {self.identifier}>"
+
+
+class BasePipeline:
+    """Base of pipelines written for nydus 0.11.
+
+    Parameters:
+        connection: The engine that it belongs to.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.pending: list[Command] = []
+
+    def add(self, command: Command) -> None:
+        """Add a command; ``command.get_command()`` gives its name, args and kwargs."""
+        self.pending.append(command)
+
+    def execute(self) -> Sequence[Any] | Mapping[Any, Any]:
+        """Send the commands; return their results in order, or by command."""
+        raise NotImplementedError(f"{type(self).__name__} has to define execute()")
+
+
+class SerialBatch:
+    """Commands that are sent one after the other, for engines without pipelines."""
+
+    overlaps = False
+    ready = True
+
+    def __init__(self, engine: Engine, commands: Sequence[Command]) -> None:
+        self.engine = engine
+        self.commands = commands
+
+    def send(self) -> None:
+        """Do nothing: all the work happens in ``receive``."""
+
+    def receive(self) -> list[Any]:
+        """Do the commands; return the outcome of each."""
+        return [self._outcome(command) for command in self.commands]
+
+    def _outcome(self, command: Command) -> Any:
+        try:
+            return self.engine.call(command)
+        except Exception as error:
+            return error
+
+    def close(self) -> None:
+        """Do nothing: no connection is held."""
+
+
+class _PipelineBatch(SerialBatch):
+    """Commands that go through a pipeline written for nydus 0.11, which fails as a whole."""
+
+    engine: BaseEngine
+
+    def __init__(self, engine: BaseEngine, commands: Sequence[Command]) -> None:
+        super().__init__(engine, commands)
+
+    def receive(self) -> list[Any]:
+        try:
+            pipeline = self.engine.get_pipeline()
+            for command in self.commands:
+                pipeline.add(command)
+        except Exception as error:
+            return [self.engine.failed(HostDown, error, command) for command in self.commands]
+        try:
+            results = pipeline.execute()
+        except Exception as error:
+            return [self.engine.failed(MaybeApplied, error, command) for command in self.commands]
+        if isinstance(results, Mapping):
+            return [results[command] for command in self.commands]
+        return list(results)

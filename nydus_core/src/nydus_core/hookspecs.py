@@ -1,0 +1,63 @@
+"""What a plugin may listen to. Implement any of these with ``@hookimpl``, in a module or an object.
+
+A plugin comes in through the entry-point group ``nydus.plugins`` or by ``nydus_core.plugins.register(plugin)``.
+A hook that raises is logged with its plugin's name, and never breaks a command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from nydus_core.command import Command
+
+__all__ = ["hookimpl", "hookspec"]
+
+hookspec = pluggy.HookspecMarker("nydus")
+hookimpl = pluggy.HookimplMarker("nydus")
+
+
+@hookspec
+def nydus_configure(settings: dict[str, Any]) -> None:
+    """Called with a cluster's settings before they are read; they may be changed in place.
+
+    Parameters:
+        settings: A copy of the dict that the user gave.
+    """
+
+
+@hookspec
+def nydus_cluster_created(cluster: Any) -> None:
+    """Called when a cluster has been built. No host has been connected to yet."""
+
+
+@hookspec
+def nydus_command_done(
+    cluster: Any, command: Command, hosts: Sequence[str], error: Exception | None, seconds: float
+) -> None:
+    """Called after each single command, in the thread that made it.
+
+    Parameters:
+        cluster: The cluster that it was made on.
+        command: The command. Its values may be secret; its ``repr`` shows only name and keys.
+        hosts: The names of the hosts that it went to.
+        error: What it ended in; None if all hosts answered with values.
+        seconds: How long it took.
+    """
+
+
+@hookspec
+def nydus_batch_done(
+    cluster: Any, commands: Sequence[Command], outcomes: Sequence[Any], seconds: float
+) -> None:
+    """Called once after each ``map()``, in the thread that made it.
+
+    Parameters:
+        cluster: The cluster that it was made on.
+        commands: The commands, by position.
+        outcomes: For each command its value, or the exception that it ended in.
+        seconds: How long sending and receiving took.
+    """

@@ -1,0 +1,149 @@
+"""The ``map()`` block: queue commands, send them when it ends, fill the promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+from nydus_core.command import Command
+from nydus_core.engine import SurfaceFactory
+from nydus_core.errors import CommandError, CommandFailure, NotResolved, NydusError
+from nydus_core.plan import Plan
+from nydus_core.promise import EventualCommand, abandon, settle
+from nydus_core.surface import current_call, remember_call
+
+__all__ = ["Map", "MapConnection"]
+
+MakePlan = Callable[[Sequence[Command]], Plan]
+#: Delivers a plan; returns for each command its value or the exception that it ended in.
+Deliver = Callable[[Plan], Sequence[Any]]
+
+
+class MapConnection:
+    """What a ``with cluster.map()`` block works on: every command of the client library is a method of it.
+
+    Each call queues a command and returns a promise.
+    """
+
+    def __init__(self, make_surface: SurfaceFactory, by_call: bool) -> None:
+        self._promises: list[EventualCommand] = []
+        self._failures: list[CommandFailure] = []
+        self._commands: list[Command] = []
+        self._ended = ""
+        self._by_call = by_call
+        self._surface = make_surface(self._queue)
+
+    def _queue(self, command: Command) -> EventualCommand:
+        if self._ended:
+            raise NydusError(f"{command!r} comes too late: this map() block has {self._ended}; start another")
+        if self._by_call:
+            command.call = current_call()
+        self._commands.append(command)
+        promise = EventualCommand(command)
+        self._promises.append(promise)
+        return promise
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        found = getattr(self._surface, name)
+        if self._by_call:
+            found = remember_call(name, found)
+        self.__dict__[name] = found  # the next call finds it at once
+        return found
+
+    def __len__(self) -> int:
+        """The number of commands queued."""
+        return len(self._commands)
+
+    def get_results(self) -> list[EventualCommand]:
+        """Return the promises of all commands, by position.
+
+        Raises:
+            NotResolved: The block has not ended, or it raised, so that nothing was sent.
+        """
+        self._need_end()
+        return list(self._promises)
+
+    def get_errors(self) -> list[CommandFailure]:
+        """Return the failed commands, by position; each unpacks as ``(name, error)``.
+
+        Raises:
+            NotResolved: The block has not ended, or it raised, so that nothing was sent.
+        """
+        self._need_end()
+        return list(self._failures)
+
+    def _need_end(self) -> None:
+        if self._ended != "ended":
+            raise NotResolved(f"this map() block has {self._ended or 'not ended'}: there are no results")
+
+    def _abandon(self, why: str, *, sent: bool) -> None:
+        self._ended = why
+        for promise in self._promises:
+            abandon(promise, sent=sent)
+
+    def _settle(self, plan: Plan, outcomes: Sequence[Any]) -> None:
+        self._ended = "ended"
+        failed = False
+        for promise, outcome in zip(self._promises, outcomes, strict=True):
+            settle(promise, outcome)
+            failed = failed or isinstance(outcome, Exception)
+        if failed:
+            self._failures = [
+                CommandFailure(command.name, outcome, position, hosts)
+                for position, (command, outcome, hosts) in enumerate(
+                    zip(self._commands, outcomes, plan.hosts(), strict=True)
+                )
+                if isinstance(outcome, Exception)
+            ]
+
+
+class Map:
+    """A ``map()`` block; see ``Cluster.map``.
+
+    Parameters:
+        make_surface: Makes the object with the client library's methods.
+        by_call: Whether the router wants to see the calls of the user.
+        plan: Finds the hosts of the commands.
+        deliver: Delivers the plan.
+        fail_silently: Whether failures are only recorded.
+    """
+
+    def __init__(
+        self,
+        make_surface: SurfaceFactory,
+        by_call: bool,
+        plan: MakePlan,
+        deliver: Deliver,
+        fail_silently: bool,
+    ) -> None:
+        self._plan = plan
+        self._deliver = deliver
+        self._fail_silently = fail_silently
+        self.connection = MapConnection(make_surface, by_call)
+
+    def __enter__(self) -> MapConnection:
+        return self.connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        connection = self.connection
+        if kind is not None:
+            connection._abandon("raised", sent=False)
+            return
+        try:
+            plan = self._plan(connection._commands)
+        except BaseException:
+            connection._abandon("been refused", sent=False)
+            raise
+        try:
+            outcomes = self._deliver(plan)
+        except BaseException:
+            connection._abandon("been interrupted", sent=True)
+            raise
+        connection._settle(plan, outcomes)
+        if connection._failures and not self._fail_silently:
+            raise CommandError(connection._failures)

@@ -1,0 +1,236 @@
+"""Where each part of each command goes, and how the answers to the parts become one. No I/O.
+
+A plan has one *lane* a host: the parts that go there, in order, each with the slot that its outcome belongs in. The
+first slots are the commands' own, by position; a command with several parts has further slots for them, and a *join*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+from nydus_core.command import Command, Outcome, Scope, outcome_of
+from nydus_core.errors import CrossHostError, RoutingError
+from nydus_core.routers.legacy import BaseRouter
+from nydus_core.routers.protocol import Router, Spread
+
+__all__ = ["Lane", "Placement", "Plan", "joined", "make_plan"]
+
+
+class Route(NamedTuple):
+    """Where one command goes: its parts, their hosts, and what makes one value of the parts' values."""
+
+    hosts: Sequence[int]
+    parts: Sequence[Command]
+    join: Callable[[Sequence[Any]], Any] | None
+
+
+class Placement:
+    """A router, and the hosts that it speaks of.
+
+    Parameters:
+        keys: The keys of the hosts in the settings, in host order.
+        router: What decides; None sends every command to all hosts, or to the only one.
+    """
+
+    def __init__(self, keys: Sequence[Any], router: Router | BaseRouter | None) -> None:
+        self.names = tuple(str(key) for key in keys)
+        self._by_name = {name: index for index, name in enumerate(self.names)}
+        self._by_key = {key: index for index, key in enumerate(keys)}
+        self._everywhere = range(len(self.names))
+        self._router = cast(Router, router)
+        self.sole = router is None and len(self.names) == 1
+        self.by_call = isinstance(router, BaseRouter)
+        self._by_keys = not self.by_call and router is not None and self._router.spread is Spread.KEY
+        self._any = not self.by_call and router is not None and self._router.spread is Spread.ANY
+
+    def single(self, command: Command) -> int | None:
+        """Return the index of the host of a command with one key or one host, the everyday case; else None."""
+        if self._by_keys and len(command.keys) == 1:
+            return self._by_name[self._router.locate(command.keys[0])]
+        return 0 if self.sole and command.scope is not Scope.HOST else None
+
+    def route(self, command: Command) -> Route:
+        """Return where a command goes.
+
+        Raises:
+            CrossHostError: Its keys live on several hosts, and it cannot be split.
+            RoutingError: It has no place: it belongs to a connection, or its keys cannot be told.
+            HostListExhausted: The router has no host left.
+        """
+        if command.scope is Scope.HOST and not command.keys:
+            raise RoutingError(
+                f"{command.name} only has a meaning on one host or connection: use cluster.on(host), "
+                f"with host one of {', '.join(self.names)}"
+            )
+        if self.by_call:
+            return self._several(command, self._called(command))
+        if self._by_keys and command.keys:
+            return self._keyed(command)
+        if self.sole or (self._any and (command.keys or command.scope is Scope.UNKNOWN)):
+            return Route((self._next(command),), (command,), None)
+        if self._by_keys and command.scope is Scope.UNKNOWN:
+            raise RoutingError(f"cannot tell the keys of {command.name}: {_HOW_TO_NAME_KEYS}")
+        return self._several(command, self._everywhere, always_list=True)
+
+    def _next(self, command: Command) -> int:
+        key = command.keys[0] if command.keys else b""
+        return 0 if self.sole else self._by_name[self._router.locate(key)]
+
+    def _several(self, command: Command, hosts: Sequence[int], always_list: bool = False) -> Route:
+        join = list if always_list or len(hosts) > 1 else None
+        return Route(hosts, (command,) * len(hosts), join)
+
+    def _keyed(self, command: Command) -> Route:
+        locate = self._router.locate
+        groups: dict[str, list[int]] = {}
+        for position, key in enumerate(command.keys):
+            groups.setdefault(locate(key), []).append(position)
+        hosts = [self._by_name[name] for name in groups]
+        if len(hosts) == 1:
+            return Route(hosts, (command,), None)
+        split = command.split
+        if split is None:
+            raise self._crossing(command, groups)
+        positions = list(groups.values())
+        parts = split.cut(command, positions)
+        return Route(hosts, parts, lambda values: split.join(command, positions, values))
+
+    def _crossing(self, command: Command, groups: Mapping[str, Sequence[int]]) -> CrossHostError:
+        places = {name: [command.keys[position] for position in found] for name, found in groups.items()}
+        tagged = (
+            "Keys with one hash tag, such as {user:1}.a and {user:1}.b, live together"
+            if self._router.hash_tags
+            else "With a router that honours hash tags (option hash_tags), keys such as {user:1}.a and {user:1}.b "
+            "live together"
+        )
+        return CrossHostError(command.name, places, f"Nothing was sent. {tagged}.")
+
+    def _called(self, command: Command) -> list[int]:
+        attr, args, kwargs = command.call or (command.name, command.args, command.kwargs)
+        router = cast(BaseRouter, self._router)
+        keys = list(router.get_dbs(attr=attr, args=args, kwargs=kwargs))
+        if not keys:
+            raise RoutingError(f"{type(router).__name__} gave no host for {command!r}")
+        unknown = [key for key in keys if key not in self._by_key]
+        if unknown:
+            raise RoutingError(
+                f"{type(router).__name__} gave host {unknown[0]!r} for {command!r}; the hosts are {list(self._by_key)}"
+            )
+        return [self._by_key[key] for key in keys]
+
+
+_HOW_TO_NAME_KEYS = (
+    "give the key as the first argument or as key=…; of a Redis command, state them: "
+    "cluster.execute_command('X.Y', 'k', keys=['k'])"
+)
+
+
+@dataclass(slots=True)
+class Lane:
+    """What goes to one host: commands in order, and the slots that their outcomes belong in."""
+
+    host: int
+    commands: list[Command] = field(default_factory=list[Command])
+    slots: list[int] = field(default_factory=list[int])
+
+
+@dataclass(slots=True)
+class Join:
+    """The slots of a command's parts, their hosts, and what makes one value of their values."""
+
+    slots: range
+    hosts: Sequence[int]
+    join: Callable[[Sequence[Any]], Any] | None
+
+
+@dataclass(slots=True)
+class Plan:
+    """Where a list of commands goes, and the names of all hosts."""
+
+    commands: Sequence[Command]
+    lanes: list[Lane]
+    joins: dict[int, Join]
+    slots: int
+    names: Sequence[str]
+
+    def hosts(self) -> list[tuple[str, ...]]:
+        """Return for each command, by position, the names of the hosts that it goes to."""
+        single = {slot: (self.names[lane.host],) for lane in self.lanes for slot in lane.slots}
+        return [
+            tuple(self.names[host] for host in self.joins[position].hosts)
+            if position in self.joins
+            else single[position]
+            for position in range(len(self.commands))
+        ]
+
+
+def make_plan(commands: Sequence[Command], placement: Placement) -> Plan:
+    """Plan some commands.
+
+    Parameters:
+        commands: The commands, by position. Those of one host keep their order.
+        placement: Where keys live.
+
+    Raises:
+        RoutingError: One of the commands has no place. Nothing is to be sent then.
+    """
+    lanes: dict[int, Lane] = {}
+    joins: dict[int, Join] = {}
+    slots = len(commands)
+    single = placement.single
+    for position, command in enumerate(commands):
+        host = single(command)
+        if host is not None:
+            lane = lanes.get(host)
+            if lane is None:
+                lane = lanes[host] = Lane(host)
+            lane.commands.append(command)
+            lane.slots.append(position)
+            continue
+        hosts, parts, join = placement.route(command)
+        own = range(slots, slots + len(parts))
+        slots += len(parts)
+        joins[position] = Join(own, hosts, join)
+        for target, part, slot in zip(hosts, parts, own, strict=True):
+            lane = lanes.setdefault(target, Lane(target))
+            lane.commands.append(part)
+            lane.slots.append(slot)
+    return Plan(commands, list(lanes.values()), joins, slots, placement.names)
+
+
+def joined(join: Join, outcomes: Sequence[Any], names: Sequence[str]) -> Any:
+    """Return the outcome of a command with several parts.
+
+    Parameters:
+        join: Its parts.
+        outcomes: The outcomes of all slots of the plan.
+        names: The names of the hosts.
+
+    Returns:
+        The value, if all parts have one; else the gravest error, with a note of how the other hosts fared.
+    """
+    found = outcomes[join.slots.start : join.slots.stop]
+    errors = [outcome for outcome in found if isinstance(outcome, Exception)]
+    if not errors:
+        return found[0] if join.join is None else join.join(found)
+    gravest = max(errors, key=lambda error: _GRAVITY[outcome_of(error)])
+    if len(found) > 1:
+        gravest.add_note(_how_all_fared(names[host] for host in join.hosts)(found))
+    return gravest
+
+
+#: Which of several errors to show: the one that leaves the most open.
+_GRAVITY = {Outcome.SERVER_ERROR: 0, Outcome.NOT_SENT: 1, Outcome.MAYBE_APPLIED: 2}
+
+
+def _how_all_fared(names: Iterable[str]) -> Callable[[Sequence[Any]], str]:
+    def note(found: Sequence[Any]) -> str:
+        each = (
+            f"{name!r}: {outcome_of(outcome if isinstance(outcome, Exception) else None).value}"
+            for name, outcome in zip(names, found, strict=True)
+        )
+        return f"by host: {', '.join(each)}"
+
+    return note

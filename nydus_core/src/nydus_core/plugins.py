@@ -1,0 +1,100 @@
+"""The hook plugins of this process: found once, each called apart, so that none can break another or a command."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pluggy
+
+from nydus_core import hookspecs, registry
+
+__all__ = ["Hooks", "hooks", "register", "unregister"]
+
+logger = logging.getLogger("nydus")
+
+
+class Hooks:
+    """The plugins that listen, by hook.
+
+    A call to a hook costs nothing where nobody listens: ask ``listeners(name)`` first, or ``call`` does.
+    """
+
+    def __init__(self) -> None:
+        self._manager = pluggy.PluginManager("nydus")
+        self._manager.add_hookspecs(hookspecs)
+        self._lock = threading.Lock()
+        self._loaded = False
+        self._listeners: dict[str, list[tuple[str, Callable[..., Any]]]] = {}
+
+    def load(self) -> None:
+        """Load the plugins of the entry-point group ``nydus.plugins``, once. A broken one is logged and left out."""
+        with self._lock:
+            if self._loaded:
+                return
+            self._loaded = True
+            for name, points in registry.found(registry.PLUGINS).items():
+                for point in points:
+                    self._load_one(f"{name} ({registry.distribution(point)})", point)
+
+    def _load_one(self, name: str, point: Any) -> None:
+        try:
+            self._add(point.load(), name)
+        except Exception:
+            logger.exception("plugin %s is broken and was left out: %s", name, point.value)
+
+    def register(self, plugin: object, name: str | None = None) -> None:
+        """Add a plugin: a module or an object with hook implementations.
+
+        Raises:
+            ValueError: It is registered already, or has a hook that is unknown or a wrapper.
+        """
+        with self._lock:
+            self._add(plugin, name)
+
+    def _add(self, plugin: object, name: str | None) -> None:
+        try:
+            self._manager.register(plugin, name)
+            self._manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            self._manager.unregister(plugin)
+            raise ValueError(str(error)) from error
+        self._index()
+
+    def unregister(self, plugin: object) -> None:
+        """Take a plugin away again."""
+        with self._lock:
+            self._manager.unregister(plugin)
+            self._index()
+
+    def _index(self) -> None:
+        listeners: dict[str, list[tuple[str, Callable[..., Any]]]] = {}
+        for hook in vars(self._manager.hook).values():
+            for impl in reversed(hook.get_hookimpls()):
+                listeners.setdefault(hook.name, []).append((impl.plugin_name, _accepting(impl)))
+        self._listeners = listeners
+
+    def listens(self, hook: str) -> bool:
+        """Whether any plugin implements a hook."""
+        return hook in self._listeners
+
+    def call(self, hook: str, **arguments: Any) -> None:
+        """Call a hook of every plugin that implements it; what one raises is logged, and the others still run."""
+        for name, function in self._listeners.get(hook, ()):
+            try:
+                function(arguments)
+            except Exception:
+                logger.exception("plugin %s raised in %s", name, hook)
+
+
+def _accepting(impl: pluggy.HookImpl) -> Callable[[dict[str, Any]], Any]:
+    """A hook implementation takes only those arguments that it names."""
+    return lambda arguments: impl.function(*(arguments[name] for name in impl.argnames))
+
+
+#: The hooks of this process.
+hooks = Hooks()
+register = hooks.register
+unregister = hooks.unregister

@@ -1,0 +1,58 @@
+"""Routers that ask no key: every host, or the next one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Sequence
+from typing import ClassVar
+
+from nydus_core.errors import HostListExhausted, RoutingError
+from nydus_core.routers.protocol import Node, NodeRouter, Spread
+
+__all__ = ["BroadcastRouter", "RoundRobinRouter"]
+
+
+class BroadcastRouter(NodeRouter):
+    """Every command goes to all hosts, in parallel, and answers a list in host order.
+
+    This is what a cluster does that has no router.
+    """
+
+    spread: ClassVar[Spread] = Spread.ALL
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        super().__init__(nodes)
+
+    def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
+        """Refuse: no key has one place here.
+
+        Raises:
+            RoutingError: Always.
+        """
+        raise RoutingError("the broadcast router sends every command to all hosts; no key has one place")
+
+
+class RoundRobinRouter(NodeRouter):
+    """Each command goes to the next host in turn, whatever its keys. For hosts that are interchangeable.
+
+    The turn starts at the first host and is one for the whole cluster: threads share it. A host that is to be
+    avoided is passed over and loses its turn. Source of the order: nydus 0.11.
+    """
+
+    spread: ClassVar[Spread] = Spread.ANY
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        super().__init__(nodes)
+        self._turns = itertools.count()
+
+    def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
+        """Return the name of the next host.
+
+        Raises:
+            HostListExhausted: All hosts are to be avoided.
+        """
+        for _ in self.names:
+            name = self.names[next(self._turns) % len(self.names)]
+            if name not in avoid:
+                return name
+        raise HostListExhausted(f"all {len(self.names)} hosts are to be avoided: {', '.join(self.names)}")

@@ -1,0 +1,120 @@
+"""Routers written for nydus 0.11: they see the call, and answer the keys of the hosts that it goes to.
+
+A subclass of ``BaseRouter`` overrides ``get_dbs`` or ``_route``. It may look at the name of the call and at all its
+arguments, so it also serves rules that go beyond keys, such as reads to one host and writes to another.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+__all__ = ["BaseRouter", "Hosts", "routing_params"]
+
+
+class Hosts(Protocol):
+    """What a router written for nydus 0.11 sees of a cluster."""
+
+    @property
+    def hosts(self) -> Mapping[Any, Any]:
+        """The hosts by their keys in the settings, in host order."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+def routing_params(func: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a routing method so that it may be called without ``args`` and ``kwargs``.
+
+    The method is called with keyword arguments only, and gets ``()`` and ``{}`` for the two when they are missing
+    or None.
+    """
+
+    @functools.wraps(func)
+    def wrapped(*positional: Any, **params: Any) -> Any:
+        if params.get("args") is None:
+            params["args"] = ()
+        if params.get("kwargs") is None:
+            params["kwargs"] = {}
+        return func(*positional, **params)
+
+    return wrapped
+
+
+class BaseRouter:
+    """Base of the routers of nydus 0.11. On its own it sends every call to all hosts.
+
+    Parameters:
+        cluster: The cluster; its ``hosts`` map keys to hosts. Extra arguments are accepted and ignored.
+    """
+
+    retryable = False
+
+    class UnableToSetupRouter(Exception):
+        """``setup_router`` answered that the router is not ready."""
+
+    def __init__(self, cluster: Hosts | None = None, *args: Any, **kwargs: Any) -> None:
+        self._ready = False
+        self.cluster = cluster
+
+    @routing_params
+    def get_dbs(self, attr: str, args: Sequence[Any], kwargs: dict[str, Any], **fkwargs: Any) -> list[Any]:
+        """Return the keys of the hosts that a call goes to.
+
+        Parameters:
+            attr: The name of the call.
+            args: Its positional arguments.
+            kwargs: Its keyword arguments.
+
+        Returns:
+            Keys of ``cluster.hosts``; all of them where the call has no arguments.
+        """
+        if not self._ready and not self.setup_router(args=args, kwargs=kwargs, **fkwargs):
+            raise self.UnableToSetupRouter(f"{type(self).__name__} could not set itself up")
+        changed = self._pre_routing(attr=attr, args=args, kwargs=kwargs, **fkwargs)
+        if changed is not None:
+            args, kwargs = changed
+        if not (args or kwargs):
+            return self._all()
+        try:
+            found = self._route(attr=attr, args=args, kwargs=kwargs, **fkwargs)
+        except Exception as error:
+            self._handle_exception(error)
+            found = []
+        return list(self._post_routing(attr=attr, db_nums=found, args=args, kwargs=kwargs, **fkwargs))
+
+    get_db = get_dbs
+
+    @routing_params
+    def setup_router(self, args: Sequence[Any], kwargs: dict[str, Any], **fkwargs: Any) -> bool:
+        """Set the router up; called once, before the first call is routed."""
+        self._ready = bool(self._setup_router(args=args, kwargs=kwargs, **fkwargs))
+        return self._ready
+
+    def _setup_router(self, args: Sequence[Any], kwargs: dict[str, Any], **fkwargs: Any) -> bool:
+        """Do the work of ``setup_router``; return whether the router is ready."""
+        return True
+
+    def _pre_routing(
+        self, attr: str, args: Sequence[Any], kwargs: dict[str, Any], **fkwargs: Any
+    ) -> tuple[Sequence[Any], dict[str, Any]] | None:
+        """Look at a call before it is routed; return other arguments to route by, or None."""
+        return args, kwargs
+
+    def _route(self, attr: str, args: Sequence[Any], kwargs: dict[str, Any], **fkwargs: Any) -> list[Any]:
+        """Return the keys of the hosts that a call with arguments goes to."""
+        return self._all()
+
+    def _post_routing(
+        self, attr: str, db_nums: list[Any], args: Sequence[Any], kwargs: dict[str, Any], **fkwargs: Any
+    ) -> list[Any]:
+        """Look at the keys that were found; return those to use."""
+        return db_nums
+
+    def _handle_exception(self, e: Exception) -> None:
+        """Handle what ``_route`` raised; by default raise it again."""
+        raise e
+
+    def _all(self) -> list[Any]:
+        return list(self.cluster.hosts) if self.cluster is not None else []

@@ -1,0 +1,127 @@
+"""What a router is: a pure function from a key to the name of a host.
+
+A router knows the names and weights of the hosts and nothing else of them: not their health, which is given in from
+outside as ``avoid``, and no commands or sockets.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+from nydus_core.errors import HostListExhausted
+
+__all__ = ["Node", "NodeRouter", "Router", "Spread", "hash_tag"]
+
+
+class Spread(enum.Enum):
+    """How a router spreads commands over hosts."""
+
+    KEY = "key"  #: each key lives on one host of its own
+    ANY = "any"  #: the hosts are interchangeable, and each command goes to the next one
+    ALL = "all"  #: each command goes to every host
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A host as a router sees it.
+
+    Attributes:
+        name: Chosen by the operator, by default the key in ``hosts``. Its identity.
+        weight: Its share of the keys, relative to the others'.
+        identifier: A text that names its address, for the rules that hash addresses. Never holds a password.
+    """
+
+    name: str
+    weight: float = 1
+    identifier: str = ""
+
+
+@runtime_checkable
+class Router(Protocol):
+    """Where a key belongs.
+
+    A class of this protocol is called with the nodes, in host order, and the options from the settings.
+
+    """
+
+    @property
+    def spread(self) -> Spread:
+        """How it spreads commands over hosts."""
+        ...
+
+    @property
+    def hash_tags(self) -> bool:
+        """Whether only the part of a key between braces counts, as in Redis Cluster."""
+        ...
+
+    def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
+        """Return the name of the host that a key belongs to.
+
+        Parameters:
+            key: The key, as the server sees it.
+            avoid: The names of hosts that must not be chosen.
+
+        Raises:
+            HostListExhausted: All hosts are to be avoided.
+        """
+        ...
+
+
+class NodeRouter:
+    """A router to start from: keeps the nodes and their names.
+
+    A rule of your own is a subclass with one method::
+
+        class ByLength(NodeRouter):
+            def locate(self, key, avoid=()):
+                names = self.candidates(avoid)
+                return names[len(key) % len(names)]
+
+    Parameters:
+        nodes: The hosts, in host order.
+        hash_tags: Whether only the part of a key between braces counts; a subclass that honours tags
+            calls ``hash_tag(key)``.
+    """
+
+    spread: ClassVar[Spread] = Spread.KEY
+
+    def __init__(self, nodes: Sequence[Node], *, hash_tags: bool = False) -> None:
+        self.nodes = tuple(nodes)
+        self.names = tuple(node.name for node in nodes)
+        self.hash_tags = hash_tags
+
+    def candidates(self, avoid: Collection[str]) -> tuple[str, ...]:
+        """Return the names of the hosts that are not to be avoided, in host order.
+
+        Raises:
+            HostListExhausted: There are none.
+        """
+        if not avoid:
+            return self.names
+        names = tuple(name for name in self.names if name not in avoid)
+        if not names:
+            raise HostListExhausted(f"all {len(self.names)} hosts are to be avoided: {', '.join(self.names)}")
+        return names
+
+    def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
+        """Return the name of the host that a key belongs to."""
+        raise NotImplementedError(f"{type(self).__name__} has to define locate(key, avoid)")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} over {len(self.names)} hosts>"
+
+
+def hash_tag(key: bytes) -> bytes:
+    """Return the part of a key that decides its place: between the first ``{`` and the next ``}``.
+
+    The whole key where there is no such part or it is empty. Source: the Redis Cluster specification, *Hash tags*.
+    """
+    start = key.find(b"{")
+    if start >= 0:
+        end = key.find(b"}", start + 1)
+        if end > start + 1:
+            return key[start + 1 : end]
+    return key

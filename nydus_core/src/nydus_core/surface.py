@@ -1,0 +1,92 @@
+"""Surfaces: what users call. The plain one, on which any attribute is a command, is for engines that say nothing.
+
+An engine with a surface of its own may send something else than what was called (``decr`` goes over the wire as
+``DECRBY``). Routers written for nydus 0.11 want to see the call itself; ``remember_call`` keeps it for them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from nydus_core.command import Command, Dispatch
+
+__all__ = ["Call", "Describe", "PlainSurface", "current_call", "remember_call"]
+
+#: Makes a command of a call: its name, positional and keyword arguments.
+Describe = Callable[[str, tuple[Any, ...], dict[str, Any]], Command]
+
+
+class PlainSurface:
+    """An object on which any public attribute can be called, and each call ends in ``dispatch``.
+
+    Parameters:
+        dispatch: What a command is handed to.
+        describe: Makes the command of a call.
+    """
+
+    def __init__(self, dispatch: Dispatch, describe: Describe) -> None:
+        self._dispatch = dispatch
+        self._describe = describe
+
+    def __getattr__(self, name: str) -> _Call:
+        if name.startswith("_"):
+            raise AttributeError(
+                f"{name!r} is not a command: names of commands do not start with an underscore"
+            )
+        return _Call(self._dispatch, self._describe, name)
+
+
+class _Call:
+    """A command that still has to be called, or its attribute taken."""
+
+    def __init__(self, dispatch: Dispatch, describe: Describe, name: str) -> None:
+        self._dispatch = dispatch
+        self._describe = describe
+        self._name = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._dispatch(self._describe(self._name, args, kwargs))
+
+    def __getattr__(self, name: str) -> _Call:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Call(self._dispatch, self._describe, f"{self._name}.{name}")
+
+    def __repr__(self) -> str:
+        return f"<command {self._name}>"
+
+
+#: A call as the user wrote it: its name, positional and keyword arguments.
+Call = tuple[str, tuple[Any, ...], dict[str, Any]]
+
+_current: ContextVar[Call | None] = ContextVar("nydus_call", default=None)
+
+
+def current_call() -> Call | None:
+    """Return the call of the user that the command at hand comes from; None if the command is the call itself."""
+    return _current.get()
+
+
+def remember_call(name: str, function: Any) -> Any:
+    """Wrap a method of a surface so that ``current_call`` tells how it was called.
+
+    Parameters:
+        name: The name of the method.
+        function: What the surface has under that name. A command of the plain surface is returned as it is, for its
+            command is the call; so is anything that cannot be called.
+    """
+    if isinstance(function, _Call) or not callable(function):
+        return function
+
+    @functools.wraps(function)
+    def remembering(*args: Any, **kwargs: Any) -> Any:
+        token = _current.set((name, args, kwargs))
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _current.reset(token)
+
+    return remembering
