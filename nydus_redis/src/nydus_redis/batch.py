@@ -1,0 +1,160 @@
+"""Commands for one host as one pipeline: one write, then as many replies. And how a reply is told from a failure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any, cast
+
+import redis
+from redis.client import EMPTY_RESPONSE, NEVER_DECODE
+from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, ResponseError
+
+from nydus_core.command import Command
+from nydus_core.errors import HostDown, HostError, MaybeApplied
+from nydus_redis.wire import RedisCommand, UnreadableReply
+
+if TYPE_CHECKING:
+    from nydus_redis.engine import Redis
+
+__all__ = ["RedisBatch", "TransactionBatch", "answered", "read_reply"]
+
+_ANSWERS = (ResponseError, BusyLoadingError, AuthenticationError, AuthorizationError)
+
+
+def answered(error: BaseException) -> bool:
+    """Whether an error that reading raised is the server's answer; then the connection is fine, too."""
+    return isinstance(error, _ANSWERS) and not isinstance(error, HostError)
+
+
+def read_reply(connection: Any, command: RedisCommand) -> Any:
+    """Read the reply to a command and return its value.
+
+    Raises:
+        redis.ResponseError: The server answered with an error.
+        Exception: Anything else: no answer came, or none that can be understood.
+    """
+    options = command.kwargs
+    try:
+        reply = connection.read_response(disable_decoding=NEVER_DECODE in options, disconnect_on_error=False)
+    except ResponseError:
+        if EMPTY_RESPONSE in options:
+            return options[EMPTY_RESPONSE]
+        raise
+    return command.parsed(reply)
+
+
+class RedisBatch:
+    """A pipeline to one host. See ``nydus_core.engine.Batch``."""
+
+    overlaps = True
+
+    def __init__(self, engine: Redis, commands: Sequence[Command]) -> None:
+        self.engine = engine
+        self.commands = cast(Sequence[RedisCommand], commands)
+        self._connection: Any = None
+        self._failure: tuple[type[HostError], Exception] | None = None
+        self._until: float | None = None
+        self._clean = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether the pool has an open connection, as far as can be told."""
+        return self.engine.idle > 0
+
+    def send(self) -> None:
+        """Write all commands at once."""
+        try:
+            self._connection = self.engine.acquire()
+        except Exception as error:
+            self._failure = HostDown, error
+            return
+        timeout = self.engine.timeout
+        self._until = None if timeout is None else time.monotonic() + timeout
+        try:
+            self._connection.send_packed_command([b"".join(self._pieces())], check_health=False)
+        except Exception as error:
+            self._failure = MaybeApplied, error
+
+    def _pieces(self) -> Iterable[bytes]:
+        return chain.from_iterable([command.packed for command in self.commands])
+
+    def receive(self) -> list[Any]:
+        """Read all replies; return the outcome of each command."""
+        outcomes: list[Any] = []
+        if self._failure is None:
+            try:
+                self._wait()
+                self._read(outcomes)
+                self._clean = True
+            except Exception as error:
+                self._failure = MaybeApplied, error
+        if self._failure is not None:
+            kind, cause = self._failure
+            missing = self.commands[len(outcomes) :]
+            outcomes += [self._failed(kind, cause, command) for command in missing]
+        return outcomes
+
+    def _wait(self) -> None:
+        """Wait for the first reply, counted from when the commands were sent: many slow hosts cost one timeout."""
+        if self._until is None:
+            return
+        if not self._connection.can_read(max(0.0, self._until - time.monotonic())):
+            raise redis.TimeoutError(f"no answer within {self.engine.timeout} seconds")
+
+    def _read(self, outcomes: list[Any]) -> None:
+        read = self._connection.read_response
+        for command in self.commands:
+            try:
+                if command.kwargs or command.callback is not None:
+                    outcomes.append(read_reply(self._connection, command))
+                else:
+                    outcomes.append(read(disconnect_on_error=False))
+            except _ANSWERS as error:
+                outcomes.append(error)
+            except UnreadableReply as error:
+                outcomes.append(self._failed(MaybeApplied, error, command))
+
+    def _failed(self, kind: type[HostError], cause: Exception, command: Command) -> HostError:
+        error = self.engine.failed(kind, cause, command)
+        error.__cause__ = cause
+        return error
+
+    def close(self) -> None:
+        """Give the connection back, or close it where replies are still to come."""
+        if self._connection is not None:
+            self.engine.release(self._connection, clean=self._clean)
+            self._connection = None
+
+
+class TransactionBatch(RedisBatch):
+    """A pipeline to one host between MULTI and EXEC: the host applies all of it, or nothing."""
+
+    def _pieces(self) -> Iterable[bytes]:
+        pack = self.commands[0].wire.pack
+        return chain(pack("MULTI"), super()._pieces(), pack("EXEC"))
+
+    def _read(self, outcomes: list[Any]) -> None:
+        queued = [self._answer() for _ in range(len(self.commands) + 1)][1:]
+        replies = self._answer()
+        if isinstance(replies, Exception):  # nothing was applied: each has its own error, or this one
+            outcomes += [error if isinstance(error, Exception) else replies for error in queued]
+            return
+        outcomes += [
+            self._parsed(command, reply) for command, reply in zip(self.commands, replies, strict=True)
+        ]
+
+    def _parsed(self, command: RedisCommand, reply: Any) -> Any:
+        if isinstance(reply, Exception):
+            return reply
+        try:
+            return command.parsed(reply)
+        except UnreadableReply as error:
+            return self._failed(MaybeApplied, error, command)
+
+    def _answer(self) -> Any:
+        try:
+            return self._connection.read_response(disconnect_on_error=False)
+        except _ANSWERS as error:
+            return error

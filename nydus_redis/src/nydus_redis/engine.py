@@ -1,0 +1,170 @@
+"""The Redis engine: one host of Redis, Valkey or anything else that speaks their protocol, through redis-py."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar
+
+import redis
+
+from nydus_core.command import Command
+from nydus_core.engine import BaseEngine, Batch, SurfaceFactory
+from nydus_core.errors import HostDown, MaybeApplied
+from nydus_redis import options as host_options
+from nydus_redis.batch import RedisBatch, TransactionBatch, answered, read_reply
+from nydus_redis.surface import host_client, surfaces
+from nydus_redis.wire import RedisCommand
+
+__all__ = ["Redis"]
+
+
+class Redis(BaseEngine):
+    """A Redis or Valkey host.
+
+    Every option of ``redis.Redis`` may be given, but those for retries: the cluster alone decides what is sent
+    again. Connections are pooled and shared by threads; a pool connects at first use.
+
+    Parameters:
+        num: The key of the host in the settings.
+        host: Its name or address.
+        port: Its port.
+        db: The number of its database.
+        timeout: Seconds that connecting, and waiting for an answer, may take; None for no limit.
+        password: Its password. Never shown.
+        unix_socket_path: Its unix socket, instead of host and port.
+        identifier: What the ``consistent`` router knows it by; by default ``redis://host:port/db``, as in
+            nydus 0.11.
+        options: Further options of ``redis.Redis``.
+
+    Raises:
+        ConfigError: An option would undo what the cluster promises.
+    """
+
+    retryable_exceptions: ClassVar[Collection[type[Exception]]] = (redis.ConnectionError, redis.TimeoutError)
+    supports_pipelines = True
+    supports_transactions = True
+    url_schemes = ("redis", "rediss", "unix")
+
+    def __init__(
+        self,
+        num: Any,
+        host: str = "localhost",
+        port: int = 6379,
+        db: int = 0,
+        timeout: float | None = host_options.TIMEOUT,
+        password: str | None = None,
+        unix_socket_path: str | None = None,
+        identifier: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(num)
+        self.host, self.port, self.db, self.unix_socket_path = host, port, db, unix_socket_path
+        self._identifier = identifier
+        addressed: dict[str, Any] = {
+            "host": host,
+            "port": port,
+            "db": db,
+            "unix_socket_path": unix_socket_path,
+        }
+        client = host_options.client_options(
+            {**addressed, "timeout": timeout, "password": password, **options}
+        )
+        self._client = redis.Redis(**client)
+        self._wire_options = options
+        self.pool: redis.ConnectionPool = self._client.connection_pool
+        self.timeout: float | None = self.pool.connection_kwargs.get("socket_timeout")
+        #: About how many open connections the pool has; says whether a batch has to wait for one.
+        self.idle = 0
+
+    @property
+    def identifier(self) -> str:
+        """The option of that name, else its address: ``redis://host:port/db``. Never holds a password."""
+        if self._identifier is not None:
+            return self._identifier
+        if self.unix_socket_path is not None:
+            return f"unix://{self.unix_socket_path}?db={self.db}"
+        return f"redis://{self.host}:{self.port}/{self.db}"
+
+    @classmethod
+    def option_types(cls) -> Mapping[str, Any]:
+        """Return every option, with the types that it takes."""
+        return host_options.OPTION_TYPES
+
+    @classmethod
+    def from_url(cls, url: str) -> dict[str, Any]:
+        """Return the options that a URL stands for."""
+        return host_options.from_url(url)
+
+    @classmethod
+    def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
+        """Return what makes surfaces: objects with all methods of ``redis.Redis``."""
+        return surfaces(options)
+
+    def client(self, make_surface: SurfaceFactory) -> Any:
+        """Return a client of this host, a ``redis.Redis``; pipelines and subscriptions work on it too."""
+        return host_client(self.pool, self._wire_options, self.call)
+
+    def connect(self) -> Any:
+        """Return the client; its pool connects at first use."""
+        return self._client
+
+    def disconnect(self) -> None:
+        """Close the connections of the pool. A later command opens new ones."""
+        self.pool.disconnect()
+        self.idle = 0
+
+    def close(self) -> None:
+        """Close the connections of the pool. A later command opens new ones."""
+        self.disconnect()
+
+    def acquire(self) -> Any:
+        """Take a connection that is ready to send; nothing of a command has been sent when this raises."""
+        self.idle = max(0, self.idle - 1)
+        connection = self.pool.get_connection()
+        try:
+            connection.check_health()
+        except BaseException:
+            self.release(connection, clean=False)
+            raise
+        return connection
+
+    def release(self, connection: Any, *, clean: bool) -> None:
+        """Give a connection back; one that may still get an answer to what was sent is closed."""
+        if clean:
+            self.idle += 1
+        else:
+            connection.disconnect()
+        self.pool.release(connection)
+
+    def call(self, command: Command) -> Any:
+        """Do one command and return its value. See ``nydus_core.Engine.call``."""
+        assert isinstance(command, RedisCommand)
+        try:
+            connection = self.acquire()
+        except Exception as error:
+            raise self.failed(HostDown, error, command) from error
+        clean = False
+        try:
+            if self.pool.cache is None:
+                connection.send_packed_command(command.packed, check_health=False)
+                value = read_reply(connection, command)
+            else:
+                value = self._call_cached(connection, command)
+            clean = True
+            return value
+        except Exception as error:
+            clean = answered(error)
+            if clean:
+                raise
+            raise self.failed(MaybeApplied, error, command) from error
+        finally:
+            self.release(connection, clean=clean)
+
+    def _call_cached(self, connection: Any, command: RedisCommand) -> Any:
+        """With redis-py's client-side cache the connection decides whether anything is sent."""
+        connection.send_command(command.name, *command.args, **command.kwargs)
+        return self._client.parse_response(connection, command.name, **command.kwargs)
+
+    def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
+        """Prepare some commands to be sent as one pipeline; with MULTI and EXEC around them for a transaction."""
+        return (TransactionBatch if transaction else RedisBatch)(self, commands)

@@ -1,0 +1,126 @@
+"""The options of a Redis host: those of ``redis.Redis``, and ``timeout`` and ``identifier`` as in nydus 0.11."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.connection import parse_url
+from redis.retry import Retry
+
+from nydus_core.errors import ConfigError
+
+__all__ = ["OPTION_TYPES", "TIMEOUT", "client_options", "from_url", "wire_options"]
+
+#: Seconds that connecting, and waiting for an answer, may take where the settings do not say.
+TIMEOUT = 5.0
+
+#: Options that would undo what the cluster promises, and what to do instead.
+REFUSED = {
+    "retry": "the cluster alone decides what may be sent again",
+    "retry_on_error": "the cluster alone decides what may be sent again",
+    "retry_on_timeout": "the cluster alone decides what may be sent again",
+    "single_connection_client": "commands of several threads share a pool of connections: use max_connections",
+}
+
+_SECONDS = (int, float, type(None))
+_TEXT = (str, type(None))
+
+#: In the order of nydus 0.11, which is that of positional arguments.
+_TYPES: dict[str, Any] = {
+    "host": str,
+    "port": int,
+    "db": int,
+    "timeout": _SECONDS,
+    "password": _TEXT,
+    "unix_socket_path": _TEXT,
+    "identifier": _TEXT,
+    "username": _TEXT,
+    "socket_timeout": _SECONDS,
+    "socket_connect_timeout": _SECONDS,
+    "max_connections": (int, type(None)),
+    "health_check_interval": (int, float),
+    "ssl": bool,
+    "decode_responses": bool,
+    "encoding": str,
+    "encoding_errors": str,
+    "client_name": _TEXT,
+    "protocol": (int, str, type(None)),
+}
+
+OPTION_TYPES: Mapping[str, Any] = {
+    **_TYPES,
+    **{name: None for name in inspect.signature(redis.Redis).parameters if name not in _TYPES},
+}
+
+
+def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``redis.Redis`` is called with: its own retries off, its timeouts set.
+
+    Parameters:
+        options: The options of a host. ``timeout``, in seconds, is both timeouts where they are not given apart.
+
+    Raises:
+        ConfigError: An option would undo what the cluster promises.
+    """
+    for name, why in REFUSED.items():
+        if options.get(name):
+            raise ConfigError(f"{name!r} is not for a host of a cluster: {why}", name)
+    timeout = options.get("timeout", TIMEOUT)
+    given = {
+        name: value for name, value in options.items() if name not in ("timeout", "identifier", *REFUSED)
+    }
+    return {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        **given,
+        "retry": Retry(NoBackoff(), 0),
+    }
+
+
+def from_url(url: str) -> dict[str, Any]:
+    """Return the options that a ``redis://``, ``rediss://`` or ``unix://`` URL stands for.
+
+    Raises:
+        ValueError: The URL makes no sense to redis-py.
+    """
+    options = dict(parse_url(url))
+    if options.pop("connection_class", None) is redis.SSLConnection:
+        options["ssl"] = True
+    if "path" in options:
+        options["unix_socket_path"] = options.pop("path")
+    return options
+
+
+#: What decides how commands and replies look; one surface serves all hosts, so they must agree.
+_WIRE = ("protocol", "legacy_responses", "encoding", "encoding_errors", "decode_responses")
+
+
+def wire_options(options: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return those options that decide how commands and replies look.
+
+    Parameters:
+        options: The options of each host.
+
+    Raises:
+        ConfigError: The hosts do not agree.
+    """
+    first, *others = [_wire_options_of(each) for each in options]
+    for other in others:
+        if other != first:
+            name = next(name for name in _WIRE if other.get(name) != first.get(name))
+            raise ConfigError(
+                f"found {first.get(name)!r} and {other.get(name)!r}; all hosts of a cluster must have one "
+                f"{name}: set it in 'defaults'",
+                "hosts",
+            )
+    return first
+
+
+def _wire_options_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    pool = options.get("connection_pool")
+    source = pool.connection_kwargs if pool is not None else options
+    return {name: source[name] for name in _WIRE if name in source}

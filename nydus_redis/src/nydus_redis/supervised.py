@@ -1,0 +1,197 @@
+"""A process that cannot outlive the Python process that made it, and a directory that goes with it.
+
+``PrivateServer`` runs Redis in one; tests run memcached in one. Nothing here knows what is run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from nydus_core.errors import NydusError
+
+__all__ = ["ServerError", "SupervisedProcess", "private_directory", "until"]
+
+
+class ServerError(NydusError):
+    """A private server did not start, or is not there any more. Says what the server logged last."""
+
+
+class SupervisedProcess:
+    """A process that ends, and whose directory is removed, when the Python process that made it ends.
+
+    Even SIGKILL of the owner is seen: a shell in between holds the read end of a pipe, its *lifeline*, whose
+    write end only the owner has. At its end of file the shell kills the process by its id and removes the
+    directory. The shell is the parent, so that id cannot have passed to somebody else.
+
+    Parameters:
+        argv: What to run, in the directory. What it writes goes to ``output.log`` there.
+        directory: Its working directory, which belongs to it from now on.
+        env: Variables to add to the environment.
+    """
+
+    def __init__(self, argv: Sequence[str], directory: Path, env: Mapping[str, str] | None = None) -> None:
+        self.directory = directory
+        self._owner = os.getpid()
+        self._pid: int | None = None
+        # Both ends are close-on-exec, so no program that the owner starts gets the write end. A fork without
+        # exec does: Python's forks close it in _forget_in_fork. Only a fork that C code makes behind Python's
+        # back, or one in another thread within the next few lines, could keep the process alive until it has
+        # ended as well.
+        read_end, self._lifeline = os.pipe()
+        try:
+            self._shell = subprocess.Popen(
+                [_SHELL, "-c", _SUPERVISE, "supervisor", str(directory), *argv],
+                cwd=directory,
+                # Some servers refuse to start with a locale that is not installed.
+                env={**os.environ, "LC_ALL": "C", **(env or {})},
+                stdin=read_end,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # else Ctrl-C in the terminal of the owner would reach them
+            )
+        except BaseException:
+            os.close(self._lifeline)
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+        finally:
+            os.close(read_end)
+        _supervised.add(self)
+
+    @property
+    def pid(self) -> int:
+        """The process id: of the process, not of its supervisor.
+
+        Raises:
+            ServerError: It is not known, as the process was ended right at its start.
+        """
+        for _ in until(time.monotonic() + 5.0):
+            if self._pid is None:
+                self._pid = self._written_pid()
+            if self._pid is not None:
+                return self._pid
+            if self.ended:
+                break
+        raise ServerError(f"the process in {self.directory} has no id: it was ended at its start")
+
+    @property
+    def ended(self) -> bool:
+        """Whether it ended, by itself or by ``end()``."""
+        return (self.directory / "status").exists() or not self.directory.exists()
+
+    def output(self) -> str:
+        """What it wrote so far; empty once ``end()`` was called."""
+        return self._read("output.log")
+
+    def end(self) -> None:
+        """Kill it and remove its directory. Does nothing the second time, and in a fork of the owner."""
+        if os.getpid() != self._owner:
+            return
+        try:
+            _supervised.remove(
+                self
+            )  # first, and atomic: a number of a file may be another's soon after its close
+        except KeyError:
+            return
+        self._pid = self._pid or self._written_pid()
+        os.close(self._lifeline)
+        try:
+            self._shell.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self._end_without_watchdog()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def forget(self) -> None:
+        """Give up what a fork inherited: the process belongs to the parent, and so does its end."""
+        os.close(self._lifeline)
+        self._shell.returncode = 0  # it is no child of ours: neither wait for it nor warn that it still runs
+
+    def _end_without_watchdog(self) -> None:
+        # Somebody killed the part of the supervisor that reads the lifeline. The other part still waits for
+        # the process, or would have written its status, so the id is its own.
+        if self._pid is not None and not (self.directory / "status").exists():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+        try:
+            self._shell.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self._shell.kill()
+            self._shell.wait()
+
+    def _written_pid(self) -> int | None:
+        text = self._read("pid")
+        return int(text) if text.endswith("\n") else None
+
+    def _read(self, name: str) -> str:
+        with contextlib.suppress(OSError):
+            return (self.directory / name).read_text("utf-8", "replace")
+        return ""
+
+
+def private_directory(longest_name: str) -> Path:
+    """Make an empty directory that only this user can read, with a path short enough for a unix socket.
+
+    Parameters:
+        longest_name: The longest name of a socket that will be in it.
+    """
+    most = 103  # bytes on macOS; 107 on Linux
+    usual = tempfile.gettempdir()
+    fits = len(os.fsencode(os.path.join(usual, "nydus-01234567", longest_name))) <= most
+    return Path(tempfile.mkdtemp(prefix="nydus-", dir=usual if fits else "/tmp"))
+
+
+def until(deadline: float) -> Iterator[None]:
+    """Yield at least once, and then again and again, with growing pauses, until the deadline."""
+    pause = 0.001
+    while True:
+        yield
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return
+        time.sleep(min(pause, left))
+        pause = min(pause * 1.5, 0.05)
+
+
+_GRACE = 5.0  # seconds for the supervisor to do its work, of which it needs milliseconds
+_SHELL = "/bin/sh"  # any POSIX shell: it is dash here, bash there
+
+# $1 is the directory, in which it starts; the rest is what to run. It stays until the owner has ended, also
+# when the process ended before, since its directory is still to be read and removed. The watchdog is killed
+# before that: from then on the id of the process may be somebody else's.
+_SUPERVISE = """
+trap '' HUP INT TERM
+directory=$1
+shift
+exec 3<&0 </dev/null
+"$@" >>output.log 2>&1 3<&- &
+process=$!
+echo $process >pid
+{ read -r _; kill -KILL $process; } <&3 &
+watchdog=$!
+wait $process
+echo $? >status
+kill -KILL $watchdog
+wait $watchdog
+read -r _ <&3
+cd /
+command -p rm -rf "$directory"
+"""
+
+_supervised: set[SupervisedProcess] = set()
+
+
+def _forget_in_fork() -> None:
+    for process in _supervised:
+        process.forget()
+    _supervised.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_forget_in_fork)

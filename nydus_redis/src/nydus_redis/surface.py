@@ -1,0 +1,91 @@
+"""What users call: a ``redis.Redis`` whose commands end in ``dispatch`` instead of a socket.
+
+redis-py's own methods put the commands together and make sense of the replies, so a host receives exactly what
+redis-py would have sent it. What lives on a connection (pipelines, subscriptions) is refused with the way to it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import redis
+
+from nydus_core.command import Command, Dispatch
+from nydus_core.errors import RoutingError
+from nydus_redis.options import wire_options
+from nydus_redis.wire import Wire
+
+__all__ = ["host_client", "surfaces"]
+
+
+class _NoPool(redis.ConnectionPool):
+    """A pool that never connects: a surface has no host of its own."""
+
+    def get_connection(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise RoutingError("this needs a connection to one host: use cluster.on(host)")
+
+
+class _HostClient(redis.Redis):
+    """A ``redis.Redis`` whose single commands end in ``dispatch``; the rest of it works on its own pool."""
+
+    _nydus_dispatch: Dispatch
+    _nydus_wire: Wire
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        return self._nydus_dispatch(self._nydus_wire.describe(args, options))
+
+
+class _Surface(_HostClient):
+    """The same over many hosts: refuses what lives on one connection."""
+
+    def pipeline(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise RoutingError(
+            "a pipeline belongs to one host: use cluster.map(), or cluster.on(host).pipeline()"
+        )
+
+    def transaction(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise RoutingError(
+            "a transaction belongs to one host: use cluster.map(transaction=True), or cluster.on(host).transaction()"
+        )
+
+    def pubsub(self, **kwargs: Any) -> NoReturn:
+        raise RoutingError("a subscription belongs to one host: use cluster.on(host).pubsub()")
+
+    def monitor(self) -> NoReturn:
+        raise RoutingError("MONITOR belongs to one host: use cluster.on(host).monitor()")
+
+    def client(self) -> NoReturn:
+        raise RoutingError("a single connection belongs to one host: use cluster.on(host).client()")
+
+
+def surfaces(options: Sequence[Mapping[str, Any]]) -> Callable[[Dispatch], _Surface]:
+    """Return what makes surfaces.
+
+    Parameters:
+        options: The options of each host.
+
+    Raises:
+        ConfigError: The hosts do not agree on how commands and replies look.
+    """
+    how = wire_options(options)
+    prototype = _Surface(connection_pool=_NoPool(**how))
+    prototype._nydus_wire = Wire(how, prototype.response_callbacks)
+
+    def make(dispatch: Dispatch) -> _Surface:
+        surface = copy.copy(prototype)  # building one costs 30 times as much
+        surface._nydus_dispatch = dispatch
+        return surface
+
+    return make
+
+
+def host_client(
+    pool: redis.ConnectionPool, options: Mapping[str, Any], call: Callable[[Command], Any]
+) -> _HostClient:
+    """Return a client of one host: commands end in ``call``, and pipelines and subscriptions work on its pool."""
+    client = _HostClient(connection_pool=pool)
+    client._nydus_wire = Wire(wire_options([options]), client.response_callbacks)
+    client._nydus_dispatch = call
+    return client
