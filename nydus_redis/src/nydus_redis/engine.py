@@ -145,11 +145,8 @@ class Redis(BaseEngine):
             raise self.failed(HostDown, error, command) from error
         clean = False
         try:
-            if self.pool.cache is None:
-                connection.send_packed_command(command.packed, check_health=False)
-                value = read_reply(connection, command)
-            else:
-                value = self._call_cached(connection, command)
+            connection.send_packed_command(command.packed, check_health=False)
+            value = read_reply(connection, command)
             clean = True
             return value
         except Exception as error:
@@ -159,11 +156,6 @@ class Redis(BaseEngine):
             raise self.failed(MaybeApplied, error, command) from error
         finally:
             self.release(connection, clean=clean)
-
-    def _call_cached(self, connection: Any, command: RedisCommand) -> Any:
-        """With redis-py's client-side cache the connection decides whether anything is sent."""
-        connection.send_command(command.name, *command.args, **command.kwargs)
-        return self._client.parse_response(connection, command.name, **command.kwargs)
 
     def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
         """Prepare some commands to be sent as one pipeline; with MULTI and EXEC around them for a transaction."""

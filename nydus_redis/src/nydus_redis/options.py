@@ -23,6 +23,8 @@ REFUSED = {
     "retry": "the cluster alone decides what may be sent again",
     "retry_on_error": "the cluster alone decides what may be sent again",
     "retry_on_timeout": "the cluster alone decides what may be sent again",
+    "cache": "redis-py's client-side cache answers without the cluster",
+    "cache_config": "redis-py's client-side cache answers without the cluster",
     "single_connection_client": "commands of several threads share a pool of connections: use max_connections",
 }
 

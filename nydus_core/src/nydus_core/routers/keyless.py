@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Collection, Sequence
 from typing import ClassVar
 
-from nydus_core.errors import HostListExhausted, RoutingError
+from nydus_core.errors import RoutingError
 from nydus_core.routers.protocol import Node, NodeRouter, Spread
 
 __all__ = ["BroadcastRouter", "RoundRobinRouter"]
@@ -55,4 +55,5 @@ class RoundRobinRouter(NodeRouter):
             name = self.names[next(self._turns) % len(self.names)]
             if name not in avoid:
                 return name
-        raise HostListExhausted(f"all {len(self.names)} hosts are to be avoided: {', '.join(self.names)}")
+        left = self.candidates(avoid)  # other threads took the turns of these
+        return left[next(self._turns) % len(left)]

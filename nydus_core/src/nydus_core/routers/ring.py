@@ -79,7 +79,7 @@ class ConsistentHashingRouter(NodeRouter):
         hash_tags: Whether only the part of a key between braces counts. Off, since nydus 0.11 knows no tags.
 
     Raises:
-        ConfigError: Two hosts have one identifier, or no host has any point, for its weight is too small.
+        ConfigError: Two hosts have one identifier, or no host has any point, since all weights are 0.
     """
 
     def __init__(self, nodes: Sequence[Node], *, hash_tags: bool = False) -> None:
@@ -94,6 +94,8 @@ class ConsistentHashingRouter(NodeRouter):
                     "hosts",
                 )
         self._ring = KetamaRing([(node.identifier, node.weight) for node in nodes])
+        if not self._ring.points:
+            raise ConfigError("no host has a point on the ring: their weights are all 0", "hosts")
         self._identifiers = {node.name: node.identifier for node in nodes}
 
     def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:

@@ -1,0 +1,105 @@
+"""The embedded engine: a whole cluster of real, private servers, gone with the process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from nydus_core import ConfigError, HostDown, create_cluster
+from nydus_redis.embedded import Embedded
+
+
+def test_a_number_of_hosts_is_a_whole_cluster() -> None:
+    with create_cluster(
+        {"engine": Embedded, "hosts": 3, "router": "nydus_core.routers.PartitionRouter"}
+    ) as cluster:
+        with cluster.map() as conn:
+            results = [conn.incr(f"key{i}") for i in range(30)]
+        assert results == [1] * 30
+        assert sum(cluster.dbsize()) == 30
+        assert len({host.server.pid for host in cluster.hosts.values()}) == 3
+
+
+def test_named_hosts_and_options() -> None:
+    hosts = {"a": {"config": {"maxmemory": "7mb"}}, "b": {"db": 3, "weight": 2}}
+    with create_cluster(
+        {"engine": Embedded, "hosts": hosts, "defaults": {"decode_responses": True}}
+    ) as cluster:
+        assert cluster.on("a").config_get("maxmemory") == {"maxmemory": str(7 * 1024 * 1024)}
+        assert cluster.on("b").client_info()["db"] == 3
+        assert [cluster[host].identifier for host in cluster] == ["embedded://a/0", "embedded://b/3"]
+
+
+def test_placement_does_not_depend_on_where_the_servers_happen_to_listen() -> None:
+    settings = {"engine": Embedded, "hosts": 3, "router": "nydus_core.routers.ConsistentHashingRouter"}
+    with create_cluster(settings) as one, create_cluster(settings) as two:
+        keys = [f"key{i}".encode() for i in range(200)]
+        assert [one.router.locate(key) for key in keys] == [two.router.locate(key) for key in keys]
+
+
+def test_closing_the_cluster_stops_its_servers() -> None:
+    cluster = create_cluster({"engine": Embedded, "hosts": 2})
+    assert cluster.ping() == [True, True]
+    pids = [host.server.pid for host in cluster.hosts.values()]
+    cluster.close()
+    assert all(gone(pid) for pid in pids)
+    with pytest.raises(HostDown, match="stopped"):
+        cluster.ping()
+    cluster.close()
+
+
+@pytest.mark.parametrize(
+    ("hosts", "where"),
+    [
+        ({"a": {"port": 1}}, r"hosts\['a'\]\.port"),
+        (0, "hosts"),
+        (-1, "hosts"),
+        ({"a": {"config": {"port": 1}}}, "config.port"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(hosts: object, where: str) -> None:
+    with pytest.raises(ConfigError, match=where):
+        create_cluster({"engine": Embedded, "hosts": hosts})
+
+
+SCRIPT = """
+import os, signal, sys
+from nydus_core import create_cluster
+from nydus_redis.embedded import Embedded
+cluster = create_cluster({"engine": Embedded, "hosts": 2})
+cluster.ping()
+print(*[host.server.pid for host in cluster.hosts.values()], flush=True)
+"""
+ENDS = {
+    "return": "",
+    "exception": "raise RuntimeError('on purpose')",
+    "sigterm": "signal.raise_signal(signal.SIGTERM)",
+    "sigkill": "os.kill(os.getpid(), signal.SIGKILL)",
+    "_exit": "os._exit(0)",
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_servers_are_gone_when_the_process_ends(end: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", SCRIPT + ENDS[end]], capture_output=True, text=True, check=False
+    )
+    pids = [int(pid) for pid in ran.stdout.split()]
+    assert len(pids) == 2, ran.stderr
+    assert all(gone(pid) for pid in pids)
+
+
+def gone(pid: int) -> bool:
+    for _ in range(500):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    return False
