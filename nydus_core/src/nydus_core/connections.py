@@ -52,8 +52,7 @@ class LazyConnectionHandler(Mapping[str, Cluster]):
         try:
             return create_cluster(known[name])
         except ConfigError as error:
-            path = f"CONNECTIONS[{name!r}]"
-            raise type(error)(error.message, f"{path}.{error.path}" if error.path else path) from error
+            raise error.under(f"CONNECTIONS[{name!r}]") from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._settings())

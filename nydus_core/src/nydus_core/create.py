@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from nydus_core.cluster import Cluster
-from nydus_core.errors import ConfigError, NydusError
+from nydus_core.errors import ConfigError
 from nydus_core.plugins import hooks
 from nydus_core.routers.legacy import BaseRouter
 from nydus_core.routers.protocol import Node
@@ -42,14 +41,15 @@ def create_cluster(settings: Mapping[str, Any] | str | os.PathLike[str], name: s
     if isinstance(settings, str | os.PathLike):
         settings, where = _named(settings, name)
     hooks.load()
+    given = settings
     if hooks.listens("nydus_configure"):
-        settings = {key: copy.copy(value) for key, value in settings.items()}
-        hooks.call("nydus_configure", settings=settings)
+        given = _copied(settings)
+        hooks.call("nydus_configure", settings=given)
     try:
-        cluster = _build(read_settings(settings))
+        cluster = _build(read_settings(given))
     except ConfigError as error:
         if where:
-            raise type(error)(error.message, f"{where}.{error.path}" if error.path else where) from error
+            raise error.under(where) from error
         raise
     hooks.call("nydus_cluster_created", cluster=cluster)
     return cluster
@@ -74,11 +74,18 @@ def _build(settings: ClusterSettings) -> Cluster:
     return cluster
 
 
+def _copied(value: Any) -> Any:
+    """Copy dicts and lists, however deep; what they hold (pools, classes) is the user's and stays itself."""
+    if isinstance(value, Mapping):
+        return {key: _copied(each) for key, each in value.items()}
+    return [_copied(each) for each in value] if isinstance(value, list) else value
+
+
 def _connect(engine: type[Any], host: HostSettings) -> Any:
     try:
         return engine(host.key, *host.args, **host.options)
-    except NydusError:
-        raise
+    except ConfigError as error:
+        raise error.under(host.path) from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{engine.__name__} refused these options: {error}", host.path) from error
 
@@ -92,7 +99,4 @@ def _router(settings: ClusterSettings, engines: Mapping[Any, Any], cluster: Clus
     try:
         return settings.router(first, **settings.router_options)
     except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{settings.router.__name__} refused its options {sorted(settings.router_options)}: {error}",
-            "router",
-        ) from error
+        raise ConfigError(f"{settings.router.__name__} refused these options: {error}", "router") from error

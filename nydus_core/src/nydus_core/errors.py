@@ -22,10 +22,9 @@ An error that the server itself answered (``WRONGTYPE``, ``OOM``) is not in this
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 __all__ = [
     "CommandError",
@@ -64,6 +63,10 @@ class ConfigError(NydusError):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
+
+    def under(self, path: str) -> Self:
+        """Return the same error, its path counted from further up."""
+        return type(self)(self.message, f"{path}.{self.path}" if self.path else path)
 
 
 class PluginError(ConfigError):
@@ -212,8 +215,16 @@ def host_error(kind: type[HostError], cause: BaseException, *, host: str, comman
     return _carry(error, cause.__dict__, cause)
 
 
-@functools.cache
+_blends: dict[tuple[type[HostError], type[BaseException]], type[HostError]] = {}
+
+
 def _blended(kind: type[HostError], cause: type[BaseException]) -> type[HostError]:
+    if (kind, cause) not in _blends:
+        _blends[kind, cause] = _blend(kind, cause)
+    return _blends[kind, cause]
+
+
+def _blend(kind: type[HostError], cause: type[BaseException]) -> type[HostError]:
     if issubclass(kind, cause) or not issubclass(cause, Exception):
         return kind
     body = {"__module__": kind.__module__, "__doc__": kind.__doc__, "_blend": (kind, cause)}

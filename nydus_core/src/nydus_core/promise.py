@@ -27,6 +27,9 @@ class EventualCommand:
 
     __slots__ = ("__weakref__", "_nydus_command", "_nydus_error", "_nydus_state", "_nydus_value")
 
+    _nydus_error: Exception | None
+    _nydus_value: Any
+
     def __init__(self, command: Command) -> None:
         self._nydus_command = command
         self._nydus_state = _QUEUED
@@ -50,8 +53,7 @@ class EventualCommand:
         """What the command ended in, or None if the server answered with a value."""
         if self._nydus_state is not _SETTLED:
             raise NotResolved(self._nydus_why())
-        error: Exception | None = self._nydus_error
-        return error
+        return self._nydus_error
 
     @property
     def outcome(self) -> Outcome:
@@ -135,7 +137,7 @@ def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-_BINARY = {
+_BINARY: dict[str, Callable[..., Any]] = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,

@@ -50,7 +50,7 @@ def find_class(group: str, reference: object, path: str) -> type:
 
 def _find(group: str, name: str, path: str) -> object:
     if "." in name or not group:
-        return import_dotted(name, path)
+        return import_dotted(name.replace(":", "."), path)
     return _load(_choose(group, name, path), path)
 
 

@@ -6,6 +6,7 @@ hosts as URLs or positional arguments, names for everything, and TOML files with
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import tomllib
@@ -120,7 +121,7 @@ def _refuse_unknown(found: Mapping[str, Any], known: Sequence[str], path: str) -
         if name not in known:
             where = f"{path}.{name}" if path else str(name)
             raise ConfigError(
-                f"unknown setting; known: {', '.join(sorted(known))}{registry.nearest(str(name), known)}",
+                f"unknown setting; known: {', '.join(sorted(known)) or 'none'}{registry.nearest(str(name), known)}",
                 where,
             )
 
@@ -146,7 +147,11 @@ def _router(setting: Any) -> tuple[type[Any] | None, dict[str, Any]]:
     options = {str(name): value for name, value in setting.items()}
     if "name" not in options:
         raise ConfigError("missing; expected {'name': a router, **its options}", "router.name")
-    return _router_class(options.pop("name"), "router.name"), options
+    router = _router_class(options.pop("name"), "router.name")
+    parameters = list(inspect.signature(router).parameters.values())[1:]
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        _refuse_unknown(options, [parameter.name for parameter in parameters], "router")
+    return router, options
 
 
 def _router_class(reference: Any, path: str) -> type[Any]:
@@ -219,6 +224,9 @@ def _own_options(engine: type[Any], given: Any, path: str) -> tuple[dict[str, An
     known = _option_types(engine)
     if known is None:
         return {}, args
+    if isinstance(given, str) and {"host", "port"} <= known.keys() and re.fullmatch(r"[^:]+:\d+", given):
+        host, _, port = given.partition(":")
+        return {"host": host, "port": int(port)}, ()
     if len(args) > len(known):
         raise ConfigError(
             f"found {len(args)} arguments; expected at most {len(known)}: {', '.join(known)}", path

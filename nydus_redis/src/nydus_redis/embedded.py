@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from nydus_core.engine import SurfaceFactory
 from nydus_redis.engine import Redis
@@ -36,8 +36,8 @@ class Embedded(Redis):
         ConfigError: No server was found, or an option or setting makes no sense.
     """
 
-    url_schemes = ()
-    countable = True
+    url_schemes: ClassVar[tuple[str, ...]] = ()
+    countable: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -41,9 +41,9 @@ class Redis(BaseEngine):
     """
 
     retryable_exceptions: ClassVar[Collection[type[Exception]]] = (redis.ConnectionError, redis.TimeoutError)
-    supports_pipelines = True
-    supports_transactions = True
-    url_schemes = ("redis", "rediss", "unix")
+    supports_pipelines: ClassVar[bool] = True
+    supports_transactions: ClassVar[bool] = True
+    url_schemes: ClassVar[tuple[str, ...]] = ("redis", "rediss", "unix")
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class Redis(BaseEngine):
     def acquire(self) -> Any:
         """Take a connection that is ready to send; nothing of a command has been sent when this raises."""
         self.idle = max(0, self.idle - 1)
-        connection = self.pool.get_connection()
+        connection: Any = self.pool.get_connection()
         try:
             connection.check_health()
         except BaseException:

@@ -89,7 +89,7 @@ def from_url(url: str) -> dict[str, Any]:
     Raises:
         ValueError: The URL makes no sense to redis-py.
     """
-    options = dict(parse_url(url))
+    options: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call]
     if options.pop("connection_class", None) is redis.SSLConnection:
         options["ssl"] = True
     if "path" in options:

@@ -18,6 +18,8 @@ from nydus_redis.splits import SPLITS
 
 __all__ = ["RedisCommand", "UnreadableReply", "Wire"]
 
+_Connection: Any = redis.Connection  # has no types
+
 #: What redis-py packs commands with, where hiredis is installed.
 _pack_at_once: Callable[[tuple[Any, ...]], bytes] | None = None
 if HIREDIS_AVAILABLE:
@@ -98,7 +100,7 @@ class Wire:
     """
 
     def __init__(self, options: Mapping[str, Any], callbacks: dict[str, Callable[..., Any]]) -> None:
-        connection = redis.Connection(**options)  # never connected: only packs
+        connection: Any = _Connection(**options)  # never connected: only packs
         self._pack: Callable[..., Sequence[bytes]] = connection.pack_command
         self._callbacks = callbacks
         # hiredis packs text as UTF-8 whatever the options say

@@ -1,0 +1,189 @@
+"""`make bench`: what Nydus costs, as ratios to a peer that is measured in the same run, on real servers.
+
+The two sides of a row take turns, so noise of the machine meets both. A row shows the median time of each side, and
+the median and the middle half of the ratios of turns that stood side by side.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import redis
+from pymemcache.client.hash import HashClient
+
+from nydus.db import create_cluster
+from nydus_redis.server import PrivateServer
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "support"))
+from memcached import MemcachedServer
+
+HOSTS = 4
+SINGLES = 500
+BATCH = 10_000
+KEYS = [f"key:{number}" for number in range(BATCH)]
+MANY = KEYS[:1000]
+
+
+class Row(NamedTuple):
+    """One comparison: the same work done twice, and how many units it is."""
+
+    name: str
+    ours: Callable[[], Any]
+    peer: Callable[[], Any]
+    units: int
+    target: float
+    turns: int
+
+
+def main() -> None:
+    """Measure all rows and print them as a table."""
+    names = ("redis", "hiredis", "pymemcache")
+    print(f"Python {sys.version.split()[0]}, {', '.join(f'{name} {version(name)}' for name in names)}")
+    print(f"{HOSTS} hosts of each kind on loopback; µs for one command or key\n")
+    print(
+        f"| {'what':44} | {'nydus':>7} | {'peer':>7} | {'ratio':>5} | {'middle half':>11} | {'target':>6} |"
+    )
+    print(f"|{'-' * 46}|{'-' * 8}:|{'-' * 8}:|{'-' * 6}:|{'-' * 12}:|{'-' * 7}:|")
+    with rows() as each:
+        for row in each:
+            measure(row)
+
+
+@contextmanager
+def rows() -> Iterator[list[Row]]:
+    """The comparisons, on servers that run as long as they are in use."""
+    with ExitStack() as stack:
+        redis_servers = [PrivateServer(tcp=True) for _ in range(HOSTS)]
+        memcached_servers = [MemcachedServer(tcp=True) for _ in range(HOSTS)]
+        for server in (*redis_servers, *memcached_servers):
+            stack.enter_context(server)
+        yield [*redis_rows(stack, redis_servers), *memcache_rows(stack, memcached_servers)]
+
+
+def redis_rows(stack: ExitStack, servers: list[PrivateServer]) -> list[Row]:
+    """Against redis-py on one of the servers."""
+    hosts = [f"redis://127.0.0.1:{server.port}" for server in servers]
+    cluster = stack.enter_context(create_cluster({"engine": "redis", "router": "partition", "hosts": hosts}))
+    plain = stack.enter_context(redis.Redis(port=servers[0].port))
+    return [
+        Row(
+            "GET, single; peer redis-py, one host",
+            lambda: gets(cluster),
+            lambda: gets(plain),
+            SINGLES,
+            1.15,
+            40,
+        ),
+        Row(
+            "INCR, single; peer redis-py, one host",
+            lambda: incrs(cluster),
+            lambda: incrs(plain),
+            SINGLES,
+            1.15,
+            40,
+        ),
+        Row(
+            f"map() of {BATCH} SET, GET, INCR; peer pipeline",
+            lambda: mapped(cluster),
+            lambda: piped(plain),
+            BATCH,
+            0.8,
+            25,
+        ),
+    ]
+
+
+def memcache_rows(stack: ExitStack, servers: list[MemcachedServer]) -> list[Row]:
+    """Against pymemcache's HashClient on the same servers."""
+    hosts = [{"host": "127.0.0.1", "port": server.port} for server in servers]
+    cluster = stack.enter_context(
+        create_cluster({"engine": "memcache", "router": "consistent", "hosts": hosts})
+    )
+    peer = HashClient([("127.0.0.1", server.port) for server in servers])
+    stack.callback(peer.close)
+    values = dict.fromkeys(MANY, b"value")
+    cluster.set_many(values)
+    peer.set_many(values, noreply=False)
+    assert cluster.get_many(MANY) == peer.get_many(MANY) == values
+    return [
+        Row(
+            f"get_many of {len(MANY)} keys; peer HashClient",
+            lambda: cluster.get_many(MANY),
+            lambda: peer.get_many(MANY),
+            len(MANY),
+            0.3,
+            40,
+        )
+    ]
+
+
+def gets(client: Any) -> None:
+    """GET, one at a time."""
+    for key in KEYS[:SINGLES]:
+        client.get(key)
+
+
+def incrs(client: Any) -> None:
+    """INCR, one at a time."""
+    for key in KEYS[:SINGLES]:
+        client.incr("n" + key)
+
+
+def queue(client: Any) -> None:
+    """The commands of a batch, in thirds."""
+    for number, key in enumerate(KEYS):
+        match number % 3:
+            case 0:
+                client.set(key, number)
+            case 1:
+                client.get(key)
+            case _:
+                client.incr("n" + key)
+
+
+def mapped(cluster: Any) -> None:
+    """The batch as a map()."""
+    with cluster.map() as conn:
+        queue(conn)
+
+
+def piped(client: Any) -> None:
+    """The batch as a hand-written pipeline."""
+    with client.pipeline(transaction=False) as pipeline:
+        queue(pipeline)
+        pipeline.execute()
+
+
+def measure(row: Row) -> None:
+    """Let both sides take turns, and print the row."""
+    row.ours(), row.peer()  # connect, and warm up
+    ours: list[float] = []
+    peer: list[float] = []
+    for turn in range(row.turns):
+        sides = [(row.ours, ours), (row.peer, peer)]
+        for work, times in sides if turn % 2 else reversed(sides):
+            times.append(seconds(work) / row.units * 1e6)
+    ratios = sorted(mine / theirs for mine, theirs in zip(ours, peer, strict=True))
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    times_shown = f"{statistics.median(ours):7.2f} | {statistics.median(peer):7.2f}"
+    print(f"| {row.name:44} | {times_shown} | {middle:5.2f} | {low:4.2f} – {high:4.2f} | {row.target:6.2f} |")
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """How long some work takes. Garbage of the side before is not on its bill."""
+    gc.collect()
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
