@@ -236,7 +236,16 @@ def test_methods_of_several_commands_work(cluster: Cluster) -> None:
     cluster.hset("h", mapping={str(i): i for i in range(50)})
     assert len(dict(cluster.hscan_iter("h", count=10))) == 50
     assert cluster.json().__class__.__name__ == "JSON"
-    assert cluster.lock("l", timeout=10).acquire() is True
+
+
+def test_scripts_and_locks_live_on_the_host_of_their_key(cluster: Cluster) -> None:
+    double = cluster.register_script("return redis.call('incrby', KEYS[1], ARGV[1]) * 2")
+    for key in apart(cluster, 3):
+        assert double(keys=[key], args=[4]) == 8
+        with cluster.lock(f"lock:{key}", timeout=10) as lock:
+            assert lock.owned()
+            assert cluster.on(int(cluster.router.locate(f"lock:{key}".encode()))).exists(f"lock:{key}")
+        assert cluster.exists(f"lock:{key}") == 0
 
 
 def test_a_promise_of_an_earlier_map_is_its_value_as_an_argument(cluster: Cluster) -> None:

@@ -38,7 +38,9 @@ def nydus_cluster_created(cluster: Any) -> None:
 def nydus_command_done(
     cluster: Any, command: Command, hosts: Sequence[str], error: Exception | None, seconds: float
 ) -> None:
-    """Called after each single command, in the thread that made it.
+    """Called after each single command that was delivered, in the thread that made it.
+
+    Not for one that was refused before that, nor for those of ``cluster.on(host)``.
 
     Parameters:
         cluster: The cluster that it was made on.
@@ -53,7 +55,7 @@ def nydus_command_done(
 def nydus_batch_done(
     cluster: Any, commands: Sequence[Command], outcomes: Sequence[Any], seconds: float
 ) -> None:
-    """Called once after each ``map()``, in the thread that made it.
+    """Called once after each ``map()`` that was delivered, in the thread that made it.
 
     Parameters:
         cluster: The cluster that it was made on.

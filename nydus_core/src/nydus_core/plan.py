@@ -48,7 +48,11 @@ class Placement:
     def single(self, command: Command) -> int | None:
         """Return the index of the host of a command with one key or one host, the everyday case; else None."""
         if self._by_keys and len(command.keys) == 1:
-            return self._by_name[self._router.locate(command.keys[0])]
+            name = self._router.locate(command.keys[0])
+            try:
+                return self._by_name[name]
+            except KeyError:
+                raise self._no_such_host(name, command) from None
         return 0 if self.sole and command.scope is not Scope.HOST else None
 
     def route(self, command: Command) -> Route:
@@ -76,7 +80,17 @@ class Placement:
 
     def _next(self, command: Command) -> int:
         key = command.keys[0] if command.keys else b""
-        return 0 if self.sole else self._by_name[self._router.locate(key)]
+        return 0 if self.sole else self._index(self._router.locate(key), command)
+
+    def _index(self, name: str, command: Command) -> int:
+        if name not in self._by_name:
+            raise self._no_such_host(name, command)
+        return self._by_name[name]
+
+    def _no_such_host(self, host: Any, command: Command) -> RoutingError:
+        return RoutingError(
+            f"{type(self._router).__name__} gave host {host!r} for {command!r}; the hosts are {list(self._by_key)}"
+        )
 
     def _several(self, command: Command, hosts: Sequence[int], always_list: bool = False) -> Route:
         join = list if always_list or len(hosts) > 1 else None
@@ -87,7 +101,7 @@ class Placement:
         groups: dict[str, list[int]] = {}
         for position, key in enumerate(command.keys):
             groups.setdefault(locate(key), []).append(position)
-        hosts = [self._by_name[name] for name in groups]
+        hosts = [self._index(name, command) for name in groups]
         if len(hosts) == 1:
             return Route(hosts, (command,), None)
         split = command.split
@@ -113,11 +127,9 @@ class Placement:
         keys = list(router.get_dbs(attr=attr, args=args, kwargs=kwargs))
         if not keys:
             raise RoutingError(f"{type(router).__name__} gave no host for {command!r}")
-        unknown = [key for key in keys if key not in self._by_key]
-        if unknown:
-            raise RoutingError(
-                f"{type(router).__name__} gave host {unknown[0]!r} for {command!r}; the hosts are {list(self._by_key)}"
-            )
+        for key in keys:
+            if key not in self._by_key:
+                raise self._no_such_host(key, command)
         return [self._by_key[key] for key in keys]
 
 

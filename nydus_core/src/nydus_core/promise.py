@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import operator
 from collections.abc import Callable
@@ -93,12 +94,10 @@ class EventualCommand:
         return dir(self.value) if self._nydus_state is _SETTLED and self._nydus_error is None else []
 
     def __copy__(self) -> Any:
-        return self.value
+        return copy.copy(self.value)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        from copy import deepcopy
-
-        return deepcopy(self.value, memo)
+        return copy.deepcopy(self.value, memo)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return _itself, (self.value,)

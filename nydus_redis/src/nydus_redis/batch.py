@@ -25,7 +25,7 @@ _ANSWERS = (ResponseError, BusyLoadingError, AuthenticationError, AuthorizationE
 
 def answered(error: BaseException) -> bool:
     """Whether an error that reading raised is the server's answer; then the connection is fine, too."""
-    return isinstance(error, _ANSWERS) and not isinstance(error, HostError)
+    return isinstance(error, _ANSWERS)
 
 
 def read_reply(connection: Any, command: RedisCommand) -> Any:

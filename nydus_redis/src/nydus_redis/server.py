@@ -61,7 +61,7 @@ class PrivateServer:
         config: Settings of redis.conf, such as ``{"maxmemory": "2mb"}``. A value is one argument and needs no
             quotes.
         tcp: Listen on a free port of 127.0.0.1 too. The unix socket is always there.
-        executable: The binary to run; by default what ``find_server()`` finds.
+        executable: The path of the binary to run; by default what ``find_server()`` finds.
 
     Raises:
         ConfigError: No binary was found, or a setting is none, or one that a private server makes itself.
@@ -76,7 +76,8 @@ class PrivateServer:
     ) -> None:
         self._config = dict(config or {})
         self._tcp = tcp
-        self._executable = str(executable or find_server())
+        # Absolute, since it is started in another directory.
+        self._executable = str(Path(executable).absolute() if executable else find_server())
         self._spawn()
 
     @property

@@ -56,6 +56,11 @@ class _Surface(_HostClient):
     def monitor(self) -> NoReturn:
         raise RoutingError("MONITOR belongs to one host: use cluster.on(host).monitor()")
 
+    def script_load(self, script: Any) -> Any:
+        """Load a script on all hosts. They give it one name: redis-py's scripts and locks need that."""
+        names: Any = super().script_load(script)
+        return names[0] if type(names) is list else names
+
     def client(self) -> NoReturn:
         raise RoutingError("a single connection belongs to one host: use cluster.on(host).client()")
 
