@@ -6,6 +6,7 @@ of its own (``Refused``), and can lose the connection before or after it has don
 
 from __future__ import annotations
 
+import operator
 import time
 from typing import Any
 
@@ -130,6 +131,6 @@ class MemoryPipeline(BasePipeline):
 
     def _one(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
-            return getattr(self.connection.connection, name)(*args, **kwargs)
+            return operator.attrgetter(name)(self.connection.connection)(*args, **kwargs)
         except Refused as answer:
             return answer

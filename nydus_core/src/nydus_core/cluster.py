@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -117,8 +118,9 @@ class Cluster:
 
     def close(self) -> None:
         """Close the connections to all hosts. A later command opens new ones."""
-        for engine in self._engines:
-            engine.close()
+        with ExitStack() as stack:  # one that cannot be closed does not keep the others open
+            for engine in reversed(self._engines):
+                stack.callback(engine.close)
 
     disconnect = close
 
@@ -171,6 +173,7 @@ class Cluster:
                 "nydus_batch_done",
                 cluster=self,
                 commands=plan.commands,
+                hosts=plan.hosts(),
                 outcomes=outcomes,
                 seconds=time.perf_counter() - start,
             )

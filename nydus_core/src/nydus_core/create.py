@@ -11,7 +11,7 @@ from nydus_core.errors import ConfigError
 from nydus_core.plugins import hooks
 from nydus_core.routers.legacy import BaseRouter
 from nydus_core.routers.protocol import Node
-from nydus_core.settings import ClusterSettings, HostSettings, read_settings, read_toml
+from nydus_core.settings import ClusterSettings, HostSettings, read_settings, read_toml, without_secrets
 
 __all__ = ["create_cluster"]
 
@@ -56,6 +56,8 @@ def create_cluster(settings: Mapping[str, Any] | str | os.PathLike[str], name: s
 
 
 def _named(path: str | os.PathLike[str], name: str | None) -> tuple[dict[str, Any], str]:
+    if "://" in str(path):
+        raise ConfigError("found a URL; expected a dict of settings, or the path of a TOML file")
     tables = read_toml(path)
     if name is None or name not in tables:
         what = "no name was given" if name is None else f"it has no cluster {name!r}"
@@ -87,7 +89,9 @@ def _connect(engine: type[Any], host: HostSettings) -> Any:
     except ConfigError as error:
         raise error.under(host.path) from error
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{engine.__name__} refused these options: {error}", host.path) from error
+        # Not chained: the cause may show an option, password and all.
+        why = without_secrets(str(error))
+        raise ConfigError(f"{engine.__name__} refused these options: {why}", host.path) from None
 
 
 def _router(settings: ClusterSettings, engines: Mapping[Any, Any], cluster: Cluster) -> Any:

@@ -12,9 +12,10 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
-from nydus_core.engine import Batch, Engine
+from nydus_core.engine import Engine
 from nydus_core.flows import Flow
 from nydus_core.plan import Lane
 
@@ -47,10 +48,10 @@ def run(flow: Flow, engines: Sequence[Engine], *, transaction: bool = False) -> 
 
 
 def _exchange(lanes: Sequence[Lane], engines: Sequence[Engine], transaction: bool) -> list[list[Any]]:
-    batches: list[Batch] = []
-    try:
-        for lane in lanes:
-            batches.append(engines[lane.host].batch(lane.commands, transaction=transaction))
+    batches = [engines[lane.host].batch(lane.commands, transaction=transaction) for lane in lanes]
+    with ExitStack() as stack:
+        for batch in reversed(batches):
+            stack.callback(batch.close)
         waits = [not batch.ready for batch in batches]  # asked once: sending changes the answer
         for batch, has_to_wait in zip(batches, waits, strict=True):
             if not has_to_wait:
@@ -59,9 +60,6 @@ def _exchange(lanes: Sequence[Lane], engines: Sequence[Engine], transaction: boo
             [(batch.send, True) for batch, has_to_wait in zip(batches, waits, strict=True) if has_to_wait]
         )
         return _at_once([(batch.receive, not batch.overlaps) for batch in batches])
-    finally:
-        for batch in batches:
-            batch.close()
 
 
 def _at_once(jobs: Sequence[tuple[Callable[[], T], bool]]) -> list[T]:

@@ -7,6 +7,7 @@ start from: ``connect()`` and ``disconnect()`` are enough for a working one.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -147,6 +148,7 @@ class BaseEngine:
         self.options = options
         self._connection: Any = None
         self._connecting = threading.Lock()
+        self._connector: int | None = None
 
     # What a subclass defines -------------------------------------------------------------------------------------
 
@@ -194,7 +196,9 @@ class BaseEngine:
         By default the arguments of the constructor; None, if the constructor takes any.
         """
         parameters = list(inspect.signature(cls).parameters.values())[1:]
-        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        if any(
+            parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) for parameter in parameters
+        ):
             return None
         return {parameter.name: None for parameter in parameters}
 
@@ -212,17 +216,33 @@ class BaseEngine:
     @property
     def connection(self) -> Any:
         """The client; connected at first use, once, however many threads ask."""
-        if self._connection is None:
-            with self._connecting:
-                if self._connection is None:
+        return self._connected()
+
+    def _connected(self) -> Any:
+        if self._connection is not None:
+            return self._connection
+        with self._connecting:
+            if self._connection is None:
+                self._connector = threading.get_ident()
+                try:
                     self._connection = self.connect()
-        return self._connection
+                except Exception as error:
+                    with contextlib.suppress(
+                        AttributeError
+                    ):  # a class with slots; then it counts as any other
+                        error.nydus_not_sent = True  # type: ignore[attr-defined]
+                    raise
+                finally:
+                    self._connector = None
+            return self._connection
 
     def close(self) -> None:
         """Disconnect, if connected. A later command connects again."""
-        if self._connection is not None:
-            self.disconnect()
-        self._connection = None
+        try:
+            if self._connection is not None:
+                self.disconnect()
+        finally:
+            self._connection = None
 
     def client(self, make_surface: SurfaceFactory) -> Any:
         """Return an object on which every command goes to this host: by default a surface of the cluster's kind."""
@@ -230,15 +250,18 @@ class BaseEngine:
 
     def call(self, command: Command) -> Any:
         """Do one command through the client. See ``Engine.call``."""
-        function = self._function(command)
         try:
-            return function(*command.args, **command.kwargs)
-        except tuple(self.retryable_exceptions) as error:
-            raise self.failed(MaybeApplied, error, command) from error
+            return self._function(command)(*command.args, **command.kwargs)
+        except Exception as error:
+            if getattr(error, "nydus_not_sent", False) and not isinstance(error, HostError):
+                raise self.failed(HostDown, error, command) from error
+            if isinstance(error, tuple(self.retryable_exceptions)):
+                raise self.failed(MaybeApplied, error, command) from error
+            raise
 
     def _function(self, command: Command) -> Callable[..., Any]:
         first, *rest = command.name.split(".")
-        target: Any = self if self._is_own(first) else self._connected(command)
+        target: Any = self if self._is_own(first) else self._connected()
         for piece in (first, *rest):
             target = getattr(target, piece)
         function: Callable[..., Any] = target
@@ -247,12 +270,6 @@ class BaseEngine:
     def _is_own(self, name: str) -> bool:
         """A method that a subclass adds is a command too, before the client's of the same name."""
         return hasattr(type(self), name) and not hasattr(BaseEngine, name)
-
-    def _connected(self, command: Command) -> Any:
-        try:
-            return self.connection
-        except Exception as error:
-            raise self.failed(HostDown, error, command) from error
 
     def failed(self, kind: type[HostError], cause: BaseException, command: Command) -> HostError:
         """Make the error for a command that this host could not do.
@@ -265,13 +282,15 @@ class BaseEngine:
         return host_error(kind, cause, host=f"{self.num!r} ({self.identifier})", command=repr(command))
 
     def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
-        """Prepare some commands; they go through ``get_pipeline()`` if there is one, else one after the other."""
-        return _PipelineBatch(self, commands) if self.supports_pipelines else SerialBatch(self, commands)
+        """Prepare some commands; many go through ``get_pipeline()`` if there is one, else one after the other."""
+        pipelined = self.supports_pipelines and len(commands) > 1
+        return _PipelineBatch(self, commands) if pipelined else SerialBatch(self, commands)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
+        if name.startswith("_") or self._connector == threading.get_ident():
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return getattr(self.connection, name)
+        client = self._connected()
+        return client if name == "connection" else getattr(client, name)  # its property raised AttributeError
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.num!r} at {self.identifier}>"
@@ -340,9 +359,14 @@ class _PipelineBatch(SerialBatch):
         except Exception as error:
             return [self.engine.failed(HostDown, error, command) for command in self.commands]
         try:
-            results = pipeline.execute()
+            return self._results(pipeline.execute())
         except Exception as error:
             return [self.engine.failed(MaybeApplied, error, command) for command in self.commands]
+
+    def _results(self, results: Sequence[Any] | Mapping[Any, Any]) -> list[Any]:
         if isinstance(results, Mapping):
             return [results[command] for command in self.commands]
-        return list(results)
+        found = list(results)
+        if len(found) != len(self.commands):
+            raise ValueError(f"the pipeline gave {len(found)} results for {len(self.commands)} commands")
+        return found

@@ -132,7 +132,8 @@ class HostError(NydusError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         kind, cause = getattr(type(self), "_blend", (type(self), None))
-        return _revive, (kind, cause, self.__dict__)
+        system = (self.errno, self.strerror) if isinstance(self, OSError) else None
+        return _revive, (kind, cause, self.args, self.__dict__, system)
 
 
 class HostDown(HostError):
@@ -209,10 +210,27 @@ def host_error(kind: type[HostError], cause: BaseException, *, host: str, comman
         command: Name and keys of the command.
 
     Returns:
-        The error, to be raised ``from cause``. It carries the attributes of the cause.
+        The error, caused by ``cause``. It carries its attributes.
     """
-    error: HostError = _blended(kind, type(cause))(str(cause), host=host, command=command)
-    return _carry(error, cause.__dict__, cause)
+    error = _made(kind, type(cause), (str(cause),))
+    error.host, error.command = host, command
+    for name, value in cause.__dict__.items():
+        error.__dict__.setdefault(name, value)
+    if isinstance(error, OSError) and isinstance(cause, OSError):
+        error.errno, error.strerror = cause.errno, cause.strerror
+    error.__cause__ = cause
+    return error
+
+
+def _made(kind: type[HostError], cause: type[BaseException] | None, args: tuple[Any, ...]) -> HostError:
+    if cause is not None:
+        try:
+            error = _blended(kind, cause)(*args)
+            error.host = error.command = ""
+            return error
+        except (TypeError, AttributeError):  # its class makes or fills instances in a way of its own
+            pass
+    return kind(*args)
 
 
 _blends: dict[tuple[type[HostError], type[BaseException]], type[HostError]] = {}
@@ -234,17 +252,15 @@ def _blend(kind: type[HostError], cause: type[BaseException]) -> type[HostError]
         return kind
 
 
-def _carry(error: HostError, attributes: dict[str, Any], cause: BaseException | None = None) -> HostError:
-    for name, value in attributes.items():
-        error.__dict__.setdefault(name, value)
-    if isinstance(error, OSError) and isinstance(cause, OSError):
-        error.errno, error.strerror = cause.errno, cause.strerror
-    return error
-
-
 def _revive(
-    kind: type[HostError], cause: type[BaseException] | None, attributes: dict[str, Any]
+    kind: type[HostError],
+    cause: type[BaseException] | None,
+    args: tuple[Any, ...],
+    attributes: dict[str, Any],
+    system: tuple[int | None, str | None] | None,
 ) -> HostError:
-    error = (_blended(kind, cause) if cause else kind)(attributes["reason"])
+    error = _made(kind, cause, args)
     error.__dict__.update(attributes)
+    if system is not None and isinstance(error, OSError):
+        error.errno, error.strerror = system
     return error

@@ -53,13 +53,18 @@ def nydus_command_done(
 
 @hookspec
 def nydus_batch_done(
-    cluster: Any, commands: Sequence[Command], outcomes: Sequence[Any], seconds: float
+    cluster: Any,
+    commands: Sequence[Command],
+    hosts: Sequence[Sequence[str]],
+    outcomes: Sequence[Any],
+    seconds: float,
 ) -> None:
     """Called once after each ``map()`` that was delivered, in the thread that made it.
 
     Parameters:
         cluster: The cluster that it was made on.
         commands: The commands, by position.
+        hosts: For each command the names of the hosts that it went to.
         outcomes: For each command its value, or the exception that it ended in.
         seconds: How long sending and receiving took.
     """

@@ -94,7 +94,7 @@ class MapConnection:
             self._failures = [
                 CommandFailure(command.name, outcome, position, hosts)
                 for position, (command, outcome, hosts) in enumerate(
-                    zip(self._commands, outcomes, plan.hosts(), strict=True)
+                    zip(self._commands, outcomes, plan.hosts(failed=True), strict=True)
                 )
                 if isinstance(outcome, Exception)
             ]

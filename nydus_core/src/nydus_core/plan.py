@@ -150,11 +150,12 @@ class Lane:
 
 @dataclass(slots=True)
 class Join:
-    """The slots of a command's parts, their hosts, and what makes one value of their values."""
+    """The slots of a command's parts, their hosts, what makes one value of their values, and who failed."""
 
     slots: range
     hosts: Sequence[int]
     join: Callable[[Sequence[Any]], Any] | None
+    failed: Sequence[int] = ()
 
 
 @dataclass(slots=True)
@@ -167,13 +168,19 @@ class Plan:
     slots: int
     names: Sequence[str]
 
-    def hosts(self) -> list[tuple[str, ...]]:
-        """Return for each command, by position, the names of the hosts that it goes to."""
+    def hosts(self, *, failed: bool = False) -> list[tuple[str, ...]]:
+        """Return for each command, by position, the names of the hosts that it goes to.
+
+        Parameters:
+            failed: Of a command with several parts, only the hosts that failed.
+        """
         single = {slot: (self.names[lane.host],) for lane in self.lanes for slot in lane.slots}
+        several = {
+            position: tuple(self.names[host] for host in (join.failed if failed else join.hosts))
+            for position, join in self.joins.items()
+        }
         return [
-            tuple(self.names[host] for host in self.joins[position].hosts)
-            if position in self.joins
-            else single[position]
+            several[position] if position in several else single[position]
             for position in range(len(self.commands))
         ]
 
@@ -227,6 +234,9 @@ def joined(join: Join, outcomes: Sequence[Any], names: Sequence[str]) -> Any:
     errors = [outcome for outcome in found if isinstance(outcome, Exception)]
     if not errors:
         return found[0] if join.join is None else join.join(found)
+    join.failed = [
+        host for host, outcome in zip(join.hosts, found, strict=True) if isinstance(outcome, Exception)
+    ]
     gravest = max(errors, key=lambda error: _GRAVITY[outcome_of(error)])
     if len(found) > 1:
         gravest.add_note(_how_all_fared(names[host] for host in join.hosts)(found))

@@ -19,13 +19,13 @@ logger = logging.getLogger("nydus")
 class Hooks:
     """The plugins that listen, by hook.
 
-    A call to a hook costs nothing where nobody listens: ask ``listeners(name)`` first, or ``call`` does.
+    A call to a hook costs nothing where nobody listens: ask ``listens(name)`` first, or ``call`` does.
     """
 
     def __init__(self) -> None:
         self._manager = pluggy.PluginManager("nydus")
         self._manager.add_hookspecs(hookspecs)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a plugin may register others while it is imported
         self._loaded = False
         self._listeners: dict[str, list[tuple[str, Callable[..., Any]]]] = {}
 
@@ -56,12 +56,30 @@ class Hooks:
 
     def _add(self, plugin: object, name: str | None) -> None:
         try:
-            self._manager.register(plugin, name)
+            self._manager.register(plugin, name or self._name(plugin))
             self._manager.check_pending()
+            self._refuse_wrappers(plugin)
         except pluggy.PluginValidationError as error:
-            self._manager.unregister(plugin)
+            if self._manager.is_registered(plugin):  # older pluggy registers before it looks
+                self._manager.unregister(plugin)
             raise ValueError(str(error)) from error
         self._index()
+
+    def _name(self, plugin: object) -> str:
+        """A name to log it by; the second of a kind has a number, too."""
+        kind = type(plugin)
+        name: str = getattr(plugin, "__name__", None) or f"{kind.__module__}.{kind.__qualname__}"
+        taken = sum(self._manager.has_plugin(f"{name}{number}") for number in ("", *map(str, range(2, 1000))))
+        return name if not taken else f"{name}{taken + 1}"
+
+    def _refuse_wrappers(self, plugin: object) -> None:
+        for hook in self._manager.get_hookcallers(plugin) or ():
+            for impl in hook.get_hookimpls():
+                if impl.plugin is plugin and (impl.wrapper or impl.hookwrapper):
+                    message = (
+                        f"{hook.name} of plugin {impl.plugin_name} is a wrapper; hooks cannot be wrapped"
+                    )
+                    raise pluggy.PluginValidationError(plugin, message)
 
     def unregister(self, plugin: object) -> None:
         """Take a plugin away again."""

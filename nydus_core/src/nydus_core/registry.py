@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Iterable, Sequence
+from typing import cast
 
-from importlib_metadata import EntryPoint, entry_points
+from importlib_metadata import Distribution, EntryPoint, entry_points
 
 from nydus_core.errors import PluginError
 
@@ -42,9 +43,12 @@ def find_class(group: str, reference: object, path: str) -> type:
         PluginError: The name is unknown, known but not installed, installed but broken, or claimed by two
             distributions; or what it names is not a class.
     """
+    if isinstance(reference, str) and "://" in reference:
+        raise PluginError("found a URL; expected a class, a dotted path or a name", path)
     named = _find(group, reference, path) if isinstance(reference, str) else reference
     if not isinstance(named, type):
-        raise PluginError(f"{reference!r} is {type(named).__name__} {named!r}; expected a class", path)
+        what = f"{reference!r}, which is of type" if isinstance(reference, str) else "a value of type"
+        raise PluginError(f"found {what} {type(named).__name__}; expected a class", path)
     return named
 
 
@@ -91,7 +95,10 @@ def found(group: str) -> dict[str, list[EntryPoint]]:
 
 def distribution(point: EntryPoint) -> str:
     """Return the name of the distribution that an entry point comes from."""
-    return point.dist.name if point.dist is not None else "an unknown distribution"
+    try:
+        return str(cast(Distribution, point.dist).name)
+    except Exception:  # an uninstaller has left entry_points.txt behind, and no metadata
+        return "an unknown distribution"
 
 
 def _choose(group: str, name: str, path: str) -> EntryPoint:
@@ -101,6 +108,7 @@ def _choose(group: str, name: str, path: str) -> EntryPoint:
     if len(points) == 1:
         return points[0]
     if points:
+        points = sorted(points, key=lambda point: (distribution(point), point.value))
         claims = " and ".join(f"{distribution(point)} ({point.value})" for point in points)
         dotted = points[0].value.replace(":", ".")
         raise PluginError(

