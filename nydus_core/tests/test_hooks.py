@@ -65,9 +65,11 @@ class Recorder:
         self.told.append(("command", cluster, repr(command), list(hosts), error))
 
     @hookimpl
-    def nydus_batch_done(self, cluster: Any, commands: Any, outcomes: Any, seconds: float) -> None:
+    def nydus_batch_done(
+        self, cluster: Any, commands: Any, hosts: Any, outcomes: Any, seconds: float
+    ) -> None:
         assert 0 <= seconds < 10
-        self.told.append(("batch", cluster, list(map(repr, commands)), list(outcomes)))
+        self.told.append(("batch", cluster, list(map(repr, commands)), list(hosts), list(outcomes)))
 
     def after(self, cluster: Any) -> list[tuple[Any, ...]]:
         """What was told of a cluster that was made before."""
@@ -135,7 +137,8 @@ def test_a_map_is_told_once_with_all_its_outcomes(plug: Callable[..., None]) -> 
         conn.ping()
     (failure,) = caught.value.errors
     outcomes = [1, failure.error, ["pong from a", "pong from b"]]
-    assert recorder.after(cluster) == [("batch", ["incr b'a1'", "refuse b'b1'", "ping"], outcomes)]
+    hosts = [("a",), ("b",), ("a", "b")]
+    assert recorder.after(cluster) == [("batch", ["incr b'a1'", "refuse b'b1'", "ping"], hosts, outcomes)]
 
 
 def test_what_was_never_sent_is_not_told(plug: Callable[..., None]) -> None:

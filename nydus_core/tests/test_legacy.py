@@ -153,6 +153,25 @@ def test_a_mistake_in_connect_is_shown_as_it_is() -> None:
     assert len(attempts) == 1
 
 
+def test_a_mistake_in_connect_is_shown_also_where_the_client_is_asked_for() -> None:
+    class Mistaken(BaseConnection):
+        def connect(self) -> Any:
+            raise AttributeError("optoins")
+
+    for use in (lambda connection: connection.connection, lambda connection: connection.get):
+        with pytest.raises(AttributeError, match="optoins"):
+            use(Mistaken(0))
+
+
+def test_a_method_of_the_connection_that_cannot_connect_was_not_sent() -> None:
+    class Shouting(MemoryEngine):
+        def shout(self, key: str) -> str:
+            return f"{self.connection.who(key)}!"
+
+    with pytest.raises(HostDown, match="shout b'key' was not taken"):
+        create_cluster({"backend": Shouting, "hosts": [{"down": True}]}).shout("key")
+
+
 # Routers ----------------------------------------------------------------------------------------------------------
 
 

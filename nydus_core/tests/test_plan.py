@@ -88,6 +88,13 @@ def test_outcomes_are_in_the_order_of_the_commands() -> None:
     assert delivered(plan, echo) == [["b:1@b"], ["a:1@a"], ["b:2@b"], ["b:1@b"]]
 
 
+def test_a_plan_tells_which_hosts_of_a_command_failed_once_it_was_delivered() -> None:
+    plan = make_plan([Command("ping"), keyed("b:1"), keyed("c:1", "a:1", split=Each())], placed())
+    delivered(plan, lambda host, command: LookupError() if host in "ab" else echo(host, command))
+    assert plan.hosts(failed=True) == [("a", "b"), ("b",), ("a",)]
+    assert plan.hosts() == [HOSTS, ("b",), ("c", "a")]
+
+
 def test_no_commands_need_no_host() -> None:
     plan = make_plan([], placed())
     assert lanes(plan) == {}
@@ -137,6 +144,10 @@ def test_a_command_of_one_connection_is_refused_and_says_how_to_send_it(router: 
         RoutingError, match=rf"multi only .* use cluster.on\(host\), .* one of {', '.join(hosts)}"
     ):
         make_plan([Command("multi", scope=Scope.HOST)], placed(router, hosts))
+
+
+def test_a_command_of_one_connection_with_a_key_goes_to_the_host_of_the_key() -> None:
+    assert make_plan([keyed("b:1", scope=Scope.HOST)], placed()).hosts() == [("b",)]
 
 
 def test_a_command_whose_keys_cannot_be_told_is_refused_by_a_router_by_key() -> None:
@@ -261,8 +272,9 @@ def test_an_error_of_several_hosts_has_a_note_of_how_each_fared() -> None:
     assert error.__notes__ == ["by host: 'a': server error, 'b': not sent, 'c': value"]
 
 
-def test_an_error_of_one_host_has_no_note() -> None:
-    (error,) = delivered(make_plan([keyed("a:1")], placed()), lambda *_: LookupError("no"))
+@pytest.mark.parametrize("keys", [("a:1",), ("a:1", "a:2")])
+def test_an_error_of_one_host_has_no_note(keys: tuple[str, ...]) -> None:
+    (error,) = delivered(make_plan([keyed(*keys)], placed()), lambda *_: LookupError("no"))
     assert not hasattr(error, "__notes__")
 
 

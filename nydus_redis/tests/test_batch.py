@@ -26,6 +26,7 @@ from nydus_core.command import Outcome
 from nydus_redis import Redis
 from nydus_redis.server import PrivateServer
 from proxy import Proxy
+from stopping import stopped
 
 Servers = Callable[..., list[PrivateServer]]
 Proxies = Callable[..., Proxy]
@@ -217,12 +218,8 @@ def test_a_stopped_server_answers_maybe_and_nothing_is_crossed_when_it_wakes(
     servers = [new_redis_server() for _ in range(2)]
     with cluster_of(*servers, timeout=0.3) as cluster:
         cluster.mset({f"key{i}": i for i in range(10)})
-        os.kill(servers[0].pid, signal.SIGSTOP)
-        try:
-            with cluster.map(fail_silently=True) as conn:
-                results = [conn.get(f"key{i}") for i in range(10)]
-        finally:
-            os.kill(servers[0].pid, signal.SIGCONT)
+        with stopped(servers[0]), cluster.map(fail_silently=True) as conn:
+            results = [conn.get(f"key{i}") for i in range(10)]
         assert {type(promise.error) for promise in results} >= {type(None)}
         assert any(isinstance(promise.error, MaybeApplied) for promise in results)
         for _ in range(5):

@@ -29,7 +29,6 @@ class MapConnection:
     def __init__(self, make_surface: SurfaceFactory, by_call: bool) -> None:
         self._promises: list[EventualCommand] = []
         self._failures: list[CommandFailure] = []
-        self._commands: list[Command] = []
         self._ended = ""
         self._by_call = by_call
         self._surface = make_surface(self._queue)
@@ -39,7 +38,6 @@ class MapConnection:
             raise NydusError(f"{command!r} comes too late: this map() block has {self._ended}; start another")
         if self._by_call:
             command.call = current_call()
-        self._commands.append(command)
         promise = EventualCommand(command)
         self._promises.append(promise)
         return promise
@@ -55,7 +53,7 @@ class MapConnection:
 
     def __len__(self) -> int:
         """The number of commands queued."""
-        return len(self._commands)
+        return len(self._promises)
 
     def get_results(self) -> list[EventualCommand]:
         """Return the promises of all commands, by position.
@@ -94,7 +92,7 @@ class MapConnection:
             self._failures = [
                 CommandFailure(command.name, outcome, position, hosts)
                 for position, (command, outcome, hosts) in enumerate(
-                    zip(self._commands, outcomes, plan.hosts(failed=True), strict=True)
+                    zip(plan.commands, outcomes, plan.hosts(failed=True), strict=True)
                 )
                 if isinstance(outcome, Exception)
             ]
@@ -135,7 +133,7 @@ class Map:
             connection._abandon("raised", sent=False)
             return
         try:
-            plan = self._plan(connection._commands)
+            plan = self._plan([promise._nydus_command for promise in connection._promises])
         except BaseException:
             connection._abandon("been refused", sent=False)
             raise

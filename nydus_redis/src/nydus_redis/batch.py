@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import redis
@@ -73,12 +72,12 @@ class RedisBatch:
         timeout = self.engine.timeout
         self._until = None if timeout is None else time.monotonic() + timeout
         try:
-            self._connection.send_packed_command([b"".join(self._pieces())], check_health=False)
+            self._connection.send_packed_command([b"".join(self._packed())], check_health=False)
         except Exception as error:
             self._failure = MaybeApplied, error
 
-    def _pieces(self) -> Iterable[bytes]:
-        return chain.from_iterable([command.packed for command in self.commands])
+    def _packed(self) -> list[bytes]:
+        return [command.packed for command in self.commands]
 
     def receive(self) -> list[Any]:
         """Read all replies; return the outcome of each command."""
@@ -107,10 +106,11 @@ class RedisBatch:
         read = self._connection.read_response
         for command in self.commands:
             try:
-                if command.kwargs or command.callback is not None:
+                if command.kwargs:
                     outcomes.append(read_reply(self._connection, command))
                 else:
-                    outcomes.append(read(disconnect_on_error=False))
+                    reply = read(disconnect_on_error=False)
+                    outcomes.append(reply if command.callback is None else command.parsed(reply))
             except _ANSWERS as error:
                 outcomes.append(error)
             except UnreadableReply as error:
@@ -126,9 +126,9 @@ class RedisBatch:
 class TransactionBatch(RedisBatch):
     """A pipeline to one host between MULTI and EXEC: the host applies all of it, or nothing."""
 
-    def _pieces(self) -> Iterable[bytes]:
+    def _packed(self) -> list[bytes]:
         pack = self.commands[0].wire.pack
-        return chain(pack("MULTI"), super()._pieces(), pack("EXEC"))
+        return [pack(("MULTI",)), *super()._packed(), pack(("EXEC",))]
 
     def _read(self, outcomes: list[Any]) -> None:
         queued = [self._answer() for _ in range(len(self.commands) + 1)][1:]

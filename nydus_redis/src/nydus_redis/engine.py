@@ -145,7 +145,7 @@ class Redis(BaseEngine):
             raise self.failed(HostDown, error, command) from error
         clean = False
         try:
-            connection.send_packed_command(command.packed, check_health=False)
+            connection.send_packed_command([command.packed], check_health=False)
             value = read_reply(connection, command)
             clean = True
             return value

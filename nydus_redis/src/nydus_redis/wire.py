@@ -20,22 +20,18 @@ __all__ = ["RedisCommand", "UnreadableReply", "Wire"]
 
 _Connection: Any = redis.Connection  # has no types
 
-#: What redis-py packs commands with, where hiredis is installed.
-_pack_at_once: Callable[[tuple[Any, ...]], bytes] | None = None
-if HIREDIS_AVAILABLE:
-    import hiredis
-
-    _pack_at_once = hiredis.pack_command
-
 #: Options that say how a reply is read, and are not for the function that makes sense of it.
-_READING = frozenset({"keys", NEVER_DECODE, EMPTY_RESPONSE})
+_READING = frozenset({NEVER_DECODE, EMPTY_RESPONSE})
+
+#: Access, split and scope: what all calls of a command have in common.
+Kind = tuple[Access, Split | None, Scope]
 
 
 class RedisCommand(Command):
     """A command as it goes over the wire.
 
     Attributes:
-        packed: Its bytes, in pieces.
+        packed: Its bytes.
         callback: What makes redis-py's value of the server's reply; None if the reply is the value.
         wire: What made it.
     """
@@ -47,10 +43,8 @@ class RedisCommand(Command):
         args: tuple[Any, ...],
         options: dict[str, Any],
         keys: Sequence[bytes],
-        access: Access,
-        split: Split | None,
-        scope: Scope,
-        packed: Sequence[bytes],
+        kind: Kind,
+        packed: bytes,
         callback: Callable[..., Any] | None,
         wire: Wire,
     ) -> None:
@@ -58,9 +52,7 @@ class RedisCommand(Command):
         self.args = args[1:]
         self.kwargs = options
         self.keys = keys
-        self.access = access
-        self.split = split
-        self.scope = scope
+        self.access, self.split, self.scope = kind
         self.call = None
         self.packed = packed
         self.callback = callback
@@ -79,7 +71,7 @@ class RedisCommand(Command):
         if self.callback is None:
             return reply
         options = self.kwargs
-        if options and not _READING.isdisjoint(options):
+        if options:
             options = {name: value for name, value in options.items() if name not in _READING}
         try:
             return self.callback(reply, **options)
@@ -100,23 +92,13 @@ class Wire:
     """
 
     def __init__(self, options: Mapping[str, Any], callbacks: dict[str, Callable[..., Any]]) -> None:
-        connection: Any = _Connection(**options)  # never connected: only packs
-        self._pack: Callable[..., Sequence[bytes]] = connection.pack_command
+        connection = _Connection(**options)  # never connected: only packs
+        self.pack = _packer(connection.pack_command)
         self._callbacks = callbacks
         # hiredis packs text as UTF-8 whatever the options say
         self._key: Callable[[Any], bytes] = key_bytes
         if not HIREDIS_AVAILABLE and options.get("encoding", "utf-8").lower() not in ("utf-8", "utf8"):
             self._key = lambda key: bytes(connection.encoder.encode(key))
-
-    def pack(self, *args: Any) -> Sequence[bytes]:
-        """Return the bytes of a command, in pieces, just as redis-py would send them."""
-        if _pack_at_once is not None:
-            try:
-                if " " not in args[0]:
-                    return (_pack_at_once(args),)
-            except TypeError:  # a name or an argument that redis-py converts first
-                pass
-        return self._pack(*args)
 
     def describe(self, args: tuple[Any, ...], options: dict[str, Any]) -> RedisCommand:
         """Say what a call of ``execute_command`` means.
@@ -130,30 +112,64 @@ class Wire:
             redis.DataError: An argument is of a type that redis-py does not send.
         """
         try:
-            packed = self.pack(*args)
+            packed = self.pack(args)
         except DataError:
             args = tuple(arg.value if type(arg) is EventualCommand else arg for arg in args)
-            packed = self.pack(*args)
+            packed = self.pack(args)
+        stated = options.pop("keys", None)
         spec = lookup(args)
         if spec is None:
-            keys: Sequence[bytes] = [self._key(key) for key in options.get("keys") or ()]
-            access, split, scope = Access.WRITE, None, Scope.UNKNOWN
+            keys: Sequence[bytes] = [self._key(key) for key in stated or ()]
+            kind = _UNKNOWN
         else:
-            keys = () if spec.connection else self._keys(spec, args)
-            access, split, scope = spec.access, SPLITS.get(spec.name), spec.scope
-        callback = self._callback(args[0])
-        return RedisCommand(args, options, keys, access, split, scope, packed, callback, self)
-
-    def _callback(self, name: Any) -> Callable[..., Any] | None:
+            keys = self._keys(spec, args)
+            kind = _kinds.get(spec) or _kind(spec)
+        name = args[0]
         # redis-py's dict ignores case, at a price; its keys are in capitals, as nearly all names are
-        found = dict.get(self._callbacks, name)
-        return found if found is not None or name.isupper() else self._callbacks.get(name)
+        callback = dict.get(self._callbacks, name)
+        if callback is None and not name.isupper():
+            callback = self._callbacks.get(name)
+        return RedisCommand(args, options, keys, kind, packed, callback, self)
 
-    def _keys(self, spec: CommandSpec, args: tuple[Any, ...]) -> list[bytes]:
+    def _keys(self, spec: CommandSpec, args: tuple[Any, ...]) -> Sequence[bytes]:
+        if spec.connection:
+            return ()
         try:
             if spec.first_only:
-                return [self._key(args[1])]
+                return (self._key(args[1]),)
             return [self._key(args[position]) for position in spec.positions(args)]
         except (ValueError, IndexError) as error:
             why = "it has no key" if isinstance(error, IndexError) else str(error)
             raise RoutingError(f"cannot tell the keys of {spec.name}: {why}. Nothing was sent") from error
+
+
+_UNKNOWN: Kind = Access.WRITE, None, Scope.UNKNOWN
+_kinds: dict[CommandSpec, Kind] = {}
+
+
+def _kind(spec: CommandSpec) -> Kind:
+    kind = _kinds[spec] = spec.access, SPLITS.get(spec.name), spec.scope
+    return kind
+
+
+def _packer(pack_command: Callable[..., Sequence[bytes]]) -> Callable[[tuple[Any, ...]], bytes]:
+    """Return what makes the bytes of a command, just as redis-py would send them."""
+
+    def pack(args: tuple[Any, ...]) -> bytes:
+        return b"".join(pack_command(*args))
+
+    if not HIREDIS_AVAILABLE:
+        return pack
+    import hiredis
+
+    at_once: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
+
+    def pack_at_once(args: tuple[Any, ...]) -> bytes:
+        try:
+            if " " not in args[0]:
+                return at_once(args)
+        except TypeError:  # a name or an argument that redis-py converts first
+            pass
+        return pack(args)
+
+    return pack_at_once

@@ -1,0 +1,46 @@
+"""Servers that hang: they take connections and bytes, and do not answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+
+class Process(Protocol):
+    @property
+    def pid(self) -> int: ...
+
+
+@contextmanager
+def stopped(*servers: Process) -> Iterator[None]:
+    """Stop servers (SIGSTOP), and wake them at the end of the block."""
+    for server in servers:
+        os.kill(server.pid, signal.SIGSTOP)
+    try:
+        for server in servers:
+            _wait_until_stopped(server.pid)
+        yield
+    finally:
+        for server in servers:
+            os.kill(server.pid, signal.SIGCONT)
+
+
+def _wait_until_stopped(pid: int) -> None:
+    """A signal is only on its way when kill() returns, and each thread stops when it is next scheduled."""
+    tasks = Path(f"/proc/{pid}/task")
+    if not tasks.exists():  # no Linux
+        time.sleep(0.1)
+        return
+    deadline = time.monotonic() + 5
+    while any(_state(task) != "T" for task in tasks.iterdir()):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def _state(task: Path) -> str:
+    return (task / "stat").read_text().rpartition(")")[2].split()[0]
