@@ -18,15 +18,19 @@ __all__ = ["Access", "Command", "Dispatch", "Outcome", "Scope", "Split", "key_by
 class Access(enum.Enum):
     """What a command does to the data: decides whether it may be repeated."""
 
+    #: it changes nothing
     READ = "read"
+    #: it may change something
     WRITE = "write"
 
 
 class Scope(enum.Enum):
     """Where a command without a key goes."""
 
-    ALL = "all"  #: to all hosts, in parallel; the answer is a list in host order
-    HOST = "host"  #: to one host that the user has to name, for it only has a meaning on one connection
+    #: to all hosts, in parallel; the answer is a list in host order
+    ALL = "all"
+    #: to one host that the user has to name, for it only has a meaning on one connection
+    HOST = "host"
     UNKNOWN = (
         "unknown"  #: it may have a key that cannot be told from its arguments: refused by routers by key
     )
@@ -35,10 +39,14 @@ class Scope(enum.Enum):
 class Outcome(enum.Enum):
     """What is known about a command. Exactly one of these holds for each, and the user can always tell which."""
 
-    VALUE = "value"  #: the server answered
-    SERVER_ERROR = "server error"  #: the server answered with an error: not applied
-    NOT_SENT = "not sent"  #: nothing reached the server
-    MAYBE_APPLIED = "maybe applied"  #: sent, or partly sent, and no answer came
+    #: the server answered
+    VALUE = "value"
+    #: the server answered with an error: not applied
+    SERVER_ERROR = "server error"
+    #: nothing reached the server
+    NOT_SENT = "not sent"
+    #: sent, or partly sent, and no answer came
+    MAYBE_APPLIED = "maybe applied"
 
 
 class Split(Protocol):

@@ -295,6 +295,8 @@ def _shown(value: Any, name: str = "") -> str:
     kind = type(value).__name__
     if re.search("pass|secret|credential|user", name) or not isinstance(value, str | int | float | None):
         return f"a value of type {kind}"
+    if "://" in str(value):
+        return f"{kind} '{str(value).partition('://')[0]}://***'"
     return f"{kind} {without_secrets(repr(value))}"
 
 

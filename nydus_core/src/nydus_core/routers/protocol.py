@@ -19,9 +19,12 @@ __all__ = ["Node", "NodeRouter", "Router", "Spread", "hash_tag"]
 class Spread(enum.Enum):
     """How a router spreads commands over hosts."""
 
-    KEY = "key"  #: each key lives on one host of its own
-    ANY = "any"  #: the hosts are interchangeable, and each command goes to the next one
-    ALL = "all"  #: each command goes to every host
+    #: each key lives on one host of its own
+    KEY = "key"
+    #: the hosts are interchangeable, and each command goes to the next one
+    ANY = "any"
+    #: each command goes to every host
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,34 @@
+"""A hook plugin that reports what took long: python examples/slow_commands.py."""
+
+from nydus.db import create_cluster
+from nydus_core import hookimpl, plugins
+
+
+class SlowCommands:
+    """Parameters: limit: Seconds from which on a command, or a whole map(), is reported."""
+
+    def __init__(self, limit):
+        self.limit = limit
+
+    @hookimpl
+    def nydus_command_done(self, command, hosts, error, seconds):
+        if seconds >= self.limit:
+            print(
+                f"slow: {command!r} on {', '.join(hosts)}, {seconds * 1e3:.0f} ms{', failed' if error else ''}"
+            )
+
+    @hookimpl
+    def nydus_batch_done(self, commands, seconds):
+        if seconds >= self.limit:
+            print(f"slow: a map() of {len(commands)} commands, {seconds * 1e3:.0f} ms")
+
+
+plugins.register(SlowCommands(limit=0.1))
+
+with create_cluster({"engine": "embedded", "router": "partition", "hosts": 2}) as cluster:
+    cluster.ping()
+    cluster.set("fast", 1)
+    cluster.blpop("jobs", timeout=0.2)
+    with cluster.map() as conn:
+        conn.blpop("jobs:1", timeout=0.2)
+        conn.blpop("jobs:2", timeout=0.2)
