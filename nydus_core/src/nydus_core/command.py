@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from nydus_core.errors import HostDown, HostError
 
@@ -31,9 +31,8 @@ class Scope(enum.Enum):
     ALL = "all"
     #: to one host that the user has to name, for it only has a meaning on one connection
     HOST = "host"
-    UNKNOWN = (
-        "unknown"  #: it may have a key that cannot be told from its arguments: refused by routers by key
-    )
+    #: it may have a key that cannot be told from its arguments: refused by routers by key
+    UNKNOWN = "unknown"
 
 
 class Outcome(enum.Enum):
@@ -84,6 +83,9 @@ class Command:
     """
 
     __slots__ = ("access", "args", "call", "keys", "kwargs", "name", "scope", "split")
+
+    #: What a user can do where its keys cannot be told.
+    state_keys: ClassVar[str] = "give the key as the first argument, or as key=…"
 
     def __init__(
         self,

@@ -34,13 +34,13 @@ class Batch(Protocol):
     def overlaps(self) -> bool:
         """Whether ``send`` only writes and ``receive`` only reads, so that one thread can drive many hosts.
 
-        If not, all the work happens in ``receive``, and each host gets a thread.
+        If not, all the work happens in ``receive``, and each host gets a thread. Asked after ``send``.
         """
         ...
 
     @property
     def ready(self) -> bool:
-        """Whether ``send`` finds an open connection, so that it does not have to wait for one."""
+        """Whether ``send`` finds an open connection, so that it does not have to wait for one. Asked once."""
         ...
 
     def send(self) -> None:

@@ -75,7 +75,7 @@ class Placement:
         if self.sole or (self._any and (command.keys or command.scope is Scope.UNKNOWN)):
             return Route((self._next(command),), (command,), None)
         if self._by_keys and command.scope is Scope.UNKNOWN:
-            raise RoutingError(f"cannot tell the keys of {command.name}: {_HOW_TO_NAME_KEYS}")
+            raise RoutingError(f"cannot tell the keys of {command.name}: {command.state_keys}")
         return self._several(command, self._everywhere, always_list=True)
 
     def _next(self, command: Command) -> int:
@@ -131,12 +131,6 @@ class Placement:
             if key not in self._by_key:
                 raise self._no_such_host(key, command)
         return [self._by_key[key] for key in keys]
-
-
-_HOW_TO_NAME_KEYS = (
-    "give the key as the first argument or as key=…; of a Redis command, state them: "
-    "cluster.execute_command('X.Y', 'k', keys=['k'])"
-)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import redis
 from redis.client import EMPTY_RESPONSE, NEVER_DECODE
@@ -37,6 +37,8 @@ class RedisCommand(Command):
     """
 
     __slots__ = ("callback", "packed", "wire")
+
+    state_keys: ClassVar[str] = "state them: cluster.execute_command('X.Y', 'k', keys=['k'])"
 
     def __init__(
         self,
