@@ -1,0 +1,176 @@
+"""The memcached engine: one host of memcached, or anything else that speaks its text protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from threading import Lock
+from typing import Any, ClassVar
+
+from pymemcache.client.base import PooledClient
+from pymemcache.exceptions import MemcacheUnexpectedCloseError, MemcacheUnknownError
+
+from nydus_core.command import Command
+from nydus_core.engine import BaseEngine, Batch, SerialBatch, SurfaceFactory
+from nydus_core.errors import HostDown, MaybeApplied
+from nydus_memcache import options as host_options
+from nydus_memcache.batch import MemcacheBatch
+from nydus_memcache.commands import MemcacheCommand
+from nydus_memcache.link import Address
+from nydus_memcache.pool import Pool
+from nydus_memcache.surface import Surface
+
+__all__ = ["Memcache"]
+
+
+class Memcache(BaseEngine):
+    """A memcached host.
+
+    The commands, options, serdes and errors are pymemcache's. The connections are not: its client sends and waits in
+    one step, and after an error knows neither what was sent nor what the other commands of a ``set_many`` ended in.
+
+    Values are ``bytes``, ``str`` and ``int``; see ``serde`` and ``pickle`` for others. Threads share a pool of
+    connections, which connects at first use.
+
+    Parameters:
+        num: The key of the host in the settings.
+        host: Its name or address.
+        port: Its port.
+        unix_socket_path: Its unix socket, instead of host and port.
+        timeout: Seconds that connecting, and waiting for an answer, may take; None for no limit.
+        connect_timeout: Seconds that connecting may take, if not ``timeout``.
+        identifier: What the ``consistent`` router knows it by; by default ``memcache://host:port/``, as in nydus 0.11,
+            or ``memcache:///path`` of the unix socket.
+        options: Further options, those of pymemcache's ``PooledClient``:
+
+            - ``key_prefix``: what the server sees before each key. Routers do not see it.
+            - ``allow_unicode_keys``: whether keys may be any text, as UTF-8, and not only ASCII.
+            - ``serde`` (or ``serializer`` and ``deserializer``): what turns values into bytes and back, with
+              ``encoding`` for text that it returns. ``pickle``, which is ours: use pymemcache's ``pickle_serde``, where all who
+              can write to the servers are trusted.
+            - ``max_pool_size``: the most connections in use at once; a command beyond is refused as not sent.
+            - ``pool_idle_timeout``: seconds until a connection that is not used is closed; 0 for never.
+            - ``no_delay`` (here True by default), ``socket_keepalive``, ``tls_context``, ``lock_generator``.
+
+    Raises:
+        ConfigError: An option would undo what the cluster promises (``default_noreply``, ``ignore_exc``), or makes no
+            sense.
+    """
+
+    retryable_exceptions: ClassVar[Collection[type[Exception]]] = (
+        OSError,
+        MemcacheUnexpectedCloseError,
+        MemcacheUnknownError,
+    )
+    url_schemes = ("memcached", "memcache")
+
+    def __init__(
+        self,
+        num: Any,
+        host: str = "localhost",
+        port: int = 11211,
+        unix_socket_path: str | None = None,
+        timeout: float | None = host_options.TIMEOUT,
+        connect_timeout: float | None = None,
+        identifier: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(num, **options)
+        self.host, self.port, self.unix_socket_path = host, port, unix_socket_path
+        self.timeout = timeout
+        self.connect_timeout = timeout if connect_timeout is None else connect_timeout
+        self._identifier = identifier
+        host_options.check(
+            {
+                **options,
+                "unix_socket_path": unix_socket_path,
+                "timeout": timeout,
+                "connect_timeout": connect_timeout,
+            }
+        )
+        self.address = Address(
+            (host, port) if unix_socket_path is None else unix_socket_path,
+            self.connect_timeout,
+            timeout,
+            options.get("no_delay", True),
+            options.get("socket_keepalive"),
+            options.get("tls_context"),
+        )
+        self.pool = Pool(
+            self.address.connect,
+            options.get("max_pool_size"),
+            options.get("pool_idle_timeout", 0),
+            options.get("lock_generator") or Lock,
+        )
+
+    @property
+    def identifier(self) -> str:
+        """The option of that name, else its address: ``memcache://host:port/``."""
+        if self._identifier is not None:
+            return self._identifier
+        if self.unix_socket_path is not None:
+            return f"memcache://{self.unix_socket_path}"
+        return f"memcache://{self.host}:{self.port}/"
+
+    @classmethod
+    def option_types(cls) -> Mapping[str, Any]:
+        """Return every option, with the types that it takes."""
+        return host_options.OPTION_TYPES
+
+    @classmethod
+    def from_url(cls, url: str) -> dict[str, Any]:
+        """Return the options that a URL stands for."""
+        return host_options.from_url(url)
+
+    @classmethod
+    def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
+        """Return what makes surfaces: objects with the methods of ``pymemcache.Client``."""
+        return partial(Surface, wire=host_options.wire(options))
+
+    def connect(self) -> Any:
+        """Return a plain pymemcache client of this host, with a pool of its own; the cluster does not use it."""
+        return PooledClient(
+            self.address.server,
+            connect_timeout=self.connect_timeout,
+            timeout=self.timeout,
+            **host_options.client_options(self.options),
+        )
+
+    def disconnect(self) -> None:
+        """Close the plain client."""
+        self.connection.close()
+
+    def close(self) -> None:
+        """Close all connections. A later command opens new ones."""
+        self.pool.close()
+        super().close()
+
+    def call(self, command: Command) -> Any:
+        """Do one command and return its value. See ``nydus_core.Engine.call``."""
+        assert isinstance(command, MemcacheCommand)
+        request = command.request
+        if not request:
+            return command.value(None)
+        try:
+            link = self.pool.take()
+        except Exception as error:
+            raise self.failed(HostDown, error, command) from error
+        try:
+            link.send(request)
+            answer = command.read(link)
+            link.flush()
+        except BaseException as error:
+            sent = link.sent
+            link.close()
+            if not isinstance(error, Exception):
+                raise
+            raise self.failed(MaybeApplied if sent else HostDown, error, command) from error
+        finally:
+            self.pool.give(link)
+        return command.value(answer)
+
+    def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
+        """Prepare some commands to be sent together."""
+        if any(isinstance(command, MemcacheCommand) and command.ends_link for command in commands):
+            return SerialBatch(self, commands)
+        return MemcacheBatch(self, commands)

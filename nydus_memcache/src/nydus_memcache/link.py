@@ -1,0 +1,242 @@
+"""One connection to a memcached server: bytes out, lines and blocks of bytes in. It knows no commands.
+
+Sending never waits. What the socket does not take at once goes out while answers are read, because a memcached whose
+answers are not read stops reading: pymemcache, which sends all of it first, hangs on a ``set_many`` of 10,000 keys.
+"""
+
+from __future__ import annotations
+
+import math
+import select
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+
+from pymemcache.client.base import KeepaliveOpts
+from pymemcache.exceptions import MemcacheUnexpectedCloseError
+
+__all__ = ["Address", "Link"]
+
+#: Bytes to ask a socket for at once: at least, and for large values at most.
+_READ, _READ_MOST = 65536, 1 << 20
+#: Bytes to hand over once a socket is writable again: one TLS record, which then fits without waiting.
+_WRITE = 16384
+#: Seconds that stand for no limit: on a socket without any, ``send`` would wait until all is sent.
+_FOREVER = 7 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens, and how to connect to it.
+
+    Attributes:
+        server: Host and port, or the path of a unix socket.
+        connect_timeout: Seconds that connecting may take; None for no limit.
+        timeout: Seconds that waiting for an answer may take; None for no limit.
+        no_delay: Whether to set ``TCP_NODELAY``.
+        keepalive: pymemcache's options for TCP's keepalive; None for none.
+        tls: What encrypts the connection; None if nothing does.
+    """
+
+    server: tuple[str, int] | str
+    connect_timeout: float | None
+    timeout: float | None
+    no_delay: bool = True
+    keepalive: KeepaliveOpts | None = None
+    tls: ssl.SSLContext | None = None
+
+    def connect(self) -> Link:
+        """Open a connection.
+
+        Raises:
+            OSError: The server is not there, or did not accept within ``connect_timeout``.
+        """
+        # Not by pymemcache's Client: it tries only the first address of a name, so that 'localhost' fails where that
+        # is ::1 and the server listens on 127.0.0.1.
+        sock = self._unix(self.server) if isinstance(self.server, str) else self._tcp(*self.server)
+        return Link(sock, self.timeout)
+
+    def _unix(self, path: str) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(self.connect_timeout)
+            sock.connect(path)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _tcp(self, host: str, port: int) -> socket.socket:
+        sock = socket.create_connection((host, port), self.connect_timeout)
+        try:
+            if self.no_delay:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.keepalive is not None:
+                _keep_alive(sock, self.keepalive)
+            if self.tls is not None:
+                return self.tls.wrap_socket(sock, server_hostname=host)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+def _keep_alive(sock: socket.socket, options: KeepaliveOpts) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name in ("idle", "intvl", "cnt"):
+        sock.setsockopt(
+            socket.IPPROTO_TCP, getattr(socket, f"TCP_KEEP{name.upper()}"), getattr(options, name)
+        )
+
+
+class Link:
+    """A connection. Used by one thread at a time.
+
+    Parameters:
+        sock: The connected socket.
+        timeout: Seconds to wait for the server; None for no limit.
+
+    Attributes:
+        sent: How many bytes of the last request the socket has taken.
+        closed: Whether it is closed, and cannot be used again.
+    """
+
+    def __init__(self, sock: socket.socket, timeout: float | None) -> None:
+        self._sock = sock
+        self._timeout = _FOREVER if timeout is None else timeout
+        sock.settimeout(self._timeout)
+        # A TLS socket does not return before it has sent all that it was given
+        self._at_once = _WRITE if isinstance(sock, ssl.SSLSocket) else None
+        self._until = 0.0
+        self._buffer = b""
+        self._at = 0
+        self._unsent = memoryview(b"")
+        self.sent = 0
+        self.closed = False
+
+    @property
+    def all_sent(self) -> bool:
+        """Whether the socket has taken the whole request."""
+        return not self._unsent
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is left to send, and nothing that was received is left to read."""
+        return not (self.closed or self._unsent or self._at < len(self._buffer))
+
+    def is_fresh(self) -> bool:
+        """Whether a connection at rest still is. If the server closed it, or said more, it must not be used."""
+        readable, _ = _ready(self._sock, 0)
+        if not readable:
+            return True
+        try:
+            return self._receive_now(1) is None
+        except OSError:
+            return False
+
+    def send(self, request: bytes) -> None:
+        """Hand over as much of a request as the socket takes at once.
+
+        Raises:
+            OSError: The connection is broken; ``sent`` tells whether the server may have got any of it.
+        """
+        self.sent = 0
+        self._until = time.monotonic() + self._timeout
+        whole = memoryview(request)
+        self.sent = self._sock.send(whole[: self._at_once])
+        self._unsent = whole[self.sent :]
+
+    def wait(self) -> None:
+        """Wait for the answer to begin, counted from ``send``: so many hosts that hang cost one timeout.
+
+        Raises:
+            TimeoutError: It did not.
+        """
+        if self._unsent:
+            return
+        readable, _ = _ready(self._sock, max(0.0, self._until - time.monotonic()))
+        if not readable:
+            raise TimeoutError(f"no answer within {self._timeout} seconds")
+
+    def flush(self) -> None:
+        """Send what is left of a request that has no answer."""
+        while self._unsent:
+            self._push()
+
+    def line(self, end: bytes = b"\r\n") -> bytes:
+        """Read up to the end of a line, or another token; return what comes before it."""
+        found = self._buffer.find(end, self._at)
+        while found < 0:
+            self._more(1)
+            found = self._buffer.find(end, self._at)
+        start, self._at = self._at, found + len(end)
+        return self._buffer[start:found]
+
+    def block(self, size: int) -> bytes:
+        """Read that many bytes and the end of the line after them; return the bytes."""
+        missing = self._at + size + 2 - len(self._buffer)
+        if missing > 0:
+            self._more(missing)
+        start, end = self._at, self._at + size
+        self._at = end + 2
+        return self._buffer[start:end]
+
+    def close(self) -> None:
+        """Close the connection, and forget what was received."""
+        self.closed = True
+        self._buffer, self._at, self._unsent = b"", 0, memoryview(b"")
+        self._sock.close()
+
+    def _more(self, count: int) -> None:
+        """Receive at least so many bytes more."""
+        pieces = [self._buffer[self._at :]]
+        while count > 0:
+            pieces.append(self._receive(min(max(count, _READ), _READ_MOST)))
+            count -= len(pieces[-1])
+        self._buffer, self._at = b"".join(pieces), 0
+
+    def _receive(self, size: int) -> bytes:
+        received = None
+        while self._unsent and received is None:
+            received = self._receive_now(size) if self._push() else None
+        try:
+            received = self._sock.recv(size) if received is None else received
+        except TimeoutError as error:
+            raise TimeoutError(f"no answer within {self._timeout} seconds") from error
+        if not received:
+            raise MemcacheUnexpectedCloseError("the server closed the connection")
+        return received
+
+    def _receive_now(self, size: int) -> bytes | None:
+        """Receive what is there; None if that is nothing. TLS has messages of its own, such as session tickets."""
+        self._sock.settimeout(0)
+        try:
+            return self._sock.recv(size)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
+        finally:
+            self._sock.settimeout(self._timeout)
+
+    def _push(self) -> bool:
+        """Send a piece, once the socket takes it; return whether there is something to receive."""
+        readable, writable = _ready(self._sock, self._timeout, writing=True)
+        if not (readable or writable):
+            raise TimeoutError(f"nothing more was taken within {self._timeout} seconds")
+        if writable:
+            taken = self._sock.send(self._unsent[:_WRITE])
+            self.sent += taken
+            self._unsent = self._unsent[taken:]
+        return readable
+
+
+def _ready(sock: socket.socket, seconds: float, *, writing: bool = False) -> tuple[bool, bool]:
+    """Wait until a socket can be read or, if asked for, written; return which of the two."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(sock, select.POLLIN | select.POLLOUT if writing else select.POLLIN)
+        events = poll.poll(math.ceil(seconds * 1000))
+        found = events[0][1] if events else 0
+        return bool(found & ~select.POLLOUT), bool(found & select.POLLOUT)  # errors are for recv to raise
+    readable, writable, _ = select.select([sock], [sock] if writing else [], [], seconds)  # Windows
+    return bool(readable), bool(writable)

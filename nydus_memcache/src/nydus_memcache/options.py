@@ -1,0 +1,198 @@
+"""The options of a memcached host: those of pymemcache's ``PooledClient``, and more. What they become."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pymemcache.client.base import KeepaliveOpts
+from pymemcache.serde import LegacyWrappingSerde, pickle_serde
+
+from nydus_core.errors import ConfigError
+from nydus_memcache.serde import PlainSerde, Serde
+from nydus_memcache.wire import LEGAL_KEY, Wire
+
+__all__ = ["OPTION_TYPES", "REFUSED", "TIMEOUT", "check", "client_options", "from_url", "wire"]
+
+#: Seconds that connecting, and waiting for an answer, may take where the settings do not say.
+TIMEOUT = 5.0
+
+#: Options that would undo what the cluster promises, or mean nothing here, and why.
+REFUSED = {
+    "default_noreply": "a value that the server refuses has to be an error; give noreply=True to single calls",
+    "ignore_exc": "a host that fails is not a key that is missing; catch nydus_core.HostError",
+    "socket_module": "the engine opens its own sockets; monkey-patch the socket module instead",
+    "binary": "pymemcache speaks the text protocol",
+    "behaviors": "these were pylibmc's; see the options of this engine",
+}
+
+_SECONDS = (int, float, type(None))
+_TEXT = (str, type(None))
+
+#: In the order of nydus 0.11 as far as both have them, which is that of positional arguments.
+OPTION_TYPES: Mapping[str, Any] = {
+    "host": str,
+    "port": int,
+    "unix_socket_path": _TEXT,
+    "timeout": _SECONDS,
+    "connect_timeout": _SECONDS,
+    "identifier": _TEXT,
+    "key_prefix": (str, bytes),
+    "max_pool_size": (int, type(None)),
+    "pool_idle_timeout": (int, float),
+    "no_delay": bool,
+    "allow_unicode_keys": bool,
+    "encoding": str,
+    "pickle": bool,
+    "serde": None,
+    "serializer": None,
+    "deserializer": None,
+    "socket_keepalive": (KeepaliveOpts, type(None)),
+    "tls_context": (ssl.SSLContext, type(None)),
+    "lock_generator": None,
+    **dict.fromkeys(REFUSED),
+}
+
+
+def check(options: Mapping[str, Any]) -> None:
+    """Check the options of one host against each other.
+
+    Raises:
+        ConfigError: Some would undo what the cluster promises, or make no sense.
+    """
+    for name, why in REFUSED.items():
+        if options.get(name):
+            raise ConfigError(f"{name!r} is not for a host of a cluster: {why}", name)
+    for name in ("timeout", "connect_timeout"):
+        seconds = options.get(name)
+        if seconds is not None and not 0 < seconds <= 1_000_000:
+            raise ConfigError(f"found {seconds!r}; expected seconds, more than 0, or None for no limit", name)
+    if options.get("max_pool_size") is not None and options["max_pool_size"] < 1:
+        raise ConfigError(f"found {options['max_pool_size']!r}; expected 1 or more, or None", "max_pool_size")
+    if options.get("unix_socket_path") is not None and options.get("tls_context") is not None:
+        raise ConfigError("there is no TLS over a unix socket; expected one of the two", "tls_context")
+    _prefix(options.get("key_prefix", b""))
+    serde_of(options)
+
+
+# One wire for all hosts ------------------------------------------------------------------------------------------
+
+#: What decides how keys and values look; one surface serves all hosts, so they must agree.
+_WIRE: Mapping[str, Any] = {
+    "key_prefix": b"",
+    "allow_unicode_keys": False,
+    "encoding": "ascii",
+    "pickle": False,
+    "serde": None,
+    "serializer": None,
+    "deserializer": None,
+}
+
+
+def wire(options: Sequence[Mapping[str, Any]]) -> Wire:
+    """Return what makes the commands of a cluster.
+
+    Parameters:
+        options: The options of each host.
+
+    Raises:
+        ConfigError: The hosts do not agree on how keys and values look, or that makes no sense.
+    """
+    first, *others = [{name: each.get(name, default) for name, default in _WIRE.items()} for each in options]
+    for other in others:
+        if other != first:
+            name = next(name for name in _WIRE if other[name] != first[name])
+            raise ConfigError(
+                f"found {first[name]!r} and {other[name]!r}; all hosts of a cluster must have one {name}: set it in "
+                "'defaults'",
+                "hosts",
+            )
+    return Wire(serde_of(first), _prefix(first["key_prefix"]), first["allow_unicode_keys"], first["encoding"])
+
+
+def serde_of(options: Mapping[str, Any]) -> Serde:
+    """Return what turns values into bytes and back, by the options ``serde``, ``pickle`` and pymemcache's old pair.
+
+    Raises:
+        ConfigError: More than one of them is given.
+    """
+    serde, pickle = options.get("serde"), options.get("pickle", False)
+    functions = options.get("serializer"), options.get("deserializer")
+    if (serde is not None) + bool(pickle) + (functions != (None, None)) > 1:
+        raise ConfigError("found more than one of 'serde', 'pickle' and 'serializer'; keep one", "serde")
+    if functions != (None, None):
+        chosen: Any = LegacyWrappingSerde(*functions)
+    else:
+        chosen = serde if serde is not None else pickle_serde if pickle else PlainSerde()
+    if not (hasattr(chosen, "serialize") and hasattr(chosen, "deserialize")):
+        raise ConfigError(
+            f"{serde!r} has no serialize(key, value) and deserialize(key, value, flags)", "serde"
+        )
+    found: Serde = chosen
+    return found
+
+
+def _prefix(prefix: str | bytes) -> bytes:
+    found = prefix.encode("utf-8") if isinstance(prefix, str) else prefix
+    if found and (LEGAL_KEY.fullmatch(found) is None or (isinstance(prefix, str) and not prefix.isascii())):
+        raise ConfigError(
+            f"found {prefix!r}; expected ASCII text, or bytes, without white space and control characters",
+            "key_prefix",
+        )
+    return found
+
+
+def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what pymemcache's own ``PooledClient`` is called with, to behave as this engine does."""
+    kept = {name: value for name, value in options.items() if name in _FOR_CLIENT}
+    return {**kept, "serde": serde_of(options), "default_noreply": False}
+
+
+_FOR_CLIENT = frozenset(
+    {"max_pool_size", "pool_idle_timeout", "no_delay", "key_prefix", "allow_unicode_keys", "encoding"}
+    | {"socket_keepalive", "tls_context", "lock_generator"}
+)
+
+
+# URLs ------------------------------------------------------------------------------------------------------------
+
+
+def from_url(url: str) -> dict[str, Any]:
+    """Return the options that ``memcached://host:port`` or ``memcached:///path/of.sock`` stands for.
+
+    Further options come as in ``?timeout=2&key_prefix=app:``.
+
+    Raises:
+        ValueError: The URL makes no sense.
+    """
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("there are no users and passwords in the text protocol of memcached")
+    options: dict[str, Any] = {}
+    if parts.hostname:
+        if parts.path.strip("/"):
+            raise ValueError(
+                f"{parts.path!r} after the port means nothing; a unix socket has no host before it"
+            )
+        options["host"] = parts.hostname
+        if parts.port is not None:
+            options["port"] = parts.port
+    elif parts.path.strip("/"):
+        options["unix_socket_path"] = unquote(parts.path)
+    return options | {name: _from_text(name, text) for name, text in parse_qsl(parts.query, True)}
+
+
+def _from_text(name: str, text: str) -> Any:
+    types = float if name == "weight" else OPTION_TYPES.get(name, str)
+    kinds = types if isinstance(types, tuple) else (types,)
+    if bool in kinds:
+        if text.lower() not in _TRUTH:
+            raise ValueError(f"{name} is {text!r}; expected true or false")
+        return _TRUTH[text.lower()]
+    kind = next((kind for kind in (float, int) if kind in kinds), str)
+    return kind(text)
+
+
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}

@@ -1,0 +1,505 @@
+"""What is known about a command when its host fails: not sent, or maybe applied. And that no answer is mixed up."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymemcache.exceptions import MemcacheServerError, MemcacheUnexpectedCloseError, MemcacheUnknownError
+
+from memcached import MemcachedServer
+from nydus_core import Cluster, HostDown, HostError, MaybeApplied, create_cluster
+from nydus_core.command import Outcome
+from nydus_memcache import Memcache
+from proxy import Proxy
+
+MakeCluster = Callable[..., Cluster]
+KeysOn = Callable[[Cluster, int, int], list[str]]
+
+
+@pytest.fixture
+def front(memcached_servers: Any, proxy: Callable[..., Proxy]) -> Proxy:
+    """A proxy in front of one server."""
+    return proxy(memcached_servers(1)[0])
+
+
+@contextlib.contextmanager
+def stopped(*servers: MemcachedServer) -> Iterator[None]:
+    """Servers that take connections and bytes, and do not answer."""
+    for server in servers:
+        os.kill(server.pid, signal.SIGSTOP)
+    try:
+        while not all(map(is_stopped, servers)):
+            time.sleep(0.001)
+        yield
+    finally:
+        for server in servers:
+            os.kill(server.pid, signal.SIGCONT)
+
+
+def is_stopped(server: MemcachedServer) -> bool:
+    """Whether every thread of a server has stopped: each does when it next runs."""
+    states = [path.read_text() for path in Path(f"/proc/{server.pid}/task").glob("*/stat")]
+    return all(state.rpartition(")")[2].split()[0] == "T" for state in states)
+
+
+# Not sent ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+def test_a_host_that_is_not_there_was_sent_nothing(
+    new_memcached_server: Callable[..., MemcachedServer], cluster_of: MakeCluster, tcp: bool
+) -> None:
+    server = new_memcached_server(tcp=tcp)
+    cluster = cluster_of(server)
+    server.stop()
+    with pytest.raises(HostDown) as caught:
+        cluster.set("k", b"v")
+    error = caught.value
+    assert isinstance(error, (FileNotFoundError, ConnectionError))
+    assert "set b'k' was not taken by host 0 (memcache://" in str(error)
+    assert error.__cause__ is not None
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_one_host_that_is_gone_takes_nothing_from_the_others(
+    servers: list[MemcachedServer],
+    new_memcached_server: Callable[..., MemcachedServer],
+    cluster_of: MakeCluster,
+    keys_on: KeysOn,
+) -> None:
+    server = new_memcached_server()
+    cluster = cluster_of(*servers[:2], server)
+    keys = [key for host in range(3) for key in keys_on(cluster, host, 3)]
+    cluster.set_many({key: key for key in keys})
+    server.stop()
+    with cluster.map(fail_silently=True) as conn:
+        promises = [conn.get(key) for key in keys]
+    assert [promise.value for promise in promises[:6]] == keys[:6]
+    assert {promise.outcome for promise in promises[6:]} == {Outcome.NOT_SENT}
+    assert [failure.hosts for failure in conn.get_errors()] == [("2",)] * 3
+    with pytest.raises(HostDown) as caught:
+        cluster.get_many(keys)
+    assert any("'0': value" in note for note in caught.value.__notes__)
+
+
+def test_a_server_that_restarts_is_noticed_before_anything_is_sent(
+    front: Proxy, cluster_of: MakeCluster
+) -> None:
+    cluster = cluster_of(front)
+    cluster.set("n", 1)
+    front.drop()
+    assert cluster.incr("n") == 2
+    front.drop()
+    with cluster.map() as conn:
+        counted = [conn.incr("n"), conn.incr("n")]
+    assert counted == [3, 4]
+    assert front.connections == 3
+
+
+def test_a_server_that_comes_back_is_used_again(
+    front: Proxy, new_memcached_server: Callable[..., MemcachedServer], cluster_of: MakeCluster
+) -> None:
+    cluster = cluster_of(front)
+    cluster.set("k", b"v")
+    front.down()
+    with pytest.raises(HostDown):
+        cluster.get("k")
+    front.target = new_memcached_server().path
+    front.up()
+    assert cluster.get("k") is None
+    assert cluster.set("k", b"w") is True
+
+
+def test_a_pool_that_is_exhausted_sends_nothing(front: Proxy, cluster_of: MakeCluster) -> None:
+    cluster = cluster_of(front, max_pool_size=1)
+    front.delay = 0.5
+    thread = threading.Thread(target=cluster.get, args=("k",))
+    thread.start()
+    try:
+        while not front.requests:
+            time.sleep(0.001)
+        with pytest.raises(HostDown, match=r"all 1 connections are in use \(max_pool_size\)") as caught:
+            cluster.get("other")
+        assert isinstance(caught.value, RuntimeError)
+    finally:
+        thread.join()
+    assert cluster.get("k") is None
+    assert front.connections == 1
+
+
+def test_a_connection_that_cannot_be_opened_in_time_was_sent_nothing(cluster_of: MakeCluster) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        waiting = [socket.socket() for _ in range(8)]
+        try:
+            for each in waiting:  # the kernel takes one or two of them, and lets the others wait
+                each.setblocking(False)
+                each.connect_ex(address)
+            hosts = [{"host": address[0], "port": address[1]}]
+            defaults = {"timeout": 5, "connect_timeout": 0.1}
+            with create_cluster({"engine": Memcache, "hosts": hosts, "defaults": defaults}) as cluster:
+                with pytest.raises(HostDown) as caught:
+                    cluster.set("k", b"v")
+                assert isinstance(caught.value, TimeoutError)
+        finally:
+            for each in waiting:
+                each.close()
+
+
+# Maybe applied -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c: c.incr("k"),
+        lambda c: c.set("k", b"v"),
+        lambda c: c.get("k"),
+        lambda c: c.get_many(["k"]),
+        lambda c: c.stats(),
+        lambda c: c.raw_command("mg k v", key="k"),
+    ],
+)
+def test_an_answer_that_is_cut_leaves_it_open(
+    front: Proxy, cluster_of: MakeCluster, call: Callable[[Any], Any]
+) -> None:
+    cluster = cluster_of(front)
+    cluster.set("k", 1)
+    front.cut(after=1)
+    with pytest.raises(MaybeApplied) as caught:
+        call(cluster)
+    assert isinstance(caught.value, MemcacheUnexpectedCloseError)
+    assert cluster.get("k") in (1, 2, b"v")
+
+
+def test_what_was_answered_before_a_cut_is_known(front: Proxy, cluster_of: MakeCluster) -> None:
+    cluster = cluster_of(front)
+    front.cut(after=len(b"STORED\r\n") + 3)
+    with cluster.map(fail_silently=True) as conn:
+        promises = [conn.set("a", b"1"), conn.set("b", b"2"), conn.incr("c"), conn.get("a"), conn.get("b")]
+    assert [promise.outcome for promise in promises] == [Outcome.VALUE] + [Outcome.MAYBE_APPLIED] * 4
+    assert promises[0] is not None
+    assert cluster.get_many(["a", "b"]) == {"a": b"1", "b": b"2"}
+
+
+def test_what_the_socket_did_not_begin_to_take_was_not_sent(
+    new_memcached_server: Callable[..., MemcachedServer], cluster_of: MakeCluster
+) -> None:
+    server = new_memcached_server()
+    cluster = cluster_of(server, timeout=0.3)
+    cluster.version()
+    with stopped(server), cluster.map(fail_silently=True) as conn:
+        promises = [conn.set(f"key{number}", b"v" * 100_000) for number in range(100)]
+    outcomes = [promise.outcome for promise in promises]
+    taken = outcomes.count(Outcome.MAYBE_APPLIED)
+    assert 0 < taken < 100
+    assert outcomes == [Outcome.MAYBE_APPLIED] * taken + [Outcome.NOT_SENT] * (100 - taken)
+
+
+def test_a_server_that_hangs_leaves_it_open_after_the_timeout(
+    new_memcached_server: Callable[..., MemcachedServer], cluster_of: MakeCluster
+) -> None:
+    server = new_memcached_server()
+    cluster = cluster_of(server, timeout=0.2)
+    cluster.set("n", 1)
+    with stopped(server), pytest.raises(MaybeApplied, match=r"no answer within 0\.2 seconds") as caught:
+        cluster.incr("n")
+    assert isinstance(caught.value, TimeoutError)
+    assert cluster.get("n") in (1, 2)
+
+
+def test_many_hosts_that_hang_cost_one_timeout(
+    new_memcached_server: Callable[..., MemcachedServer], cluster_of: MakeCluster, keys_on: KeysOn
+) -> None:
+    servers = [new_memcached_server() for _ in range(4)]
+    cluster = cluster_of(*servers, timeout=1.0)
+    keys = [key for host in range(4) for key in keys_on(cluster, host, 1)]
+    cluster.set_many(dict.fromkeys(keys, b"v"))
+    start = time.monotonic()
+    with stopped(*servers[:3]), cluster.map(fail_silently=True) as conn:
+        promises = [conn.get(key) for key in keys]
+    assert time.monotonic() - start < 2.0
+    assert [promise.outcome for promise in promises] == [Outcome.MAYBE_APPLIED] * 3 + [Outcome.VALUE]
+
+
+def test_a_late_answer_is_never_that_of_the_next_command(front: Proxy, cluster_of: MakeCluster) -> None:
+    cluster = cluster_of(front, timeout=0.2)
+    cluster.set_many({"a": b"1", "b": b"2"})
+    front.delay = 0.5
+    with pytest.raises(MaybeApplied):
+        cluster.get("a")
+    front.delay = 0
+    assert [cluster.get(key) for key in ("b", "a", "b")] == [b"2", b"1", b"2"]
+    assert front.connections == 2
+
+
+def test_an_interrupted_wait_is_never_continued_by_the_next_command(
+    front: Proxy, cluster_of: MakeCluster
+) -> None:
+    cluster = cluster_of(front)
+    cluster.set_many({"a": b"1", "b": b"2"})
+    front.delay = 1
+    previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for call in (lambda: cluster.get("a"), lambda: cluster.get_many(["a", "b"])):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(KeyboardInterrupt):
+                call()
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    front.delay = 0
+    assert cluster.get("b") == b"2"
+
+
+# Servers that do not speak the protocol ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def liar() -> Iterator[Callable[[bytes], dict[str, Any]]]:
+    """``liar(answer)``: the options of a host that answers every request so, whatever it says."""
+    sockets: list[socket.socket] = []
+
+    def serve(server: socket.socket, answer: bytes) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = server.accept()
+                sockets.append(client)
+                while client.recv(65536):
+                    client.sendall(answer)
+
+    def start(answer: bytes) -> dict[str, Any]:
+        server = socket.create_server(("127.0.0.1", 0))
+        sockets.append(server)
+        threading.Thread(target=serve, args=(server, answer), daemon=True).start()
+        return {"host": "127.0.0.1", "port": server.getsockname()[1], "timeout": 5}
+
+    yield start
+    for each in sockets:
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+        each.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "call"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", lambda c: c.get("k")),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", lambda c: c.set("k", b"v")),
+        (b"VALUE other 0 1\r\nx\r\nEND\r\n", lambda c: c.get("k")),
+        (b"VALUE k zero 1\r\nx\r\nEND\r\n", lambda c: c.get("k")),
+        (b"STORED\r\n", lambda c: c.delete("k")),
+        (b"DELETED\r\n", lambda c: c.set("k", b"v")),
+        (b"TOUCHED\r\n", lambda c: c.incr("k")),
+        (b"STAT\r\nEND\r\n", lambda c: c.stats()),
+        (b"nothing\r\n", lambda c: c.version()),
+    ],
+)
+def test_an_answer_that_nobody_understands_leaves_it_open(
+    liar: Callable[[bytes], dict[str, Any]], answer: bytes, call: Callable[[Any], Any]
+) -> None:
+    with (
+        create_cluster({"engine": Memcache, "hosts": [liar(answer)]}) as cluster,
+        pytest.raises(MaybeApplied) as caught,
+    ):
+        call(cluster)
+    assert isinstance(caught.value.__cause__, (MemcacheUnknownError, ValueError))
+
+
+def test_a_server_that_cannot_tell_values_answers_an_error(liar: Callable[[bytes], dict[str, Any]]) -> None:
+    hosts = [liar(b"VALUE k 0 1\r\nx\r\nSERVER_ERROR out of memory writing get response\r\n")]
+    with create_cluster({"engine": Memcache, "hosts": hosts}) as cluster:
+        for call in (lambda: cluster.get("k"), lambda: cluster.get_many(["k", "l"])):
+            with pytest.raises(MemcacheServerError, match="out of memory") as caught:
+                call()
+            assert not isinstance(caught.value, HostError)
+
+
+def test_a_connection_with_more_to_say_is_not_used_again(liar: Callable[[bytes], dict[str, Any]]) -> None:
+    with create_cluster({"engine": Memcache, "hosts": [liar(b"STORED\r\nSTORED\r\n")]}) as cluster:
+        assert [cluster.set("k", b"v") for _ in range(3)] == [True] * 3
+
+
+def test_after_a_line_that_was_not_understood_its_value_is_not_taken_for_answers(
+    liar: Callable[[bytes], dict[str, Any]],
+) -> None:
+    hosts = [liar(b"CLIENT_ERROR bad command line format\r\nSTORED\r\nSTORED\r\n")]
+    with (
+        create_cluster({"engine": Memcache, "hosts": hosts}) as cluster,
+        cluster.map(fail_silently=True) as conn,
+    ):
+        promises = [conn.set("a", b"1"), conn.set("b", b"2")]
+    assert [promise.outcome for promise in promises] == [Outcome.SERVER_ERROR, Outcome.MAYBE_APPLIED]
+    assert isinstance(promises[1].error, HostError)
+
+
+# Connections ---------------------------------------------------------------------------------------------------
+
+
+def test_a_closed_cluster_opens_again(front: Proxy, cluster_of: MakeCluster) -> None:
+    cluster = cluster_of(front)
+    cluster.set("k", b"v")
+    cluster[0].connection.get("k")
+    cluster.close()
+    assert cluster.get("k") == b"v"
+    assert front.connections == 3
+
+
+def test_a_connection_in_use_while_the_cluster_closes_is_closed_afterwards(
+    front: Proxy, cluster_of: MakeCluster
+) -> None:
+    cluster = cluster_of(front)
+    cluster.set("k", b"v")
+    front.delay = 0.2
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(cluster.get("k")))
+    thread.start()
+    while len(front.requests) < 2:
+        time.sleep(0.001)
+    cluster.close()
+    thread.join()
+    assert found == [b"v"]
+    front.delay = 0
+    assert cluster.get("k") == b"v"
+    assert front.connections == 2
+
+
+def test_connections_that_were_idle_for_too_long_are_replaced(front: Proxy, cluster_of: MakeCluster) -> None:
+    cluster = cluster_of(front, pool_idle_timeout=0.05)
+    cluster.get("k")
+    cluster.get("k")
+    time.sleep(0.1)
+    cluster.get("k")
+    assert front.connections == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_forked_process_opens_connections_of_its_own(front: Proxy, cluster_of: MakeCluster) -> None:
+    cluster = cluster_of(front)
+    cluster.set("n", 0)
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(writing, b"%d" % cluster.incr("n"))
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(writing)
+    assert os.read(reading, 10) == b"1"
+    os.close(reading)
+    assert cluster.incr("n") == 2
+    assert front.connections == 2
+
+
+# TLS -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A file with a key and a certificate for localhost."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl")
+    made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    path = tmp_path / "localhost.pem"
+    command = ["openssl", "req", "-x509", *made, *named, "-keyout", str(path), "-out", str(tmp_path / "crt")]
+    subprocess.run(command, check=True, capture_output=True)
+    path.write_bytes(path.read_bytes() + (tmp_path / "crt").read_bytes())
+    return path
+
+
+def test_over_tls_large_maps_and_idle_connections_work_too(
+    certificate: Path, servers: list[MemcachedServer]
+) -> None:
+    with (
+        TlsFront(servers[0], certificate) as front,
+        create_cluster(
+            {
+                "engine": Memcache,
+                "hosts": [{"host": "localhost", "port": front.port}],
+                "defaults": {"tls_context": ssl.create_default_context(cafile=str(certificate))},
+            }
+        ) as cluster,
+    ):
+        value = b"v" * 300_000
+        with cluster.map() as conn:
+            found = [(conn.set("k", value), conn.get("k")) for _ in range(20)]
+        assert all(promise.value == value for _, promise in found)
+        assert [cluster.set("k", number) for number in range(3)] == [True] * 3
+        assert front.connections == 1
+
+
+def test_a_server_that_is_not_who_it_should_be_is_sent_nothing(
+    certificate: Path, servers: list[MemcachedServer]
+) -> None:
+    with TlsFront(servers[0], certificate) as front:
+        host = {"host": "localhost", "port": front.port, "tls_context": ssl.create_default_context()}
+        with (
+            create_cluster({"engine": Memcache, "hosts": [host]}) as cluster,
+            pytest.raises(HostDown, match="certificate verify failed") as caught,
+        ):
+            cluster.set("k", b"v")
+    assert isinstance(caught.value, ssl.SSLError)
+
+
+class TlsFront:
+    """Takes TLS connections on a port of localhost, and passes what they say on to a server."""
+
+    def __init__(self, server: MemcachedServer, certificate: Path) -> None:
+        self.connections = 0
+        self._server = server
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads = [threading.Thread(target=self._accept)]
+        self.port = self._listener.getsockname()[1]
+
+    def __enter__(self) -> TlsFront:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self.connections += 1
+                self._threads.append(threading.Thread(target=self._serve, args=(client,)))
+                self._threads[-1].start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with (
+            contextlib.suppress(OSError),
+            self._context.wrap_socket(client, server_side=True) as near,
+            socket.socket(socket.AF_UNIX) as far,
+        ):
+            far.connect(self._server.path)
+            answers = threading.Thread(target=_copy, args=(far, near))
+            answers.start()
+            _copy(near, far)
+            far.shutdown(socket.SHUT_RDWR)
+            answers.join()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while piece := source.recv(65536):
+            target.sendall(piece)

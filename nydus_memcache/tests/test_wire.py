@@ -1,0 +1,313 @@
+"""From a call to bytes: what pymemcache would send, or an error and nothing sent."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import pytest
+from pymemcache.client.base import Client
+from pymemcache.exceptions import MemcacheIllegalInputError
+from pymemcache.serde import CompressedSerde, pickle_serde
+
+from nydus_core import Command, ConfigError, NydusError, RoutingError
+from nydus_core.command import Access, Scope
+from nydus_memcache import IllegalArgument, IllegalKey, Memcache
+from nydus_memcache.commands import MemcacheCommand
+from nydus_memcache.surface import Surface
+
+
+def surface(**options: Any) -> Any:
+    """A surface whose calls return their commands."""
+    return Memcache.surface([options])(lambda command: command)
+
+
+class Recorder:
+    """A socket that keeps what is sent, and has no answers."""
+
+    sent = b""
+
+    def sendall(self, data: bytes) -> None:
+        self.sent += data
+
+    def recv(self, size: int) -> NoReturn:
+        raise EOFError
+
+    def close(self) -> None:
+        pass
+
+
+def sent_by_pymemcache(call: Callable[[Any], Any], **options: Any) -> bytes:
+    client = Client("/nowhere", **{"serde": pickle_serde, "default_noreply": False, **options})
+    client.sock = recorder = Recorder()
+    with contextlib.suppress(EOFError):
+        call(client)
+    return recorder.sent
+
+
+CALLS: list[Callable[[Any], Any]] = [
+    lambda c: c.get("k"),
+    lambda c: c.get(b"\xff\x80", 7),
+    lambda c: c.gets(key="k", default=1, cas_default=2),
+    lambda c: c.get_many(["a", b"b", "c"]),
+    lambda c: c.get_multi(["a"]),
+    lambda c: c.get_many([]),
+    lambda c: c.gets_many(keys=("a", "b")),
+    lambda c: c.set("k", b"v"),
+    lambda c: c.set("k", b"a\r\nb", 60),
+    lambda c: c.set(key="k", value="grüße", expire=60),
+    lambda c: c.set("k", -12),
+    lambda c: c.set("k", b"v", noreply=True),
+    lambda c: c.set("k", b"v", flags=77),
+    lambda c: c.set("k", b"v", expire=-1),
+    lambda c: c.add("k", "v", 3),
+    lambda c: c.replace("k", 10**30),
+    lambda c: c.append("k", b"v"),
+    lambda c: c.prepend("k", b"v"),
+    lambda c: c.cas("k", b"v", b"12"),
+    lambda c: c.cas("k", b"v", "12", 30),
+    lambda c: c.cas("k", b"v", cas=2**64 - 1, noreply=True, flags=1),
+    lambda c: c.set_many({"a": b"1", b"b": "2"}),
+    lambda c: c.set_multi(values={"a": 1}, expire=5, flags=3),
+    lambda c: c.set_many({}),
+    lambda c: c.delete("k"),
+    lambda c: c.delete("k", noreply=True),
+    lambda c: c.delete_many(["a", "b", "a"]),
+    lambda c: c.delete_multi([]),
+    lambda c: c.incr("k", 2**64 - 1),
+    lambda c: c.decr("k", value=3, noreply=True),
+    lambda c: c.touch("k"),
+    lambda c: c.touch("k", 100, True),
+    lambda c: c.stats(),
+    lambda c: c.stats("items"),
+    lambda c: c.stats("cachedump", "1", "10"),
+    lambda c: c.version(),
+    lambda c: c.flush_all(),
+    lambda c: c.flush_all(delay=5, noreply=True),
+    lambda c: c.cache_memlimit(100),
+    lambda c: c.raw_command("mg k v"),
+    lambda c: c.raw_command(b"stats detail dump", b"END\r\n"),
+    lambda c: c.quit(),
+    lambda c: c.shutdown(),
+    lambda c: c.shutdown(graceful=True),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("options", [{}, {"key_prefix": b"app:"}])
+def test_a_host_receives_what_pymemcache_would_have_sent(
+    call: Callable[[Any], Any], options: dict[str, Any]
+) -> None:
+    command = call(surface(**options))
+    assert command.request == sent_by_pymemcache(call, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "key", "value"),
+    [
+        ({"serde": pickle_serde}, "k", ["a list"]),
+        ({"serde": CompressedSerde(min_compress_len=10)}, "k", "long" * 100),
+        ({"serde": None, "serializer": lambda key, value: (repr(value), 99)}, "k", ["a list"]),
+        ({"serde": None, "serializer": lambda key, value: ("grüße", 0), "encoding": "utf-8"}, "k", None),
+        ({"allow_unicode_keys": True}, "grüße", "text"),
+        ({"key_prefix": "text:"}, "k", "text"),
+    ],
+)
+def test_options_for_keys_and_values_are_those_of_pymemcache(
+    options: dict[str, Any], key: str, value: Any
+) -> None:
+    def call(client: Any) -> Any:
+        return client.set(key, value)
+
+    assert call(surface(**options)).request == sent_by_pymemcache(call, **options)
+
+
+def test_text_of_a_serde_that_its_encoding_lacks_is_refused() -> None:
+    with pytest.raises(IllegalArgument, match="is not ascii"):
+        surface(serializer=lambda key, value: ("grüße", 0)).set("k", 1)
+
+
+def test_pickle_is_pymemcaches_pickle_where_it_is_asked_for() -> None:
+    def call(client: Any) -> Any:
+        return client.set("k", {"a": (1, 2)})
+
+    assert call(surface(pickle=True)).request == sent_by_pymemcache(call)
+
+
+def test_every_command_of_pymemcache_is_there_with_its_arguments() -> None:
+    not_commands = {"close", "disconnect_all", "check_key"}
+    for name, theirs in inspect.getmembers(Client, inspect.isfunction):
+        if name.startswith("_") or name in not_commands:
+            continue
+        ours = inspect.signature(getattr(Surface, name)).parameters
+        assert list(ours)[: len(inspect.signature(theirs).parameters)] == list(
+            inspect.signature(theirs).parameters
+        )
+        for parameter in inspect.signature(theirs).parameters.values():
+            if name != "raw_command":  # there pymemcache takes text for b"\r\n"
+                assert ours[parameter.name].default in (parameter.default, 1), (name, parameter.name)
+
+
+def test_an_unknown_command_names_the_nearest() -> None:
+    with pytest.raises(AttributeError, match="no command 'get_may'; did you mean 'get_many'"):
+        surface().get_may("k")
+    with pytest.raises(AttributeError, match="no command 'hset'"):
+        surface().hset("k")
+
+
+# What a command is ---------------------------------------------------------------------------------------------
+
+
+def test_text_and_bytes_are_one_key() -> None:
+    assert surface().get("foo").keys == surface().get(b"foo").keys == (b"foo",)
+
+
+def test_routers_do_not_see_the_prefix() -> None:
+    command = surface(key_prefix=b"app:").get("foo")
+    assert command.keys == (b"foo",)
+    assert command.request == b"get app:foo\r\n"
+
+
+@pytest.mark.parametrize(
+    ("call", "keys"),
+    [
+        (lambda c: c.get(key="k"), [b"k"]),
+        (lambda c: c.cas("k", 1, 2), [b"k"]),
+        (lambda c: c.get_many(keys=["a", "b", "a"]), [b"a", b"b", b"a"]),
+        (lambda c: c.set_many({"a": 1, "b": 2}), [b"a", b"b"]),
+        (lambda c: c.delete_many(iter(["a", "b"])), [b"a", b"b"]),
+        (lambda c: c.raw_command("mg k v", key="k"), [b"k"]),
+        (lambda c: c.stats("items"), []),
+    ],
+)
+def test_the_keys_of_a_command_are_known(call: Callable[[Any], Command], keys: list[bytes]) -> None:
+    assert list(call(surface()).keys) == keys
+
+
+def test_only_what_reads_may_be_repeated() -> None:
+    c = surface()
+    reads = [c.get("k"), c.gets("k"), c.get_many(["k"]), c.gets_many(["k"]), c.stats(), c.version()]
+    assert {command.access for command in reads} == {Access.READ}
+    writes = [c.set("k", 1), c.touch("k"), c.incr("k"), c.delete("k"), c.set_many({"k": 1}), c.flush_all()]
+    assert {command.access for command in writes} == {Access.WRITE}
+
+
+def test_a_raw_command_has_no_place_unless_its_key_is_stated() -> None:
+    assert surface().raw_command("mg k v").scope is Scope.UNKNOWN
+
+
+def test_a_command_shows_its_keys_and_no_values() -> None:
+    assert repr(surface().set("k", "secret")) == "set b'k'"
+    assert repr(surface().set_many({"a": "secret"})) == "set_many b'a'"
+
+
+# What is refused -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("", "is empty"),
+        ("a b", r"contains b' '"),
+        ("a\n", r"contains b'\\n'"),
+        (b"a\r\nflush_all", r"contains b'\\r'"),
+        ("a\0", r"contains b'\\x00'"),
+        ("a\x7f", r"contains b'\\x7f'"),
+        ("k" * 251, "has 251 bytes with the prefix; memcached takes at most 250"),
+        ("grüße", "is not ascii: encode it, or set the option 'allow_unicode_keys'"),
+        (1, "is of type int; expected str or bytes"),
+        ("grüße".encode("utf-16"), "contains"),
+        (None, "is of type NoneType"),
+    ],
+)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c, key: c.get(key),
+        lambda c, key: c.get_many(["fine", key]),
+        lambda c, key: c.set(key, b""),
+        lambda c, key: c.set_many({"fine": b"", key: b""}),
+        lambda c, key: c.delete(key),
+        lambda c, key: c.delete_many(["fine", key]),
+        lambda c, key: c.incr(key),
+    ],
+)
+def test_a_key_that_memcached_would_not_take_is_refused(
+    key: Any, why: str, call: Callable[[Any, Any], Any]
+) -> None:
+    with pytest.raises(IllegalKey, match=why) as caught:
+        call(surface(), key)
+    assert repr(key)[:70] in str(caught.value)
+    assert isinstance(caught.value, RoutingError)
+    assert isinstance(caught.value, MemcacheIllegalInputError)
+
+
+def test_the_prefix_counts_for_the_length_of_a_key() -> None:
+    assert surface(key_prefix="p" * 50).get("k" * 200).request.startswith(b"get pp")
+    with pytest.raises(IllegalKey, match="251 bytes with the prefix"):
+        surface(key_prefix="p" * 50).get("k" * 201)
+
+
+def test_one_key_is_not_taken_for_a_list_of_keys() -> None:
+    with pytest.raises(IllegalKey, match="get_many: found the str 'foo'; expected a list of keys"):
+        surface().get_many("foo")
+    with pytest.raises(IllegalKey, match="delete_many: found the bytes"):
+        surface().delete_many(b"foo")
+    with pytest.raises(IllegalArgument, match="set_many: found list; expected a dict"):
+        surface().set_many(["foo"])
+
+
+class Text(str):
+    pass
+
+
+@pytest.mark.parametrize("value", [None, 1.5, True, [1], {"a": 1}, Text("a"), bytearray(b"a")])
+def test_a_value_of_another_type_is_refused_unless_a_serde_is_given(value: Any) -> None:
+    with pytest.raises(
+        IllegalArgument, match=rf"for the key b'k' is of type {type(value).__name__}; expected"
+    ):
+        surface().set("k", value)
+    assert surface(pickle=True).set("k", value).request
+
+
+@pytest.mark.parametrize(
+    ("call", "why"),
+    [
+        (
+            lambda c: c.set("k", b"flush_all", expire=2**63),
+            "expire is 9223372036854775808; expected an integer",
+        ),
+        (lambda c: c.set("k", b"", expire=1.5), "expire is 1.5"),
+        (lambda c: c.set("k", b"", flags=2**32), "flags is 4294967296"),
+        (lambda c: c.set("k", b"", flags=-1), "flags is -1"),
+        (lambda c: c.cas("k", b"", "12x"), "cas is '12x'; expected what gets"),
+        (lambda c: c.cas("k", b"", None), "cas is None"),
+        (lambda c: c.cas("k", b"", -1), "cas is -1"),
+        (lambda c: c.cas("k", b"", 1.5), "cas is 1.5"),
+        (lambda c: c.incr("k", -1), "value is -1; expected an integer from 0"),
+        (lambda c: c.decr("k", "1"), "value is '1'"),
+        (lambda c: c.touch("k", "soon"), "expire is 'soon'"),
+        (lambda c: c.flush_all(delay=-1), "delay is -1"),
+        (lambda c: c.cache_memlimit("all"), "memlimit is 'all'"),
+    ],
+)
+def test_a_number_that_memcached_would_not_take_is_refused(call: Callable[[Any], Any], why: str) -> None:
+    with pytest.raises(IllegalArgument, match=why) as caught:
+        call(surface())
+    assert isinstance(caught.value, NydusError)
+    assert isinstance(caught.value, MemcacheIllegalInputError)
+
+
+def test_words_of_stats_are_checked_too() -> None:
+    with pytest.raises(MemcacheIllegalInputError):
+        surface().stats("items\r\nflush_all")
+
+
+def test_hosts_have_to_agree_on_how_keys_and_values_look() -> None:
+    with pytest.raises(ConfigError, match="one key_prefix: set it in 'defaults'"):
+        Memcache.surface([{"key_prefix": b"a"}, {}])
+    assert isinstance(
+        Memcache.surface([{"port": 1}, {"port": 2}])(lambda command: command).get("k"), MemcacheCommand
+    )
