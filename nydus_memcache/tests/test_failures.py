@@ -24,6 +24,7 @@ from nydus_core import Cluster, HostDown, HostError, MaybeApplied, create_cluste
 from nydus_core.command import Outcome
 from nydus_memcache import Memcache
 from proxy import Proxy
+from stopping import stopped
 
 MakeCluster = Callable[..., Cluster]
 KeysOn = Callable[[Cluster, int, int], list[str]]
@@ -33,26 +34,6 @@ KeysOn = Callable[[Cluster, int, int], list[str]]
 def front(memcached_servers: Any, proxy: Callable[..., Proxy]) -> Proxy:
     """A proxy in front of one server."""
     return proxy(memcached_servers(1)[0])
-
-
-@contextlib.contextmanager
-def stopped(*servers: MemcachedServer) -> Iterator[None]:
-    """Servers that take connections and bytes, and do not answer."""
-    for server in servers:
-        os.kill(server.pid, signal.SIGSTOP)
-    try:
-        while not all(map(is_stopped, servers)):
-            time.sleep(0.001)
-        yield
-    finally:
-        for server in servers:
-            os.kill(server.pid, signal.SIGCONT)
-
-
-def is_stopped(server: MemcachedServer) -> bool:
-    """Whether every thread of a server has stopped: each does when it next runs."""
-    states = [path.read_text() for path in Path(f"/proc/{server.pid}/task").glob("*/stat")]
-    return all(state.rpartition(")")[2].split()[0] == "T" for state in states)
 
 
 # Not sent ------------------------------------------------------------------------------------------------------
