@@ -26,7 +26,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "support"
 from memcached import MemcachedServer
 
 HOSTS = 4
-SINGLES = 500
+SINGLES = 100
 BATCH = 10_000
 KEYS = [f"key:{number}" for number in range(BATCH)]
 MANY = KEYS[:1000]
@@ -80,7 +80,7 @@ def redis_rows(stack: ExitStack, servers: list[PrivateServer]) -> list[Row]:
             lambda: gets(plain),
             SINGLES,
             1.15,
-            40,
+            200,
         ),
         Row(
             "INCR, single; peer redis-py, one host",
@@ -88,7 +88,7 @@ def redis_rows(stack: ExitStack, servers: list[PrivateServer]) -> list[Row]:
             lambda: incrs(plain),
             SINGLES,
             1.15,
-            40,
+            200,
         ),
         Row(
             f"map() of {BATCH} SET, GET, INCR; peer pipeline",

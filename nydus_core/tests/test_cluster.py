@@ -23,6 +23,7 @@ from engines import Lost, MemoryEngine, PipelinedEngine, Refused, Store
 from nydus_core import (
     Cluster,
     CommandError,
+    ConfigError,
     CrossHostError,
     HostDown,
     HostError,
@@ -833,3 +834,15 @@ def test_the_short_cut_of_the_everyday_case_is_on_the_same_road() -> None:
         placement = Placement(tuple(cluster), cluster.router)
         assert placement.single(command) == make_plan([command], placement).lanes[0].host
         assert placement.route(command).hosts == [placement.single(command)]
+
+
+def test_a_class_is_not_a_router() -> None:
+    cluster = create_cluster({"engine": MemoryEngine, "hosts": [{}]})
+    with pytest.raises(ConfigError, match="found the class PartitionRouter; expected a router"):
+        cluster.install_router(PartitionRouter)
+
+
+def test_a_host_is_named_by_its_key_or_by_that_as_text() -> None:
+    cluster = create_cluster({"engine": MemoryEngine, "hosts": [{}, {}]})
+    cluster.on("1").set("k", 1)
+    assert cluster.on(1).get("k") == 1

@@ -18,6 +18,7 @@ from nydus.db.exceptions import CommandError
 from nydus.db.routers.base import BaseRouter, routing_params
 from nydus_core import HostDown, MaybeApplied, RoutingError
 from nydus_core.command import Outcome
+from nydus_core.surface import current_call, remember_call
 
 # Connections ------------------------------------------------------------------------------------------------------
 
@@ -246,6 +247,20 @@ def test_the_router_sees_the_call_as_it_was_made() -> None:
     ]
 
 
+def test_the_router_sees_the_call_also_where_a_surface_sends_another_command() -> None:
+    def decr(key: str, amount: int = 1) -> Any:
+        if amount < 0:
+            raise ValueError
+        return current_call()
+
+    remembering = remember_call("decr", decr)
+    assert remembering("key", amount=2) == ("decr", ("key",), {"amount": 2})
+    with pytest.raises(ValueError):
+        remembering("key", -1)
+    assert current_call() is None
+    assert remember_call("limit", 5) == 5
+
+
 def test_a_router_knows_its_cluster() -> None:
     class Last(BaseRouter):
         def _route(self, **call: Any) -> list[Any]:
@@ -266,6 +281,8 @@ def test_a_router_without_rules_sends_every_call_to_all_hosts() -> None:
         ((1,), "1"),
         ({1: "any mapping"}.keys(), "1"),
         (iter([0, 1]), ["0", "1"]),
+        ("2", "2"),
+        ([2, 0, 2, "0"], ["2", "0"]),
     ],
 )
 def test_one_host_answers_a_value_and_several_a_list_in_the_routers_order(answer: Any, value: Any) -> None:
@@ -277,7 +294,7 @@ def test_one_host_answers_a_value_and_several_a_list_in_the_routers_order(answer
     [
         ([], "gave no host for who b'key'"),
         ([3], r"gave host 3 for who b'key'; the hosts are \[0, 1, 2\]"),
-        ([0, "0"], "gave host '0' for who b'key'"),
+        ([0, 9], "gave host 9 for who b'key'"),
     ],
 )
 def test_a_router_that_gives_no_host_or_an_unknown_one_is_an_error_and_nothing_is_sent(
@@ -473,6 +490,7 @@ def test_a_pipeline_that_fails_as_a_whole_fails_all_commands_of_its_host_and_no_
         results = [conn.who(number) for number in (0, 1, 2, 3)]
     assert [failure.position for failure in caught.value.errors] == [1, 3]
     assert all(isinstance(failure.error, kind) for failure in caught.value.errors)
+    assert all(isinstance(failure.error.__cause__, Exception) for failure in caught.value.errors)
     assert [result.outcome for result in results] == [Outcome.VALUE, outcome, Outcome.VALUE, outcome]
     assert [results[0], results[2]] == ["0", "0"]
 

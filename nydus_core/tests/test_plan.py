@@ -143,18 +143,39 @@ def test_a_command_of_one_connection_is_refused_and_says_how_to_send_it(router: 
     with pytest.raises(
         RoutingError, match=rf"multi only .* use cluster.on\(host\), .* one of {', '.join(hosts)}"
     ):
-        make_plan([Command("multi", scope=Scope.HOST)], placed(router, hosts))
+        make_plan([Command("multi", scope=Scope.CONNECTION)], placed(router, hosts))
 
 
-def test_a_command_of_one_connection_with_a_key_goes_to_the_host_of_the_key() -> None:
-    assert make_plan([keyed("b:1", scope=Scope.HOST)], placed()).hosts() == [("b",)]
+@pytest.mark.parametrize("router", [None, ByName, RoundRobinRouter, BroadcastRouter])
+def test_a_command_of_one_host_is_refused_where_there_are_several(router: Any) -> None:
+    with pytest.raises(RoutingError, match=r"scan is for one host, .* use cluster.on\(host\)"):
+        make_plan([Command("scan", scope=Scope.HOST)], placed(router))
 
 
-def test_a_command_whose_keys_cannot_be_told_is_refused_by_a_router_by_key() -> None:
-    with pytest.raises(
-        RoutingError, match=r"cannot tell the keys of get: give the key as the first argument or as key="
-    ):
-        make_plan([BaseEngine.describe("get", (), {"name": "x"})], placed())
+def test_a_command_of_one_host_goes_to_the_only_one() -> None:
+    assert make_plan([Command("scan", scope=Scope.HOST)], placed(None, ["a"])).hosts() == [("a",)]
+
+
+@pytest.mark.parametrize("keys", [("b:1",), ("b:1", "b:2")])
+def test_a_command_of_one_host_that_has_keys_goes_to_theirs(keys: tuple[str, ...]) -> None:
+    assert make_plan([keyed(*keys, scope=Scope.HOST)], placed()).hosts() == [("b",)]
+
+
+class Stating(Command):
+    """A command of an engine that has another way to state keys."""
+
+    state_keys = "say keys=[…]"
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"), [(Command, "give the key as the first argument, or as key=…"), (Stating, "say keys=[…]")]
+)
+def test_a_command_whose_keys_cannot_be_told_is_refused_by_a_router_by_key(
+    kind: type[Command], how: str
+) -> None:
+    with pytest.raises(RoutingError) as caught:
+        make_plan([kind("get", (), {"name": "x"}, scope=Scope.UNKNOWN)], placed())
+    assert str(caught.value) == f"cannot tell the keys of get: {how}"
 
 
 @pytest.mark.parametrize(("router", "count"), [(None, 3), (BroadcastRouter, 3), (RoundRobinRouter, 1)])

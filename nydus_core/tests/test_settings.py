@@ -18,7 +18,14 @@ import nydus_core
 from engines import MemoryEngine
 from nydus_core import Cluster, ConfigError, HostDown, PluginError, create_cluster
 from nydus_core.engine import BaseEngine
-from nydus_core.routers import BaseRouter, ConsistentHashingRouter, Node, PartitionRouter
+from nydus_core.routers import (
+    BaseRouter,
+    BroadcastRouter,
+    ConsistentHashingRouter,
+    Node,
+    PartitionRouter,
+    RoundRobinRouter,
+)
 from nydus_core.settings import read_settings
 
 
@@ -160,12 +167,32 @@ def test_the_router_gets_names_weights_and_identifiers() -> None:
 @pytest.mark.parametrize("hosts", [{"a": {"port": 2}, "b": ["h"]}, [{"port": 2}, "mem://h"]])
 def test_the_callers_settings_are_not_changed(hosts: Any) -> None:
     settings = {"engine": Typed, "hosts": hosts, "defaults": {"timeout": 3.0, "weight": 2}}
-    settings["router"] = {"name": PartitionRouter, "hash_tags": True}
+    settings["router"] = {"name": ConsistentHashingRouter, "hash_tags": True}
     before = copy.deepcopy(settings)
     cluster = create_cluster(settings)
     assert cluster.hosts[next(iter(cluster))].options["timeout"] == 3.0
     assert settings == before
     assert list(settings) == list(before)
+
+
+@pytest.mark.parametrize("router", [PartitionRouter, RoundRobinRouter, BroadcastRouter])
+def test_a_weight_is_refused_by_a_rule_that_knows_none(router: type) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"hosts\['a'\]\.weight: found 2; {router.__name__} knows no weights"
+    ):
+        create_cluster({"engine": Typed, "hosts": {"a": {"weight": 2}}, "router": router})
+
+
+def test_an_option_of_a_router_has_its_type() -> None:
+    with pytest.raises(ConfigError, match=r"router\.hash_tags: found 'no'; expected true or false"):
+        create_cluster(
+            {"engine": Typed, "hosts": [{}], "router": {"name": PartitionRouter, "hash_tags": "no"}}
+        )
+
+
+def test_a_name_is_for_a_file_of_settings() -> None:
+    with pytest.raises(ConfigError, match="found the name 'cache' beside a dict"):
+        create_cluster({"engine": Typed, "hosts": [{}]}, "cache")
 
 
 # Engine, router, cluster ------------------------------------------------------------------------------------------
@@ -590,6 +617,7 @@ TELLTALES: dict[str, Any] = {
     "port, with a slash": {"hosts": [url("mem://:a/SECRET@h:x")]},
     "port, with an at sign": {"hosts": [url("mem://:a@SECRET@h:x")]},
     "port, with a space": {"hosts": [url("mem://:a SECRET@h:x")]},
+    "port, with a line break": {"hosts": [url("mem://:a\nSECRET@h:x")]},
     "port, with a quote": {"hosts": [url("mem://:'SECRET\"@h:x")]},
     "port, with a question mark": {"hosts": [url("mem://:?SECRET@h:x")]},
     "port, in the query": {"hosts": [url("mem://h:x/?password=SECRET")]},

@@ -12,7 +12,7 @@ from typing import Any, Self
 from nydus_core.command import Command
 from nydus_core.drivers import run
 from nydus_core.engine import Engine, SurfaceFactory
-from nydus_core.errors import RoutingError
+from nydus_core.errors import ConfigError, RoutingError
 from nydus_core.flows import deliver
 from nydus_core.mapping import Map
 from nydus_core.plan import Placement, Plan, make_plan
@@ -44,7 +44,13 @@ class Cluster:
         self.install_router(None)
 
     def install_router(self, router: Any) -> None:
-        """Set what decides where a key belongs; None sends every command to all hosts."""
+        """Set what decides where a key belongs: a router, or None to send every command to all hosts.
+
+        Raises:
+            ConfigError: It is a class.
+        """
+        if isinstance(router, type):
+            raise ConfigError(f"found the class {router.__name__}; expected a router", "router")
         #: What decides where a key belongs.
         self.router = router
         self._placement = Placement(tuple(self.hosts), router)
@@ -93,14 +99,14 @@ class Cluster:
         """Return an object with the client library's methods, on which every command goes to one host.
 
         Parameters:
-            host: The key of the host in the settings.
+            host: The key of the host in the settings, or its name, which is the key as text.
 
         Raises:
             RoutingError: There is no such host.
         """
-        if host not in self.hosts:
+        if str(host) not in self._placement.names:
             raise RoutingError(f"there is no host {host!r}; the hosts are {', '.join(map(repr, self.hosts))}")
-        return self.hosts[host].client(self._make_surface)
+        return self._engines[self._placement.names.index(str(host))].client(self._make_surface)
 
     # Hosts ------------------------------------------------------------------------------------------------------
 

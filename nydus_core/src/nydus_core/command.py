@@ -29,8 +29,10 @@ class Scope(enum.Enum):
 
     #: to all hosts, in parallel; the answer is a list in host order
     ALL = "all"
-    #: to one host that the user has to name, for it only has a meaning on one connection
+    #: to one host that the user has to name
     HOST = "host"
+    #: nowhere: it only has a meaning on the connection that sends it, and connections are shared
+    CONNECTION = "connection"
     #: it may have a key that cannot be told from its arguments: refused by routers by key
     UNKNOWN = "unknown"
 

@@ -40,6 +40,8 @@ def create_cluster(settings: Mapping[str, Any] | str | os.PathLike[str], name: s
     where = ""
     if isinstance(settings, str | os.PathLike):
         settings, where = _named(settings, name)
+    elif name is not None:
+        raise ConfigError(f"found the name {name!r} beside a dict of settings; names are for TOML files")
     hooks.load()
     given = settings
     if hooks.listens("nydus_configure"):

@@ -7,7 +7,6 @@ start from: ``connect()`` and ``disconnect()`` are enough for a working one.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -96,7 +95,7 @@ class Engine(Protocol):
         ...
 
     def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
-        """Prepare some commands to be sent together; no I/O happens yet.
+        """Prepare some commands to be sent together. No I/O happens yet, and nothing is taken that has to be closed.
 
         Parameters:
             commands: The commands, in order.
@@ -149,6 +148,7 @@ class BaseEngine:
         self._connection: Any = None
         self._connecting = threading.Lock()
         self._connector: int | None = None
+        self._attempt = threading.local()  # what connecting raised, in the call that this thread is in
 
     # What a subclass defines -------------------------------------------------------------------------------------
 
@@ -227,10 +227,7 @@ class BaseEngine:
                 try:
                     self._connection = self.connect()
                 except Exception as error:
-                    with contextlib.suppress(
-                        AttributeError
-                    ):  # a class with slots; then it counts as any other
-                        error.nydus_not_sent = True  # type: ignore[attr-defined]
+                    self._attempt.refusal = error
                     raise
                 finally:
                     self._connector = None
@@ -250,10 +247,11 @@ class BaseEngine:
 
     def call(self, command: Command) -> Any:
         """Do one command through the client. See ``Engine.call``."""
+        self._attempt.refusal = None
         try:
             return self._function(command)(*command.args, **command.kwargs)
         except Exception as error:
-            if getattr(error, "nydus_not_sent", False) and not isinstance(error, HostError):
+            if error is getattr(self._attempt, "refusal", None):
                 raise self.failed(HostDown, error, command) from error
             if isinstance(error, tuple(self.retryable_exceptions)):
                 raise self.failed(MaybeApplied, error, command) from error

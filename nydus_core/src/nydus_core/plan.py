@@ -37,7 +37,7 @@ class Placement:
     def __init__(self, keys: Sequence[Any], router: Router | BaseRouter | None) -> None:
         self.names = tuple(str(key) for key in keys)
         self._by_name = {name: index for index, name in enumerate(self.names)}
-        self._by_key = {key: index for index, key in enumerate(keys)}
+        self._keys = list(keys)
         self._everywhere = range(len(self.names))
         self._router = cast(Router, router)
         self.sole = router is None and len(self.names) == 1
@@ -53,7 +53,7 @@ class Placement:
                 return self._by_name[name]
             except KeyError:
                 raise self._no_such_host(name, command) from None
-        return 0 if self.sole and command.scope is not Scope.HOST else None
+        return 0 if self.sole and command.scope is not Scope.CONNECTION else None
 
     def route(self, command: Command) -> Route:
         """Return where a command goes.
@@ -63,11 +63,12 @@ class Placement:
             RoutingError: It has no place: it belongs to a connection, or its keys cannot be told.
             HostListExhausted: The router has no host left.
         """
-        if command.scope is Scope.HOST and not command.keys:
+        if command.scope is Scope.CONNECTION:
             raise RoutingError(
-                f"{command.name} only has a meaning on one host or connection: use cluster.on(host), "
-                f"with host one of {', '.join(self.names)}"
+                f"{command.name} only has a meaning on a connection of one host: {self._on_host()}"
             )
+        if command.scope is Scope.HOST and not command.keys and not self.sole:
+            raise RoutingError(f"{command.name} is for one host, which has to be named: {self._on_host()}")
         if self.by_call:
             return self._several(command, self._called(command))
         if self._by_keys and command.keys:
@@ -77,6 +78,9 @@ class Placement:
         if self._by_keys and command.scope is Scope.UNKNOWN:
             raise RoutingError(f"cannot tell the keys of {command.name}: {command.state_keys}")
         return self._several(command, self._everywhere, always_list=True)
+
+    def _on_host(self) -> str:
+        return f"use cluster.on(host), with host one of {', '.join(self.names)}"
 
     def _next(self, command: Command) -> int:
         key = command.keys[0] if command.keys else b""
@@ -89,7 +93,7 @@ class Placement:
 
     def _no_such_host(self, host: Any, command: Command) -> RoutingError:
         return RoutingError(
-            f"{type(self._router).__name__} gave host {host!r} for {command!r}; the hosts are {list(self._by_key)}"
+            f"{type(self._router).__name__} gave host {host!r} for {command!r}; the hosts are {self._keys}"
         )
 
     def _several(self, command: Command, hosts: Sequence[int], always_list: bool = False) -> Route:
@@ -128,9 +132,9 @@ class Placement:
         if not keys:
             raise RoutingError(f"{type(router).__name__} gave no host for {command!r}")
         for key in keys:
-            if key not in self._by_key:
+            if str(key) not in self._by_name:
                 raise self._no_such_host(key, command)
-        return [self._by_key[key] for key in keys]
+        return list(dict.fromkeys(self._by_name[str(key)] for key in keys))  # named twice, applied once
 
 
 @dataclass(slots=True)
@@ -196,9 +200,7 @@ def make_plan(commands: Sequence[Command], placement: Placement) -> Plan:
     for position, command in enumerate(commands):
         host = single(command)
         if host is not None:
-            lane = lanes.get(host)
-            if lane is None:
-                lane = lanes[host] = Lane(host)
+            lane = lanes.get(host) or lanes.setdefault(host, Lane(host))
             lane.commands.append(command)
             lane.slots.append(position)
             continue

@@ -1,4 +1,4 @@
-"""Commands for one host as one pipeline: one write, then as many replies. And how a reply is told from a failure."""
+"""Commands for one host as one pipeline: one write, then as many replies."""
 
 from __future__ import annotations
 
@@ -7,41 +7,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import redis
-from redis.client import EMPTY_RESPONSE, NEVER_DECODE
-from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, ResponseError
 
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, HostError, MaybeApplied
-from nydus_redis.wire import RedisCommand, UnreadableReply
+from nydus_redis.replies import ANSWERS, as_client_error, read_plainly, read_reply, reader
+from nydus_redis.wire import READING, RedisCommand, UnreadableReply
 
 if TYPE_CHECKING:
     from nydus_redis.engine import Redis
 
-__all__ = ["RedisBatch", "TransactionBatch", "answered", "read_reply"]
-
-_ANSWERS = (ResponseError, BusyLoadingError, AuthenticationError, AuthorizationError)
-
-
-def answered(error: BaseException) -> bool:
-    """Whether an error that reading raised is the server's answer; then the connection is fine, too."""
-    return isinstance(error, _ANSWERS)
-
-
-def read_reply(connection: Any, command: RedisCommand) -> Any:
-    """Read the reply to a command and return its value.
-
-    Raises:
-        redis.ResponseError: The server answered with an error.
-        Exception: Anything else: no answer came, or none that can be understood.
-    """
-    options = command.kwargs
-    try:
-        reply = connection.read_response(disable_decoding=NEVER_DECODE in options, disconnect_on_error=False)
-    except ResponseError:
-        if EMPTY_RESPONSE in options:
-            return options[EMPTY_RESPONSE]
-        raise
-    return command.parsed(reply)
+__all__ = ["RedisBatch", "TransactionBatch"]
 
 
 class RedisBatch:
@@ -88,7 +63,7 @@ class RedisBatch:
                 self._read(outcomes)
                 self._clean = True
             except Exception as error:
-                self._failure = MaybeApplied, error
+                self._failure = MaybeApplied, as_client_error(error)
         if self._failure is not None:
             kind, cause = self._failure
             missing = self.commands[len(outcomes) :]
@@ -103,18 +78,24 @@ class RedisBatch:
             raise redis.TimeoutError(f"no answer within {self.engine.timeout} seconds")
 
     def _read(self, outcomes: list[Any]) -> None:
-        read = self._connection.read_response
+        read = reader(self._connection)
         for command in self.commands:
             try:
-                if command.kwargs:
-                    outcomes.append(read_reply(self._connection, command))
+                if command.kwargs and not READING.isdisjoint(command.kwargs):
+                    reply = read_reply(self._connection, command)
                 else:
-                    reply = read(disconnect_on_error=False)
-                    outcomes.append(reply if command.callback is None else command.parsed(reply))
-            except _ANSWERS as error:
-                outcomes.append(error)
-            except UnreadableReply as error:
-                outcomes.append(self.engine.failed(MaybeApplied, error, command))
+                    reply = read()
+            except ANSWERS as error:
+                reply = error
+            outcomes.append(reply if command.callback is None else self._parsed(command, reply))
+
+    def _parsed(self, command: RedisCommand, reply: Any) -> Any:
+        if isinstance(reply, Exception):
+            return reply
+        try:
+            return command.parsed(reply)
+        except UnreadableReply as error:
+            return self.engine.failed(MaybeApplied, error, command)
 
     def close(self) -> None:
         """Give the connection back, or close it where replies are still to come."""
@@ -131,25 +112,12 @@ class TransactionBatch(RedisBatch):
         return [pack(("MULTI",)), *super()._packed(), pack(("EXEC",))]
 
     def _read(self, outcomes: list[Any]) -> None:
-        queued = [self._answer() for _ in range(len(self.commands) + 1)][1:]
-        replies = self._answer()
+        read = reader(self._connection)
+        queued = [read_plainly(read) for _ in range(len(self.commands) + 1)][1:]
+        replies = read_plainly(read)
         if isinstance(replies, Exception):  # nothing was applied: each has its own error, or this one
             outcomes += [error if isinstance(error, Exception) else replies for error in queued]
             return
         outcomes += [
             self._parsed(command, reply) for command, reply in zip(self.commands, replies, strict=True)
         ]
-
-    def _parsed(self, command: RedisCommand, reply: Any) -> Any:
-        if isinstance(reply, Exception):
-            return reply
-        try:
-            return command.parsed(reply)
-        except UnreadableReply as error:
-            return self.engine.failed(MaybeApplied, error, command)
-
-    def _answer(self) -> Any:
-        try:
-            return self._connection.read_response(disconnect_on_error=False)
-        except _ANSWERS as error:
-            return error

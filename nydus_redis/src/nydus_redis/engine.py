@@ -11,7 +11,8 @@ from nydus_core.command import Command
 from nydus_core.engine import BaseEngine, Batch, SurfaceFactory
 from nydus_core.errors import HostDown, MaybeApplied
 from nydus_redis import options as host_options
-from nydus_redis.batch import RedisBatch, TransactionBatch, answered, read_reply
+from nydus_redis.batch import RedisBatch, TransactionBatch
+from nydus_redis.replies import ANSWERS, read_reply
 from nydus_redis.surface import host_client, surfaces
 from nydus_redis.wire import RedisCommand
 
@@ -146,11 +147,11 @@ class Redis(BaseEngine):
         clean = False
         try:
             connection.send_packed_command([command.packed], check_health=False)
-            value = read_reply(connection, command)
+            value = command.parsed(read_reply(connection, command))
             clean = True
             return value
         except Exception as error:
-            clean = answered(error)
+            clean = isinstance(error, ANSWERS)
             if clean:
                 raise
             raise self.failed(MaybeApplied, error, command) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import redis
 
@@ -28,13 +28,16 @@ class _NoPool(redis.ConnectionPool):
 
 
 class _HostClient(redis.Redis):
-    """A ``redis.Redis`` whose single commands end in ``dispatch``; the rest of it works on its own pool."""
+    """A ``redis.Redis`` whose single commands end in a dispatch; the rest of it works on its own pool."""
 
-    _nydus_dispatch: Dispatch
-    _nydus_wire: Wire
+    def nydus_end_in(self, dispatch: Dispatch, wire: Wire) -> Self:
+        describe = wire.describe
 
-    def execute_command(self, *args: Any, **options: Any) -> Any:
-        return self._nydus_dispatch(self._nydus_wire.describe(args, options))
+        def execute_command(*args: Any, **options: Any) -> Any:
+            return dispatch(describe(args, options))
+
+        self.execute_command = execute_command  # type: ignore[method-assign]  # a method's self would cost a tenth
+        return self
 
 
 class _Surface(_HostClient):
@@ -76,12 +79,10 @@ def surfaces(options: Sequence[Mapping[str, Any]]) -> Callable[[Dispatch], _Surf
     """
     how = wire_options(options)
     prototype = _Surface(connection_pool=_NoPool(**how))
-    prototype._nydus_wire = Wire(how, prototype.response_callbacks)
+    wire = Wire(how, prototype.response_callbacks)
 
     def make(dispatch: Dispatch) -> _Surface:
-        surface = copy.copy(prototype)  # building one costs 30 times as much
-        surface._nydus_dispatch = dispatch
-        return surface
+        return copy.copy(prototype).nydus_end_in(dispatch, wire)  # building one costs 30 times as much
 
     return make
 
@@ -91,6 +92,4 @@ def host_client(
 ) -> _HostClient:
     """Return a client of one host: commands end in ``call``, and pipelines and subscriptions work on its pool."""
     client = _HostClient(connection_pool=pool)
-    client._nydus_wire = Wire(wire_options([options]), client.response_callbacks)
-    client._nydus_dispatch = call
-    return client
+    return client.nydus_end_in(call, Wire(wire_options([options]), client.response_callbacks))

@@ -13,15 +13,22 @@ from redis.utils import HIREDIS_AVAILABLE
 from nydus_core.command import Access, Command, Scope, Split, key_bytes
 from nydus_core.errors import RoutingError
 from nydus_core.promise import EventualCommand
-from nydus_redis.commands import CommandSpec, lookup
+from nydus_redis.commands import lookup
 from nydus_redis.splits import SPLITS
 
-__all__ = ["RedisCommand", "UnreadableReply", "Wire"]
+__all__ = ["READING", "RedisCommand", "UnreadableReply", "Wire"]
 
 _Connection: Any = redis.Connection  # has no types
 
+#: What redis-py packs with where hiredis is installed, without its look for what has to be converted first.
+_pack_at_once: Callable[[tuple[Any, ...]], bytes] | None = None
+if HIREDIS_AVAILABLE:
+    import hiredis
+
+    _pack_at_once = hiredis.pack_command
+
 #: Options that say how a reply is read, and are not for the function that makes sense of it.
-_READING = frozenset({NEVER_DECODE, EMPTY_RESPONSE})
+READING = frozenset({NEVER_DECODE, EMPTY_RESPONSE})
 
 #: Access, split and scope: what all calls of a command have in common.
 Kind = tuple[Access, Split | None, Scope]
@@ -74,7 +81,7 @@ class RedisCommand(Command):
             return reply
         options = self.kwargs
         if options:
-            options = {name: value for name, value in options.items() if name not in _READING}
+            options = {name: value for name, value in options.items() if name not in READING}
         try:
             return self.callback(reply, **options)
         except Exception as error:
@@ -95,12 +102,18 @@ class Wire:
 
     def __init__(self, options: Mapping[str, Any], callbacks: dict[str, Callable[..., Any]]) -> None:
         connection = _Connection(**options)  # never connected: only packs
-        self.pack = _packer(connection.pack_command)
+        self._pack_command: Callable[..., Sequence[bytes]] = connection.pack_command
+        self._pack_simple = _pack_at_once or self.pack
         self._callbacks = callbacks
+        self._simple: dict[Any, Kind] = {}
         # hiredis packs text as UTF-8 whatever the options say
         self._key: Callable[[Any], bytes] = key_bytes
         if not HIREDIS_AVAILABLE and options.get("encoding", "utf-8").lower() not in ("utf-8", "utf8"):
             self._key = lambda key: bytes(connection.encoder.encode(key))
+
+    def pack(self, args: tuple[Any, ...]) -> bytes:
+        """Return the bytes of a command, just as redis-py would send them."""
+        return b"".join(self._pack_command(*args))
 
     def describe(self, args: tuple[Any, ...], options: dict[str, Any]) -> RedisCommand:
         """Say what a call of ``execute_command`` means.
@@ -113,65 +126,44 @@ class Wire:
             RoutingError: The arguments are not those of the command, so its keys cannot be told.
             redis.DataError: An argument is of a type that redis-py does not send.
         """
+        stated = options.pop("keys", None) if options else None
+        name = args[0]
+        kind = self._simple.get(name)
+        if kind is None or len(args) < 2:
+            return self._describe_other(args, options, stated)
+        # One key, and it comes first: nearly all calls.
+        try:
+            packed = self._pack_simple(args)
+        except (TypeError, DataError):
+            return self._describe_other(args, options, stated)
+        callback = dict.get(self._callbacks, name)  # without its look at the case, which has a price
+        return RedisCommand(args, options, (self._key(args[1]),), kind, packed, callback, self)
+
+    def _describe_other(
+        self, args: tuple[Any, ...], options: dict[str, Any], stated: Sequence[Any] | None
+    ) -> RedisCommand:
         try:
             packed = self.pack(args)
         except DataError:
             args = tuple(arg.value if type(arg) is EventualCommand else arg for arg in args)
             packed = self.pack(args)
-        stated = options.pop("keys", None)
+        keys, kind = self._looked_up(args, stated)
+        return RedisCommand(args, options, keys, kind, packed, self._callbacks.get(args[0]), self)
+
+    def _looked_up(self, args: tuple[Any, ...], stated: Sequence[Any] | None) -> tuple[Sequence[bytes], Kind]:
         spec = lookup(args)
         if spec is None:
-            keys: Sequence[bytes] = [self._key(key) for key in stated or ()]
-            kind = _UNKNOWN
-        else:
-            keys = self._keys(spec, args)
-            kind = _kinds.get(spec) or _kind(spec)
-        name = args[0]
-        # redis-py's dict ignores case, at a price; its keys are in capitals, as nearly all names are
-        callback = dict.get(self._callbacks, name)
-        if callback is None and not name.isupper():
-            callback = self._callbacks.get(name)
-        return RedisCommand(args, options, keys, kind, packed, callback, self)
-
-    def _keys(self, spec: CommandSpec, args: tuple[Any, ...]) -> Sequence[bytes]:
+            return [self._key(key) for key in stated or ()], _UNKNOWN
         if spec.connection:
-            return ()
+            return (), (spec.access, None, Scope.CONNECTION)
+        kind = spec.access, SPLITS.get(spec.name), spec.scope
         try:
-            if spec.first_only:
-                return (self._key(args[1]),)
-            return [self._key(args[position]) for position in spec.positions(args)]
-        except (ValueError, IndexError) as error:
-            why = "it has no key" if isinstance(error, IndexError) else str(error)
-            raise RoutingError(f"cannot tell the keys of {spec.name}: {why}. Nothing was sent") from error
+            keys = [self._key(args[position]) for position in spec.positions(args)]
+        except ValueError as error:
+            raise RoutingError(f"cannot tell the keys of {spec.name}: {error}. Nothing was sent") from error
+        if spec.first_only and args[0] == spec.name:
+            self._simple[spec.name] = kind
+        return keys, kind
 
 
 _UNKNOWN: Kind = Access.WRITE, None, Scope.UNKNOWN
-_kinds: dict[CommandSpec, Kind] = {}
-
-
-def _kind(spec: CommandSpec) -> Kind:
-    kind = _kinds[spec] = spec.access, SPLITS.get(spec.name), spec.scope
-    return kind
-
-
-def _packer(pack_command: Callable[..., Sequence[bytes]]) -> Callable[[tuple[Any, ...]], bytes]:
-    """Return what makes the bytes of a command, just as redis-py would send them."""
-
-    def pack(args: tuple[Any, ...]) -> bytes:
-        return b"".join(pack_command(*args))
-
-    if not HIREDIS_AVAILABLE:
-        return pack
-    import hiredis
-
-    at_once: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
-
-    def pack_at_once(args: tuple[Any, ...]) -> bytes:
-        try:
-            if " " not in args[0]:
-                return at_once(args)
-        except TypeError:  # a name or an argument that redis-py converts first
-            pass
-        return pack(args)
-
-    return pack_at_once

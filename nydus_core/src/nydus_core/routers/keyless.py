@@ -15,7 +15,7 @@ __all__ = ["BroadcastRouter", "RoundRobinRouter"]
 class BroadcastRouter(NodeRouter):
     """Every command goes to all hosts, in parallel, and answers a list in host order.
 
-    This is what a cluster does that has no router.
+    A cluster without a router does the same, but for one of a single host, which answers as the host does.
     """
 
     spread: ClassVar[Spread] = Spread.ALL

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
-from nydus_core.errors import HostListExhausted
+from nydus_core.errors import ConfigError, HostListExhausted
 
 __all__ = ["Node", "NodeRouter", "Router", "Spread", "hash_tag"]
 
@@ -87,11 +87,25 @@ class NodeRouter:
         nodes: The hosts, in host order.
         hash_tags: Whether only the part of a key between braces counts; a subclass that honours tags
             calls ``hash_tag(key)``.
+
+    Raises:
+        ConfigError: A host has a weight, and the rule knows none; or an option is of a wrong type.
     """
 
     spread: ClassVar[Spread] = Spread.KEY
+    #: Whether the rule minds weights. If not, a host that has one is refused, rather than its weight ignored.
+    weighted: ClassVar[bool] = False
 
     def __init__(self, nodes: Sequence[Node], *, hash_tags: bool = False) -> None:
+        for node in nodes:
+            if node.weight != 1 and not self.weighted:
+                raise ConfigError(
+                    f"found {node.weight}; {type(self).__name__} knows no weights: leave it out, or choose a router "
+                    "that does, such as 'consistent'",
+                    f"hosts[{node.name!r}].weight",
+                )
+        if not isinstance(hash_tags, bool):
+            raise ConfigError(f"found {hash_tags!r}; expected true or false", "router.hash_tags")
         self.nodes = tuple(nodes)
         self.names = tuple(node.name for node in nodes)
         self.hash_tags = hash_tags

@@ -7,6 +7,7 @@ import math
 import struct
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
+from typing import ClassVar
 
 from nydus_core.errors import ConfigError, HostListExhausted
 from nydus_core.routers.protocol import Node, NodeRouter, hash_tag
@@ -81,6 +82,8 @@ class ConsistentHashingRouter(NodeRouter):
     Raises:
         ConfigError: Two hosts have one identifier, or no host has any point, since all weights are 0.
     """
+
+    weighted: ClassVar[bool] = True
 
     def __init__(self, nodes: Sequence[Node], *, hash_tags: bool = False) -> None:
         super().__init__(nodes, hash_tags=hash_tags)

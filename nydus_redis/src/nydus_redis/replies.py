@@ -1,0 +1,64 @@
+"""Reading replies: the server's answers, its errors among them, are told from failures to get one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from redis.client import EMPTY_RESPONSE, NEVER_DECODE
+from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, ResponseError
+
+from nydus_redis.wire import READING, RedisCommand
+
+__all__ = ["ANSWERS", "as_client_error", "read_plainly", "read_reply", "reader"]
+
+#: The errors that are a server's answer. All else that reading raises is a failure to get one.
+ANSWERS = (ResponseError, BusyLoadingError, AuthenticationError, AuthorizationError)
+
+
+def read_reply(connection: Any, command: RedisCommand) -> Any:
+    """Read the reply to a command, as its options ask for; nothing is made of it yet.
+
+    Raises:
+        Exception: One of ``ANSWERS``; or anything else, when no answer came or none that can be understood.
+    """
+    options = command.kwargs
+    if not options or READING.isdisjoint(options):
+        return connection.read_response(disconnect_on_error=False)
+    try:
+        return connection.read_response(disable_decoding=NEVER_DECODE in options, disconnect_on_error=False)
+    except ResponseError:
+        if EMPTY_RESPONSE in options:
+            return options[EMPTY_RESPONSE]
+        raise
+
+
+def reader(connection: Any) -> Callable[[], Any]:
+    """Return what reads replies in a tight loop. An error may be returned instead of raised.
+
+    The connection's own method looks around before and after each reply, and takes three times as long as its
+    parser. What it would have made of the errors of a socket, ``as_client_error`` does.
+    """
+    parser = getattr(connection, "_parser", None)
+    if parser is None:  # a connection class of the user's own
+        return lambda: connection.read_response(disconnect_on_error=False)
+    read: Callable[[], Any] = parser.read_response
+    return read
+
+
+def read_plainly(read: Callable[[], Any]) -> Any:
+    """Read a reply; return the value or the server's error."""
+    try:
+        return read()
+    except ANSWERS as error:
+        return error
+
+
+def as_client_error(error: Exception) -> Exception:
+    """Return an error of a socket as the one that redis-py makes of it, and others as they are."""
+    if isinstance(error, TimeoutError):
+        return redis.TimeoutError("Timeout reading from socket")
+    if isinstance(error, OSError):
+        return redis.ConnectionError(f"Error while reading from socket: {error}")
+    return error
