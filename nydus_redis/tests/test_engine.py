@@ -108,7 +108,12 @@ def test_a_host_receives_just_what_redis_py_would_have_sent(
     with redis.Redis(unix_socket_path=relay.path) as plain, cluster_of(relay) as cluster:
         cluster.ping()
         plain.ping()
-        call(plain)
+        try:
+            call(plain)
+        except redis.DataError:  # without hiredis it takes no bytearray
+            with pytest.raises(redis.DataError):
+                call(cluster)
+            return
         expected = relay.requests[-1]
         call(cluster.on(0))
         assert relay.requests[-2:] == [expected, expected]
@@ -445,9 +450,9 @@ def test_one_connection_pool_serves_many_threads(cluster: Cluster) -> None:
 def test_an_exhausted_pool_is_not_sent(redis_servers: Servers) -> None:
     with cluster_of(*redis_servers(1), max_connections=1) as cluster:
         taken = cluster[0].acquire()
-        with pytest.raises(HostDown) as caught:
+        with pytest.raises(HostDown, match="Too many connections") as caught:
             cluster.incr("n")
-        assert isinstance(caught.value, redis.exceptions.MaxConnectionsError)
+        assert isinstance(caught.value, redis.ConnectionError)
         cluster[0].release(taken, clean=True)
         assert cluster.incr("n") == 1
 
