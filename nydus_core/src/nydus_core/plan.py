@@ -44,15 +44,28 @@ class Placement:
         self.by_call = isinstance(router, BaseRouter)
         self._by_keys = not self.by_call and router is not None and self._router.spread is Spread.KEY
         self._any = not self.by_call and router is not None and self._router.spread is Spread.ANY
+        #: Returns the index of the host of a command with one key or one host, the everyday case; else None.
+        self.single: Callable[[Command], int | None] = self._single_by_key() if self._by_keys else self._only
 
-    def single(self, command: Command) -> int | None:
-        """Return the index of the host of a command with one key or one host, the everyday case; else None."""
-        if self._by_keys and len(command.keys) == 1:
-            name = self._router.locate(command.keys[0])
+    def _single_by_key(self) -> Callable[[Command], int | None]:
+        locate, by_name = (
+            self._router.locate,
+            self._by_name,
+        )  # asked for every command: no look-ups on the way
+
+        def single(command: Command) -> int | None:
+            keys = command.keys
+            if len(keys) != 1:
+                return None
+            name = locate(keys[0])
             try:
-                return self._by_name[name]
+                return by_name[name]
             except KeyError:
                 raise self._no_such_host(name, command) from None
+
+        return single
+
+    def _only(self, command: Command) -> int | None:
         return 0 if self.sole and command.scope is not Scope.CONNECTION else None
 
     def route(self, command: Command) -> Route:
