@@ -283,8 +283,29 @@ def test_of_several_errors_the_one_that_leaves_most_open_is_raised(
     errors: dict[str, type[Exception]], gravest: str
 ) -> None:
     made = {host: kind(f"failed on {host}") for host, kind in errors.items()}
-    (outcome,) = delivered(make_plan([Command("ping")], placed()), lambda host, _: made.get(host, "pong"))
+    ping = Command("ping", access=Access.READ)
+    (outcome,) = delivered(make_plan([ping], placed()), lambda host, _: made.get(host, "pong"))
     assert outcome is made[gravest]
+
+
+@pytest.mark.parametrize("kind", [REFUSED, DOWN])
+def test_a_write_that_some_hosts_have_done_never_passes_for_one_that_was_not_applied(
+    kind: type[Exception],
+) -> None:
+    refused = kind("no")
+    refused.__cause__ = ConnectionRefusedError("no")
+    outcomes = {"a": 1, "b": refused, "c": 1}
+    (error,) = delivered(make_plan([Command("incr")], placed()), lambda host, _: outcomes[host])
+    assert outcome_of(error) is Outcome.MAYBE_APPLIED
+    assert not isinstance(error, HostDown)
+    assert isinstance(error, LookupError if kind is REFUSED else ConnectionRefusedError)
+    assert "others have applied it" in str(error)
+    assert error.__notes__[0].startswith("by host: 'a': value, 'b': ")
+
+
+def test_a_write_that_no_host_has_done_may_be_sent_again() -> None:
+    (error,) = delivered(make_plan([Command("incr")], placed()), lambda *_: HostDown("refused"))
+    assert outcome_of(error) is Outcome.NOT_SENT
 
 
 def test_an_error_of_several_hosts_has_a_note_of_how_each_fared() -> None:

@@ -294,3 +294,15 @@ def test_a_transaction_whose_answer_is_lost_may_have_been_applied(
             results = [conn.incr("n"), conn.incr("n")]
         assert {promise.outcome for promise in results} == {Outcome.MAYBE_APPLIED}
         assert cluster.get("n") == b"2"
+
+
+def test_a_transaction_whose_multi_is_refused_was_none(
+    new_redis_server: Callable[..., PrivateServer],
+) -> None:
+    server = new_redis_server()
+    with cluster_of(server) as cluster:
+        cluster.on(0).execute_command("ACL SETUSER", "default", "-multi")
+        with pytest.raises(CommandError), cluster.map(transaction=True) as conn:
+            results = [conn.incr("n"), conn.incr("n")]
+        assert {promise.outcome for promise in results} == {Outcome.MAYBE_APPLIED}
+        assert cluster.get("n") == b"2"

@@ -31,7 +31,8 @@ def test_named_hosts_and_options() -> None:
         {"engine": Embedded, "hosts": hosts, "defaults": {"decode_responses": True}}
     ) as cluster:
         assert cluster.on("a").config_get("maxmemory") == {"maxmemory": str(7 * 1024 * 1024)}
-        assert cluster.on("b").client_info()["db"] == 3
+        with cluster.on("b").client() as one:
+            assert one.client_info()["db"] == 3
         assert [cluster[host].identifier for host in cluster] == ["embedded://a/0", "embedded://b/3"]
 
 

@@ -49,6 +49,13 @@ def apart(cluster: Cluster, count: int = 2) -> list[str]:
     return list(found.values())[:count]
 
 
+def about(cluster: Cluster, host: int) -> dict[str, Any]:
+    """What a host says of a connection to it."""
+    with cluster.on(host).client() as one:
+        found: dict[str, Any] = one.client_info()
+    return found
+
+
 # Where commands go ---------------------------------------------------------------------------------------------
 
 
@@ -97,7 +104,7 @@ def test_a_command_goes_only_to_the_host_of_its_key(
         lambda c: c.set("k", memoryview(b"view")),
         lambda c: c.set("k", bytearray(b"array")),
         lambda c: c.hset("k", mapping={"ü": 1, "b": 2.5}),
-        lambda c: c.execute_command("CLIENT GETNAME"),
+        lambda c: c.execute_command("CLIENT LIST"),
         lambda c: c.execute_command("get", "k"),
     ],
 )
@@ -237,6 +244,56 @@ def test_one_host_can_be_asked_with_everything_that_its_client_can(cluster: Clus
         cluster.on(9)
 
 
+@pytest.mark.parametrize("call", [lambda c: c.select(3), lambda c: c.execute_command("MULTI")])
+def test_what_would_stay_with_a_shared_connection_needs_one_of_its_own(
+    cluster: Cluster, call: Callable[[Any], Any]
+) -> None:
+    with pytest.raises(RoutingError, match=r"cluster\.on\(host\)\.client\(\)"):
+        call(cluster.on(0))
+    with cluster.on(0).client() as one:
+        call(one)
+    key = next(f"k{i}" for i in range(50) if cluster.router.locate(f"k{i}".encode()) == "0")
+    assert cluster.set(key, "v") is True
+    assert cluster.on(0).get(key) == b"v"
+
+
+FORMS = [
+    ("MEMORY USAGE", "k"),
+    ("MEMORY", "USAGE", "k"),
+    ("OBJECT ENCODING", "k"),
+    ("GET", "k"),
+    ("get", "k"),
+    (b"GET", b"k"),
+    ("GET k",),
+    ("XINFO STREAM", "s"),
+]
+
+
+@pytest.mark.parametrize("args", FORMS)
+def test_every_way_to_write_a_command_works_each_time(cluster: Cluster, args: tuple[Any, ...]) -> None:
+    cluster.set("k", "v")
+    cluster.xadd("s", {"a": 1})
+    first, *others = [cluster.execute_command(*args) for _ in range(3)]
+    assert first is not None
+    assert others == [first, first]
+
+
+def test_a_stated_key_may_stand_alone(cluster: Cluster) -> None:
+    for key in apart(cluster, 3):
+        with pytest.raises(redis.ResponseError, match="unknown command"):
+            cluster.execute_command("X.Y", key, keys=key)
+
+
+def test_the_words_behind_a_name_are_not_shown(new_redis_server: Callable[..., PrivateServer]) -> None:
+    server = new_redis_server()
+    with cluster_of(server) as cluster:
+        server.stop()
+        for name in ("CONFIG SET requirepass hunter2", "AUTH hunter2", "X.AUTH hunter2", "SET k hunter2"):
+            with pytest.raises((HostDown, RoutingError)) as caught:
+                cluster.execute_command(name)
+            assert "hunter2" not in str(caught.value)
+
+
 def test_methods_of_several_commands_work(cluster: Cluster) -> None:
     cluster.hset("h", mapping={str(i): i for i in range(50)})
     assert len(dict(cluster.hscan_iter("h", count=10))) == 50
@@ -301,8 +358,8 @@ def test_replies_are_those_of_a_plain_client_with_the_same_options(
 def test_options_of_redis_py_reach_it(new_redis_server: Callable[..., PrivateServer]) -> None:
     server = new_redis_server({"requirepass": "s3cret"})
     with cluster_of(server, password="s3cret", client_name="me", health_check_interval=1, db=3) as cluster:
-        assert cluster.on(0).client_getname() in ("me", b"me")
-        assert cluster.on(0).client_info()["db"] == 3
+        assert about(cluster, 0)["name"] == "me"
+        assert about(cluster, 0)["db"] == 3
         assert "s3cret" not in repr(cluster) + repr(cluster[0]) + repr(vars(cluster))
 
 
@@ -320,7 +377,7 @@ def test_tcp_and_urls(redis_servers: Servers) -> None:
     with create_cluster({"engine": Redis, "hosts": hosts}) as cluster:
         assert cluster.ping() == [True, True]
         assert cluster[0].identifier == hosts[0]
-        assert [cluster.on(i).client_info()["db"] for i in range(2)] == [1, 2]
+        assert [about(cluster, i)["db"] for i in range(2)] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -340,6 +397,19 @@ def test_hosts_must_agree_on_how_replies_look() -> None:
         create_cluster({"engine": Redis, "hosts": [{"decode_responses": True}, {}]})
 
 
+def test_a_pool_that_would_send_twice_is_refused(redis_servers: Servers) -> None:
+    pool = redis.Redis(unix_socket_path=redis_servers(1)[0].path).connection_pool
+    with pytest.raises(ConfigError, match=r"hosts\[0\]\.connection_pool: the retries of this pool"):
+        create_cluster({"engine": Redis, "hosts": [{"connection_pool": pool}]})
+
+
+@pytest.mark.parametrize("host", ["redis://:hunter2@h", "me:hunter2@h"])
+def test_a_host_is_no_url(host: str) -> None:
+    with pytest.raises(ConfigError, match=r"hosts\[0\]\.host: found a URL or a user") as caught:
+        create_cluster({"engine": Redis, "hosts": [{"host": host}]})
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_pool_of_the_users_own_is_used(redis_servers: Servers) -> None:
     (server,) = redis_servers(1)
     pool = redis.BlockingConnectionPool(
@@ -352,6 +422,7 @@ def test_a_pool_of_the_users_own_is_used(redis_servers: Servers) -> None:
         cluster.set("k", "v")
         assert cluster.get("k") == "v"
         assert cluster[0].pool is pool
+        assert cluster[0].identifier == f"unix://{server.path}?db=0"
 
 
 # What is known -------------------------------------------------------------------------------------------------
@@ -445,6 +516,70 @@ def test_one_connection_pool_serves_many_threads(cluster: Cluster) -> None:
         thread.join()
     assert cluster.get("shared") == b"800"
     assert cluster.mget(*[f"own:{number}" for number in range(8)]) == [b"50"] * 8
+
+
+def test_a_dead_host_does_not_keep_locks_and_scripts_from_the_others(
+    new_redis_server: Callable[..., PrivateServer],
+) -> None:
+    servers = [new_redis_server() for _ in range(3)]
+    with cluster_of(*servers) as cluster:
+        keys = [
+            next(f"k{i}" for i in range(50) if cluster.router.locate(f"k{i}".encode()) == str(n))
+            for n in range(3)
+        ]
+        servers[2].stop()
+        double = cluster.register_script("return redis.call('incr', KEYS[1]) * 2")
+        with cluster.lock(keys[0], timeout=10):
+            assert double(keys=[keys[1]]) == 2
+        assert cluster.exists(keys[0]) == 0
+        with pytest.raises(HostDown):
+            double(keys=[keys[2]])
+
+
+def test_a_write_that_reached_some_hosts_may_have_been_applied(
+    new_redis_server: Callable[..., PrivateServer],
+) -> None:
+    servers = [new_redis_server() for _ in range(3)]
+    with cluster_of(*servers) as cluster, cluster_of(*servers, router=None) as everyone:
+        servers[1].stop()
+        for call in (lambda: everyone.incr("n"), lambda: cluster.mset({f"k{i}": i for i in range(20)})):
+            with pytest.raises(MaybeApplied, match="others have applied it") as caught:
+                call()
+            assert isinstance(caught.value, redis.ConnectionError)
+        with pytest.raises(HostDown):  # a read has done nothing
+            cluster.mget([f"k{i}" for i in range(20)])
+
+
+def test_the_time_limit_of_a_job_is_not_taken_for_a_failure(
+    redis_servers: Servers, proxy: Callable[..., Proxy]
+) -> None:
+    class JobTimeout(Exception):
+        pass
+
+    def out_of_time(*_: Any) -> None:
+        raise JobTimeout
+
+    relay = proxy(redis_servers(1)[0])
+    with cluster_of(relay) as cluster:
+        cluster.ping()
+        relay.swallow = True
+        before = signal.signal(signal.SIGALRM, out_of_time)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(JobTimeout), cluster.map(fail_silently=True) as conn:
+                promise = conn.incr("n")
+            relay.swallow = False
+            cluster.ping()
+            relay.swallow = True
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(JobTimeout):
+                cluster.incr("n")
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        relay.swallow = False
+        assert promise.outcome is Outcome.MAYBE_APPLIED
+        assert cluster.get("n") == b"2"
 
 
 def test_an_exhausted_pool_is_not_sent(redis_servers: Servers) -> None:

@@ -119,7 +119,9 @@ class Cluster:
         return iter(self.hosts)
 
     def __getitem__(self, host: Any) -> Engine:
-        """The engine of a host, by its key."""
+        """The engine of a host, by its key. Values are another matter: ``cluster.get(key)``."""
+        if host not in self.hosts:
+            raise KeyError(f"there is no host {host!r}; the hosts are {', '.join(map(repr, self.hosts))}")
         return self.hosts[host]
 
     def close(self) -> None:
@@ -180,7 +182,7 @@ class Cluster:
                 cluster=self,
                 commands=plan.commands,
                 hosts=plan.hosts(),
-                outcomes=outcomes,
+                outcomes=tuple(outcomes),
                 seconds=time.perf_counter() - start,
             )
         return outcomes

@@ -67,8 +67,13 @@ def _at_once(jobs: Sequence[tuple[Callable[[], T], bool]]) -> list[T]:
     waiting = [number for number, (_, waits) in enumerate(jobs) if waits]
     if len(waiting) == len(jobs):
         del waiting[-1:]  # the calling thread would be idle
-    started = {number: _in_thread(jobs[number][0]) for number in waiting}
+    started: dict[int, Future[T]] = {}
     try:
+        for number in waiting:
+            future = _in_thread(jobs[number][0])
+            if future is None:  # then the calling thread does the rest itself
+                break
+            started[number] = future
         here = {number: job() for number, (job, _) in enumerate(jobs) if number not in started}
         return [
             started[number].result() if number in started else here[number] for number in range(len(jobs))
@@ -77,12 +82,16 @@ def _at_once(jobs: Sequence[tuple[Callable[[], T], bool]]) -> list[T]:
         wait(started.values())  # also after a Ctrl-C: nobody may be left using a connection
 
 
-def _in_thread(job: Callable[[], T]) -> Future[T]:
+def _in_thread(job: Callable[[], T]) -> Future[T] | None:
+    """Run a job in a thread; None if there are no more threads to be had, as when Python ends."""
     global _threads
     with _lock:
         if _threads is None:
             _threads = ThreadPoolExecutor(MOST_THREADS, "nydus")
-        return _threads.submit(contextvars.copy_context().run, job)
+        try:
+            return _threads.submit(contextvars.copy_context().run, job)
+        except RuntimeError:
+            return None
 
 
 _threads: ThreadPoolExecutor | None = None

@@ -18,6 +18,7 @@
 A ``HostError`` is also an instance of what the client library raised: ``HostDown`` of the Redis engine is a
 ``redis.exceptions.ConnectionError`` or ``TimeoutError`` too, so code written for the plain client keeps working.
 An error that the server itself answered (``WRONGTYPE``, ``OOM``) is not in this tree: it passes through unchanged.
+Backends add their own, below ``NydusError``: an embedded server that does not start is a ``ServerError`` of nydus_redis.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 __all__ = [
+    "STUMBLES",
     "CommandError",
     "CommandFailure",
     "ConfigError",
@@ -198,6 +200,21 @@ class CommandError(NydusError):
     def __str__(self) -> str:
         listed = "".join(f"\n  {failure}" for failure in self.errors)
         return f"{len(self.errors)} command(s) failed:{listed}"
+
+
+#: What a client library stumbles with when a connection fails or a reply makes no sense, besides errors of its own. An
+#: engine takes these for failures of the host. Anything else, such as the time limit of a job that a signal handler
+#: raises, is not the host's, and passes.
+STUMBLES: tuple[type[Exception], ...] = (
+    NydusError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    MemoryError,
+)
 
 
 def host_error(kind: type[HostError], cause: BaseException, *, host: str, command: str) -> HostError:

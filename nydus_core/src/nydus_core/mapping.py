@@ -55,6 +55,10 @@ class MapConnection:
         """The number of commands queued."""
         return len(self._promises)
 
+    def __bool__(self) -> bool:
+        """True, also while nothing is queued: ``conn or cluster`` must not send at once."""
+        return True
+
     def get_results(self) -> list[EventualCommand]:
         """Return the promises of all commands, by position.
 
@@ -120,9 +124,13 @@ class Map:
         self._plan = plan
         self._deliver = deliver
         self._fail_silently = fail_silently
+        self._entered = False
         self.connection = MapConnection(make_surface, by_call)
 
     def __enter__(self) -> MapConnection:
+        if self._entered:
+            raise NydusError("a map() block is used once: call cluster.map() again")
+        self._entered = True
         return self.connection
 
     def __exit__(
@@ -132,6 +140,7 @@ class Map:
         if kind is not None:
             connection._abandon("raised", sent=False)
             return
+        connection._ended = "begun to send"
         try:
             plan = self._plan([promise._nydus_command for promise in connection._promises])
         except BaseException:

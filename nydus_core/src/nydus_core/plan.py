@@ -6,12 +6,12 @@ first slots are the commands' own, by position; a command with several parts has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
-from nydus_core.command import Command, Outcome, Scope, outcome_of
-from nydus_core.errors import CrossHostError, RoutingError
+from nydus_core.command import Access, Command, Outcome, Scope, outcome_of
+from nydus_core.errors import CrossHostError, HostError, MaybeApplied, RoutingError, host_error
 from nydus_core.routers.legacy import BaseRouter
 from nydus_core.routers.protocol import Router, Spread
 
@@ -48,10 +48,7 @@ class Placement:
         self.single: Callable[[Command], int | None] = self._single_by_key() if self._by_keys else self._only
 
     def _single_by_key(self) -> Callable[[Command], int | None]:
-        locate, by_name = (
-            self._router.locate,
-            self._by_name,
-        )  # asked for every command: no look-ups on the way
+        locate, by_name = self._router.locate, self._by_name  # no look-ups on the way of every command
 
         def single(command: Command) -> int | None:
             keys = command.keys
@@ -161,8 +158,9 @@ class Lane:
 
 @dataclass(slots=True)
 class Join:
-    """The slots of a command's parts, their hosts, what makes one value of their values, and who failed."""
+    """A command's parts: their slots and hosts, what makes one value of their values, and who failed."""
 
+    command: Command
     slots: range
     hosts: Sequence[int]
     join: Callable[[Sequence[Any]], Any] | None
@@ -220,7 +218,7 @@ def make_plan(commands: Sequence[Command], placement: Placement) -> Plan:
         hosts, parts, join = placement.route(command)
         own = range(slots, slots + len(parts))
         slots += len(parts)
-        joins[position] = Join(own, hosts, join)
+        joins[position] = Join(command, own, hosts, join)
         for target, part, slot in zip(hosts, parts, own, strict=True):
             lane = lanes.setdefault(target, Lane(target))
             lane.commands.append(part)
@@ -237,7 +235,8 @@ def joined(join: Join, outcomes: Sequence[Any], names: Sequence[str]) -> Any:
         names: The names of the hosts.
 
     Returns:
-        The value, if all parts have one; else the gravest error, with a note of how the other hosts fared.
+        The value, if all parts have one; else the gravest error, with a note of how the other hosts fared. Where a
+        command that writes succeeded on some hosts, that is a ``MaybeApplied``: it must not be sent again.
     """
     found = outcomes[join.slots.start : join.slots.stop]
     errors = [outcome for outcome in found if isinstance(outcome, Exception)]
@@ -247,21 +246,30 @@ def joined(join: Join, outcomes: Sequence[Any], names: Sequence[str]) -> Any:
         host for host, outcome in zip(join.hosts, found, strict=True) if isinstance(outcome, Exception)
     ]
     gravest = max(errors, key=lambda error: _GRAVITY[outcome_of(error)])
+    if len(errors) < len(found) and join.command.access is Access.WRITE:
+        gravest = _partly_applied(join.command, gravest, [names[host] for host in join.failed])
     if len(found) > 1:
-        gravest.add_note(_how_all_fared(names[host] for host in join.hosts)(found))
+        gravest.add_note(_how_all_fared([names[host] for host in join.hosts], found))
     return gravest
+
+
+def _partly_applied(command: Command, error: Exception, failed: Sequence[str]) -> Exception:
+    """Some hosts have done it: whatever the others say, it must not pass for a command that was not applied."""
+    if isinstance(error, MaybeApplied):
+        return error
+    cause = error.__cause__ if isinstance(error, HostError) and error.__cause__ is not None else error
+    reason = f"others have applied it: {error.reason if isinstance(error, HostError) else error}"
+    host = error.host if isinstance(error, HostError) else ", ".join(map(repr, failed))
+    partly = host_error(MaybeApplied, cause, host=host, command=repr(command))
+    partly.reason = reason
+    return partly
 
 
 #: Which of several errors to show: the one that leaves the most open.
 _GRAVITY = {Outcome.SERVER_ERROR: 0, Outcome.NOT_SENT: 1, Outcome.MAYBE_APPLIED: 2}
 
 
-def _how_all_fared(names: Iterable[str]) -> Callable[[Sequence[Any]], str]:
-    def note(found: Sequence[Any]) -> str:
-        each = (
-            f"{name!r}: {outcome_of(outcome if isinstance(outcome, Exception) else None).value}"
-            for name, outcome in zip(names, found, strict=True)
-        )
-        return f"by host: {', '.join(each)}"
-
-    return note
+def _how_all_fared(names: Sequence[str], outcomes: Sequence[Any]) -> str:
+    errors = [outcome if isinstance(outcome, Exception) else None for outcome in outcomes]
+    each = (f"{name!r}: {outcome_of(error).value}" for name, error in zip(names, errors, strict=True))
+    return f"by host: {', '.join(each)}"

@@ -273,6 +273,11 @@ def _check_options(engine: type[Any], options: Mapping[str, Any], path: str) -> 
         return
     _refuse_unknown(options, [*known, "weight"], path)
     for name, value in options.items():
+        if name == "host" and isinstance(value, str) and re.search("://|@", value):
+            raise ConfigError(
+                "found a URL or a user; expected a name or an address: a URL stands for a whole host",
+                f"{path}.{name}",
+            )
         expected = known.get(name)
         if expected is not None and not _fits(value, expected):
             raise ConfigError(f"found {_shown(value, name)}; expected {_names(expected)}", f"{path}.{name}")

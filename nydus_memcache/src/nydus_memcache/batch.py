@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, HostError, MaybeApplied
 from nydus_memcache.commands import MemcacheCommand
+from nydus_memcache.errors import FAILURES
 from nydus_memcache.fetches import Fetch, request_for
 from nydus_memcache.link import Link
 from nydus_memcache.replies import read_items
@@ -100,7 +101,7 @@ class MemcacheBatch:
                 self._link = self.engine.pool.take()
             if self._link is not None:
                 self._link.send(self._request)
-        except Exception as error:
+        except FAILURES as error:
             self._failure = error
 
     def receive(self) -> list[Any]:
@@ -109,7 +110,7 @@ class MemcacheBatch:
         if self._failure is None:
             try:
                 self._read(answers)
-            except Exception as error:
+            except FAILURES as error:
                 self._failure = error
         outcomes = [
             _outcome(command, answer)

@@ -16,6 +16,7 @@ from nydus_core.errors import HostDown, MaybeApplied
 from nydus_memcache import options as host_options
 from nydus_memcache.batch import MemcacheBatch
 from nydus_memcache.commands import MemcacheCommand
+from nydus_memcache.errors import FAILURES
 from nydus_memcache.link import Address
 from nydus_memcache.pool import Pool
 from nydus_memcache.surface import Surface
@@ -153,7 +154,7 @@ class Memcache(BaseEngine):
             return command.value(None)
         try:
             link = self.pool.take()
-        except Exception as error:
+        except FAILURES as error:
             raise self.failed(HostDown, error, command) from error
         try:
             link.send(request)
@@ -162,7 +163,7 @@ class Memcache(BaseEngine):
         except BaseException as error:
             sent = link.sent
             link.close()
-            if not isinstance(error, Exception):
+            if not isinstance(error, FAILURES):
                 raise
             raise self.failed(MaybeApplied if sent else HostDown, error, command) from error
         finally:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from pymemcache.exceptions import MemcacheError, MemcacheIllegalInputError
 
-from nydus_core.errors import NydusError, RoutingError
+from nydus_core.errors import STUMBLES, NydusError, RoutingError
 
-__all__ = ["IllegalArgument", "IllegalKey", "UnreadableValue"]
+__all__ = ["FAILURES", "IllegalArgument", "IllegalKey", "UnreadableValue"]
+
+#: What the pool (RuntimeError: exhausted), reading and writing raise when a host fails or its answer makes no sense.
+FAILURES: tuple[type[Exception], ...] = (MemcacheError, RuntimeError, *STUMBLES)
 
 
 class IllegalKey(RoutingError, MemcacheIllegalInputError):  # type: ignore[misc]  # pymemcache ships no types

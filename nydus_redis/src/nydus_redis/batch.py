@@ -10,7 +10,7 @@ import redis
 
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, HostError, MaybeApplied
-from nydus_redis.replies import ANSWERS, as_client_error, read_plainly, read_reply, reader
+from nydus_redis.replies import ANSWERS, FAILURES, as_client_error, read_plainly, read_reply, reader
 from nydus_redis.wire import READING, RedisCommand, UnreadableReply
 
 if TYPE_CHECKING:
@@ -41,15 +41,15 @@ class RedisBatch:
         """Write all commands at once."""
         try:
             self._connection = self.engine.acquire()
-        except Exception as error:
+        except FAILURES as error:
             self._failure = HostDown, error
             return
-        timeout = self.engine.timeout
-        self._until = None if timeout is None else time.monotonic() + timeout
         try:
             self._connection.send_packed_command([b"".join(self._packed())], check_health=False)
-        except Exception as error:
+        except FAILURES as error:
             self._failure = MaybeApplied, error
+        timeout = self.engine.timeout
+        self._until = None if timeout is None else time.monotonic() + timeout
 
     def _packed(self) -> list[bytes]:
         return [command.packed for command in self.commands]
@@ -62,7 +62,7 @@ class RedisBatch:
                 self._wait()
                 self._read(outcomes)
                 self._clean = True
-            except Exception as error:
+            except FAILURES as error:
                 self._failure = MaybeApplied, as_client_error(error)
         if self._failure is not None:
             kind, cause = self._failure
@@ -113,8 +113,14 @@ class TransactionBatch(RedisBatch):
 
     def _read(self, outcomes: list[Any]) -> None:
         read = reader(self._connection)
-        queued = [read_plainly(read) for _ in range(len(self.commands) + 1)][1:]
+        begun, *queued = [read_plainly(read) for _ in range(len(self.commands) + 1)]
         replies = read_plainly(read)
+        if isinstance(begun, Exception):  # no MULTI: each command was taken on its own
+            outcomes += [
+                reply if isinstance(reply, Exception) else self.engine.failed(MaybeApplied, begun, command)
+                for command, reply in zip(self.commands, queued, strict=True)
+            ]
+            return
         if isinstance(replies, Exception):  # nothing was applied: each has its own error, or this one
             outcomes += [error if isinstance(error, Exception) else replies for error in queued]
             return

@@ -12,9 +12,9 @@ from nydus_core.engine import BaseEngine, Batch, SurfaceFactory
 from nydus_core.errors import HostDown, MaybeApplied
 from nydus_redis import options as host_options
 from nydus_redis.batch import RedisBatch, TransactionBatch
-from nydus_redis.replies import ANSWERS, read_reply
+from nydus_redis.replies import ANSWERS, FAILURES, read_reply
 from nydus_redis.surface import host_client, surfaces
-from nydus_redis.wire import RedisCommand
+from nydus_redis.wire import RedisCommand, UnreadableReply
 
 __all__ = ["Redis"]
 
@@ -59,7 +59,6 @@ class Redis(BaseEngine):
         **options: Any,
     ) -> None:
         super().__init__(num)
-        self.host, self.port, self.db, self.unix_socket_path = host, port, db, unix_socket_path
         self._identifier = identifier
         addressed: dict[str, Any] = {
             "host": host,
@@ -73,7 +72,11 @@ class Redis(BaseEngine):
         self._client = redis.Redis(**client)
         self._wire_options = options
         self.pool: redis.ConnectionPool = self._client.connection_pool
-        self.timeout: float | None = self.pool.connection_kwargs.get("socket_timeout")
+        self._own_pool = options.get("connection_pool") is None
+        settled = self.pool.connection_kwargs
+        self.timeout: float | None = settled.get("socket_timeout")
+        self.host, self.port = settled.get("host", host), settled.get("port", port)
+        self.db, self.unix_socket_path = settled.get("db", db), settled.get("path")
         #: About how many open connections the pool has; says whether a batch has to wait for one.
         self.idle = 0
 
@@ -110,9 +113,10 @@ class Redis(BaseEngine):
         return self._client
 
     def disconnect(self) -> None:
-        """Close the connections of the pool. A later command opens new ones."""
-        self.pool.disconnect()
-        self.idle = 0
+        """Close the connections of the pool, but not those in use, nor a pool that the settings gave."""
+        if self._own_pool:
+            self.pool.disconnect(inuse_connections=False)
+            self.idle = 0
 
     def close(self) -> None:
         """Close the connections of the pool. A later command opens new ones."""
@@ -142,7 +146,7 @@ class Redis(BaseEngine):
         assert isinstance(command, RedisCommand)
         try:
             connection = self.acquire()
-        except Exception as error:
+        except FAILURES as error:
             raise self.failed(HostDown, error, command) from error
         clean = False
         try:
@@ -150,10 +154,11 @@ class Redis(BaseEngine):
             value = command.parsed(read_reply(connection, command))
             clean = True
             return value
-        except Exception as error:
-            clean = isinstance(error, ANSWERS)
-            if clean:
-                raise
+        except ANSWERS:
+            clean = True
+            raise
+        except FAILURES as error:
+            clean = isinstance(error, UnreadableReply)
             raise self.failed(MaybeApplied, error, command) from error
         finally:
             self.release(connection, clean=clean)

@@ -71,6 +71,13 @@ def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
     for name, why in REFUSED.items():
         if options.get(name):
             raise ConfigError(f"{name!r} is not for a host of a cluster: {why}", name)
+    pool = options.get("connection_pool")
+    retry = None if pool is None else pool.connection_kwargs.get("retry")
+    if retry is not None and retry.get_retries():
+        raise ConfigError(
+            "the retries of this pool would send commands again: make it with retry=Retry(NoBackoff(), 0)",
+            "connection_pool",
+        )
     timeout = options.get("timeout", TIMEOUT)
     given = {
         name: value for name, value in options.items() if name not in ("timeout", "identifier", *REFUSED)

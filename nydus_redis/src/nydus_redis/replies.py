@@ -9,12 +9,21 @@ import redis
 from redis.client import EMPTY_RESPONSE, NEVER_DECODE
 from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, ResponseError
 
+from nydus_core.errors import STUMBLES
 from nydus_redis.wire import READING, RedisCommand
 
-__all__ = ["ANSWERS", "as_client_error", "read_plainly", "read_reply", "reader"]
+__all__ = ["ANSWERS", "FAILURES", "as_client_error", "read_plainly", "read_reply", "reader"]
 
 #: The errors that are a server's answer. All else that reading raises is a failure to get one.
-ANSWERS = (ResponseError, BusyLoadingError, AuthenticationError, AuthorizationError)
+ANSWERS: tuple[type[Exception], ...] = (
+    ResponseError,
+    BusyLoadingError,
+    AuthenticationError,
+    AuthorizationError,
+)
+
+#: What reading or writing raises when the connection fails, or a reply cannot be understood.
+FAILURES: tuple[type[Exception], ...] = (redis.RedisError, *STUMBLES)
 
 
 def read_reply(connection: Any, command: RedisCommand) -> Any:

@@ -7,13 +7,14 @@ redis-py would have sent it. What lives on a connection (pipelines, subscription
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, Self
 
 import redis
 
-from nydus_core.command import Command, Dispatch
-from nydus_core.errors import RoutingError
+from nydus_core.command import Command, Dispatch, Scope
+from nydus_core.errors import MaybeApplied, RoutingError
 from nydus_redis.options import wire_options
 from nydus_redis.wire import Wire
 
@@ -27,6 +28,16 @@ class _NoPool(redis.ConnectionPool):
         raise RoutingError("this needs a connection to one host: use cluster.on(host)")
 
 
+class _SingleClient(redis.Redis):
+    """A client of one connection, that is closed with it: what was set on it (SELECT, MULTI) is for no other."""
+
+    def close(self) -> None:
+        connection: Any = getattr(self, "connection", None)
+        if connection is not None:
+            connection.disconnect()
+        super().close()
+
+
 class _HostClient(redis.Redis):
     """A ``redis.Redis`` whose single commands end in a dispatch; the rest of it works on its own pool."""
 
@@ -38,6 +49,10 @@ class _HostClient(redis.Redis):
 
         self.execute_command = execute_command  # type: ignore[method-assign]  # a method's self would cost a tenth
         return self
+
+    def client(self) -> Any:
+        """Return a client with a connection of its own."""
+        return _SingleClient(connection_pool=self.connection_pool, single_connection_client=True)
 
 
 class _Surface(_HostClient):
@@ -60,12 +75,25 @@ class _Surface(_HostClient):
         raise RoutingError("MONITOR belongs to one host: use cluster.on(host).monitor()")
 
     def script_load(self, script: Any) -> Any:
-        """Load a script on all hosts. They give it one name: redis-py's scripts and locks need that."""
-        names: Any = super().script_load(script)
+        """Load a script on all hosts. They give it one name: redis-py's scripts and locks need that.
+
+        A host that is down does not keep the others from it; the script says so when it is run there.
+        """
+        try:
+            names: Any = super().script_load(script)
+        except MaybeApplied:
+            return hashlib.sha1(script.encode() if isinstance(script, str) else script).hexdigest()
         return names[0] if type(names) is list else names
 
     def client(self) -> NoReturn:
         raise RoutingError("a single connection belongs to one host: use cluster.on(host).client()")
+
+    def set_retry(self, retry: Any) -> NoReturn:
+        raise RoutingError("the cluster alone decides what may be sent again: redis-py's retries stay off")
+
+    @classmethod
+    def from_url(cls, url: str, **kwargs: Any) -> NoReturn:
+        raise RoutingError("hosts of a cluster are named in its settings: use create_cluster")
 
 
 def surfaces(options: Sequence[Mapping[str, Any]]) -> Callable[[Dispatch], _Surface]:
@@ -92,4 +120,13 @@ def host_client(
 ) -> _HostClient:
     """Return a client of one host: commands end in ``call``, and pipelines and subscriptions work on its pool."""
     client = _HostClient(connection_pool=pool)
-    return client.nydus_end_in(call, Wire(wire_options([options]), client.response_callbacks))
+
+    def dispatch(command: Command) -> Any:
+        if command.scope is Scope.CONNECTION:
+            raise RoutingError(
+                f"{command.name} only has a meaning on one connection, and this client shares many: use "
+                "cluster.on(host).client(), which has one of its own, or a pipeline()"
+            )
+        return call(command)
+
+    return client.nydus_end_in(dispatch, Wire(wire_options([options]), client.response_callbacks))

@@ -13,7 +13,7 @@ from redis.utils import HIREDIS_AVAILABLE
 from nydus_core.command import Access, Command, Scope, Split, key_bytes
 from nydus_core.errors import RoutingError
 from nydus_core.promise import EventualCommand
-from nydus_redis.commands import lookup
+from nydus_redis.commands import CommandSpec, lookup
 from nydus_redis.splits import SPLITS
 
 __all__ = ["READING", "RedisCommand", "UnreadableReply", "Wire"]
@@ -49,7 +49,8 @@ class RedisCommand(Command):
 
     def __init__(
         self,
-        args: tuple[Any, ...],
+        name: str,
+        args: Sequence[Any],
         options: dict[str, Any],
         keys: Sequence[bytes],
         kind: Kind,
@@ -57,8 +58,8 @@ class RedisCommand(Command):
         callback: Callable[..., Any] | None,
         wire: Wire,
     ) -> None:
-        self.name = args[0]
-        self.args = args[1:]
+        self.name = name
+        self.args = tuple(args)
         self.kwargs = options
         self.keys = keys
         self.access, self.split, self.scope = kind
@@ -69,7 +70,7 @@ class RedisCommand(Command):
 
     def remade(self, args: Sequence[Any]) -> RedisCommand:
         """Return the same command with other arguments."""
-        return self.wire.describe((self.name, *args), self.kwargs)
+        return self.wire.describe((*self.name.split(), *args), self.kwargs)
 
     def parsed(self, reply: Any) -> Any:
         """Return redis-py's value of the server's reply.
@@ -108,7 +109,7 @@ class Wire:
         self._simple: dict[Any, Kind] = {}
         # hiredis packs text as UTF-8 whatever the options say
         self._key: Callable[[Any], bytes] = key_bytes
-        if not HIREDIS_AVAILABLE and options.get("encoding", "utf-8").lower() not in ("utf-8", "utf8"):
+        if not HIREDIS_AVAILABLE:
             self._key = lambda key: bytes(connection.encoder.encode(key))
 
     def pack(self, args: tuple[Any, ...]) -> bytes:
@@ -137,33 +138,53 @@ class Wire:
         except (TypeError, DataError):
             return self._describe_other(args, options, stated)
         callback = dict.get(self._callbacks, name)  # without its look at the case, which has a price
-        return RedisCommand(args, options, (self._key(args[1]),), kind, packed, callback, self)
+        return RedisCommand(name, args[1:], options, (self._key(args[1]),), kind, packed, callback, self)
 
     def _describe_other(
         self, args: tuple[Any, ...], options: dict[str, Any], stated: Sequence[Any] | None
     ) -> RedisCommand:
         try:
             packed = self.pack(args)
-        except DataError:
+        except (TypeError, DataError):
             args = tuple(arg.value if type(arg) is EventualCommand else arg for arg in args)
             packed = self.pack(args)
-        keys, kind = self._looked_up(args, stated)
-        return RedisCommand(args, options, keys, kind, packed, self._callbacks.get(args[0]), self)
-
-    def _looked_up(self, args: tuple[Any, ...], stated: Sequence[Any] | None) -> tuple[Sequence[bytes], Kind]:
-        spec = lookup(args)
+        callback = self._callbacks.get(args[0])
+        words = _words(args)
+        spec = lookup(words)
         if spec is None:
-            return [self._key(key) for key in stated or ()], _UNKNOWN
+            # Of an unknown command only the first word: who knows what follows, it may be a secret.
+            name, keys, kind = key_bytes(words[0]).decode(errors="replace"), self._stated(stated), _UNKNOWN
+        else:
+            name, keys, kind = spec.name, self._keys(spec, words), _kind(spec)
+            if spec.first_only and args[0] == name and " " not in name:
+                self._simple[name] = kind
+        return RedisCommand(name, words[len(name.split()) :], options, keys, kind, packed, callback, self)
+
+    def _stated(self, keys: Any) -> Sequence[bytes]:
+        several = keys if isinstance(keys, list | tuple | set | frozenset) else [keys]
+        return [] if keys is None else [self._key(key) for key in several]
+
+    def _keys(self, spec: CommandSpec, words: Sequence[Any]) -> Sequence[bytes]:
         if spec.connection:
-            return (), (spec.access, None, Scope.CONNECTION)
-        kind = spec.access, SPLITS.get(spec.name), spec.scope
+            return ()
         try:
-            keys = [self._key(args[position]) for position in spec.positions(args)]
+            return [self._key(words[position]) for position in spec.positions(words)]
         except ValueError as error:
             raise RoutingError(f"cannot tell the keys of {spec.name}: {error}. Nothing was sent") from error
-        if spec.first_only and args[0] == spec.name:
-            self._simple[spec.name] = kind
-        return keys, kind
+
+
+def _words(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The words of a command: redis-py may give several in one, such as ``'CONFIG GET'``, and splits them as here."""
+    first = args[0]
+    if isinstance(first, str | bytes) and len(first.split()) != 1:
+        return (*first.split(), *args[1:])
+    return args
+
+
+def _kind(spec: CommandSpec) -> Kind:
+    if spec.connection:
+        return spec.access, None, Scope.CONNECTION
+    return spec.access, SPLITS.get(spec.name), spec.scope
 
 
 _UNKNOWN: Kind = Access.WRITE, None, Scope.UNKNOWN
