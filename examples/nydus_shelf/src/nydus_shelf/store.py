@@ -20,7 +20,9 @@ class Store:
 
     def __init__(self, path: str, timeout: float = 5.0) -> None:
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, timeout, isolation_level="IMMEDIATE", check_same_thread=False)
+        self._db = sqlite3.connect(
+            path, timeout=timeout, isolation_level="IMMEDIATE", check_same_thread=False
+        )
         self._db.execute("CREATE TABLE IF NOT EXISTS shelf (key TEXT PRIMARY KEY, value)")
 
     def get(self, key: str) -> Value | None:
