@@ -41,6 +41,7 @@ demo: ## a guided tour on real servers: examples/demo.py
 	.venv/bin/python examples/demo.py
 
 bench: ## measure: benchmarks/run.py
+	@tools/need_memcached
 	@tools/setup .venv
 	.venv/bin/python benchmarks/run.py
 

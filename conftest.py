@@ -7,6 +7,7 @@ after another, and handed out empty; a test that kills or reconfigures a server 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from memcached import MemcachedServer
 from nydus_redis.server import PrivateServer
 from pool import ServerPool, memcached_pool, redis_pool
 from proxy import Proxy
+from tls import make_certificate
 
 
 @pytest.fixture(scope="session")
@@ -101,3 +103,9 @@ def proxy() -> Iterator[Callable[..., Proxy]]:
     yield start
     for each in proxies:
         each.close()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A file with a key and a certificate for localhost."""
+    return make_certificate(tmp_path)

@@ -198,7 +198,7 @@ def test_each_distribution_installs_apart_from_the_others(clean: Environment, di
         assert clean.import_error(package) == ["imported"]
     if dist in CLIENTS:
         engine = dist.removeprefix("nydus-")
-        assert clean.answers(engine)[0].startswith("<Cluster of 1 hosts ")
+        assert clean.answers(engine)[0].startswith("<Cluster of 1 host ")
 
 
 def test_the_embedded_engine_without_any_server_says_what_to_install(clean: Environment) -> None:

@@ -16,7 +16,7 @@ def main() -> int:
     print()
     for version, result in results.items():
         print(f"Python {version}: {result}")
-    return any(result == "FAILED" for result in results.values())
+    return "FAILED" in results.values() or "passed" not in results.values()
 
 
 def test(version: str) -> str:

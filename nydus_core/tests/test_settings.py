@@ -300,7 +300,7 @@ def test_a_file_may_hold_several_clusters_by_name(tmp_path: Path, kind: Callable
     ("name", "message"),
     [
         (None, "{file}: no name was given; it has: cache, queue"),
-        ("cash", "{file}: it has no cluster 'cash'; it has: cache, queue"),
+        ("cash", "{file}: it has no cluster 'cash'; it has: cache, queue; did you mean 'cache'?"),
     ],
 )
 def test_a_name_that_is_not_in_the_file_is_told(tmp_path: Path, name: Any, message: str) -> None:

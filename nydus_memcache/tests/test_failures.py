@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import shutil
 import signal
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +23,7 @@ from nydus_core.command import Outcome
 from nydus_memcache import Memcache
 from proxy import Proxy
 from stopping import stopped
+from tls import TlsFront
 
 MakeCluster = Callable[..., Cluster]
 KeysOn = Callable[[Cluster, int, int], list[str]]
@@ -388,20 +387,6 @@ def test_a_forked_process_opens_connections_of_its_own(front: Proxy, cluster_of:
 # TLS -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A file with a key and a certificate for localhost."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs openssl")
-    made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    path = tmp_path / "localhost.pem"
-    command = ["openssl", "req", "-x509", *made, *named, "-keyout", str(path), "-out", str(tmp_path / "crt")]
-    subprocess.run(command, check=True, capture_output=True)
-    path.write_bytes(path.read_bytes() + (tmp_path / "crt").read_bytes())
-    return path
-
-
 def test_over_tls_large_maps_and_idle_connections_work_too(
     certificate: Path, servers: list[MemcachedServer]
 ) -> None:
@@ -434,53 +419,3 @@ def test_a_server_that_is_not_who_it_should_be_is_sent_nothing(
         ):
             cluster.set("k", b"v")
     assert isinstance(caught.value, ssl.SSLError)
-
-
-class TlsFront:
-    """Takes TLS connections on a port of localhost, and passes what they say on to a server."""
-
-    def __init__(self, server: MemcachedServer, certificate: Path) -> None:
-        self.connections = 0
-        self._server = server
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(certificate)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._threads = [threading.Thread(target=self._accept)]
-        self.port = self._listener.getsockname()[1]
-
-    def __enter__(self) -> TlsFront:
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self.connections += 1
-                self._threads.append(threading.Thread(target=self._serve, args=(client,)))
-                self._threads[-1].start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with (
-            contextlib.suppress(OSError),
-            self._context.wrap_socket(client, server_side=True) as near,
-            socket.socket(socket.AF_UNIX) as far,
-        ):
-            far.connect(self._server.path)
-            answers = threading.Thread(target=_copy, args=(far, near))
-            answers.start()
-            _copy(near, far)
-            far.shutdown(socket.SHUT_RDWR)
-            answers.join()
-
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while piece := source.recv(65536):
-            target.sendall(piece)

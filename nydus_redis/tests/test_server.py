@@ -420,6 +420,7 @@ class TestOwnerEnds:
     def test_ctrl_c_in_the_terminal_does_not_reach_the_server(self, script: Script) -> None:
         process = script(
             """
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
             servers = [PrivateServer().wait()]
             try:
                 report(servers)

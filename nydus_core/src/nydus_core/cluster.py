@@ -142,7 +142,8 @@ class Cluster:
 
     def __repr__(self) -> str:
         hosts = ", ".join(f"{key!r}: {engine.identifier}" for key, engine in self.hosts.items())
-        return f"<{type(self).__name__} of {len(self)} hosts {{{hosts}}}, router {self.router!r}>"
+        count = "1 host" if len(self) == 1 else f"{len(self)} hosts"
+        return f"<{type(self).__name__} of {count} {{{hosts}}}, router {self.router!r}>"
 
     # Delivery ---------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Any
 from nydus_core.cluster import Cluster
 from nydus_core.errors import ConfigError
 from nydus_core.plugins import hooks
+from nydus_core.registry import nearest
 from nydus_core.routers.legacy import BaseRouter
 from nydus_core.routers.protocol import Node
 from nydus_core.settings import ClusterSettings, HostSettings, read_settings, read_toml, without_secrets
@@ -63,7 +64,9 @@ def _named(path: str | os.PathLike[str], name: str | None) -> tuple[dict[str, An
     tables = read_toml(path)
     if name is None or name not in tables:
         what = "no name was given" if name is None else f"it has no cluster {name!r}"
-        raise ConfigError(f"{what}; it has: {', '.join(tables) or 'none'}", str(path))
+        raise ConfigError(
+            f"{what}; it has: {', '.join(tables) or 'none'}{nearest(name or '', tables)}", str(path)
+        )
     return tables[name], f"{os.fspath(path)}: {name}"
 
 

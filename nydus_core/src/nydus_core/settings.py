@@ -122,10 +122,13 @@ def _refuse_unknown(found: Mapping[str, Any], known: Sequence[str], path: str) -
     for name in found:
         if name not in known:
             where = f"{path}.{name}" if path else str(name)
-            raise ConfigError(
-                f"unknown setting; known: {', '.join(sorted(known)) or 'none'}{registry.nearest(str(name), known)}",
-                where,
-            )
+            raise ConfigError(f"unknown setting{_instead(str(name), known)}", where)
+
+
+def _instead(name: str, known: Sequence[str]) -> str:
+    """What else there is: all of it, unless that is much and one is near."""
+    near = registry.nearest(name, known)
+    return near if near and len(known) > 12 else f"; known: {', '.join(sorted(known)) or 'none'}{near}"
 
 
 def _engine(settings: Mapping[str, Any]) -> type[Any]:
@@ -148,7 +151,10 @@ def _router(setting: Any) -> tuple[type[Any] | None, dict[str, Any]]:
         return _router_class(setting, "router"), {}
     options = {str(name): value for name, value in setting.items()}
     if "name" not in options:
-        raise ConfigError("missing; expected {'name': a router, **its options}", "router.name")
+        near = next(
+            (registry.nearest(name, ["name"]) for name in options if registry.nearest(name, ["name"])), ""
+        )
+        raise ConfigError(f"missing; expected {{'name': a router, **its options}}{near}", "router.name")
     router = _router_class(options.pop("name"), "router.name")
     parameters = list(inspect.signature(router).parameters.values())[1:]
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):

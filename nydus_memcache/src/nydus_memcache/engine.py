@@ -84,6 +84,8 @@ class Memcache(BaseEngine):
         host_options.check(
             {
                 **options,
+                "host": host,
+                "port": port,
                 "unix_socket_path": unix_socket_path,
                 "timeout": timeout,
                 "connect_timeout": connect_timeout,

@@ -65,6 +65,10 @@ def check(options: Mapping[str, Any]) -> None:
     for name, why in REFUSED.items():
         if options.get(name):
             raise ConfigError(f"{name!r} is not for a host of a cluster: {why}", name)
+    if not options.get("host", "localhost"):
+        raise ConfigError("found ''; expected a name or an address", "host")
+    if not 0 < options.get("port", 11211) < 65536:
+        raise ConfigError(f"found {options['port']!r}; expected a port, 1 to 65535", "port")
     for name in ("timeout", "connect_timeout"):
         seconds = options.get(name)
         if seconds is not None and not 0 < seconds <= 1_000_000:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import redis
@@ -59,6 +59,25 @@ OPTION_TYPES: Mapping[str, Any] = {
 }
 
 
+def _seconds(value: Any) -> bool:
+    return value is None or 0 < value <= 1_000_000
+
+
+_SOME_SECONDS = (_seconds, "seconds, more than 0, or None for no limit")
+
+#: What a value must be like, where its type does not tell.
+_RANGES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "host": (bool, "a name or an address"),
+    "port": (lambda port: 0 < port < 65536, "a port, 1 to 65535"),
+    "db": (lambda db: db >= 0, "the number of a database, 0 or more"),
+    "timeout": _SOME_SECONDS,
+    "socket_timeout": _SOME_SECONDS,
+    "socket_connect_timeout": _SOME_SECONDS,
+    "max_connections": (lambda most: most is None or most > 0, "1 or more, or None"),
+    "protocol": (lambda protocol: protocol in (2, 3, "2", "3", None), "2 or 3"),
+}
+
+
 def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what ``redis.Redis`` is called with: its own retries off, its timeouts set.
 
@@ -71,6 +90,9 @@ def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
     for name, why in REFUSED.items():
         if options.get(name):
             raise ConfigError(f"{name!r} is not for a host of a cluster: {why}", name)
+    for name, (fits, expected) in _RANGES.items():
+        if name in options and not fits(options[name]):
+            raise ConfigError(f"found {options[name]!r}; expected {expected}", name)
     pool = options.get("connection_pool")
     retry = None if pool is None else pool.connection_kwargs.get("retry")
     if retry is not None and retry.get_retries():

@@ -15,6 +15,7 @@ import redis
 
 from nydus_core.command import Command, Dispatch, Scope
 from nydus_core.errors import MaybeApplied, RoutingError
+from nydus_core.registry import nearest
 from nydus_redis.options import wire_options
 from nydus_redis.wire import Wire
 
@@ -49,6 +50,10 @@ class _HostClient(redis.Redis):
 
         self.execute_command = execute_command  # type: ignore[method-assign]  # a method's self would cost a tenth
         return self
+
+    def __getattr__(self, name: str) -> NoReturn:
+        near = "" if name.startswith("_") else nearest(name, dir(redis.Redis))
+        raise AttributeError(f"redis-py has no command {name!r}{near}")
 
     def client(self) -> Any:
         """Return a client with a connection of its own."""

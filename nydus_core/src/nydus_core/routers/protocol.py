@@ -102,7 +102,7 @@ class NodeRouter:
                 raise ConfigError(
                     f"found {node.weight}; {type(self).__name__} knows no weights: leave it out, or choose a router "
                     "that does, such as 'consistent'",
-                    f"hosts[{node.name!r}].weight",
+                    f"hosts[{node.name if node.name.isdecimal() else repr(node.name)}].weight",
                 )
         if not isinstance(hash_tags, bool):
             raise ConfigError(f"found {hash_tags!r}; expected true or false", "router.hash_tags")
@@ -128,7 +128,7 @@ class NodeRouter:
         raise NotImplementedError(f"{type(self).__name__} has to define locate(key, avoid)")
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} over {len(self.names)} hosts>"
+        return f"<{type(self).__name__} over {len(self.names)} host{'s' * (len(self.names) != 1)}>"
 
 
 def hash_tag(key: bytes) -> bytes:

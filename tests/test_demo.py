@@ -1,0 +1,35 @@
+"""What `make demo` runs: it ends well, says what it should, and leaves nothing running."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+DEMO = Path(__file__).parent.parent / "examples" / "demo.py"
+
+
+def test_the_demo_shows_its_cluster_and_stops_it() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-W", "error", DEMO], capture_output=True, text=True, check=True
+    ).stdout
+    pids = [int(pid) for pid in re.findall(r"process (\d+)", shown)]
+    assert len(pids) == 3
+    assert "ping() = [True, True, True]" in shown
+    assert "CrossHostError" in shown
+    assert "incr('foo') = [1, 1, 1]" in shown
+    assert len(re.findall(r"█ \d+\.\d%", shown)) == 3
+    assert all(gone(pid) for pid in pids)
+
+
+def gone(pid: int) -> bool:
+    for _ in range(500):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.01)
+    return False
