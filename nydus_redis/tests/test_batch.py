@@ -250,6 +250,17 @@ def test_a_server_that_talks_nonsense_is_an_error_and_not_a_value(garbage: bytes
         thread.join()
 
 
+@pytest.mark.skipif(not HIREDIS_AVAILABLE, reason="redis-py's own parser does not get past such a reply")
+def test_a_value_that_cannot_be_decoded_spoils_no_other(redis_servers: Servers) -> None:
+    (server,) = redis_servers(1)
+    with cluster_of(server) as plain, cluster_of(server, decode_responses=True) as cluster:
+        plain.set("binary", b"\xff\xfe")
+        with cluster.map(fail_silently=True) as conn:
+            results = [conn.incr("n"), conn.get("binary"), conn.incr("n"), conn.get("n")]
+        assert (results[0], results[2], results[3]) == (1, 2, "2")
+        assert "can't decode" in str(results[1].error)
+
+
 # Transactions --------------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import redis
+from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, HostError, MaybeApplied
@@ -87,6 +88,10 @@ class RedisBatch:
                     reply = read()
             except ANSWERS as error:
                 reply = error
+            except UnicodeDecodeError as error:
+                if not HIREDIS_AVAILABLE:  # redis-py's own parser does not get past it
+                    raise
+                reply = self.engine.failed(MaybeApplied, error, command)
             outcomes.append(reply if command.callback is None else self._parsed(command, reply))
 
     def _parsed(self, command: RedisCommand, reply: Any) -> Any:
