@@ -28,7 +28,8 @@ from importlib_metadata import entry_points
 import nydus.conf
 import nydus_core
 from nydus_core import errors, hookspecs, plugins
-from nydus_core.settings import HostSettings, read_settings
+from nydus_core.hosts import HostSettings
+from nydus_core.settings import read_settings
 from nydus_memcache import Memcache
 from nydus_redis import Redis
 

@@ -15,7 +15,13 @@ import pytest
 LAYERS = (
     {"nydus_core.errors", "nydus_core.hookspecs", "nydus_core.routers.legacy"},
     {"nydus_core.command", "nydus_core.registry", "nydus_core.routers.protocol"},
-    {"nydus_core.routers.keyless", "nydus_core.routers.modulo", "nydus_core.routers.ring"},
+    {
+        "nydus_core.batches",
+        "nydus_core.hosts",
+        "nydus_core.routers.keyless",
+        "nydus_core.routers.modulo",
+        "nydus_core.routers.ring",
+    },
     {"nydus_core.routers"},
     {
         "nydus_core.surface",

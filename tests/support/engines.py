@@ -10,7 +10,8 @@ import operator
 import time
 from typing import Any
 
-from nydus_core.engine import BaseEngine, BasePipeline
+from nydus_core.batches import BasePipeline
+from nydus_core.engine import BaseEngine
 
 
 class Refused(Exception):

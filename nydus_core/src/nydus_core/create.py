@@ -8,11 +8,12 @@ from typing import Any
 
 from nydus_core.cluster import Cluster
 from nydus_core.errors import ConfigError
+from nydus_core.hosts import HostSettings, without_secrets
 from nydus_core.plugins import hooks
 from nydus_core.registry import nearest
 from nydus_core.routers.legacy import BaseRouter
 from nydus_core.routers.protocol import Node
-from nydus_core.settings import ClusterSettings, HostSettings, read_settings, read_toml, without_secrets
+from nydus_core.settings import ClusterSettings, read_settings, read_toml
 
 __all__ = ["create_cluster"]
 

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import redis
 
+from nydus_core.batches import Batch
 from nydus_core.command import Command
-from nydus_core.engine import BaseEngine, Batch, SurfaceFactory
+from nydus_core.engine import BaseEngine, SurfaceFactory
 from nydus_core.errors import HostDown, MaybeApplied
 from nydus_redis import options as host_options
 from nydus_redis.batch import RedisBatch, TransactionBatch
