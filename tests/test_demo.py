@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from stopping import gone
 
 DEMO = Path(__file__).parent.parent / "examples" / "demo.py"
 
@@ -23,13 +23,3 @@ def test_the_demo_shows_its_cluster_and_stops_it() -> None:
     assert "incr('foo') = [1, 1, 1]" in shown
     assert len(re.findall(r"█ \d+\.\d%", shown)) == 3
     assert all(gone(pid) for pid in pids)
-
-
-def gone(pid: int) -> bool:
-    for _ in range(500):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.01)
-    return False

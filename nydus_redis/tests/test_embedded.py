@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from nydus_core import ConfigError, HostDown, create_cluster
 from nydus_redis.embedded import Embedded
+from stopping import gone
 
 
 def test_a_number_of_hosts_is_a_whole_cluster() -> None:
@@ -93,14 +91,3 @@ def test_the_servers_are_gone_when_the_process_ends(end: str) -> None:
     pids = [int(pid) for pid in ran.stdout.split()]
     assert len(pids) == 2, ran.stderr
     assert all(gone(pid) for pid in pids)
-
-
-def gone(pid: int) -> bool:
-    for _ in range(500):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.01)
-    os.kill(pid, signal.SIGKILL)
-    return False

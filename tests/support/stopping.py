@@ -1,4 +1,4 @@
-"""Servers that hang: they take connections and bytes, and do not answer."""
+"""Servers that hang, so that they take connections and bytes and do not answer, and servers that are gone."""
 
 from __future__ import annotations
 
@@ -28,6 +28,17 @@ def stopped(*servers: Process) -> Iterator[None]:
     finally:
         for server in servers:
             os.kill(server.pid, signal.SIGCONT)
+
+
+def gone(pid: int) -> bool:
+    """Whether a process is gone, or goes within five seconds."""
+    for _ in range(500):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def _wait_until_stopped(pid: int) -> None:
