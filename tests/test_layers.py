@@ -18,6 +18,7 @@ LAYERS = (
     {
         "nydus_core.batches",
         "nydus_core.hosts",
+        "nydus_core.options",
         "nydus_core.routers.keyless",
         "nydus_core.routers.modulo",
         "nydus_core.routers.ring",

@@ -138,14 +138,9 @@ class MemcacheBatch:
         errors: list[HostError] = []
         for run in self._runs[answered:]:
             kind = MaybeApplied if start < sent else HostDown
-            errors += [self._failed(kind, cause, command) for command in run.commands]
+            errors += [self.engine.failed(kind, cause, command) for command in run.commands]
             start += len(run.request)
         return errors
-
-    def _failed(self, kind: type[HostError], cause: Exception, command: Command) -> HostError:
-        error = self.engine.failed(kind, cause, command)
-        error.__cause__ = cause
-        return error
 
     def close(self) -> None:
         """Give the connection back, or close it where answers are still to come."""

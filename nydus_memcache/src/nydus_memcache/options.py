@@ -11,6 +11,7 @@ from pymemcache.client.base import KeepaliveOpts
 from pymemcache.serde import LegacyWrappingSerde, pickle_serde
 
 from nydus_core.errors import ConfigError
+from nydus_core.options import AT_MOST, HOST, PORT, SECONDS, Range, agreed, check_ranges, refuse
 from nydus_memcache.serde import PlainSerde, Serde
 from nydus_memcache.wire import LEGAL_KEY, Wire
 
@@ -56,25 +57,23 @@ OPTION_TYPES: Mapping[str, Any] = {
 }
 
 
+_RANGES: Mapping[str, Range] = {
+    "host": HOST,
+    "port": PORT,
+    "timeout": SECONDS,
+    "connect_timeout": SECONDS,
+    "max_pool_size": AT_MOST,
+}
+
+
 def check(options: Mapping[str, Any]) -> None:
     """Check the options of one host against each other.
 
     Raises:
         ConfigError: Some would undo what the cluster promises, or make no sense.
     """
-    for name, why in REFUSED.items():
-        if options.get(name):
-            raise ConfigError(f"{name!r} is not for a host of a cluster: {why}", name)
-    if not options.get("host", "localhost"):
-        raise ConfigError("found ''; expected a name or an address", "host")
-    if not 0 < options.get("port", 11211) < 65536:
-        raise ConfigError(f"found {options['port']!r}; expected a port, 1 to 65535", "port")
-    for name in ("timeout", "connect_timeout"):
-        seconds = options.get(name)
-        if seconds is not None and not 0 < seconds <= 1_000_000:
-            raise ConfigError(f"found {seconds!r}; expected seconds, more than 0, or None for no limit", name)
-    if options.get("max_pool_size") is not None and options["max_pool_size"] < 1:
-        raise ConfigError(f"found {options['max_pool_size']!r}; expected 1 or more, or None", "max_pool_size")
+    refuse(options, REFUSED)
+    check_ranges(options, _RANGES)
     if options.get("unix_socket_path") is not None and options.get("tls_context") is not None:
         raise ConfigError("there is no TLS over a unix socket; expected one of the two", "tls_context")
     _prefix(options.get("key_prefix", b""))
@@ -104,15 +103,7 @@ def wire(options: Sequence[Mapping[str, Any]]) -> Wire:
     Raises:
         ConfigError: The hosts do not agree on how keys and values look, or that makes no sense.
     """
-    first, *others = [{name: each.get(name, default) for name, default in _WIRE.items()} for each in options]
-    for other in others:
-        if other != first:
-            name = next(name for name in _WIRE if other[name] != first[name])
-            raise ConfigError(
-                f"found {first[name]!r} and {other[name]!r}; all hosts of a cluster must have one {name}: set it in "
-                "'defaults'",
-                "hosts",
-            )
+    first = agreed([{name: each.get(name, default) for name, default in _WIRE.items()} for each in options])
     return Wire(serde_of(first), _prefix(first["key_prefix"]), first["allow_unicode_keys"], first["encoding"])
 
 

@@ -74,13 +74,15 @@ class Pool:
             if self._size is not None and len(self._used) + self._opening >= self._size:
                 raise RuntimeError(f"all {self._size} connections are in use (max_pool_size)")
             self._opening += 1
+        opened = None
         try:
-            link = self._connect()
-            self._used.add(link)
-            return link
+            opened = self._connect()
+            return opened
         finally:
-            with self._lock:
+            with self._lock:  # in one step: counted twice, it would keep another thread from its own
                 self._opening -= 1
+                if opened is not None:
+                    self._used.add(opened)
 
     def give(self, link: Link) -> None:
         """Give a connection back. One on which anything is pending is closed, and so is one from before ``close``."""

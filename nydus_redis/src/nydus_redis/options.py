@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis
@@ -12,6 +12,7 @@ from redis.connection import parse_url
 from redis.retry import Retry
 
 from nydus_core.errors import ConfigError
+from nydus_core.options import AT_MOST, HOST, PORT, SECONDS, Range, agreed, check_ranges, refuse
 
 __all__ = ["OPTION_TYPES", "TIMEOUT", "client_options", "from_url", "wire_options"]
 
@@ -59,21 +60,14 @@ OPTION_TYPES: Mapping[str, Any] = {
 }
 
 
-def _seconds(value: Any) -> bool:
-    return value is None or 0 < value <= 1_000_000
-
-
-_SOME_SECONDS = (_seconds, "seconds, more than 0, or None for no limit")
-
-#: What a value must be like, where its type does not tell.
-_RANGES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "host": (bool, "a name or an address"),
-    "port": (lambda port: 0 < port < 65536, "a port, 1 to 65535"),
+_RANGES: Mapping[str, Range] = {
+    "host": HOST,
+    "port": PORT,
     "db": (lambda db: db >= 0, "the number of a database, 0 or more"),
-    "timeout": _SOME_SECONDS,
-    "socket_timeout": _SOME_SECONDS,
-    "socket_connect_timeout": _SOME_SECONDS,
-    "max_connections": (lambda most: most is None or most > 0, "1 or more, or None"),
+    "timeout": SECONDS,
+    "socket_timeout": SECONDS,
+    "socket_connect_timeout": SECONDS,
+    "max_connections": AT_MOST,
     "protocol": (lambda protocol: protocol in (2, 3, "2", "3", None), "2 or 3"),
 }
 
@@ -87,12 +81,8 @@ def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: An option would undo what the cluster promises.
     """
-    for name, why in REFUSED.items():
-        if options.get(name):
-            raise ConfigError(f"{name!r} is not for a host of a cluster: {why}", name)
-    for name, (fits, expected) in _RANGES.items():
-        if name in options and not fits(options[name]):
-            raise ConfigError(f"found {options[name]!r}; expected {expected}", name)
+    refuse(options, REFUSED)
+    check_ranges(options, _RANGES)
     pool = options.get("connection_pool")
     retry = None if pool is None else pool.connection_kwargs.get("retry")
     if retry is not None and retry.get_retries():
@@ -139,16 +129,7 @@ def wire_options(options: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     Raises:
         ConfigError: The hosts do not agree.
     """
-    first, *others = [_wire_options_of(each) for each in options]
-    for other in others:
-        if other != first:
-            name = next(name for name in _WIRE if other.get(name) != first.get(name))
-            raise ConfigError(
-                f"found {first.get(name)!r} and {other.get(name)!r}; all hosts of a cluster must have one "
-                f"{name}: set it in 'defaults'",
-                "hosts",
-            )
-    return first
+    return dict(agreed([_wire_options_of(each) for each in options]))
 
 
 def _wire_options_of(options: Mapping[str, Any]) -> dict[str, Any]:
