@@ -13,17 +13,29 @@ import pytest
 
 #: nydus_core from the ground up. A module imports from layers below its own only, never from its own.
 LAYERS = (
-    {"nydus_core.errors", "nydus_core.hookspecs", "nydus_core.routers.legacy"},
-    {"nydus_core.command", "nydus_core.registry", "nydus_core.routers.protocol"},
+    {
+        "nydus_core.errors",
+        "nydus_core.health",
+        "nydus_core.hookspecs",
+        "nydus_core.routers.legacy",
+        "nydus_core.threads",
+    },
+    {
+        "nydus_core.command",
+        "nydus_core.deadlines",
+        "nydus_core.registry",
+        "nydus_core.routers.protocol",
+    },
     {
         "nydus_core.batches",
         "nydus_core.hosts",
         "nydus_core.options",
+        "nydus_core.retry",
         "nydus_core.routers.keyless",
         "nydus_core.routers.modulo",
         "nydus_core.routers.ring",
     },
-    {"nydus_core.routers"},
+    {"nydus_core.resilience", "nydus_core.routers"},
     {
         "nydus_core.surface",
         "nydus_core.promise",
@@ -31,8 +43,11 @@ LAYERS = (
         "nydus_core.settings",
         "nydus_core.plugins",
     },
-    {"nydus_core.engine", "nydus_core.flows"},
-    {"nydus_core.drivers", "nydus_core.mapping"},
+    {"nydus_core.engine"},
+    {"nydus_core.mapping", "nydus_core.monitor"},
+    {"nydus_core.flows"},
+    {"nydus_core.drivers"},
+    {"nydus_core.delivery"},
     {"nydus_core.cluster"},
     {"nydus_core.create"},
     {"nydus_core.connections"},

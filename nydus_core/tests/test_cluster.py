@@ -655,8 +655,11 @@ def test_a_host_that_cannot_be_connected_to_was_not_sent_to(engine: Any, call: A
 
 def test_the_error_of_a_host_says_which_command_which_host_and_why() -> None:
     error = failed(lambda c: c.set("b1", "s3cret"), names={"b": {"down": True}})
-    assert str(error) == "set b'b1' was not taken by host 'b' (b): [Errno 111] Connection refused"
-    assert (error.command, error.attempts) == ("set b'b1'", 1)
+    assert (
+        str(error)
+        == "set b'b1' was not taken by host 'b' (b) after 2 attempts: [Errno 111] Connection refused"
+    )
+    assert (error.command, error.attempts) == ("set b'b1'", 2)
     error = failed(lambda c: c.lose("b1"))
     assert str(error) == "lose b'b1' may have been applied by host 'b' (b): b is gone"
 

@@ -150,7 +150,7 @@ def test_a_mistake_in_connect_is_shown_as_it_is() -> None:
             return self.optoins["host"]
 
     with pytest.raises(HostDown, match="optoins"):
-        create_cluster({"backend": Mistaken, "hosts": [{}]}).get("key")
+        create_cluster({"backend": Mistaken, "hosts": [{}], "retry": {"attempts": 1}}).get("key")
     assert len(attempts) == 1
 
 

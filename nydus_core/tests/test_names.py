@@ -130,9 +130,11 @@ TREE = {
     "CrossHostError": (errors.RoutingError,),
     "HostError": (errors.NydusError,),
     "HostDown": (errors.HostError,),
+    "HostListExhausted": (errors.HostDown,),
     "MaybeApplied": (errors.HostError,),
-    "HostListExhausted": (errors.NydusError,),
     "DeadlineExceeded": (errors.NydusError,),
+    "NotSentInTime": (errors.HostDown, errors.DeadlineExceeded),
+    "NotAnsweredInTime": (errors.MaybeApplied, errors.DeadlineExceeded),
     "CommandError": (errors.NydusError,),
     "NotResolved": (errors.NydusError,),
 }

@@ -11,7 +11,6 @@ import pytest
 from nydus_core import CrossHostError, HostDown, HostListExhausted, MaybeApplied, RoutingError
 from nydus_core.command import Access, Command, Outcome, Scope, key_bytes, outcome_of
 from nydus_core.engine import BaseEngine
-from nydus_core.flows import deliver
 from nydus_core.plan import Placement, Plan, make_plan
 from nydus_core.routers import (
     BroadcastRouter,
@@ -63,12 +62,11 @@ def lanes(plan: Plan) -> dict[str, list[tuple[Any, ...]]]:
 
 def delivered(plan: Plan, answer: Any) -> list[Any]:
     """The outcomes of a plan whose parts end in ``answer(host, command)``."""
-    flow = deliver(plan)
-    asked = next(flow)
-    with pytest.raises(StopIteration) as end:
-        flow.send([[answer(plan.names[lane.host], command) for command in lane.commands] for lane in asked])
-    outcomes: list[Any] = end.value.value
-    return outcomes
+    outcomes: list[Any] = [None] * plan.slots
+    for lane in plan.lanes:
+        for command, slot in zip(lane.commands, lane.slots, strict=True):
+            outcomes[slot] = answer(plan.names[lane.host], command)
+    return plan.results(outcomes)
 
 
 def echo(host: str, command: Command) -> Any:

@@ -376,9 +376,9 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"engine": None}, "engine", "missing; expected an engine, such as 'redis'"),
     ({"backend": Typed}, "backend", "found both 'engine' and 'backend'; they are one setting: keep 'engine'"),
     ({"engin": 1}, "engin", r"unknown setting; known: backend, .*, router; did you mean 'engine'\?"),
-    ({"xyzzy": 1}, "xyzzy", r"unknown setting; known: backend, cluster, defaults, engine, hosts, router$"),
+    ({"xyzzy": 1}, "xyzzy", r"unknown setting; known: backend, cluster, deadline, .*, retry, router$"),
     ({"engine": 5}, "engine", "found a value of type int; expected a class"),
-    ({"engine": dict}, "engine", "dict is not an engine: it has no surface, call, batch, close"),
+    ({"engine": dict}, "engine", "dict is not an engine: it has no surface, call, batch, close, probe"),
     ({"engine": "engines.time"}, "engine", "expected a class"),
     (
         {"engine": "engines.MemoryEngin"},

@@ -40,6 +40,7 @@ def cluster_of(*servers: Any, **defaults: Any) -> Cluster:
             "router": "nydus_core.routers.PartitionRouter",
             "hosts": [{"unix_socket_path": server.path} for server in servers],
             "defaults": defaults,
+            "retry": {"attempts": 1},  # what one attempt ends in is the engine's; the rest is the core's
         }
     )
 

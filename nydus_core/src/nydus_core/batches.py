@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -42,6 +43,18 @@ class Batch(Protocol):
         """Return the outcome of each command, in order: its value, or the exception that it ended in."""
         ...
 
+    def abort(self) -> list[Any] | None:
+        """End it, since the time is over. Called in another thread than ``send`` and ``receive``, at any time.
+
+        What is on its way ends at once, in a failure. What has not begun to be sent never will be.
+
+        Returns:
+            None if ``send`` or ``receive`` is about to return, so that its outcomes can be had as always. Or the
+            outcome of each command, if nobody has to wait for them: because nothing was sent, or because they
+            cannot be interrupted.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of the connection. One with answers that were not read is closed, never used again."""
         ...
@@ -76,19 +89,52 @@ class SerialBatch:
     def __init__(self, engine: Engine, commands: Sequence[Command]) -> None:
         self.engine = engine
         self.commands = commands
+        self._outcomes: list[Any] = []
+        self._begun = 0
+        self._aborted = False
+        self._lock = threading.Lock()
 
     def send(self) -> None:
         """Do nothing: all the work happens in ``receive``."""
 
     def receive(self) -> list[Any]:
         """Do the commands; return the outcome of each."""
-        return [self._outcome(command) for command in self.commands]
+        for command in self.commands:
+            if not self._begin(1):
+                break
+            self._end([self._outcome(command)])
+        return self._outcomes
+
+    def _begin(self, count: int) -> bool:
+        """Take the next commands in hand; False if it was aborted."""
+        with self._lock:
+            self._begun += count
+            return not self._aborted
+
+    def _end(self, outcomes: Sequence[Any]) -> None:
+        with self._lock:
+            if not self._aborted:
+                self._outcomes += outcomes
 
     def _outcome(self, command: Command) -> Any:
         try:
             return self.engine.call(command)
         except Exception as error:
             return error
+
+    def abort(self) -> list[Any]:
+        """Do no more of the commands. The one that is being done cannot be interrupted: it may be applied."""
+        with self._lock:
+            self._aborted = True
+            done = len(self._outcomes)
+            kinds = [
+                MaybeApplied if position < self._begun else HostDown
+                for position in range(done, len(self.commands))
+            ]
+        return self._outcomes + [
+            self.engine.failed(kind, self.engine.late("aborted"), command)
+            for kind, command in zip(kinds, self.commands[done:], strict=True)
+        ]
 
     def close(self) -> None:
         """Do nothing: no connection is held."""
@@ -109,10 +155,12 @@ class PipelineBatch(SerialBatch):
                 pipeline.add(command)
         except Exception as error:
             return [self.engine.failed(HostDown, error, command) for command in self.commands]
-        try:
-            return self._results(pipeline.execute())
-        except Exception as error:
-            return [self.engine.failed(MaybeApplied, error, command) for command in self.commands]
+        if self._begin(len(self.commands)):
+            try:
+                self._end(self._results(pipeline.execute()))
+            except Exception as error:
+                self._end([self.engine.failed(MaybeApplied, error, command) for command in self.commands])
+        return self._outcomes
 
     def _results(self, results: Sequence[Any] | Mapping[Any, Any]) -> list[Any]:
         if isinstance(results, Mapping):

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from nydus_core.command import Command
-from nydus_core.drivers import run
+from nydus_core.deadlines import Deadline, DeadlineBlock, any_deadline, deadline_of
+from nydus_core.delivery import Delivery
 from nydus_core.engine import Engine, SurfaceFactory
-from nydus_core.errors import ConfigError, RoutingError
-from nydus_core.flows import deliver
+from nydus_core.errors import ConfigError, HostError, RoutingError
+from nydus_core.health import HostHealth
 from nydus_core.mapping import Map
-from nydus_core.plan import Placement, Plan, make_plan
+from nydus_core.monitor import Monitor
+from nydus_core.plan import Plan
 from nydus_core.plugins import hooks
+from nydus_core.resilience import DeliverySettings
 from nydus_core.surface import current_call, remember_call
 
 __all__ = ["Cluster"]
@@ -33,14 +37,22 @@ class Cluster:
     Parameters:
         hosts: The engines by the keys of the hosts, in host order.
         surface: Makes the object with the client library's methods.
+        delivery: What to do about hosts that fail.
     """
 
-    def __init__(self, hosts: Mapping[Any, Engine], surface: SurfaceFactory) -> None:
+    def __init__(
+        self,
+        hosts: Mapping[Any, Engine],
+        surface: SurfaceFactory,
+        delivery: DeliverySettings | None = None,
+    ) -> None:
         #: The hosts by their keys in the settings, in host order.
         self.hosts: Mapping[Any, Engine] = MappingProxyType(dict(hosts))
-        self._engines: Sequence[Engine] = tuple(hosts.values())
+        self._settings = delivery or DeliverySettings()
         self._make_surface = surface
         self._surface = surface(self._deliver)
+        self._listener = _Listener(self)
+        self._monitor = Monitor(tuple(hosts.values()), self._settings.health, self._listener)
         self.install_router(None)
 
     def install_router(self, router: Any) -> None:
@@ -51,9 +63,10 @@ class Cluster:
         """
         if isinstance(router, type):
             raise ConfigError(f"found the class {router.__name__}; expected a router", "router")
+        delivery = Delivery(self.hosts, router, self._settings, self._monitor)
         #: What decides where a key belongs.
         self.router = router
-        self._placement = Placement(tuple(self.hosts), router)
+        self._delivery = delivery
 
     # Commands ---------------------------------------------------------------------------------------------------
 
@@ -61,7 +74,7 @@ class Cluster:
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         found = getattr(self._surface, name)
-        return remember_call(name, found) if self._placement.by_call else found
+        return remember_call(name, found) if self._delivery.placement.by_call else found
 
     def map(
         self, workers: int | None = None, *, fail_silently: bool = False, transaction: bool = False
@@ -85,13 +98,16 @@ class Cluster:
             CommandError: At the end of the block, if any command failed. The others have their values.
             RoutingError: At the end of the block, if a command has no place. Nothing was sent then.
         """
-        if transaction and not all(getattr(host, "supports_transactions", False) for host in self._engines):
-            raise RoutingError(f"engine {type(self._engines[0]).__name__} has no transactions")
+        delivery = self._delivery
+        if transaction and not all(
+            getattr(host, "supports_transactions", False) for host in delivery.engines
+        ):
+            raise RoutingError(f"engine {type(delivery.engines[0]).__name__} has no transactions")
         return Map(
             self._make_surface,
-            self._placement.by_call,
-            self._plan,
-            partial(self._deliver_map, transaction=transaction),
+            delivery.placement.by_call,
+            delivery.plan,
+            partial(self._deliver_map, delivery, transaction),
             fail_silently,
         )
 
@@ -104,9 +120,34 @@ class Cluster:
         Raises:
             RoutingError: There is no such host.
         """
-        if str(host) not in self._placement.names:
+        delivery = self._delivery
+        names = delivery.placement.names
+        if str(host) not in names:
             raise RoutingError(f"there is no host {host!r}; the hosts are {', '.join(map(repr, self.hosts))}")
-        return self._engines[self._placement.names.index(str(host))].client(self._make_surface)
+        index = names.index(str(host))
+        return delivery.engines[index].client(self._make_surface, partial(self._deliver_to, delivery, index))
+
+    def deadline(self, seconds: float) -> DeadlineBlock:
+        """Limit how long calls may take, over all their attempts and hosts and the waits for a connection.
+
+        ::
+
+            with cluster.deadline(0.2):
+                cluster.get("a")
+                cluster.get("b")
+
+        All calls in the block share the time; blocks may be nested, and the earliest end counts. It holds for this
+        thread or task alone, and instead of the ``deadline`` of the settings, which each call has for itself.
+
+        Parameters:
+            seconds: How long the block may take.
+
+        Raises:
+            ValueError: That is no time.
+            DeadlineExceeded: In the block, by a call that took too long. It is also a ``HostDown`` if the command was
+                not sent, or a ``MaybeApplied`` if it was.
+        """
+        return DeadlineBlock(self, seconds)
 
     # Hosts ------------------------------------------------------------------------------------------------------
 
@@ -124,10 +165,15 @@ class Cluster:
             raise KeyError(f"there is no host {host!r}; the hosts are {', '.join(map(repr, self.hosts))}")
         return self.hosts[host]
 
+    def health(self) -> dict[Any, HostHealth]:
+        """Return what is known of the health of the hosts, by their keys, without asking them."""
+        return dict(zip(self.hosts, self._monitor.report(), strict=True))
+
     def close(self) -> None:
-        """Close the connections to all hosts. A later command opens new ones."""
+        """Close the connections to all hosts, and forget which are down. A later command opens new ones."""
+        self._monitor.reset()
         with ExitStack() as stack:  # one that cannot be closed does not keep the others open
-            for engine in reversed(self._engines):
+            for engine in reversed(self._delivery.engines):
                 stack.callback(engine.close)
 
     disconnect = close
@@ -149,17 +195,32 @@ class Cluster:
 
     def _deliver(self, command: Command) -> Any:
         """Deliver one command and return its value. The everyday case, one key, takes the short cut."""
-        host = self._placement.single(command)
-        if host is None or hooks.listens("nydus_command_done"):
-            return self._deliver_planned(command)
-        return self._engines[host].call(command)
+        delivery = self._delivery
+        host = delivery.placement.single(command)
+        if host is None:
+            return self._deliver_planned(delivery, command)
+        return self._deliver_to(delivery, host, command, False)
 
-    def _deliver_planned(self, command: Command) -> Any:
-        if self._placement.by_call:
+    def _deliver_to(self, delivery: Delivery, host: int, command: Command, bound: bool = True) -> Any:
+        call = delivery.monitor.calls[host]
+        if call is None or self._settings.deadline or any_deadline() or hooks.listens("nydus_command_done"):
+            return self._deliver_planned(delivery, command, host if bound else None)
+        try:
+            return call(command)
+        except Exception as error:
+            if not isinstance(error, HostError) and not delivery.engines[host].is_passing(error):
+                raise
+            begun = error
+        return self._deliver_planned(delivery, command, host if bound else None, begun)
+
+    def _deliver_planned(
+        self, delivery: Delivery, command: Command, host: int | None = None, begun: Exception | None = None
+    ) -> Any:
+        if delivery.placement.by_call:
             command.call = current_call()
-        plan = self._plan([command])
+        plan = delivery.plan([command]) if host is None else delivery.plan_for(host, command)
         start = time.perf_counter()
-        outcome = self._run(plan)[0]
+        outcome = delivery.run(plan, deadline=self._deadline(), begun=begun, bound=host is not None)[0]
         error = outcome if isinstance(outcome, Exception) else None
         if hooks.listens("nydus_command_done"):
             hooks.call(
@@ -174,9 +235,9 @@ class Cluster:
             raise error
         return outcome
 
-    def _deliver_map(self, plan: Plan, transaction: bool) -> list[Any]:
+    def _deliver_map(self, delivery: Delivery, transaction: bool, plan: Plan) -> list[Any]:
         start = time.perf_counter()
-        outcomes = self._run(plan, transaction)
+        outcomes = delivery.run(plan, transaction=transaction, deadline=self._deadline())
         if hooks.listens("nydus_batch_done"):
             hooks.call(
                 "nydus_batch_done",
@@ -188,8 +249,38 @@ class Cluster:
             )
         return outcomes
 
-    def _plan(self, commands: Sequence[Command]) -> Plan:
-        return make_plan(commands, self._placement)
+    def _deadline(self) -> Deadline | None:
+        seconds = self._settings.deadline
+        return deadline_of(self) or (None if seconds is None else Deadline(seconds))
 
-    def _run(self, plan: Plan, transaction: bool = False) -> list[Any]:
-        return run(deliver(plan), self._engines, transaction=transaction)
+
+class _Listener:
+    """Does what a cluster has to do when its monitor finds hosts down, or up again. Does not keep it alive."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = weakref.ref(cluster)
+
+    def host_down(self, host: int, cause: BaseException) -> None:
+        """Tell the plugins that a host is taken for down."""
+        self._announce("nydus_host_down", host, cause=cause)
+
+    def readmit(self, host: int) -> None:
+        """Do with the data of a host that is up again what the settings say."""
+        cluster = self._cluster()
+        if cluster is None:
+            return
+        policy, engine = cluster._settings.on_readmit, cluster._delivery.engines[host]
+        if callable(policy):
+            client = engine.client(cluster._make_surface, engine.call)
+            policy(cluster._delivery.placement.names[host], client)
+        elif policy == "flush":
+            engine.flush()
+
+    def host_up(self, host: int) -> None:
+        """Tell the plugins that commands go to a host again."""
+        self._announce("nydus_host_up", host)
+
+    def _announce(self, hook: str, host: int, **more: Any) -> None:
+        cluster = self._cluster()
+        if cluster is not None and hooks.listens(hook):
+            hooks.call(hook, cluster=cluster, host=cluster._delivery.placement.names[host], **more)

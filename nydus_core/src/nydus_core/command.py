@@ -108,6 +108,11 @@ class Command:
         self.scope = scope
         self.call: tuple[str, tuple[Any, ...], dict[str, Any]] | None = None
 
+    @property
+    def idempotent(self) -> bool:
+        """Whether applying it twice leaves the same data as once; its second answer may differ. Asked after a failure."""
+        return self.access is Access.READ
+
     def get_command(self) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
         """Return ``(name, args, kwargs)``, for pipelines written for nydus 0.11."""
         return self.name, self.args, self.kwargs

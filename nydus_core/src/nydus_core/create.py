@@ -31,6 +31,13 @@ def create_cluster(settings: Mapping[str, Any] | str | os.PathLike[str], name: s
               ``{'name': …, **options}``. Without one every command goes to all hosts.
             - ``defaults``: options for every host that does not set them itself.
             - ``cluster``: a subclass of ``Cluster``, or its dotted path.
+            - ``deadline``: seconds that each call may take, over all attempts and hosts; by default no limit.
+            - ``retry``: what is tried again: a dict with ``attempts``, ``backoff``, ``most`` and ``repeat``, see
+              ``Retry``; or a ``RetryPolicy``, its class or its dotted path.
+            - ``health``: when a host is taken for down: a dict of the fields of ``BreakerSettings``.
+            - ``on_host_down``: ``'raise'``, or ``'reroute'`` to another host; by default as the router has it.
+            - ``on_readmit``: what is done with a host before commands go there again: ``'keep'`` its data, ``'flush'``
+              them, or a function that is called with its name and a client of it.
         name: Which cluster of a TOML file.
 
     Returns:
@@ -77,7 +84,7 @@ def _build(settings: ClusterSettings) -> Cluster:
     if not issubclass(cluster_class, Cluster):
         raise ConfigError(f"{cluster_class.__qualname__} is not a Cluster; expected a subclass", "cluster")
     surface = settings.engine.surface([host.options for host in settings.hosts])
-    cluster: Cluster = cluster_class(engines, surface)
+    cluster: Cluster = cluster_class(engines, surface, settings.delivery)
     cluster.install_router(_router(settings, engines, cluster))
     return cluster
 

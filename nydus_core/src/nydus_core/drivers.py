@@ -3,55 +3,67 @@
 Engines whose batches overlap (sending apart from reading) are driven by the calling thread alone: every host has its
 commands before the first answer is awaited. What has to wait on the way, opening a connection or an engine that
 cannot do the two apart, gets a thread for each host.
+
+With a deadline an alarm in another thread aborts what is not over in time. The calling thread waits for nothing that
+cannot be interrupted: that is left to its own thread, and to its own timeouts.
 """
 
 from __future__ import annotations
 
-import contextvars
-import os
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, wait
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
+from nydus_core.batches import Batch
+from nydus_core.deadlines import Deadline
 from nydus_core.engine import Engine
-from nydus_core.flows import Flow
+from nydus_core.errors import LATE, HostDown, MaybeApplied
+from nydus_core.flows import Flow, Pause
 from nydus_core.plan import Lane
+from nydus_core.threads import in_thread, set_alarm
 
 __all__ = ["run"]
 
 T = TypeVar("T")
 
-#: More hosts than this at once wait for each other.
-MOST_THREADS = 256
 
-
-def run(flow: Flow, engines: Sequence[Engine], *, transaction: bool = False) -> list[Any]:
+def run(
+    flow: Flow, engines: Sequence[Engine], *, transaction: bool = False, deadline: Deadline | None = None
+) -> list[Any]:
     """Drive a flow to its end.
 
     Parameters:
         flow: What decides.
         engines: The hosts, in host order.
         transaction: Whether each host must apply all of its commands or none.
+        deadline: When it has to be over.
 
     Returns:
         For each command its value, or the exception that it ended in.
     """
-    lanes = next(flow)
+    answers: Sequence[Sequence[Any]] = ()
+    begun = False
     while True:
         try:
-            lanes = flow.send(_exchange(lanes, engines, transaction))
+            step = flow.send(answers) if begun else next(flow)
         except StopIteration as end:
             outcomes: list[Any] = end.value
             return outcomes
+        begun = True
+        if isinstance(step, Pause):
+            time.sleep(step.seconds)
+            answers = ()
+        elif deadline is None:
+            answers = _exchange(step, engines, transaction)
+        else:
+            answers = _exchange_in_time(step, engines, transaction, deadline)
 
 
 def _exchange(lanes: Sequence[Lane], engines: Sequence[Engine], transaction: bool) -> list[list[Any]]:
-    batches = [engines[lane.host].batch(lane.commands, transaction=transaction) for lane in lanes]
-    with ExitStack() as stack:
-        for batch in reversed(batches):
-            stack.callback(batch.close)
+    with _batches(lanes, engines, transaction) as batches:
         waits = [not batch.ready for batch in batches]  # asked once: sending changes the answer
         for batch, has_to_wait in zip(batches, waits, strict=True):
             if not has_to_wait:
@@ -62,6 +74,15 @@ def _exchange(lanes: Sequence[Lane], engines: Sequence[Engine], transaction: boo
         return _at_once([(batch.receive, not batch.overlaps) for batch in batches])
 
 
+@contextmanager
+def _batches(lanes: Sequence[Lane], engines: Sequence[Engine], transaction: bool) -> Generator[list[Batch]]:
+    with ExitStack() as stack:
+        batches = [engines[lane.host].batch(lane.commands, transaction=transaction) for lane in lanes]
+        for batch in reversed(batches):
+            stack.callback(batch.close)
+        yield batches
+
+
 def _at_once(jobs: Sequence[tuple[Callable[[], T], bool]]) -> list[T]:
     """Run jobs, each with whether it has to wait for something; those that do get threads. Results in order."""
     waiting = [number for number, (_, waits) in enumerate(jobs) if waits]
@@ -70,7 +91,7 @@ def _at_once(jobs: Sequence[tuple[Callable[[], T], bool]]) -> list[T]:
     started: dict[int, Future[T]] = {}
     try:
         for number in waiting:
-            future = _in_thread(jobs[number][0])
+            future = in_thread(jobs[number][0])
             if future is None:  # then the calling thread does the rest itself
                 break
             started[number] = future
@@ -82,27 +103,111 @@ def _at_once(jobs: Sequence[tuple[Callable[[], T], bool]]) -> list[T]:
         wait(started.values())  # also after a Ctrl-C: nobody may be left using a connection
 
 
-def _in_thread(job: Callable[[], T]) -> Future[T] | None:
-    """Run a job in a thread; None if there are no more threads to be had, as when Python ends."""
-    global _threads
-    with _lock:
-        if _threads is None:
-            _threads = ThreadPoolExecutor(MOST_THREADS, "nydus")
-        try:
-            return _threads.submit(contextvars.copy_context().run, job)
-        except RuntimeError:
-            return None
+# In time ----------------------------------------------------------------------------------------------------------
 
 
-_threads: ThreadPoolExecutor | None = None
-_lock = threading.Lock()
+def _exchange_in_time(
+    lanes: Sequence[Lane], engines: Sequence[Engine], transaction: bool, deadline: Deadline
+) -> list[list[Any]]:
+    timed = [
+        _Timed(engines[lane.host], lane, engines[lane.host].batch(lane.commands, transaction=transaction))
+        for lane in lanes
+    ]
+    with ExitStack() as stack:
+        for each in reversed(timed):
+            stack.callback(each.close)
+        stack.enter_context(set_alarm(deadline.until, partial(_abort, timed)))
+        waits = [not each.batch.ready for each in timed]
+        for each, has_to_wait in zip(timed, waits, strict=True):
+            if not has_to_wait:
+                each.batch.send()
+        for each, has_to_wait in zip(timed, waits, strict=True):
+            if has_to_wait:
+                each.start(each.batch.send)
+        for each in timed:
+            each.wait(deadline)
+        for each in timed:
+            if each.settled is None and not each.batch.overlaps:
+                each.start(each.receive)
+        for each in timed:
+            if each.settled is None and each.batch.overlaps:
+                each.receive()
+        for each in timed:
+            each.wait(deadline)
+    return [each.outcomes(deadline) for each in timed]
 
 
-def _forget_threads() -> None:
-    """A fork has copied the object but not the threads: its child starts its own."""
-    global _threads, _lock
-    _threads, _lock = None, threading.Lock()
+def _abort(timed: Sequence[_Timed]) -> None:
+    for each in timed:
+        each.abort()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_threads)
+class _Timed:
+    """A batch that an alarm may abort.
+
+    Attributes:
+        settled: What its commands ended in, when it was aborted and nobody need wait for it any more.
+    """
+
+    def __init__(self, engine: Engine, lane: Lane, batch: Batch) -> None:
+        self.batch = batch
+        self.settled: list[Any] | None = None
+        self._engine = engine
+        self._lane = lane
+        self._received: list[Any] = []
+        self._future: Future[Any] | None = None
+        self._over = self._aborted = False
+
+    def start(self, job: Callable[[], Any]) -> None:
+        """Do a job in a thread, if there is one to be had."""
+        self._future = in_thread(job)
+        if self._future is None:
+            job()
+
+    def receive(self) -> None:
+        self._received = self.batch.receive()
+        self._over = True
+
+    def abort(self) -> None:
+        if not self._over:
+            self._aborted = True
+            self.settled = self.batch.abort()
+
+    def wait(self, deadline: Deadline) -> None:
+        """Wait for the job in the thread, until it is over, or settled by the alarm."""
+        if self._future is None:
+            return
+        wait([self._future], timeout=deadline.left())
+        while self.settled is None and not self._future.done():
+            wait([self._future], timeout=_MOMENT)  # aborted, or about to be: it will not take long
+        if self.settled is None:
+            self._future.result()
+
+    def close(self) -> None:
+        """Close the batch, or have its thread do so when it is done with it."""
+        if self._future is None or self._future.done():
+            self.batch.close()
+        else:
+            self._future.add_done_callback(lambda _: self.batch.close())
+
+    def outcomes(self, deadline: Deadline) -> list[Any]:
+        """Return what the commands ended in. What failed after the alarm failed because of it."""
+        found = self._received if self.settled is None else self.settled
+        return (
+            [
+                self._late(each, command, deadline)
+                for each, command in zip(found, self._lane.commands, strict=True)
+            ]
+            if self._aborted
+            else found
+        )
+
+    def _late(self, outcome: Any, command: Any, deadline: Deadline) -> Any:
+        for kind in (HostDown, MaybeApplied):
+            if isinstance(outcome, kind):
+                return self._engine.failed(LATE[kind], self._engine.late(str(deadline)), command)
+        return outcome
+
+
+#: Seconds between looks at a thread that was told to end.
+_MOMENT = 0.01

@@ -44,11 +44,12 @@ class Engine(Protocol):
         """Return what makes surfaces for a cluster, given the options of each of its hosts."""
         ...
 
-    def client(self, make_surface: SurfaceFactory) -> Any:
+    def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
         """Return an object with the client library's methods, on which every command goes to this host.
 
         Parameters:
             make_surface: Makes the cluster's surfaces.
+            dispatch: What delivers a command to this host.
         """
         ...
 
@@ -68,6 +69,48 @@ class Engine(Protocol):
         Parameters:
             commands: The commands, in order.
             transaction: Whether the host must apply all of them or none.
+        """
+        ...
+
+    def failed(self, kind: type[HostError], cause: BaseException, command: Command) -> HostError:
+        """Make the error for a command that this host could not do; see ``nydus_core.errors.host_error``.
+
+        Parameters:
+            kind: ``HostDown`` (not sent), ``MaybeApplied``, or a subclass.
+            cause: What the client raised.
+            command: The command.
+        """
+        ...
+
+    def unavailable(self, why: str) -> Exception:
+        """Make the client library's error for a host that cannot be reached."""
+        ...
+
+    def late(self, why: str) -> Exception:
+        """Make the client library's error for an answer that did not come in time."""
+        ...
+
+    def is_outage(self, cause: BaseException) -> bool:
+        """Tell whether what the client raised speaks against the host, rather than against its use."""
+        ...
+
+    def is_passing(self, answer: Exception) -> bool:
+        """Tell whether an error that the server answered means that it was not applied, and may be tried later."""
+        ...
+
+    def probe(self) -> None:
+        """Find out whether the host is up, with a command that does nothing.
+
+        Raises:
+            Exception: It is not.
+        """
+        ...
+
+    def flush(self) -> None:
+        """Delete all data of the host.
+
+        Raises:
+            NotImplementedError: It is not known how.
         """
         ...
 
@@ -105,6 +148,8 @@ class BaseEngine:
     supports_pipelines: ClassVar[bool] = False
     #: Whether ``batch(transaction=True)`` is applied whole or not at all.
     supports_transactions: ClassVar[bool] = False
+    #: Whether ``flush()`` deletes all data of the host.
+    supports_flush: ClassVar[bool] = False
     #: The schemes of URLs that may stand for a host's options.
     url_schemes: ClassVar[tuple[str, ...]] = ()
     #: Whether ``hosts`` may be a number: that many hosts with the default options.
@@ -209,9 +254,9 @@ class BaseEngine:
         finally:
             self._connection = None
 
-    def client(self, make_surface: SurfaceFactory) -> Any:
+    def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
         """Return an object on which every command goes to this host: by default a surface of the cluster's kind."""
-        return make_surface(self.call)
+        return make_surface(dispatch)
 
     def call(self, command: Command) -> Any:
         """Do one command through the client. See ``Engine.call``."""
@@ -246,6 +291,35 @@ class BaseEngine:
             command: The command.
         """
         return host_error(kind, cause, host=f"{self.num!r} ({self.identifier})", command=repr(command))
+
+    def unavailable(self, why: str) -> Exception:
+        """Make the error for a host that cannot be reached, of a type that the client raises for it."""
+        return ConnectionError(why)
+
+    def late(self, why: str) -> Exception:
+        """Make the error for an answer that did not come in time, of a type that the client raises for it."""
+        return TimeoutError(why)
+
+    def is_outage(self, cause: BaseException) -> bool:
+        """Tell whether what the client raised speaks against the host: by default all that does not answer."""
+        return True
+
+    def is_passing(self, answer: Exception) -> bool:
+        """Tell whether an error that the server answered may be tried later: by default none."""
+        return False
+
+    def probe(self) -> None:
+        """Find out whether the host is up: by default connect to it anew.
+
+        Raises:
+            Exception: It is not.
+        """
+        self.close()
+        self._connected()
+
+    def flush(self) -> None:
+        """Delete all data of the host, where ``supports_flush`` says that this is known."""
+        raise NotImplementedError(f"{type(self).__name__} has to define flush()")
 
     def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
         """Prepare some commands; many go through ``get_pipeline()`` if there is one, else one after the other."""

@@ -9,9 +9,11 @@
     │   └── CrossHostError     its keys live on several hosts, and it cannot be split
     ├── HostError              one host could not do it; has .host, .command, .attempts
     │   ├── HostDown           not sent: the command never reached the server
+    │   │   └── HostListExhausted  not sent: no host is left that it could go to
     │   └── MaybeApplied       sent, or partly sent, and no answer came
-    ├── HostListExhausted      no host is left to ask: nothing was sent
     ├── DeadlineExceeded       the time given for the call is over
+    │   ├── NotSentInTime      also a HostDown
+    │   └── NotAnsweredInTime  also a MaybeApplied
     ├── CommandError           some commands of a map() failed; has .errors
     └── NotResolved            a promise was used before its map() block ended
 
@@ -28,6 +30,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 __all__ = [
+    "LATE",
     "STUMBLES",
     "CommandError",
     "CommandFailure",
@@ -38,7 +41,9 @@ __all__ = [
     "HostError",
     "HostListExhausted",
     "MaybeApplied",
+    "NotAnsweredInTime",
     "NotResolved",
+    "NotSentInTime",
     "NydusError",
     "PluginError",
     "RoutingError",
@@ -114,7 +119,7 @@ class HostError(NydusError):
     Attributes:
         host: The name of the host and its address, without any password.
         command: The name of the command and its keys; never its values.
-        attempts: How often it was tried.
+        attempts: How often it was tried on a host; 0 if it was refused since the host is known to be down.
     """
 
     #: What to say of the command, by kind of error.
@@ -150,12 +155,30 @@ class MaybeApplied(HostError):
     said = "may have been applied"
 
 
-class HostListExhausted(NydusError):
-    """No host is left that a command could go to. Nothing was sent."""
+class HostListExhausted(HostDown):
+    """No host is left that a command could go to: all are down, or have been tried. It was not applied."""
+
+    def __str__(self) -> str:
+        return f"{self.command}: {self.reason}" if self.command else self.reason
 
 
 class DeadlineExceeded(NydusError):
-    """The time given for a call, over all its attempts and hosts, is over."""
+    """The time given for a call, over all its attempts and hosts, is over.
+
+    A command raises one of the two below, which is also the client library's own error for a timeout.
+    """
+
+
+class NotSentInTime(HostDown, DeadlineExceeded):
+    """Not sent before the deadline was over, and it will not be."""
+
+
+class NotAnsweredInTime(MaybeApplied, DeadlineExceeded):
+    """Sent, or partly sent, and no answer came before the deadline was over."""
+
+
+#: What a failure is, when it is the deadline's.
+LATE: dict[type[HostError], type[HostError]] = {HostDown: NotSentInTime, MaybeApplied: NotAnsweredInTime}
 
 
 class NotResolved(NydusError):

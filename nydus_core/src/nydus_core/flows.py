@@ -1,36 +1,265 @@
 """The decisions of delivering a plan, as a generator that does no I/O.
 
-A flow yields the lanes to deliver and is sent the outcomes of their commands; a driver (``drivers.py``) does the I/O
-in between. So that what is decided here holds for blocking and for asynchronous clusters alike.
+A flow yields what to do next, lanes to deliver or a pause, and is sent the outcomes of the lanes; a driver (``drivers.py``)
+does it. So what is decided here holds for blocking and for asynchronous clusters alike: who is sent to, what is tried
+again, when, and where.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from nydus_core.plan import Lane, Plan, joined
+from nydus_core.command import Access, Command, Outcome, outcome_of
+from nydus_core.deadlines import Deadline
+from nydus_core.engine import Engine
+from nydus_core.errors import (
+    DeadlineExceeded,
+    HostDown,
+    HostError,
+    HostListExhausted,
+    NotSentInTime,
+    RoutingError,
+    host_error,
+)
+from nydus_core.monitor import Monitor
+from nydus_core.plan import Lane, Placement, Plan
+from nydus_core.retry import RetryPolicy, in_order
 
-__all__ = ["Flow", "deliver"]
-
-#: Yields lanes, is sent for each lane the outcomes of its commands, and returns the outcome of every command.
-Flow = Generator[Sequence[Lane], Sequence[Sequence[Any]], list[Any]]
+__all__ = ["Flow", "Pause", "Rules", "deliver"]
 
 
-def deliver(plan: Plan) -> Flow:
-    """Deliver a plan: each lane once, all of them at the same time.
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A wait before the next attempt.
+
+    Attributes:
+        seconds: How long.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a cluster does about hosts that fail.
+
+    Attributes:
+        engines: The hosts, in host order.
+        placement: Where keys live.
+        monitor: Which hosts are up.
+        retry: What may be tried again.
+        reroute: Whether a command whose host is down goes to another one.
+        stale: Whether a host that missed a write, because it went to another one, has to be readmitted.
+    """
+
+    engines: Sequence[Engine]
+    placement: Placement
+    monitor: Monitor
+    retry: RetryPolicy
+    reroute: bool = False
+    stale: bool = False
+
+
+#: Yields lanes, to be sent for each of them the outcomes of its commands, or a pause; returns the outcome of each command.
+Flow = Generator[Sequence[Lane] | Pause, Sequence[Sequence[Any]], list[Any]]
+
+
+def deliver(
+    plan: Plan,
+    rules: Rules,
+    *,
+    together: bool = False,
+    bound: bool = False,
+    deadline: Deadline | None = None,
+    begun: Exception | None = None,
+) -> Flow:
+    """Deliver a plan: all lanes at the same time, and again what may and should be tried again.
 
     Parameters:
         plan: What goes where.
+        rules: What to do about hosts that fail.
+        together: Whether each host applies all of its commands or none, so that they are tried again together.
+        bound: Whether the hosts were named by the user, so that no other will do.
+        deadline: When all of it has to be over.
+        begun: What the first attempt of the only command ended in, if there was one already.
 
     Returns:
         For each command its value, or the exception that it ended in.
     """
-    outcomes: list[Any] = [None] * plan.slots
-    answers = yield plan.lanes
-    for lane, found in zip(plan.lanes, answers, strict=True):
-        for slot, outcome in zip(lane.slots, found, strict=True):
-            outcomes[slot] = outcome
-    for position, join in plan.joins.items():
-        outcomes[position] = joined(join, outcomes, plan.names)
-    return outcomes[: len(plan.commands)]
+    delivery = _Delivery(plan, rules, together, bound or together)
+    lanes: Sequence[Lane] = plan.lanes
+    answers: Sequence[Sequence[Any]] | None = None if begun is None else [[begun]]
+    attempt = 1
+    while lanes:
+        if answers is None:
+            if deadline is not None and not deadline.left():
+                delivery.expire(lanes, deadline)
+                break
+            lanes = delivery.admitted(lanes, attempt)
+            answers = (yield lanes) if lanes else []
+        lanes = delivery.sorted_out(lanes, answers, attempt)
+        answers = None
+        if lanes and delivery.waits:
+            pause = rules.retry.backoff(attempt)
+            if deadline is not None and pause >= deadline.left():
+                break
+            yield Pause(pause)
+        attempt += 1
+    return plan.results(delivery.outcomes)
+
+
+class _Delivery:
+    """The state of one delivery.
+
+    Attributes:
+        outcomes: By slot, what each part has ended in so far.
+        waits: Whether a host is about to be tried again, so that a pause is due.
+    """
+
+    def __init__(self, plan: Plan, rules: Rules, together: bool, bound: bool) -> None:
+        self._plan = plan
+        self._rules = rules
+        self._together = together
+        self._reroute = rules.reroute and not bound and len(rules.engines) > 1
+        # By slot, of the parts that were rerouted: the hosts that they were meant for, and how many attempts ago
+        self._tried: dict[int, set[int]] = {}
+        self._before: dict[int, int] = {}
+        self.outcomes: list[Any] = [None] * plan.slots
+        self.waits = False
+
+    def expire(self, lanes: Sequence[Lane], deadline: Deadline) -> None:
+        """End what has not been sent when the deadline is over; what was tried before ends in what it did."""
+        for lane in lanes:
+            engine = self._rules.engines[lane.host]
+            for command, slot in zip(lane.commands, lane.slots, strict=True):
+                if self.outcomes[slot] is None:
+                    self.outcomes[slot] = engine.failed(NotSentInTime, engine.late(str(deadline)), command)
+
+    def admitted(self, lanes: Sequence[Lane], attempt: int) -> list[Lane]:
+        """Return what may be sent now; what was meant for hosts that are down is rerouted or refused."""
+        monitor = self._rules.monitor
+        passing = [lane for lane in lanes if monitor.admits(lane.host)]
+        if len(passing) == len(lanes):
+            return passing
+        again = {lane.host: lane for lane in passing}
+        for lane in lanes:
+            if not monitor.admits(lane.host):
+                for command, slot in zip(lane.commands, lane.slots, strict=True):
+                    error = self._refusal(command, lane.host)
+                    error.attempts = attempt - 1
+                    self.outcomes[slot] = error
+                    if self._may_move(command):
+                        self._move(command, slot, lane.host, error, again)
+        return list(again.values())
+
+    def _refusal(self, command: Command, host: int) -> HostError:
+        engine = self._rules.engines[host]
+        cause = engine.unavailable(f"it is taken for down: {self._rules.monitor.why(host)}")
+        return engine.failed(HostDown, cause, command)
+
+    def sorted_out(self, lanes: Sequence[Lane], answers: Sequence[Sequence[Any]], attempt: int) -> list[Lane]:
+        """Note what the lanes ended in; return the lanes of the next attempt."""
+        again: dict[int, Lane] = {}
+        outcomes, monitor = self.outcomes, self._rules.monitor
+        self.waits = False
+        for lane, found in zip(lanes, answers, strict=True):
+            failed = False
+            for slot, outcome in zip(lane.slots, found, strict=True):
+                outcomes[slot] = outcome
+                failed = failed or isinstance(outcome, Exception)
+            if failed:
+                self._judge(lane.host, found)
+                self._repeat(lane, found, attempt, again)
+            else:
+                monitor.succeeded(lane.host)
+        return list(again.values())
+
+    def _judge(self, host: int, found: Sequence[Any]) -> None:
+        """Tell the monitor how a host has fared."""
+        engine, monitor = self._rules.engines[host], self._rules.monitor
+        failures = [outcome for outcome in found if isinstance(outcome, HostError)]
+        causes = (failure.__cause__ or failure for failure in failures)
+        outage = next((cause for cause in causes if engine.is_outage(cause)), None)
+        if outage is not None:
+            monitor.failed(host, outage)
+        elif not failures:
+            monitor.succeeded(host)
+
+    def _repeat(self, lane: Lane, found: Sequence[Any], attempt: int, again: dict[int, Lane]) -> None:
+        """Put what is to be tried again into the lanes of the next attempt."""
+        for outcome in found:
+            if isinstance(outcome, HostError):
+                outcome.attempts = attempt
+        wanted = [
+            position
+            for position, outcome in enumerate(found)
+            if isinstance(outcome, Exception) and self._wants(lane, position, outcome, attempt)
+        ]
+        if self._together:
+            wanted = wanted if len(wanted) == len(found) else []
+        elif len(wanted) < len(found):
+            wanted = in_order(lane.commands, found, wanted)
+        for position in wanted:
+            command, slot, outcome = lane.commands[position], lane.slots[position], found[position]
+            if self._may_move(command) and isinstance(outcome, HostError):
+                self._move(command, slot, lane.host, outcome, again)
+            else:
+                self.waits = True
+                _put(again, lane.host, command, slot)
+
+    def _wants(self, lane: Lane, position: int, error: Exception, attempt: int) -> bool:
+        command = lane.commands[position]
+        outcome = outcome_of(error)
+        if isinstance(error, DeadlineExceeded):
+            return False
+        if outcome is Outcome.SERVER_ERROR and not self._rules.engines[lane.host].is_passing(error):
+            return False
+        return self._rules.retry.repeats(
+            command, outcome, attempt - self._before.get(lane.slots[position], 0)
+        )
+
+    # Other hosts ---------------------------------------------------------------------------------------------------
+
+    def _may_move(self, command: Command) -> bool:
+        return self._reroute and self._rules.placement.may_move(command)
+
+    def _move(self, command: Command, slot: int, host: int, error: HostError, again: dict[int, Lane]) -> None:
+        """Give a part that ended in an error to other hosts, if there are any that it can go to."""
+        rules, plan = self._rules, self._plan
+        tried = self._tried.get(slot, set()) | {host}
+        try:
+            route = rules.placement.elsewhere(command, {*tried, *rules.monitor.down()})
+        except HostListExhausted as exhausted:
+            self.outcomes[slot] = _exhausted(exhausted, error, command)
+            return
+        except RoutingError as why:
+            error.add_note(f"it cannot go to other hosts instead: {why}")
+            return
+        if rules.stale and command.access is Access.WRITE:
+            rules.monitor.take_out(host, error.__cause__ or error)
+        first = plan.slots
+        plan.put(slot, command, route, again)
+        self.outcomes += [error] * (plan.slots - first)
+        for place, to in zip(range(first, plan.slots) or (slot,), route.hosts, strict=True):
+            self._tried[place], self._before[place] = tried, error.attempts
+            plan.moved[place] = to
+
+
+def _put(lanes: dict[int, Lane], host: int, command: Command, slot: int) -> None:
+    lane = lanes.setdefault(host, Lane(host))
+    lane.commands.append(command)
+    lane.slots.append(slot)
+
+
+def _exhausted(exhausted: HostListExhausted, error: HostError, command: Command) -> HostError:
+    """No host is left. A command that may have been applied somewhere ends in that; others in this, of the client's type."""
+    if outcome_of(error) is not Outcome.NOT_SENT:
+        error.add_note(f"no other host is left: {exhausted.reason}")
+        return error
+    cause = error.__cause__ or error
+    raised = host_error(HostListExhausted, cause, host=error.host, command=repr(command))
+    raised.reason = f"{exhausted.reason}; the last said: {error}"
+    raised.attempts = error.attempts
+    return raised

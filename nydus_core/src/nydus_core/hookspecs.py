@@ -40,7 +40,7 @@ def nydus_command_done(
 ) -> None:
     """Called after each single command that was delivered, in the thread that made it.
 
-    Not for one that was refused before that, nor for those of ``cluster.on(host)``.
+    Not for one that was refused before that.
 
     Parameters:
         cluster: The cluster that it was made on.
@@ -67,4 +67,25 @@ def nydus_batch_done(
         hosts: For each command the names of the hosts that it went to.
         outcomes: For each command its value, or the exception that it ended in.
         seconds: How long sending and receiving took.
+    """
+
+
+@hookspec
+def nydus_host_down(cluster: Any, host: str, cause: BaseException) -> None:
+    """Called when a host is taken for down: its breaker has opened. In the thread whose command was the last straw.
+
+    Parameters:
+        cluster: The cluster.
+        host: The name of the host.
+        cause: The last failure, as the client library raised it.
+    """
+
+
+@hookspec
+def nydus_host_up(cluster: Any, host: str) -> None:
+    """Called when a host that was down has answered a probe and been readmitted. In the thread of the probe.
+
+    Parameters:
+        cluster: The cluster.
+        host: The name of the host.
     """

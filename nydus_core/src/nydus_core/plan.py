@@ -6,7 +6,7 @@ first slots are the commands' own, by position; a command with several parts has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
@@ -83,18 +83,36 @@ class Placement:
             return self._several(command, self._called(command))
         if self._by_keys and command.keys:
             return self._keyed(command)
-        if self.sole or (self._any and (command.keys or command.scope is Scope.UNKNOWN)):
+        if self.sole or self.may_move(command):
             return Route((self._next(command),), (command,), None)
         if self._by_keys and command.scope is Scope.UNKNOWN:
             raise RoutingError(f"cannot tell the keys of {command.name}: {command.state_keys}")
         return self._several(command, self._everywhere, always_list=True)
 
+    def may_move(self, command: Command) -> bool:
+        """Tell whether the router chose the host of a command, so that it can be asked for another one."""
+        if self._by_keys:
+            return bool(command.keys)
+        return self._any and (bool(command.keys) or command.scope is Scope.UNKNOWN)
+
+    def elsewhere(self, command: Command, avoid: Collection[int]) -> Route:
+        """Return where a command goes while some hosts are to be avoided.
+
+        Raises:
+            HostListExhausted: There is no other host.
+            CrossHostError: Without these, its keys live on several hosts, and it cannot be split.
+        """
+        names = [self.names[host] for host in avoid]
+        if self._by_keys:
+            return self._keyed(command, names)
+        return Route((self._next(command, names),), (command,), None)
+
     def _on_host(self) -> str:
         return f"use cluster.on(host), with host one of {', '.join(self.names)}"
 
-    def _next(self, command: Command) -> int:
+    def _next(self, command: Command, avoid: Collection[str] = ()) -> int:
         key = command.keys[0] if command.keys else b""
-        return 0 if self.sole else self._index(self._router.locate(key), command)
+        return 0 if self.sole else self._index(self._router.locate(key, avoid), command)
 
     def _index(self, name: str, command: Command) -> int:
         if name not in self._by_name:
@@ -110,11 +128,11 @@ class Placement:
         join = list if always_list or len(hosts) > 1 else None
         return Route(hosts, (command,) * len(hosts), join)
 
-    def _keyed(self, command: Command) -> Route:
+    def _keyed(self, command: Command, avoid: Collection[str] = ()) -> Route:
         locate = self._router.locate
         groups: dict[str, list[int]] = {}
         for position, key in enumerate(command.keys):
-            groups.setdefault(locate(key), []).append(position)
+            groups.setdefault(locate(key, avoid), []).append(position)
         hosts = [self._index(name, command) for name in groups]
         if len(hosts) == 1:
             return Route(hosts, (command,), None)
@@ -156,42 +174,78 @@ class Lane:
     slots: list[int] = field(default_factory=list[int])
 
 
-@dataclass(slots=True)
-class Join:
-    """A command's parts: their slots and hosts, what makes one value of their values, and who failed."""
+class Join(NamedTuple):
+    """A command's parts: their slots, and what makes one value of their values."""
 
     command: Command
     slots: range
-    hosts: Sequence[int]
     join: Callable[[Sequence[Any]], Any] | None
-    failed: Sequence[int] = ()
 
 
 @dataclass(slots=True)
 class Plan:
-    """Where a list of commands goes, and the names of all hosts."""
+    """Where a list of commands goes, and the names of all hosts.
+
+    Attributes:
+        commands: The commands, by position.
+        lanes: What goes where, one lane a host.
+        joins: By slot, those commands and parts that have parts themselves.
+        slots: How many slots there are.
+        names: The names of the hosts.
+        moved: By slot, the host that a part went to in the end, if not to that of its lane.
+        outcomes: By slot, what everything ended in, once it was delivered.
+    """
 
     commands: Sequence[Command]
     lanes: list[Lane]
     joins: dict[int, Join]
     slots: int
     names: Sequence[str]
+    moved: dict[int, int] = field(default_factory=dict[int, int])
+    outcomes: list[Any] = field(default_factory=list[Any])
+
+    def put(self, slot: int, command: Command, route: Route, lanes: dict[int, Lane]) -> None:
+        """Put the parts of a command into the lanes of their hosts. Its own slot takes what they are joined to."""
+        own = range(slot, slot + 1)
+        if len(route.parts) != 1 or route.join is not None:
+            own = range(self.slots, self.slots + len(route.parts))
+            self.slots += len(route.parts)
+            self.joins[slot] = Join(command, own, route.join)
+        for host, part, place in zip(route.hosts, route.parts, own, strict=True):
+            lane = lanes.get(host) or lanes.setdefault(host, Lane(host))
+            lane.commands.append(part)
+            lane.slots.append(place)
+
+    def results(self, outcomes: list[Any]) -> list[Any]:
+        """Return the outcome of each command, of the outcomes of all slots. Keeps those."""
+        self.outcomes = outcomes
+        if self.joins:
+            host_of = self._host_of()
+            for slot, join in reversed(self.joins.items()):  # parts of parts come later
+                outcomes[slot] = joined(join, outcomes, [self._names(part, host_of) for part in join.slots])
+        return outcomes[: len(self.commands)]
 
     def hosts(self, *, failed: bool = False) -> list[tuple[str, ...]]:
-        """Return for each command, by position, the names of the hosts that it goes to.
+        """Return for each command, by position, the names of the hosts that it went to.
 
         Parameters:
             failed: Of a command with several parts, only the hosts that failed.
         """
-        single = {slot: (self.names[lane.host],) for lane in self.lanes for slot in lane.slots}
-        several = {
-            position: tuple(self.names[host] for host in (join.failed if failed else join.hosts))
-            for position, join in self.joins.items()
-        }
+        host_of = self._host_of()
         return [
-            several[position] if position in several else single[position]
+            tuple(dict.fromkeys(self._names(position, host_of, failed)))
             for position in range(len(self.commands))
         ]
+
+    def _host_of(self) -> dict[int, int]:
+        return {slot: lane.host for lane in self.lanes for slot in lane.slots} | self.moved
+
+    def _names(self, slot: int, host_of: Mapping[int, int], failed: bool = False) -> list[str]:
+        join = self.joins.get(slot)
+        if join is None:
+            return [self.names[host_of[slot]]]
+        parts = [part for part in join.slots if not failed or isinstance(self.outcomes[part], Exception)]
+        return [name for part in parts for name in self._names(part, host_of, failed)]
 
 
 def make_plan(commands: Sequence[Command], placement: Placement) -> Plan:
@@ -205,34 +259,27 @@ def make_plan(commands: Sequence[Command], placement: Placement) -> Plan:
         RoutingError: One of the commands has no place. Nothing is to be sent then.
     """
     lanes: dict[int, Lane] = {}
-    joins: dict[int, Join] = {}
-    slots = len(commands)
+    plan = Plan(commands, [], {}, len(commands), placement.names)
     single = placement.single
     for position, command in enumerate(commands):
         host = single(command)
-        if host is not None:
-            lane = lanes.get(host) or lanes.setdefault(host, Lane(host))
-            lane.commands.append(command)
-            lane.slots.append(position)
+        if host is None:
+            plan.put(position, command, placement.route(command), lanes)
             continue
-        hosts, parts, join = placement.route(command)
-        own = range(slots, slots + len(parts))
-        slots += len(parts)
-        joins[position] = Join(command, own, hosts, join)
-        for target, part, slot in zip(hosts, parts, own, strict=True):
-            lane = lanes.setdefault(target, Lane(target))
-            lane.commands.append(part)
-            lane.slots.append(slot)
-    return Plan(commands, list(lanes.values()), joins, slots, placement.names)
+        lane = lanes.get(host) or lanes.setdefault(host, Lane(host))
+        lane.commands.append(command)
+        lane.slots.append(position)
+    plan.lanes = list(lanes.values())
+    return plan
 
 
-def joined(join: Join, outcomes: Sequence[Any], names: Sequence[str]) -> Any:
+def joined(join: Join, outcomes: Sequence[Any], hosts: Sequence[Sequence[str]]) -> Any:
     """Return the outcome of a command with several parts.
 
     Parameters:
         join: Its parts.
         outcomes: The outcomes of all slots of the plan.
-        names: The names of the hosts.
+        hosts: For each part the names of its hosts.
 
     Returns:
         The value, if all parts have one; else the gravest error, with a note of how the other hosts fared. Where a
@@ -242,14 +289,17 @@ def joined(join: Join, outcomes: Sequence[Any], names: Sequence[str]) -> Any:
     errors = [outcome for outcome in found if isinstance(outcome, Exception)]
     if not errors:
         return found[0] if join.join is None else join.join(found)
-    join.failed = [
-        host for host, outcome in zip(join.hosts, found, strict=True) if isinstance(outcome, Exception)
+    failed = [
+        name
+        for names, outcome in zip(hosts, found, strict=True)
+        if isinstance(outcome, Exception)
+        for name in names
     ]
     gravest = max(errors, key=lambda error: _GRAVITY[outcome_of(error)])
     if len(errors) < len(found) and join.command.access is Access.WRITE:
-        gravest = _partly_applied(join.command, gravest, [names[host] for host in join.failed])
+        gravest = _partly_applied(join.command, gravest, failed)
     if len(found) > 1:
-        gravest.add_note(_how_all_fared([names[host] for host in join.hosts], found))
+        gravest.add_note(_how_all_fared([", ".join(names) for names in hosts], found))
     return gravest
 
 

@@ -17,11 +17,12 @@ from typing import Any
 from nydus_core import registry
 from nydus_core.errors import ConfigError
 from nydus_core.hosts import HostSettings, read_hosts, refuse_unknown
+from nydus_core.resilience import RESILIENCE, DeliverySettings, read_resilience
 from nydus_core.routers.legacy import BaseRouter
 
 __all__ = ["ClusterSettings", "read_settings", "read_toml"]
 
-_KNOWN = ("engine", "backend", "router", "hosts", "defaults", "cluster")
+_KNOWN = ("engine", "backend", "router", "hosts", "defaults", "cluster", *RESILIENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class ClusterSettings:
         router: The class that decides where a key belongs; None sends every command to all hosts.
         router_options: What the router is called with, besides the hosts.
         cluster: The class of the cluster; None for the usual one.
+        delivery: What to do about hosts that fail.
     """
 
     engine: type[Any]
@@ -41,6 +43,7 @@ class ClusterSettings:
     router: type[Any] | None = None
     router_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     cluster: type[Any] | None = None
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
 
 
 def read_settings(settings: Mapping[str, Any]) -> ClusterSettings:
@@ -64,6 +67,7 @@ def read_settings(settings: Mapping[str, Any]) -> ClusterSettings:
         router,
         options,
         None if cluster is None else registry.find_class("", cluster, "cluster"),
+        read_resilience(settings, engine),
     )
 
 
@@ -95,6 +99,9 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     return tables
 
 
+_ENGINE_HAS = ("surface", "call", "batch", "close", "probe", "failed", "is_outage", "is_passing")
+
+
 def _engine(settings: Mapping[str, Any]) -> type[Any]:
     if "engine" in settings and "backend" in settings:
         raise ConfigError("found both 'engine' and 'backend'; they are one setting: keep 'engine'", "backend")
@@ -102,7 +109,7 @@ def _engine(settings: Mapping[str, Any]) -> type[Any]:
     if settings.get(path) is None:
         raise ConfigError("missing; expected an engine, such as 'redis'", path)
     engine = registry.find_class(registry.ENGINES, settings[path], path)
-    missing = [name for name in ("surface", "call", "batch", "close") if not hasattr(engine, name)]
+    missing = [name for name in _ENGINE_HAS if not hasattr(engine, name)]
     if missing:
         raise ConfigError(f"{engine.__qualname__} is not an engine: it has no {', '.join(missing)}", path)
     return engine

@@ -80,7 +80,8 @@ class MemcacheBatch:
         self._request = b"".join([run.request for run in self._runs])
         self._link: Link | None = None
         self._failure: Exception | None = None
-        self._clean = False
+        self._clean = True
+        self._begun = self._aborted = False
 
     @property
     def overlaps(self) -> bool:
@@ -99,7 +100,11 @@ class MemcacheBatch:
         try:
             if not self.ready:
                 self._link = self.engine.pool.take()
-            if self._link is not None:
+            self._begun = (
+                True  # before the look at what abort() sets, and that looks here after it has set it
+            )
+            if self._link is not None and not self._aborted:
+                self._clean = False
                 self._link.send(self._request)
         except FAILURES as error:
             self._failure = error
@@ -107,6 +112,8 @@ class MemcacheBatch:
     def receive(self) -> list[Any]:
         """Write what is left, and read all answers; return the outcome of each command."""
         answers: list[Any] = []
+        if self._aborted and self._clean and self._request:
+            self._failure = self.engine.late("aborted")
         if self._failure is None:
             try:
                 self._read(answers)
@@ -133,7 +140,7 @@ class MemcacheBatch:
 
     def _missing(self, answered: int, cause: Exception) -> list[HostError]:
         """The errors of the commands without an answer: what the socket had not begun to take was not sent."""
-        sent = 0 if self._link is None else self._link.sent
+        sent = 0 if self._link is None or self._clean else self._link.sent
         start = sum(len(run.request) for run in self._runs[:answered])
         errors: list[HostError] = []
         for run in self._runs[answered:]:
@@ -141,6 +148,15 @@ class MemcacheBatch:
             errors += [self.engine.failed(kind, cause, command) for command in run.commands]
             start += len(run.request)
         return errors
+
+    def abort(self) -> list[Any] | None:
+        """Shut the connection, so that whoever waits for it need not; without one, never send."""
+        self._aborted = True
+        if self._begun:
+            if self._link is not None:
+                self._link.shut()
+            return None
+        return self._missing(0, self.engine.late("aborted")) if self._request else None
 
     def close(self) -> None:
         """Give the connection back, or close it where answers are still to come."""

@@ -100,6 +100,10 @@ class Plain(MemcacheCommand):
     def request(self) -> bytes:
         return b"".join(self.pieces)
 
+    @property
+    def idempotent(self) -> bool:
+        return self.access is Access.READ or self.verb in _IDEMPOTENT
+
     def read(self, link: Link) -> list[Any]:
         if self.silent:
             return [None if self.verb in _COUNTING else True] * len(self.pieces)
@@ -119,6 +123,7 @@ class Plain(MemcacheCommand):
         return only
 
 
+_IDEMPOTENT = frozenset({b"set", b"delete", b"touch", b"flush_all", b"cache_memlimit"})
 _COUNTING = frozenset({b"incr", b"decr"})
 _WITH_DATA = frozenset({b"set", b"add", b"replace", b"append", b"prepend", b"cas"})
 

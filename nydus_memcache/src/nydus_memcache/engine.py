@@ -16,7 +16,7 @@ from nydus_core.engine import BaseEngine, SurfaceFactory
 from nydus_core.errors import HostDown, MaybeApplied
 from nydus_memcache import options as host_options
 from nydus_memcache.batch import MemcacheBatch
-from nydus_memcache.commands import MemcacheCommand
+from nydus_memcache.commands import MemcacheCommand, Plain
 from nydus_memcache.errors import FAILURES
 from nydus_memcache.link import Address
 from nydus_memcache.pool import Pool
@@ -64,6 +64,7 @@ class Memcache(BaseEngine):
         MemcacheUnexpectedCloseError,
         MemcacheUnknownError,
     )
+    supports_flush: ClassVar[bool] = True
     url_schemes = ("memcached", "memcache")
 
     def __init__(
@@ -148,6 +149,22 @@ class Memcache(BaseEngine):
         """Close all connections. A later command opens new ones."""
         self.pool.close()
         super().close()
+
+    def is_outage(self, cause: BaseException) -> bool:
+        """Tell whether a failure speaks against the host: not if all connections are in use."""
+        return not isinstance(cause, RuntimeError)
+
+    def probe(self) -> None:
+        """Find out whether the host is up: ask for its version.
+
+        Raises:
+            Exception: It is not.
+        """
+        self.call(Plain("version", b"version", (), (), (b"version\r\n",)))
+
+    def flush(self) -> None:
+        """Delete all items of the host."""
+        self.call(Plain("flush_all", b"flush_all", (), (), (b"flush_all\r\n",)))
 
     def call(self, command: Command) -> Any:
         """Do one command and return its value. See ``nydus_core.Engine.call``."""

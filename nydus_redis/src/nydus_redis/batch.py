@@ -11,6 +11,7 @@ from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, HostError, MaybeApplied
+from nydus_redis.patience import shut
 from nydus_redis.replies import ANSWERS, FAILURES, as_client_error, read_plainly, read_reply, reader
 from nydus_redis.wire import READING, RedisCommand, UnreadableReply
 
@@ -31,20 +32,29 @@ class RedisBatch:
         self._connection: Any = None
         self._failure: tuple[type[HostError], Exception] | None = None
         self._until: float | None = None
-        self._clean = False
+        self._clean = True
+        self._begun = self._aborted = False
 
     @property
     def ready(self) -> bool:
-        """Whether the pool has an open connection, as far as can be told."""
-        return self.engine.idle > 0
+        """Whether there is an open connection; it is claimed, so that nobody else takes it first."""
+        if self._connection is None:
+            self._connection = self.engine.claim()
+        return self._connection is not None
 
     def send(self) -> None:
         """Write all commands at once."""
         try:
-            self._connection = self.engine.acquire()
+            if self._connection is None:
+                self._connection = self.engine.acquire()
         except FAILURES as error:
             self._failure = HostDown, error
             return
+        self._begun = True  # before the look at what abort() sets, and that looks here after it has set it
+        if self._aborted:
+            self._failure = HostDown, self.engine.late("aborted")
+            return
+        self._clean = False
         try:
             self._connection.send_packed_command([b"".join(self._packed())], check_health=False)
         except FAILURES as error:
@@ -101,6 +111,15 @@ class RedisBatch:
             return command.parsed(reply)
         except UnreadableReply as error:
             return self.engine.failed(MaybeApplied, error, command)
+
+    def abort(self) -> list[Any] | None:
+        """Shut the connection, so that whoever waits for it need not; without one, never send."""
+        self._aborted = True
+        if self._begun:
+            shut(self._connection)
+            return None
+        late = self.engine.late("aborted")
+        return [self.engine.failed(HostDown, late, command) for command in self.commands]
 
     def close(self) -> None:
         """Give the connection back, or close it where replies are still to come."""

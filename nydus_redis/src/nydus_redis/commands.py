@@ -33,13 +33,14 @@ class CommandSpec:
         access: Whether it only reads.
         scope: Where it goes when a call of it has no key.
         blocking: Whether a server may hold its answer back until something happens or a timeout is over.
+        idempotent: Whether applying it twice leaves the same data as once, unless it has a condition (``SET … NX``).
         connection: Whether it only means something on the connection that sent it (WATCH, MULTI, SELECT …).
             It must not be sent over a pool then, even where it has keys.
         first_only: Whether it has exactly one key, and that is ``args[1]`` (unless args end before it).
     """
 
     __slots__ = (
-        *("access", "blocking", "connection", "first_only", "name", "scope"),
+        *("access", "blocking", "connection", "first_only", "idempotent", "name", "scope"),
         *("_may_be_empty", "_parts", "_shift"),
     )
 
@@ -49,6 +50,7 @@ class CommandSpec:
         self.access = Access(access)
         self.scope = Scope(scope)
         self.blocking = "blocking" in flags
+        self.idempotent = access == "read" or "idempotent" in flags
         self.connection = "connection" in flags
         self.first_only = keys == str(1 + shift)
         self._parts, self._may_be_empty = _compiled(keys)

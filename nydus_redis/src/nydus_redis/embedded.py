@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from nydus_core.command import Dispatch
 from nydus_core.engine import SurfaceFactory
 from nydus_redis.engine import Redis
 from nydus_redis.options import TIMEOUT
@@ -70,10 +71,10 @@ class Embedded(Redis):
             **{name: types for name, types in super().option_types().items() if name not in _ADDRESS},
         }
 
-    def client(self, make_surface: SurfaceFactory) -> Any:
+    def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
         """Return a client of this host; see ``Redis.client``."""
         self._wait()
-        return super().client(make_surface)
+        return super().client(make_surface, dispatch)
 
     def acquire(self) -> Any:
         """Take a connection, once the server answers."""

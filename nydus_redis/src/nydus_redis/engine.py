@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import redis
 
 from nydus_core.batches import Batch
-from nydus_core.command import Command
+from nydus_core.command import Command, Dispatch
 from nydus_core.engine import BaseEngine, SurfaceFactory
 from nydus_core.errors import HostDown, MaybeApplied
 from nydus_redis import options as host_options
 from nydus_redis.batch import RedisBatch, TransactionBatch
-from nydus_redis.replies import ANSWERS, FAILURES, read_reply
+from nydus_redis.patience import no_connecting, patient
+from nydus_redis.replies import ANSWERS, FAILURES, PASSING, PASSING_CODES, read_reply
 from nydus_redis.surface import host_client, surfaces
 from nydus_redis.wire import RedisCommand, UnreadableReply
 
@@ -45,6 +46,7 @@ class Redis(BaseEngine):
     retryable_exceptions: ClassVar[Collection[type[Exception]]] = (redis.ConnectionError, redis.TimeoutError)
     supports_pipelines: ClassVar[bool] = True
     supports_transactions: ClassVar[bool] = True
+    supports_flush: ClassVar[bool] = True
     url_schemes: ClassVar[tuple[str, ...]] = ("redis", "rediss", "unix")
 
     def __init__(
@@ -74,12 +76,13 @@ class Redis(BaseEngine):
         self._wire_options = options
         self.pool: redis.ConnectionPool = self._client.connection_pool
         self._own_pool = options.get("connection_pool") is None
+        if self._own_pool:
+            self.pool.connection_class = patient(self.pool.connection_class)
         settled = self.pool.connection_kwargs
         self.timeout: float | None = settled.get("socket_timeout")
         self.host, self.port = settled.get("host", host), settled.get("port", port)
         self.db, self.unix_socket_path = settled.get("db", db), settled.get("path")
-        #: About how many open connections the pool has; says whether a batch has to wait for one.
-        self.idle = 0
+        self._may_claim = self._own_pool and not settled.get("health_check_interval")
 
     @property
     def identifier(self) -> str:
@@ -105,9 +108,9 @@ class Redis(BaseEngine):
         """Return what makes surfaces: objects with all methods of ``redis.Redis``."""
         return surfaces(options)
 
-    def client(self, make_surface: SurfaceFactory) -> Any:
+    def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
         """Return a client of this host, a ``redis.Redis``; pipelines and subscriptions work on it too."""
-        return host_client(self.pool, self._wire_options, self.call)
+        return host_client(self.pool, self._wire_options, dispatch)
 
     def connect(self) -> Any:
         """Return the client; its pool connects at first use."""
@@ -117,15 +120,16 @@ class Redis(BaseEngine):
         """Close the connections of the pool, but not those in use, nor a pool that the settings gave."""
         if self._own_pool:
             self.pool.disconnect(inuse_connections=False)
-            self.idle = 0
 
     def close(self) -> None:
         """Close the connections of the pool. A later command opens new ones."""
         self.disconnect()
 
     def acquire(self) -> Any:
-        """Take a connection that is ready to send; nothing of a command has been sent when this raises."""
-        self.idle = max(0, self.idle - 1)
+        """Take a connection that is ready to send; nothing of a command has been sent when this raises.
+
+        One that the server has closed meanwhile, or has said more on than it was asked, is replaced.
+        """
         connection: Any = self.pool.get_connection()
         try:
             connection.check_health()
@@ -134,13 +138,62 @@ class Redis(BaseEngine):
             raise
         return connection
 
+    def claim(self) -> Any | None:
+        """Take a connection that is open, without waiting for anything; None if there is none for certain."""
+        if not self._may_claim:
+            return None
+        with no_connecting():
+            try:
+                return self.pool.get_connection()
+            except FAILURES:
+                return None
+
     def release(self, connection: Any, *, clean: bool) -> None:
         """Give a connection back; one that may still get an answer to what was sent is closed."""
-        if clean:
-            self.idle += 1
-        else:
+        if not clean:
             connection.disconnect()
         self.pool.release(connection)
+
+    def unavailable(self, why: str) -> Exception:
+        """Make redis-py's error for a host that cannot be reached."""
+        return redis.ConnectionError(why)
+
+    def late(self, why: str) -> Exception:
+        """Make redis-py's error for an answer that did not come in time."""
+        return redis.TimeoutError(why)
+
+    def is_outage(self, cause: BaseException) -> bool:
+        """Tell whether a failure speaks against the host: not if all connections are in use, or an answer is strange."""
+        return not isinstance(
+            cause, UnreadableReply | UnicodeDecodeError
+        ) and "oo many connections" not in str(cause)
+
+    def is_passing(self, answer: Exception) -> bool:
+        """Tell whether the server said "later": it loads its data, runs a script, or has no master just now."""
+        return isinstance(answer, PASSING) or str(answer).startswith(PASSING_CODES)
+
+    def probe(self) -> None:
+        """Find out whether the host is up: send PING. Any answer but "later" will do.
+
+        Raises:
+            Exception: It is not.
+        """
+        connection = self.acquire()
+        clean = False
+        try:
+            connection.send_command("PING", check_health=False)
+            try:
+                connection.read_response(disconnect_on_error=False)
+            except ANSWERS as answer:
+                if self.is_passing(answer):
+                    raise
+            clean = True
+        finally:
+            self.release(connection, clean=clean)
+
+    def flush(self) -> None:
+        """Delete all keys of the host's database."""
+        self._client.flushdb()
 
     def call(self, command: Command) -> Any:
         """Do one command and return its value. See ``nydus_core.Engine.call``."""

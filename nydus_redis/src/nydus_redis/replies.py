@@ -7,12 +7,30 @@ from typing import Any
 
 import redis
 from redis.client import EMPTY_RESPONSE, NEVER_DECODE
-from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
 
 from nydus_core.errors import STUMBLES
 from nydus_redis.wire import READING, RedisCommand
 
-__all__ = ["ANSWERS", "FAILURES", "as_client_error", "read_plainly", "read_reply", "reader"]
+__all__ = [
+    "ANSWERS",
+    "FAILURES",
+    "PASSING",
+    "PASSING_CODES",
+    "as_client_error",
+    "read_plainly",
+    "read_reply",
+    "reader",
+]
 
 #: The errors that are a server's answer. All else that reading raises is a failure to get one.
 ANSWERS: tuple[type[Exception], ...] = (
@@ -21,6 +39,17 @@ ANSWERS: tuple[type[Exception], ...] = (
     AuthenticationError,
     AuthorizationError,
 )
+
+#: The answers that mean: not applied, try later.
+PASSING: tuple[type[Exception], ...] = (
+    BusyLoadingError,
+    TryAgainError,
+    ClusterDownError,
+    MasterDownError,
+    ReadOnlyError,
+)
+#: The same, where redis-py has no class for the code that the answer begins with.
+PASSING_CODES = ("LOADING", "BUSY ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY")
 
 #: What reading or writing raises when the connection fails, or a reply cannot be understood.
 FAILURES: tuple[type[Exception], ...] = (redis.RedisError, *STUMBLES)

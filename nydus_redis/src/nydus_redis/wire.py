@@ -68,6 +68,16 @@ class RedisCommand(Command):
         self.callback = callback
         self.wire = wire
 
+    @property
+    def idempotent(self) -> bool:
+        """Whether applying it twice leaves the same data as once. With a condition its second answer would mislead."""
+        words = (*self.name.split(), *self.args)
+        spec = lookup(words)
+        if spec is None or not spec.idempotent:
+            return False
+        said = {key_bytes(word).upper() for word in self.args[1:]}
+        return self.access is Access.READ or said.isdisjoint(_CONDITIONS)
+
     def remade(self, args: Sequence[Any]) -> RedisCommand:
         """Return the same command with other arguments."""
         return self.wire.describe((*self.name.split(), *args), self.kwargs)
@@ -87,6 +97,12 @@ class RedisCommand(Command):
             return self.callback(reply, **options)
         except Exception as error:
             raise UnreadableReply(f"redis-py cannot make sense of the reply: {error!r}") from error
+
+
+#: Words that make a command depend on what is there, or answer with it, or count: also where they are but values.
+_CONDITIONS = frozenset(
+    {b"NX", b"XX", b"FNX", b"FXX", b"GT", b"LT", b"GET", b"INCR", b"IFEQ", b"IFNE", b"IFDEQ", b"IFDNE"}
+)
 
 
 class UnreadableReply(InvalidResponse):

@@ -40,6 +40,7 @@ class RoundRobinRouter(NodeRouter):
     """
 
     spread: ClassVar[Spread] = Spread.ANY
+    on_host_down: ClassVar[str] = "reroute"
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         super().__init__(nodes)

@@ -93,6 +93,8 @@ class NodeRouter:
     """
 
     spread: ClassVar[Spread] = Spread.KEY
+    #: What a cluster does by default when the host of a command is down: ``'raise'``, or ``'reroute'`` to another one.
+    on_host_down: ClassVar[str] = "raise"
     #: Whether the rule minds weights. If not, a host that has one is refused, rather than its weight ignored.
     weighted: ClassVar[bool] = False
 

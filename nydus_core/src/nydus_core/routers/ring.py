@@ -84,6 +84,7 @@ class ConsistentHashingRouter(NodeRouter):
     """
 
     weighted: ClassVar[bool] = True
+    on_host_down: ClassVar[str] = "reroute"  # as in nydus 0.11: the cluster is a cache
 
     def __init__(self, nodes: Sequence[Node], *, hash_tags: bool = False) -> None:
         super().__init__(nodes, hash_tags=hash_tags)

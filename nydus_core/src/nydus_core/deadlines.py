@@ -1,0 +1,91 @@
+"""Deadlines: the time by which a call has to end, over all its attempts and hosts.
+
+A ``with cluster.deadline(0.2):`` block sets one for the calls inside it, in this thread or task alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
+from types import MappingProxyType, TracebackType
+from typing import Any
+
+from nydus_core.errors import DeadlineExceeded
+
+__all__ = ["Deadline", "DeadlineBlock", "any_deadline", "deadline_of", "is_time"]
+
+
+class Deadline:
+    """A point in time.
+
+    Parameters:
+        seconds: How long from now.
+
+    Attributes:
+        until: The time, on the clock of ``time.monotonic``.
+        seconds: What it was when it was set.
+    """
+
+    __slots__ = ("seconds", "until")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.until = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left; 0 when it is over."""
+        return max(0.0, self.until - time.monotonic())
+
+    def __str__(self) -> str:
+        return f"the deadline of {self.seconds:g} seconds is over"
+
+
+_current: ContextVar[Mapping[Any, Deadline]] = ContextVar("nydus_deadlines", default=MappingProxyType({}))
+
+#: Returns the deadlines of this thread or task, by cluster. Empty, and so false, nearly always.
+any_deadline = _current.get
+
+
+def deadline_of(owner: object) -> Deadline | None:
+    """Return the deadline that is set for a cluster in this thread or task; None if there is none."""
+    return _current.get().get(owner)
+
+
+def is_time(value: object) -> bool:
+    """Tell whether a value is a number of seconds that a deadline can have."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
+
+
+class DeadlineBlock:
+    """A ``with`` block whose calls share one deadline; see ``Cluster.deadline``.
+
+    Parameters:
+        owner: The cluster.
+        seconds: How long the block's calls may take, together.
+
+    Raises:
+        ValueError: That is no time.
+    """
+
+    def __init__(self, owner: object, seconds: float) -> None:
+        if not is_time(seconds):
+            raise ValueError(f"found {seconds!r}; expected seconds, more than 0")
+        self._owner = owner
+        self._seconds = seconds
+        self._token: Token[Mapping[Any, Deadline]] | None = None
+
+    def __enter__(self) -> Deadline:
+        if self._token is not None:
+            raise DeadlineExceeded("a deadline block is used once: call cluster.deadline() again")
+        deadline, outer = Deadline(self._seconds), deadline_of(self._owner)
+        if outer is not None and outer.until < deadline.until:
+            deadline = outer
+        self._token = _current.set({**_current.get(), self._owner: deadline})
+        return deadline
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._token is not None
+        _current.reset(self._token)

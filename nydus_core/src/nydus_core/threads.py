@@ -1,0 +1,150 @@
+"""The threads of this process: a pool for what has to wait, and a timer that rings when time is over.
+
+Neither has a thread before it is first used. A child process starts threads of its own.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self, TypeVar
+
+__all__ = ["Alarm", "in_thread", "set_alarm"]
+
+T = TypeVar("T")
+
+logger = logging.getLogger("nydus")
+
+#: More hosts than this at once wait for each other.
+MOST_THREADS = 256
+
+
+def in_thread(job: Callable[[], T]) -> Future[T] | None:
+    """Run a job in a thread of the pool, in the context of the caller.
+
+    Returns:
+        Its future; None if there are no more threads to be had, as when Python ends.
+    """
+    global _threads
+    with _lock:
+        if _threads is None:
+            _threads = ThreadPoolExecutor(MOST_THREADS, "nydus")
+        try:
+            return _threads.submit(contextvars.copy_context().run, job)
+        except RuntimeError:
+            return None
+
+
+def set_alarm(when: float, call: Callable[[], object]) -> Alarm:
+    """Have something called at a time, in the timer's thread, unless the alarm is cancelled before.
+
+    Parameters:
+        when: The time, on the clock of ``time.monotonic``.
+        call: What to call. It should be quick, for all alarms share a thread.
+
+    Returns:
+        The alarm. As a context manager it is cancelled at the end of the block.
+    """
+    return _timer.set(Alarm(when, call))
+
+
+class Alarm:
+    """Something to be called at a time. Made by ``set_alarm``."""
+
+    __slots__ = ("_call", "_lock", "_over", "when")
+
+    def __init__(self, when: float, call: Callable[[], object]) -> None:
+        self.when = when
+        self._call = call
+        self._lock = threading.Lock()
+        self._over = False
+
+    def cancel(self) -> None:
+        """Prevent the call. If it has begun, wait for its end: after this, it is not running."""
+        _timer.forget(self)
+        with self._lock:
+            self._over = True
+
+    def ring(self) -> None:
+        """Do the call, unless it was cancelled or done before."""
+        with self._lock:
+            if self._over:
+                return
+            self._over = True
+            try:
+                self._call()
+            except Exception:
+                logger.exception("an alarm failed")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cancel()
+
+
+class _Timer:
+    """Rings alarms. Nearly all are cancelled long before their time, so they are kept unsorted: setting and
+    cancelling one costs next to nothing, and the thread looks them through when the earliest might be due.
+    """
+
+    def __init__(self) -> None:
+        self._alarms: set[Alarm] = set()
+        self._changed = threading.Condition(threading.Lock())
+        self._wakes = math.inf
+        self._thread: threading.Thread | None = None
+
+    def set(self, alarm: Alarm) -> Alarm:
+        with self._changed:
+            self._alarms.add(alarm)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="nydus-timer", daemon=True)
+                self._thread.start()
+            elif alarm.when < self._wakes:
+                self._changed.notify()
+        return alarm
+
+    def forget(self, alarm: Alarm) -> None:
+        with self._changed:
+            self._alarms.discard(alarm)
+
+    def _run(self) -> None:
+        while True:
+            for alarm in self._wait():
+                alarm.ring()
+
+    def _wait(self) -> list[Alarm]:
+        """Wait until some alarms are due; return them."""
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                due = [alarm for alarm in self._alarms if alarm.when <= now]
+                if due:
+                    self._alarms.difference_update(due)
+                    return due
+                self._wakes = min((alarm.when for alarm in self._alarms), default=math.inf)
+                self._changed.wait(min(self._wakes - now, threading.TIMEOUT_MAX))
+
+
+_threads: ThreadPoolExecutor | None = None
+_lock = threading.Lock()
+_timer = _Timer()
+
+
+def _forget_threads() -> None:
+    """A fork has copied the objects but not the threads: its child starts its own."""
+    global _threads, _lock, _timer
+    _threads, _lock, _timer = None, threading.Lock(), _Timer()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
