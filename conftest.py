@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from address import Address, Listening
 from memcached import MemcachedServer
 from nydus_redis.server import PrivateServer
 from pool import ServerPool, memcached_pool, redis_pool
-from proxy import Proxy
 from tls import make_certificate
+
+pytest_plugins = ["nydus_core.testing.fixtures"]  # `proxy`
 
 
 @pytest.fixture(scope="session")
@@ -89,20 +89,6 @@ def new_memcached_server() -> Iterator[Callable[..., MemcachedServer]]:
     yield start
     for server in servers:
         server.stop()
-
-
-@pytest.fixture
-def proxy() -> Iterator[Callable[..., Proxy]]:
-    """``proxy(server, delay=0.05)``: a proxy in front of a server, see ``tests/support/proxy.py``."""
-    proxies: list[Proxy] = []
-
-    def start(target: Listening | Address, *, tcp: bool = False, delay: float = 0.0) -> Proxy:
-        proxies.append(Proxy(target, tcp=tcp, delay=delay))
-        return proxies[-1]
-
-    yield start
-    for each in proxies:
-        each.close()
 
 
 @pytest.fixture

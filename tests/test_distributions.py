@@ -158,6 +158,15 @@ cluster.close()
     }
 
 
+def test_the_fault_proxy_needs_no_pytest_and_its_fixtures_come_with_the_extra(clean: Environment) -> None:
+    clean.install("nydus-core")
+    assert clean.import_error("nydus_core.testing") == ["imported"]
+    missing = "No module named 'pytest'"
+    assert clean.import_error("nydus_core.testing.fixtures") == ["ModuleNotFoundError", missing, "pytest"]
+    clean.install("nydus-core[testing]")
+    assert clean.import_error("nydus_core.testing.fixtures") == ["imported"]
+
+
 def test_with_the_core_alone_every_way_to_a_backend_says_what_to_install(clean: Environment) -> None:
     clean.install("nydus-core")
     assert clean.answers("redis", "embedded", "memcache") == [
@@ -300,6 +309,7 @@ def test_the_core_requires_no_client_library_and_offers_the_backends_as_extras(
     assert requirements(core, "redis") == {"nydus-redis"}
     assert requirements(core, "memcache") == {"nydus-memcache"}
     assert requirements(core, "all") == {"nydus-redis", "nydus-memcache"}
+    assert requirements(core, "testing") == {"pytest"}
 
 
 @pytest.mark.parametrize("dist", CLIENTS)

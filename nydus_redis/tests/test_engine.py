@@ -24,9 +24,9 @@ from nydus_core import (
     create_cluster,
 )
 from nydus_core.command import Outcome
+from nydus_core.testing import FaultProxy
 from nydus_redis import Redis
 from nydus_redis.server import PrivateServer
-from proxy import Proxy
 from tls import TlsFront
 
 Servers = Callable[..., list[PrivateServer]]
@@ -81,7 +81,7 @@ def about(cluster: Cluster, host: int) -> dict[str, Any]:
     ],
 )
 def test_a_command_goes_only_to_the_host_of_its_key(
-    redis_servers: Servers, proxy: Callable[..., Proxy], call: Callable[[Any], Any], key: str | bytes
+    redis_servers: Servers, proxy: Callable[..., FaultProxy], call: Callable[[Any], Any], key: str | bytes
 ) -> None:
     proxies = [proxy(server) for server in redis_servers(3)]
     with cluster_of(*proxies) as cluster:
@@ -111,7 +111,7 @@ def test_a_command_goes_only_to_the_host_of_its_key(
     ],
 )
 def test_a_host_receives_just_what_redis_py_would_have_sent(
-    redis_servers: Servers, proxy: Callable[..., Proxy], call: Callable[[Any], Any]
+    redis_servers: Servers, proxy: Callable[..., FaultProxy], call: Callable[[Any], Any]
 ) -> None:
     relay = proxy(redis_servers(1)[0])
     with redis.Redis(unix_socket_path=relay.path) as plain, cluster_of(relay) as cluster:
@@ -177,7 +177,7 @@ def test_mset_of_one_key_twice_keeps_the_last_value(cluster: Cluster) -> None:
     ],
 )
 def test_keys_on_several_hosts_are_refused_before_anything_is_sent(
-    redis_servers: Servers, proxy: Callable[..., Proxy], call: Callable[..., Any]
+    redis_servers: Servers, proxy: Callable[..., FaultProxy], call: Callable[..., Any]
 ) -> None:
     proxies = [proxy(server) for server in redis_servers(2)]
     with cluster_of(*proxies) as cluster:
@@ -446,17 +446,17 @@ def test_timeouts_are_set_and_retries_are_off() -> None:
 
 
 def test_a_pipeline_of_one_host_is_not_sent_again_either(
-    redis_servers: Servers, proxy: Callable[..., Proxy]
+    redis_servers: Servers, proxy: Callable[..., FaultProxy]
 ) -> None:
     relay = proxy(redis_servers(1)[0])
     with cluster_of(relay) as cluster:
         host = cluster.on(0)
         for call in (lambda: host.pipeline().incr("n").execute(), lambda: host.client().incr("n")):
             cluster.ping()
-            relay.cut(times=5)
+            relay.cut_replies(times=5)
             with pytest.raises(redis.ConnectionError):
                 call()
-            relay._cuts.clear()
+            relay.heal()
         assert cluster.get("n") in (b"1", b"2")
 
 
@@ -548,13 +548,13 @@ def test_a_refused_connection_is_not_sent_and_fails_at_once(
 
 
 def test_an_incr_whose_reply_is_lost_was_applied_once_and_says_maybe(
-    redis_servers: Servers, proxy: Callable[..., Proxy]
+    redis_servers: Servers, proxy: Callable[..., FaultProxy]
 ) -> None:
     (server,) = redis_servers(1)
     relay = proxy(server)
     with cluster_of(relay, timeout=0.3) as cluster:
         cluster.ping()
-        relay.cut()
+        relay.cut_replies()
         with pytest.raises(MaybeApplied) as caught:
             cluster.incr("n")
         assert isinstance(caught.value, redis.ConnectionError)
@@ -568,7 +568,7 @@ def test_an_incr_whose_reply_is_lost_was_applied_once_and_says_maybe(
 
 
 def test_an_incr_after_a_restart_of_the_server_just_works(
-    new_redis_server: Callable[..., PrivateServer], proxy: Callable[..., Proxy]
+    new_redis_server: Callable[..., PrivateServer], proxy: Callable[..., FaultProxy]
 ) -> None:
     relay = proxy(new_redis_server())
     with cluster_of(relay) as cluster:
@@ -641,7 +641,7 @@ def test_a_write_that_reached_some_hosts_may_have_been_applied(
 
 
 def test_the_time_limit_of_a_job_is_not_taken_for_a_failure(
-    redis_servers: Servers, proxy: Callable[..., Proxy]
+    redis_servers: Servers, proxy: Callable[..., FaultProxy]
 ) -> None:
     class JobTimeout(Exception):
         pass

@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 import socket
-from typing import Protocol, TypeAlias
+from nydus_core.testing.proxy import Address, Listening
 
-#: The path of a unix socket, or host and port.
-Address: TypeAlias = str | tuple[str, int]
-
-
-class Listening(Protocol):
-    """Anything with a socket: a private server of either kind, or a proxy."""
-
-    @property
-    def path(self) -> str: ...
-
-    @property
-    def port(self) -> int: ...
+__all__ = ["Address", "Listening", "address_of", "ask"]
 
 
 def address_of(target: Listening | Address, *, tcp: bool = False) -> Address:

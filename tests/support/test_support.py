@@ -16,12 +16,12 @@ import pytest
 
 from address import Listening, address_of, ask
 from memcached import MemcachedServer
+from nydus_core.testing import FaultProxy
 from nydus_redis.server import PrivateServer, ServerError
-from proxy import Proxy
 
 RedisServers = Callable[..., list[PrivateServer]]
 MemcachedServers = Callable[..., list[MemcachedServer]]
-Proxies = Callable[..., Proxy]
+Proxies = Callable[..., FaultProxy]
 
 
 def connect(target: Listening) -> socket.socket:
@@ -134,7 +134,7 @@ def test_delays_of_different_connections_overlap(redis_servers: RedisServers, pr
 def test_replies_are_cut_once_after_so_many_bytes(redis_servers: RedisServers, proxy: Proxies) -> None:
     (server,) = redis_servers(1)
     between = proxy(server)
-    between.cut(after=9)
+    between.cut_replies(after=9)
     with connect(between) as client:
         client.sendall(b"PING\r\n")
         assert client.recv(100) == b"+PONG\r\n"
@@ -149,7 +149,7 @@ def test_replies_are_cut_once_after_so_many_bytes(redis_servers: RedisServers, p
 def test_several_replies_are_lost_completely(redis_servers: RedisServers, proxy: Proxies) -> None:
     (server,) = redis_servers(1)
     between = proxy(server)
-    between.cut(times=2)
+    between.cut_replies(times=2)
     for _ in range(2):
         with pytest.raises(ConnectionResetError, match="after b''"):
             ask(between, b"INCR key\r\n", b"\r\n")
@@ -174,12 +174,12 @@ def test_a_proxy_goes_down_and_comes_up_again_at_its_address(
     between = proxy(redis_servers(1)[0], tcp=tcp)
     address = address_of(between)
     with connect(between) as client:
-        between.down()
+        between.refuse()
         with pytest.raises(OSError, match=r"refused|No such file"):
             ping(between)
         with contextlib.suppress(ConnectionResetError):
             assert client.recv(1) == b""
-    between.up()
+    between.accept()
     assert address_of(between) == address
     assert ping(between) == b"+PONG\r\n"
 
@@ -214,7 +214,7 @@ def test_nothing_is_left_of_a_proxy_even_in_the_midst_of_work(redis_servers: Red
     os.kill(server.pid, signal.SIGSTOP)
     try:
         for tcp in (False, True):
-            between = Proxy(server, tcp=tcp, delay=10.0)
+            between = FaultProxy(server, tcp=tcp, delay=10.0)
             with connect(between) as client, connect(between):
                 client.setblocking(False)
                 for _ in range(100):

@@ -1,0 +1,284 @@
+"""A proxy that users put between a client and a real server, to see what a failing network does to them.
+
+This is what they hold; it hands each call to the thread that does the work. How bytes go through is in
+``relay``, how connects are answered in ``listener``, what a fault does in ``faults``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+from nydus_core.testing.faults import Faults
+from nydus_core.testing.listener import HOST, Listener
+from nydus_core.testing.relay import Relay
+from nydus_core.testing.sockets import Address, Endpoints, endpoints_of
+from nydus_core.testing.worker import Worker
+
+__all__ = ["Address", "FaultProxy", "Listening"]
+
+
+class Listening(Protocol):
+    """Anything that listens: a private server, or another proxy."""
+
+    @property
+    def path(self) -> str:
+        """The path of its unix socket; empty if it has none."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """Its port on 127.0.0.1; 0 if it has none."""
+        ...
+
+
+class FaultProxy:
+    """Forwards connections to a server, and misbehaves on request. Listens once it is made.
+
+    Its methods and attributes may be used from any thread. A fault holds when the call or the assignment has
+    returned: for every byte that was not forwarded before. What has reached the server is never in doubt:
+
+    - A byte of a request is *forwarded* when the kernel has it for the server, and not before. ``requests`` has
+      exactly those bytes.
+    - Forwarded bytes reach the server, unless it is gone: whatever ends the client's connection, the server reads
+      all of them, and then the end of its own.
+    - Bytes that were not forwarded when their connection was closed by a fault never reach the server.
+    - A client that leaves takes nothing back: what it had sent is forwarded, and then the end of its connection,
+      even if a fault holds it for a while.
+
+    A *chunk* is what one read from a socket yields, at most 64 KiB: a small request or reply, or a whole pipeline
+    of them.
+
+    Parameters:
+        target: The server: the path of a unix socket, host and port, or an object with ``path`` and ``port``.
+        tcp: Listen on a free port of 127.0.0.1 instead of a unix socket.
+        delay: See the attribute.
+
+    Attributes:
+        path: The path of the unix socket where it listens; empty with ``tcp``.
+        host: ``127.0.0.1`` with ``tcp``; else empty.
+        port: The port where it listens with ``tcp``; else 0.
+
+    Raises:
+        OSError: The host of the target is unknown.
+        ValueError: ``delay`` is negative.
+    """
+
+    def __init__(self, target: Listening | Address, *, tcp: bool = False, delay: float = 0.0) -> None:
+        self._target = _address_of(target)
+        endpoints, faults = endpoints_of(self._target), Faults(_seconds(delay))
+        listener = Listener(tcp=tcp)
+        self.path = listener.path
+        self.host = HOST if tcp else ""
+        self.port = listener.port
+        self._worker = Worker("nydus-fault-proxy")
+        self._relay = self._worker.run(lambda: _listening(listener, endpoints, faults))
+
+    @property
+    def target(self) -> Address:
+        """The server that connections are forwarded to. A new one holds for connects that come from now on."""
+        return self._target
+
+    @target.setter
+    def target(self, target: Listening | Address) -> None:
+        address = _address_of(target)
+        endpoints = endpoints_of(address)
+
+        def lead() -> None:
+            self._relay.take_all()
+            self._relay.endpoints = endpoints
+            self._target = address
+
+        self._worker.do(lead)
+
+    @property
+    def connections(self) -> int:
+        """How many connections were taken so far."""
+        return self._worker.look(lambda: self._relay.connections)
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections of clients are open now."""
+        return self._worker.look(lambda: self._relay.open_connections)
+
+    @property
+    def requests(self) -> list[bytes]:
+        """The bytes that were forwarded to the server so far, chunk by chunk, over all connections.
+
+        It is the list itself, which grows; ``requests.clear()`` forgets.
+        """
+        return self._worker.look(lambda: self._relay.requests)
+
+    @property
+    def blackhole(self) -> bool:
+        """Whether connections are taken, and nothing goes through in either direction.
+
+        Bytes, and ends of connections, are held. They go through once it is off again, so a server may hear of a
+        request whose client gave up long ago. ``drop()`` before that discards them. New connections reach the
+        server when it is off again.
+        """
+        return self._relay.faults.blackhole
+
+    @blackhole.setter
+    def blackhole(self, blackhole: bool) -> None:
+        self._set("blackhole", bool(blackhole))
+
+    @property
+    def delay(self) -> float:
+        """How long each chunk of replies is held back, in seconds; the delays of connections overlap."""
+        return self._relay.faults.delay
+
+    @delay.setter
+    def delay(self, seconds: float) -> None:
+        self._set("delay", _seconds(seconds))
+
+    @property
+    def trickle(self) -> float:
+        """How long each byte of replies is held back, in seconds: they go through one by one. 0 is off."""
+        return self._relay.faults.trickle
+
+    @trickle.setter
+    def trickle(self, seconds: float) -> None:
+        self._set("trickle", _seconds(seconds))
+
+    @property
+    def swallow(self) -> bool:
+        """Whether replies are dropped. Requests are forwarded: the server does its work, and nobody is told."""
+        return self._relay.faults.swallow
+
+    @swallow.setter
+    def swallow(self, swallow: bool) -> None:
+        self._set("swallow", bool(swallow))
+
+    def cut_requests(self, after: int = 0, times: int = 1) -> None:
+        """Close connections in the middle of their requests.
+
+        Exactly the first ``after`` bytes of what a connection sends from now on reach the server, and it then
+        sees the end of the connection. The client sees FIN, with none of the replies that come after.
+
+        Parameters:
+            after: Bytes of requests that are forwarded before; with 0, the next chunk is not forwarded at all.
+            times: How many connections are closed so: the first that get there, each counted from now on.
+
+        Raises:
+            ValueError: ``after`` is negative, or ``times`` is not positive.
+        """
+        self._worker.do(lambda: self._relay.faults.request_cuts.add(after, times))
+
+    def cut_replies(self, after: int = 0, times: int = 1) -> None:
+        """Close connections in the middle of their replies.
+
+        A request that is answered has reached the server, which has done its work. The client reads exactly
+        ``after`` more bytes, and then FIN. Requests that were not forwarded by then never are.
+
+        Parameters:
+            after: Bytes of replies that are forwarded before; with 0, the next chunk is not forwarded at all.
+            times: How many connections are closed so: the first that get there, each counted from now on.
+
+        Raises:
+            ValueError: ``after`` is negative, or ``times`` is not positive.
+        """
+        self._worker.do(lambda: self._relay.faults.reply_cuts.add(after, times))
+
+    def garble(self, data: bytes, times: int = 1) -> None:
+        """Replace chunks of replies. Their requests have reached the server.
+
+        Parameters:
+            data: What the client reads instead of each; may be empty.
+            times: How many chunks are replaced: the next ones, over all connections.
+
+        Raises:
+            ValueError: ``times`` is not positive.
+        """
+        self._worker.do(lambda: self._relay.faults.garble(data, times))
+
+    def drop(self) -> None:
+        """Close all connections, by FIN. New ones are taken. What was not forwarded by now never is."""
+        self._worker.run(self._relay.drop)
+
+    def reset(self) -> None:
+        """Close all connections, by RST. New ones are taken. What was not forwarded by now never is.
+
+        The server sees FIN, behind the bytes that were forwarded.
+
+        Raises:
+            ValueError: It listens on a unix socket, which knows no RST.
+        """
+        self._need_tcp("reset()")
+        self._worker.run(lambda: self._relay.drop(reset=True))
+
+    def refuse(self) -> None:
+        """Close all connections, as ``drop()`` does, and refuse connects until ``accept()``."""
+        self._worker.run(self._relay.refuse)
+
+    def hang_connects(self) -> None:
+        """Leave connects without an answer, so that they hang, until ``accept()``. Open connections go on.
+
+        Raises:
+            ValueError: It listens on a unix socket, where a connect is not a packet that can be lost.
+        """
+        self._need_tcp("hang_connects()")
+        self._worker.do(self._relay.hang)
+
+    def accept(self) -> None:
+        """Take connections again, at the same address.
+
+        A connect that hung is answered when the client's kernel tries again, which may take seconds.
+        """
+        self._worker.do(self._relay.listen)
+
+    def heal(self) -> None:
+        """Undo every fault, also those that have not struck yet, and take connections again.
+
+        What a fault holds back goes through now. Connections that were closed stay closed, and ``target`` as it
+        is.
+        """
+
+        def heal() -> None:
+            self._relay.faults = Faults()
+            self._relay.changed()
+            self._relay.listen()
+
+        self._worker.do(heal)
+
+    def close(self) -> None:
+        """Close all connections, give up the address, and end the thread. Does nothing the second time."""
+        self._worker.close(self._relay.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = " closed" if self._worker.is_closed else ""
+        return f"<{type(self).__name__} {self.path or f'{self.host}:{self.port}'} to {self._target}{state}>"
+
+    def _set(self, fault: str, value: object) -> None:
+        def change() -> None:
+            setattr(self._relay.faults, fault, value)
+            self._relay.changed()
+
+        self._worker.do(change)
+
+    def _need_tcp(self, what: str) -> None:
+        if self.path:
+            raise ValueError(f"{self!r} listens on a unix socket: {what} needs FaultProxy(..., tcp=True)")
+
+
+async def _listening(listener: Listener, endpoints: Endpoints, faults: Faults) -> Relay:
+    relay = Relay(listener, endpoints, faults)  # which belongs to the loop that runs this
+    relay.listen()
+    return relay
+
+
+def _address_of(target: Listening | Address) -> Address:
+    if isinstance(target, (str, tuple)):
+        return target
+    return target.path or (HOST, target.port)
+
+
+def _seconds(seconds: float) -> float:
+    if seconds < 0:
+        raise ValueError(f"found {seconds} seconds, expected 0 or more")
+    return float(seconds)
