@@ -1,7 +1,7 @@
 """Nydus: spread the work of one client over many servers. ``create_cluster`` is where it starts."""
 
 from nydus_core.cluster import Cluster
-from nydus_core.command import Command
+from nydus_core.command import Command, Outcome
 from nydus_core.connections import connections
 from nydus_core.create import create_cluster
 from nydus_core.engine import BaseEngine, Engine
@@ -18,8 +18,10 @@ from nydus_core.errors import (
     PluginError,
     RoutingError,
 )
+from nydus_core.health import HostHealth
 from nydus_core.hookspecs import hookimpl
 from nydus_core.promise import EventualCommand
+from nydus_core.retry import Retry, RetryPolicy
 from nydus_core.routers.protocol import Router
 
 __all__ = [
@@ -34,10 +36,14 @@ __all__ = [
     "EventualCommand",
     "HostDown",
     "HostError",
+    "HostHealth",
     "HostListExhausted",
     "MaybeApplied",
     "NydusError",
+    "Outcome",
     "PluginError",
+    "Retry",
+    "RetryPolicy",
     "Router",
     "RoutingError",
     "connections",

@@ -205,7 +205,7 @@ class _Delivery:
             command, slot, outcome = lane.commands[position], lane.slots[position], found[position]
             if self._may_move(command) and isinstance(outcome, HostError):
                 self._move(command, slot, lane.host, outcome, again)
-            else:
+            elif self._rules.monitor.admits(lane.host):
                 self.waits = True
                 _put(again, lane.host, command, slot)
 

@@ -6,13 +6,20 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-import redis
 from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, HostError, MaybeApplied
 from nydus_redis.patience import shut
-from nydus_redis.replies import ANSWERS, FAILURES, as_client_error, read_plainly, read_reply, reader
+from nydus_redis.replies import (
+    ANSWERS,
+    FAILURES,
+    as_client_error,
+    await_reply,
+    read_plainly,
+    read_reply,
+    reader,
+)
 from nydus_redis.wire import READING, RedisCommand, UnreadableReply
 
 if TYPE_CHECKING:
@@ -60,7 +67,8 @@ class RedisBatch:
         except FAILURES as error:
             self._failure = MaybeApplied, error
         timeout = self.engine.timeout
-        self._until = None if timeout is None else time.monotonic() + timeout
+        if timeout is not None:
+            self._until = time.monotonic() + timeout + self.commands[0].waits
 
     def _packed(self) -> list[bytes]:
         return [command.packed for command in self.commands]
@@ -85,8 +93,7 @@ class RedisBatch:
         """Wait for the first reply, counted from when the commands were sent: many slow hosts cost one timeout."""
         if self._until is None:
             return
-        if not self._connection.can_read(max(0.0, self._until - time.monotonic())):
-            raise redis.TimeoutError(f"no answer within {self.engine.timeout} seconds")
+        await_reply(self._connection, self._until - time.monotonic())
 
     def _read(self, outcomes: list[Any]) -> None:
         read = reader(self._connection)

@@ -14,7 +14,7 @@ from nydus_core.errors import HostDown, MaybeApplied
 from nydus_redis import options as host_options
 from nydus_redis.batch import RedisBatch, TransactionBatch
 from nydus_redis.patience import no_connecting, patient
-from nydus_redis.replies import ANSWERS, FAILURES, PASSING, PASSING_CODES, read_reply
+from nydus_redis.replies import ANSWERS, FAILURES, PASSING, PASSING_CODES, await_reply, read_reply
 from nydus_redis.surface import host_client, surfaces
 from nydus_redis.wire import RedisCommand, UnreadableReply
 
@@ -205,6 +205,8 @@ class Redis(BaseEngine):
         clean = False
         try:
             connection.send_packed_command([command.packed], check_health=False)
+            if command.waits and self.timeout is not None:
+                await_reply(connection, self.timeout + command.waits)
             value = command.parsed(read_reply(connection, command))
             clean = True
             return value

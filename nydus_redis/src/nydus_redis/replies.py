@@ -27,6 +27,7 @@ __all__ = [
     "PASSING",
     "PASSING_CODES",
     "as_client_error",
+    "await_reply",
     "read_plainly",
     "read_reply",
     "reader",
@@ -53,6 +54,16 @@ PASSING_CODES = ("LOADING", "BUSY ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "R
 
 #: What reading or writing raises when the connection fails, or a reply cannot be understood.
 FAILURES: tuple[type[Exception], ...] = (redis.RedisError, *STUMBLES)
+
+
+def await_reply(connection: Any, seconds: float) -> None:
+    """Wait for the first bytes of a reply.
+
+    Raises:
+        redis.TimeoutError: None came.
+    """
+    if not connection.can_read(max(0.0, seconds)):
+        raise redis.TimeoutError(f"no answer within {seconds:g} seconds")
 
 
 def read_reply(connection: Any, command: RedisCommand) -> Any:

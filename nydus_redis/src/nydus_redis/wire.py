@@ -13,6 +13,7 @@ from redis.utils import HIREDIS_AVAILABLE
 from nydus_core.command import Access, Command, Scope, Split, key_bytes
 from nydus_core.errors import RoutingError
 from nydus_core.promise import EventualCommand
+from nydus_redis.blocking import longest_wait
 from nydus_redis.commands import CommandSpec, lookup
 from nydus_redis.splits import SPLITS
 
@@ -40,10 +41,11 @@ class RedisCommand(Command):
     Attributes:
         packed: Its bytes.
         callback: What makes redis-py's value of the server's reply; None if the reply is the value.
+        waits: Seconds that the server may hold back its answer.
         wire: What made it.
     """
 
-    __slots__ = ("callback", "packed", "wire")
+    __slots__ = ("callback", "packed", "waits", "wire")
 
     state_keys: ClassVar[str] = "state them: cluster.execute_command('X.Y', 'k', keys=['k'])"
 
@@ -67,6 +69,7 @@ class RedisCommand(Command):
         self.packed = packed
         self.callback = callback
         self.wire = wire
+        self.waits = 0.0
 
     @property
     def idempotent(self) -> bool:
@@ -174,7 +177,11 @@ class Wire:
             name, keys, kind = spec.name, self._keys(spec, words), _kind(spec)
             if spec.first_only and args[0] == name and " " not in name:
                 self._simple[name] = kind
-        return RedisCommand(name, words[len(name.split()) :], options, keys, kind, packed, callback, self)
+        arguments = words[len(name.split()) :]
+        command = RedisCommand(name, arguments, options, keys, kind, packed, callback, self)
+        if spec is not None and spec.blocking:
+            command.waits = longest_wait(name, arguments)
+        return command
 
     def _stated(self, keys: Any) -> Sequence[bytes]:
         several = keys if isinstance(keys, list | tuple | set | frozenset) else [keys]

@@ -1,0 +1,42 @@
+"""How long a server may hold back its answer to a command: the wait that BLPOP, XREAD BLOCK and the like ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nydus_core.command import key_bytes
+
+__all__ = ["FOREVER", "longest_wait"]
+
+#: Seconds that stand for a wait without end.
+FOREVER = 7 * 86400.0
+
+#: Where commands have their wait, in seconds. All others of this kind have it behind BLOCK, in milliseconds.
+_AT = {
+    **dict.fromkeys(("BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BZPOPMIN", "BZPOPMAX"), -1),
+    **dict.fromkeys(("BLMPOP", "BZMPOP"), 0),
+}
+
+
+def longest_wait(name: str, args: Sequence[Any]) -> float:
+    """Return how long a blocking command may wait, in seconds; none if it does not say, or nonsense.
+
+    Parameters:
+        name: Its name in capitals.
+        args: Its arguments.
+    """
+    at = _AT.get(name)
+    if at is not None:
+        return _seconds(args[at], 1.0) if args else 0.0
+    words = [key_bytes(arg).upper() for arg in args]
+    found = words.index(b"BLOCK") + 1 if b"BLOCK" in words else len(words)
+    return _seconds(args[found], 0.001) if found < len(words) else 0.0
+
+
+def _seconds(given: Any, unit: float) -> float:
+    try:
+        wait = float(key_bytes(given)) * unit
+    except ValueError:  # the server will say so
+        return 0.0
+    return min(wait, FOREVER) if wait > 0 else FOREVER if wait == 0 else 0.0
