@@ -44,7 +44,7 @@ LAYERS = (
         "nydus_core.plugins",
     },
     {"nydus_core.engine"},
-    {"nydus_core.mapping", "nydus_core.monitor"},
+    {"nydus_core.announcer", "nydus_core.blueprint", "nydus_core.mapping", "nydus_core.monitor"},
     {"nydus_core.flows"},
     {"nydus_core.drivers"},
     {"nydus_core.delivery"},

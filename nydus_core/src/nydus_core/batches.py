@@ -149,6 +149,13 @@ class PipelineBatch(SerialBatch):
         super().__init__(engine, commands)
 
     def receive(self) -> list[Any]:
+        self.engine.enter()
+        try:
+            return self._receive()
+        finally:
+            self.engine.leave()
+
+    def _receive(self) -> list[Any]:
         try:
             pipeline = self.engine.get_pipeline()
             for command in self.commands:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
-import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
+from nydus_core.announcer import Announcer
+from nydus_core.blueprint import Blueprint
 from nydus_core.command import Command
 from nydus_core.deadlines import Deadline, DeadlineBlock, any_deadline, deadline_of
 from nydus_core.delivery import Delivery
@@ -17,7 +19,7 @@ from nydus_core.engine import Engine, SurfaceFactory
 from nydus_core.errors import ConfigError, HostError, RoutingError
 from nydus_core.health import HostHealth
 from nydus_core.mapping import Map
-from nydus_core.monitor import Monitor
+from nydus_core.monitor import Watch
 from nydus_core.plan import Plan
 from nydus_core.plugins import hooks
 from nydus_core.resilience import DeliverySettings
@@ -46,27 +48,101 @@ class Cluster:
         surface: SurfaceFactory,
         delivery: DeliverySettings | None = None,
     ) -> None:
-        #: The hosts by their keys in the settings, in host order.
-        self.hosts: Mapping[Any, Engine] = MappingProxyType(dict(hosts))
         self._settings = delivery or DeliverySettings()
         self._make_surface = surface
         self._surface = surface(self._deliver)
-        self._listener = _Listener(self)
-        self._monitor = Monitor(tuple(hosts.values()), self._settings.health, self._listener)
-        self.install_router(None)
+        self._announcer = Announcer(self, surface, self._settings.on_readmit)
+        self._changing = threading.Lock()
+        self._blueprint: Blueprint | None = None
+        self._delivery = Delivery(self._watched(hosts), None, self._settings)
 
-    def install_router(self, router: Any) -> None:
+    def _watched(self, hosts: Mapping[Any, Engine]) -> dict[Any, Watch]:
+        health, announcer = self._settings.health, self._announcer
+        return {key: Watch(str(key), engine, health, announcer) for key, engine in hosts.items()}
+
+    @property
+    def hosts(self) -> Mapping[Any, Engine]:
+        """The hosts by their keys in the settings, in host order."""
+        return self._delivery.hosts
+
+    @property
+    def router(self) -> Any:
+        """What decides where a key belongs; None sends every command to all hosts."""
+        return self._delivery.router
+
+    def install_router(self, router: Any, blueprint: Blueprint | None = None) -> None:
         """Set what decides where a key belongs: a router, or None to send every command to all hosts.
+
+        Parameters:
+            router: The router.
+            blueprint: What it was made of; without, hosts cannot be added or removed any more.
 
         Raises:
             ConfigError: It is a class.
         """
         if isinstance(router, type):
             raise ConfigError(f"found the class {router.__name__}; expected a router", "router")
-        delivery = Delivery(self.hosts, router, self._settings, self._monitor)
-        #: What decides where a key belongs.
-        self.router = router
-        self._delivery = delivery
+        with self._changing:
+            self._delivery = self._delivery.over(self._delivery.by_key, router)
+            self._blueprint = blueprint
+
+    # Membership -----------------------------------------------------------------------------------------------------
+
+    def add_host(self, name: Any, settings: Any) -> None:
+        """Add a host. Commands go there as if it had been among the hosts from the start.
+
+        A call that is under way ends as it began. No data are moved: what the new host takes over from the others is not
+        there yet.
+
+        Parameters:
+            name: Its key, as in the setting ``hosts``.
+            settings: Its options, in any form that ``hosts`` takes; a ``weight`` among them.
+
+        Raises:
+            ConfigError: There is one of that name, its settings are wrong, or the router was installed by hand.
+        """
+        self._change(lambda blueprint: blueprint.with_host(name, settings))
+
+    def remove_host(self, name: Any) -> None:
+        """Remove a host. Its connections are closed when the calls that use them have ended.
+
+        Parameters:
+            name: Its key, or that as text.
+
+        Raises:
+            ConfigError: There is no such host, or no other; or the router was installed by hand.
+        """
+        self._change(lambda blueprint: blueprint.without(name))
+
+    def set_weight(self, name: Any, weight: float) -> None:
+        """Give a host another share of the keys.
+
+        Parameters:
+            name: Its key, or that as text.
+            weight: Its share, relative to the others'.
+
+        Raises:
+            ConfigError: There is no such host, that is no weight, the router knows none, or was installed by hand.
+        """
+        self._change(lambda blueprint: blueprint.with_weight(name, weight))
+
+    def _change(self, change: Callable[[Blueprint], Blueprint]) -> None:
+        with self._changing:
+            if self._blueprint is None:
+                raise ConfigError(
+                    "the router was installed by hand; install one for other hosts likewise", "router"
+                )
+            blueprint = change(self._blueprint)
+            before = self._delivery.by_key
+            blueprint.surface()  # a new host must agree with the others
+            new = self._watched({key: blueprint.engine(key) for key in blueprint.hosts if key not in before})
+            watches = {key: before[key] if key in before else new[key] for key in blueprint.hosts}
+            router = blueprint.router(self, {key: watch.engine for key, watch in watches.items()})
+            self._delivery = self._delivery.over(watches, router)  # one step: a call sees the old, or the new
+            self._blueprint = blueprint
+        for key, watch in before.items():
+            if key not in watches:
+                watch.retire()
 
     # Commands ---------------------------------------------------------------------------------------------------
 
@@ -105,9 +181,8 @@ class Cluster:
             raise RoutingError(f"engine {type(delivery.engines[0]).__name__} has no transactions")
         return Map(
             self._make_surface,
-            delivery.placement.by_call,
-            delivery.plan,
-            partial(self._deliver_map, delivery, transaction),
+            self._delivery.placement.by_call,
+            partial(self._begin_map, transaction),
             fail_silently,
         )
 
@@ -167,14 +242,14 @@ class Cluster:
 
     def health(self) -> dict[Any, HostHealth]:
         """Return what is known of the health of the hosts, by their keys, without asking them."""
-        return dict(zip(self.hosts, self._monitor.report(), strict=True))
+        return {key: watch.report() for key, watch in self._delivery.by_key.items()}
 
     def close(self) -> None:
         """Close the connections to all hosts, and forget which are down. A later command opens new ones."""
-        self._monitor.reset()
         with ExitStack() as stack:  # one that cannot be closed does not keep the others open
-            for engine in reversed(self._delivery.engines):
-                stack.callback(engine.close)
+            for watch in reversed(self._delivery.watches):
+                stack.callback(watch.engine.close)
+                watch.reset()
 
     disconnect = close
 
@@ -202,7 +277,7 @@ class Cluster:
         return self._deliver_to(delivery, host, command, False)
 
     def _deliver_to(self, delivery: Delivery, host: int, command: Command, bound: bool = True) -> Any:
-        call = delivery.monitor.calls[host]
+        call = delivery.watches[host].call
         if call is None or self._settings.deadline or any_deadline() or hooks.listens("nydus_command_done"):
             return self._deliver_planned(delivery, command, host if bound else None)
         try:
@@ -235,7 +310,14 @@ class Cluster:
             raise error
         return outcome
 
-    def _deliver_map(self, delivery: Delivery, transaction: bool, plan: Plan) -> list[Any]:
+    def _begin_map(
+        self, transaction: bool, commands: Sequence[Command]
+    ) -> tuple[Plan, Callable[[], Sequence[Any]]]:
+        delivery = self._delivery
+        plan = delivery.plan(commands)
+        return plan, partial(self._deliver_map, delivery, plan, transaction)
+
+    def _deliver_map(self, delivery: Delivery, plan: Plan, transaction: bool) -> list[Any]:
         start = time.perf_counter()
         outcomes = delivery.run(plan, transaction=transaction, deadline=self._deadline())
         if hooks.listens("nydus_batch_done"):
@@ -252,35 +334,3 @@ class Cluster:
     def _deadline(self) -> Deadline | None:
         seconds = self._settings.deadline
         return deadline_of(self) or (None if seconds is None else Deadline(seconds))
-
-
-class _Listener:
-    """Does what a cluster has to do when its monitor finds hosts down, or up again. Does not keep it alive."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = weakref.ref(cluster)
-
-    def host_down(self, host: int, cause: BaseException) -> None:
-        """Tell the plugins that a host is taken for down."""
-        self._announce("nydus_host_down", host, cause=cause)
-
-    def readmit(self, host: int) -> None:
-        """Do with the data of a host that is up again what the settings say."""
-        cluster = self._cluster()
-        if cluster is None:
-            return
-        policy, engine = cluster._settings.on_readmit, cluster._delivery.engines[host]
-        if callable(policy):
-            client = engine.client(cluster._make_surface, engine.call)
-            policy(cluster._delivery.placement.names[host], client)
-        elif policy == "flush":
-            engine.flush()
-
-    def host_up(self, host: int) -> None:
-        """Tell the plugins that commands go to a host again."""
-        self._announce("nydus_host_up", host)
-
-    def _announce(self, hook: str, host: int, **more: Any) -> None:
-        cluster = self._cluster()
-        if cluster is not None and hooks.listens(hook):
-            hooks.call(hook, cluster=cluster, host=cluster._delivery.placement.names[host], **more)

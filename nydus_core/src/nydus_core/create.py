@@ -6,13 +6,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from nydus_core.blueprint import Blueprint
 from nydus_core.cluster import Cluster
 from nydus_core.errors import ConfigError
-from nydus_core.hosts import HostSettings, without_secrets
 from nydus_core.plugins import hooks
 from nydus_core.registry import nearest
-from nydus_core.routers.legacy import BaseRouter
-from nydus_core.routers.protocol import Node
 from nydus_core.settings import ClusterSettings, read_settings, read_toml
 
 __all__ = ["create_cluster"]
@@ -79,13 +77,13 @@ def _named(path: str | os.PathLike[str], name: str | None) -> tuple[dict[str, An
 
 
 def _build(settings: ClusterSettings) -> Cluster:
-    engines = {host.key: _connect(settings.engine, host) for host in settings.hosts}
+    blueprint = Blueprint(settings)
+    engines = {key: blueprint.engine(key) for key in blueprint.hosts}
     cluster_class = settings.cluster or Cluster
     if not issubclass(cluster_class, Cluster):
         raise ConfigError(f"{cluster_class.__qualname__} is not a Cluster; expected a subclass", "cluster")
-    surface = settings.engine.surface([host.options for host in settings.hosts])
-    cluster: Cluster = cluster_class(engines, surface, settings.delivery)
-    cluster.install_router(_router(settings, engines, cluster))
+    cluster: Cluster = cluster_class(engines, blueprint.surface(), settings.delivery)
+    cluster.install_router(blueprint.router(cluster, engines), blueprint)
     return cluster
 
 
@@ -94,26 +92,3 @@ def _copied(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _copied(each) for key, each in value.items()}
     return [_copied(each) for each in value] if isinstance(value, list) else value
-
-
-def _connect(engine: type[Any], host: HostSettings) -> Any:
-    try:
-        return engine(host.key, *host.args, **host.options)
-    except ConfigError as error:
-        raise error.under(host.path) from error
-    except (TypeError, ValueError) as error:
-        # Not chained: the cause may show an option, password and all.
-        why = without_secrets(str(error))
-        raise ConfigError(f"{engine.__name__} refused these options: {why}", host.path) from None
-
-
-def _router(settings: ClusterSettings, engines: Mapping[Any, Any], cluster: Cluster) -> Any:
-    if settings.router is None:
-        return None
-    first: Any = cluster
-    if not issubclass(settings.router, BaseRouter):
-        first = [Node(host.name, host.weight, engines[host.key].identifier) for host in settings.hosts]
-    try:
-        return settings.router(first, **settings.router_options)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{settings.router.__name__} refused these options: {error}", "router") from error

@@ -7,6 +7,7 @@ change gets another one, and a call uses one of the two, never half of each.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from nydus_core.command import Command
@@ -15,7 +16,7 @@ from nydus_core.drivers import run
 from nydus_core.engine import Engine
 from nydus_core.errors import ConfigError
 from nydus_core.flows import Rules, deliver
-from nydus_core.monitor import Monitor
+from nydus_core.monitor import Watch
 from nydus_core.plan import Lane, Placement, Plan, make_plan
 from nydus_core.resilience import DeliverySettings
 
@@ -26,31 +27,40 @@ class Delivery:
     """Delivers commands to the hosts of a cluster.
 
     Parameters:
-        hosts: The engines by the keys of the hosts, in host order.
+        watches: The hosts by their keys, in host order.
         router: What decides where a key belongs; None sends every command to all hosts.
         settings: What to do about hosts that fail.
-        monitor: What knows which hosts are up.
 
     Attributes:
+        hosts: The engines by the keys of the hosts, in host order.
+        router: What decides where a key belongs.
+        by_key: What watches over them, by key.
+        watches: The same, in host order.
         engines: The hosts, in host order.
         placement: Where keys live.
-        monitor: What knows which hosts are up.
     """
 
-    def __init__(
-        self, hosts: Mapping[Any, Engine], router: Any, settings: DeliverySettings, monitor: Monitor
-    ) -> None:
-        self.engines: Sequence[Engine] = tuple(hosts.values())
-        self.placement = Placement(tuple(hosts), router)
-        self.monitor = monitor
+    def __init__(self, watches: Mapping[Any, Watch], router: Any, settings: DeliverySettings) -> None:
+        self.hosts: Mapping[Any, Engine] = MappingProxyType(
+            {key: watch.engine for key, watch in watches.items()}
+        )
+        self.router = router
+        self.by_key = watches
+        self.watches: Sequence[Watch] = tuple(watches.values())
+        self.engines: Sequence[Engine] = tuple(self.hosts.values())
+        self.placement = Placement(tuple(watches), router)
+        self._settings = settings
         self._rules = Rules(
-            self.engines,
+            self.watches,
             self.placement,
-            monitor,
             settings.retry,
             reroute=_reroutes(settings.on_host_down, router),
             stale=settings.on_readmit != "keep",
         )
+
+    def over(self, watches: Mapping[Any, Watch], router: Any) -> Delivery:
+        """Return one for other hosts or another router, with the same settings."""
+        return Delivery(watches, router, self._settings)
 
     def plan(self, commands: Sequence[Command]) -> Plan:
         """Plan some commands.

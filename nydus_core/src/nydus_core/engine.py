@@ -118,6 +118,10 @@ class Engine(Protocol):
         """Close all connections. A later command opens new ones."""
         ...
 
+    def retire(self) -> None:
+        """Close all connections, but those in use not before they fall out of use: the host has left the cluster."""
+        ...
+
 
 class BaseEngine:
     """An engine to start from. Also known as ``BaseConnection``, its name in nydus 0.11.
@@ -162,6 +166,9 @@ class BaseEngine:
         self._connecting = threading.Lock()
         self._connector: int | None = None
         self._attempt = threading.local()  # what connecting raised, in the call that this thread is in
+        self._using = threading.Lock()
+        self._users = 0
+        self._retired = False
 
     # What a subclass defines -------------------------------------------------------------------------------------
 
@@ -254,6 +261,25 @@ class BaseEngine:
         finally:
             self._connection = None
 
+    def retire(self) -> None:
+        """Disconnect as soon as no call uses the connection."""
+        with self._using:
+            self._retired = True
+        self.leave(0)
+
+    def enter(self) -> None:
+        """Note that a call is about to use the connection."""
+        with self._using:
+            self._users += 1
+
+    def leave(self, count: int = 1) -> None:
+        """Note that it no longer does. The last one of a host that has left the cluster disconnects."""
+        with self._using:
+            self._users -= count
+            last = self._retired and not self._users
+        if last:
+            self.close()
+
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
         """Return an object on which every command goes to this host: by default a surface of the cluster's kind."""
         return make_surface(dispatch)
@@ -261,6 +287,7 @@ class BaseEngine:
     def call(self, command: Command) -> Any:
         """Do one command through the client. See ``Engine.call``."""
         self._attempt.refusal = None
+        self.enter()
         try:
             return self._function(command)(*command.args, **command.kwargs)
         except Exception as error:
@@ -269,6 +296,8 @@ class BaseEngine:
             if isinstance(error, tuple(self.retryable_exceptions)):
                 raise self.failed(MaybeApplied, error, command) from error
             raise
+        finally:
+            self.leave()
 
     def _function(self, command: Command) -> Callable[..., Any]:
         first, *rest = command.name.split(".")

@@ -13,7 +13,6 @@ from typing import Any
 
 from nydus_core.command import Access, Command, Outcome, outcome_of
 from nydus_core.deadlines import Deadline
-from nydus_core.engine import Engine
 from nydus_core.errors import (
     DeadlineExceeded,
     HostDown,
@@ -23,7 +22,7 @@ from nydus_core.errors import (
     RoutingError,
     host_error,
 )
-from nydus_core.monitor import Monitor
+from nydus_core.monitor import Watch
 from nydus_core.plan import Lane, Placement, Plan
 from nydus_core.retry import RetryPolicy, in_order
 
@@ -46,17 +45,15 @@ class Rules:
     """What a cluster does about hosts that fail.
 
     Attributes:
-        engines: The hosts, in host order.
+        watches: The hosts, in host order, each with whether it is up.
         placement: Where keys live.
-        monitor: Which hosts are up.
         retry: What may be tried again.
         reroute: Whether a command whose host is down goes to another one.
         stale: Whether a host that missed a write, because it went to another one, has to be readmitted.
     """
 
-    engines: Sequence[Engine]
+    watches: Sequence[Watch]
     placement: Placement
-    monitor: Monitor
     retry: RetryPolicy
     reroute: bool = False
     stale: bool = False
@@ -121,8 +118,9 @@ class _Delivery:
     def __init__(self, plan: Plan, rules: Rules, together: bool, bound: bool) -> None:
         self._plan = plan
         self._rules = rules
+        self._watches = rules.watches
         self._together = together
-        self._reroute = rules.reroute and not bound and len(rules.engines) > 1
+        self._reroute = rules.reroute and not bound and len(rules.watches) > 1
         # By slot, of the parts that were rerouted: the hosts that they were meant for, and how many attempts ago
         self._tried: dict[int, set[int]] = {}
         self._before: dict[int, int] = {}
@@ -132,20 +130,20 @@ class _Delivery:
     def expire(self, lanes: Sequence[Lane], deadline: Deadline) -> None:
         """End what has not been sent when the deadline is over; what was tried before ends in what it did."""
         for lane in lanes:
-            engine = self._rules.engines[lane.host]
+            engine = self._watches[lane.host].engine
             for command, slot in zip(lane.commands, lane.slots, strict=True):
                 if self.outcomes[slot] is None:
                     self.outcomes[slot] = engine.failed(NotSentInTime, engine.late(str(deadline)), command)
 
     def admitted(self, lanes: Sequence[Lane], attempt: int) -> list[Lane]:
         """Return what may be sent now; what was meant for hosts that are down is rerouted or refused."""
-        monitor = self._rules.monitor
-        passing = [lane for lane in lanes if monitor.admits(lane.host)]
+        watches = self._watches
+        passing = [lane for lane in lanes if watches[lane.host].admits]
         if len(passing) == len(lanes):
             return passing
         again = {lane.host: lane for lane in passing}
         for lane in lanes:
-            if not monitor.admits(lane.host):
+            if not watches[lane.host].admits:
                 for command, slot in zip(lane.commands, lane.slots, strict=True):
                     error = self._refusal(command, lane.host)
                     error.attempts = attempt - 1
@@ -155,14 +153,14 @@ class _Delivery:
         return list(again.values())
 
     def _refusal(self, command: Command, host: int) -> HostError:
-        engine = self._rules.engines[host]
-        cause = engine.unavailable(f"it is taken for down: {self._rules.monitor.why(host)}")
-        return engine.failed(HostDown, cause, command)
+        watch = self._watches[host]
+        cause = watch.engine.unavailable(f"it is taken for down: {watch.report().cause}")
+        return watch.engine.failed(HostDown, cause, command)
 
     def sorted_out(self, lanes: Sequence[Lane], answers: Sequence[Sequence[Any]], attempt: int) -> list[Lane]:
         """Note what the lanes ended in; return the lanes of the next attempt."""
         again: dict[int, Lane] = {}
-        outcomes, monitor = self.outcomes, self._rules.monitor
+        outcomes = self.outcomes
         self.waits = False
         for lane, found in zip(lanes, answers, strict=True):
             failed = False
@@ -170,22 +168,11 @@ class _Delivery:
                 outcomes[slot] = outcome
                 failed = failed or isinstance(outcome, Exception)
             if failed:
-                self._judge(lane.host, found)
+                _judge(self._watches[lane.host], found)
                 self._repeat(lane, found, attempt, again)
             else:
-                monitor.succeeded(lane.host)
+                self._watches[lane.host].succeeded()
         return list(again.values())
-
-    def _judge(self, host: int, found: Sequence[Any]) -> None:
-        """Tell the monitor how a host has fared."""
-        engine, monitor = self._rules.engines[host], self._rules.monitor
-        failures = [outcome for outcome in found if isinstance(outcome, HostError)]
-        causes = (failure.__cause__ or failure for failure in failures)
-        outage = next((cause for cause in causes if engine.is_outage(cause)), None)
-        if outage is not None:
-            monitor.failed(host, outage)
-        elif not failures:
-            monitor.succeeded(host)
 
     def _repeat(self, lane: Lane, found: Sequence[Any], attempt: int, again: dict[int, Lane]) -> None:
         """Put what is to be tried again into the lanes of the next attempt."""
@@ -205,7 +192,7 @@ class _Delivery:
             command, slot, outcome = lane.commands[position], lane.slots[position], found[position]
             if self._may_move(command) and isinstance(outcome, HostError):
                 self._move(command, slot, lane.host, outcome, again)
-            elif self._rules.monitor.admits(lane.host):
+            elif self._watches[lane.host].admits:
                 self.waits = True
                 _put(again, lane.host, command, slot)
 
@@ -214,7 +201,7 @@ class _Delivery:
         outcome = outcome_of(error)
         if isinstance(error, DeadlineExceeded):
             return False
-        if outcome is Outcome.SERVER_ERROR and not self._rules.engines[lane.host].is_passing(error):
+        if outcome is Outcome.SERVER_ERROR and not self._watches[lane.host].engine.is_passing(error):
             return False
         return self._rules.retry.repeats(
             command, outcome, attempt - self._before.get(lane.slots[position], 0)
@@ -230,7 +217,7 @@ class _Delivery:
         rules, plan = self._rules, self._plan
         tried = self._tried.get(slot, set()) | {host}
         try:
-            route = rules.placement.elsewhere(command, {*tried, *rules.monitor.down()})
+            route = rules.placement.elsewhere(command, tried | self._down())
         except HostListExhausted as exhausted:
             self.outcomes[slot] = _exhausted(exhausted, error, command)
             return
@@ -238,13 +225,27 @@ class _Delivery:
             error.add_note(f"it cannot go to other hosts instead: {why}")
             return
         if rules.stale and command.access is Access.WRITE:
-            rules.monitor.take_out(host, error.__cause__ or error)
+            self._watches[host].take_out(error.__cause__ or error)
         first = plan.slots
         plan.put(slot, command, route, again)
         self.outcomes += [error] * (plan.slots - first)
         for place, to in zip(range(first, plan.slots) or (slot,), route.hosts, strict=True):
             self._tried[place], self._before[place] = tried, error.attempts
             plan.moved[place] = to
+
+    def _down(self) -> set[int]:
+        return {host for host, watch in enumerate(self._watches) if not watch.admits}
+
+
+def _judge(watch: Watch, found: Sequence[Any]) -> None:
+    """Tell a watch how its host has fared."""
+    failures = [outcome for outcome in found if isinstance(outcome, HostError)]
+    causes = (failure.__cause__ or failure for failure in failures)
+    outage = next((cause for cause in causes if watch.engine.is_outage(cause)), None)
+    if outage is not None:
+        watch.failed(outage)
+    elif not failures:
+        watch.succeeded()
 
 
 def _put(lanes: dict[int, Lane], host: int, command: Command, slot: int) -> None:

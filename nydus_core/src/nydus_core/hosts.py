@@ -10,7 +10,15 @@ from typing import Any
 from nydus_core import registry
 from nydus_core.errors import ConfigError
 
-__all__ = ["HostSettings", "read_hosts", "refuse_unknown", "without_secrets"]
+__all__ = [
+    "HostSettings",
+    "in_order",
+    "read_host",
+    "read_hosts",
+    "read_weight",
+    "refuse_unknown",
+    "without_secrets",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +61,8 @@ def read_hosts(settings: Mapping[str, Any], engine: type[Any]) -> tuple[HostSett
     if not isinstance(defaults, Mapping):
         raise ConfigError(f"found {_shown(defaults)}; expected a dict of options for every host", "defaults")
     _check_options(engine, defaults, "defaults")
-    hosts = tuple(
-        _host(engine, key, given, defaults, f"hosts[{key!r}]")
-        for key, given in _entries(settings.get("hosts"), engine)
+    hosts = in_order(
+        [read_host(engine, key, given, defaults) for key, given in _entries(settings.get("hosts"), engine)]
     )
     if len({host.name for host in hosts}) < len(hosts):
         raise ConfigError(f"two hosts have one name: {', '.join(host.name for host in hosts)}", "hosts")
@@ -86,13 +93,6 @@ def _entries(hosts: Any, engine: type[Any]) -> list[tuple[Any, Any]]:
         hosts = [{}] * hosts
     if isinstance(hosts, Mapping):
         entries = list(hosts.items())
-        for key, _ in entries:
-            if not isinstance(key, str | int) or isinstance(key, bool) or key == "" or "://" in str(key):
-                raise ConfigError(
-                    f"found the key {_shown(key)}; expected a name or a number for each host", "hosts"
-                )
-        if all(str(key).isdecimal() for key, _ in entries):
-            entries.sort(key=lambda entry: int(entry[0]))
     elif isinstance(hosts, Sequence) and not isinstance(hosts, str | bytes):
         entries = list(enumerate(hosts))
     else:
@@ -104,14 +104,43 @@ def _entries(hosts: Any, engine: type[Any]) -> list[tuple[Any, Any]]:
     return entries
 
 
-def _host(engine: type[Any], key: Any, given: Any, defaults: Mapping[str, Any], path: str) -> HostSettings:
+def in_order(hosts: Sequence[HostSettings]) -> tuple[HostSettings, ...]:
+    """Return hosts in host order: by number where all keys are numbers, else as they come."""
+    if all(host.name.isdecimal() for host in hosts):
+        return tuple(sorted(hosts, key=lambda host: int(host.key)))
+    return tuple(hosts)
+
+
+def read_host(engine: type[Any], key: Any, given: Any, defaults: Mapping[str, Any]) -> HostSettings:
+    """Check one host.
+
+    Parameters:
+        engine: The class that talks to it.
+        key: Its key.
+        given: Its settings.
+        defaults: Options that it has unless it sets them itself.
+
+    Raises:
+        ConfigError: Something is unknown, missing or wrong.
+    """
+    if not isinstance(key, str | int) or isinstance(key, bool) or key == "" or "://" in str(key):
+        raise ConfigError(f"found the key {_shown(key)}; expected a name or a number for each host", "hosts")
+    path = f"hosts[{key!r}]"
     options, args = _own_options(engine, given, path)
     _check_options(engine, options, path)
     merged = {**defaults, **options}
-    weight = merged.pop("weight", 1)
+    return HostSettings(key, merged, read_weight(merged.pop("weight", 1), path), path, args)
+
+
+def read_weight(weight: Any, path: str) -> float:
+    """Check the weight of a host.
+
+    Raises:
+        ConfigError: It is none.
+    """
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
         raise ConfigError(f"found {_shown(weight)}; expected a number, 0 or more", f"{path}.weight")
-    return HostSettings(key, merged, weight, path, args)
+    return weight
 
 
 def _own_options(engine: type[Any], given: Any, path: str) -> tuple[dict[str, Any], tuple[Any, ...]]:

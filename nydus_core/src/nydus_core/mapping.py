@@ -15,9 +15,9 @@ from nydus_core.surface import current_call, remember_call
 
 __all__ = ["Map", "MapConnection"]
 
-MakePlan = Callable[[Sequence[Command]], Plan]
-#: Delivers a plan; returns for each command its value or the exception that it ended in.
-Deliver = Callable[[Plan], Sequence[Any]]
+#: Plans some commands; returns the plan, and what delivers it and returns for each command its value or the exception
+#: that it ended in.
+Begin = Callable[[Sequence[Command]], tuple[Plan, Callable[[], Sequence[Any]]]]
 
 
 class MapConnection:
@@ -108,8 +108,7 @@ class Map:
     Parameters:
         make_surface: Makes the object with the client library's methods.
         by_call: Whether the router wants to see the calls of the user.
-        plan: Finds the hosts of the commands.
-        deliver: Delivers the plan.
+        begin: Plans the commands, at the end of the block.
         fail_silently: Whether failures are only recorded.
     """
 
@@ -117,12 +116,10 @@ class Map:
         self,
         make_surface: SurfaceFactory,
         by_call: bool,
-        plan: MakePlan,
-        deliver: Deliver,
+        begin: Begin,
         fail_silently: bool,
     ) -> None:
-        self._plan = plan
-        self._deliver = deliver
+        self._begin = begin
         self._fail_silently = fail_silently
         self._entered = False
         self.connection = MapConnection(make_surface, by_call)
@@ -142,12 +139,12 @@ class Map:
             return
         connection._ended = "begun to send"
         try:
-            plan = self._plan([promise._nydus_command for promise in connection._promises])
+            plan, deliver = self._begin([promise._nydus_command for promise in connection._promises])
         except BaseException:
             connection._abandon("been refused", sent=False)
             raise
         try:
-            outcomes = self._deliver(plan)
+            outcomes = deliver()
         except BaseException:
             connection._abandon("been interrupted", sent=True)
             raise

@@ -1,4 +1,4 @@
-"""The health of all hosts of a cluster: who may be sent to, and the probes that find out when one is up again.
+"""Watches over hosts: who may be sent to, and the probes that find out when a host is up again.
 
 A host whose breaker is open is probed in a thread of its own. No command waits for it: neither for a host that is down,
 nor for its probe.
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -19,19 +18,19 @@ from nydus_core.engine import Engine
 from nydus_core.health import Breaker, BreakerSettings, HostHealth
 from nydus_core.threads import Alarm, in_thread, set_alarm
 
-__all__ = ["Listener", "Monitor"]
+__all__ = ["Listener", "Watch"]
 
 logger = logging.getLogger("nydus")
 
 
 class Listener(Protocol):
-    """What a monitor tells of what it finds. Hosts are named by their index."""
+    """Who is told what a watch finds. Hosts are given by name."""
 
-    def host_down(self, host: int, cause: BaseException) -> None:
+    def host_down(self, host: str, cause: BaseException) -> None:
         """A host is taken for down."""
         ...
 
-    def readmit(self, host: int) -> None:
+    def readmit(self, host: str, engine: Engine) -> None:
         """A probe of a host has succeeded: do what has to be done before commands go there again.
 
         Raises:
@@ -39,149 +38,142 @@ class Listener(Protocol):
         """
         ...
 
-    def host_up(self, host: int) -> None:
+    def host_up(self, host: str) -> None:
         """Commands go to a host again."""
         ...
 
 
-class Monitor:
-    """Watches the hosts of a cluster.
+class Watch:
+    """Watches one host. Threads may share it.
 
     Parameters:
-        engines: The hosts, in host order.
-        settings: When a breaker opens, and when its host is probed.
+        name: The name of the host.
+        engine: The host.
+        settings: When its breaker opens, and when it is probed.
         listener: Is told what happens. Held weakly.
 
     Attributes:
-        calls: For each host what does a single command there, the short cut of the everyday case; None while the
-            monitor has to see how commands fare.
+        call: What does a single command there, the short cut of the everyday case; None while it has to be seen how
+            commands fare.
     """
 
-    def __init__(self, engines: Sequence[Engine], settings: BreakerSettings, listener: Listener) -> None:
-        self._engines = engines
-        self._breakers = [Breaker(settings) for _ in engines]
-        self._listener = weakref.ref(listener)
-        self._lock = threading.Lock()
-        self._alarms: dict[int, Alarm] = {}
-        self.calls: list[Callable[[Command], Any] | None] = [engine.call for engine in engines]
-        _monitors.add(self)
+    def __init__(self, name: str, engine: Engine, settings: BreakerSettings, listener: Listener) -> None:
+        self.name = name
+        self.engine = engine
+        self._breaker = Breaker(settings)
+        self._listener: Callable[[], Listener | None] = weakref.ref(listener)
+        self._alarm: Alarm | None = None
+        self.call: Callable[[Command], Any] | None = engine.call
+        _watches.add(self)
 
     # What deliveries ask and tell ----------------------------------------------------------------------------------
 
-    def admits(self, host: int) -> bool:
-        """Tell whether commands may go to a host."""
-        return self._breakers[host].closed
+    @property
+    def admits(self) -> bool:
+        """Whether commands may go there."""
+        return self._breaker.closed
 
-    def why(self, host: int) -> str:
-        """Return why a host is taken for down."""
-        return self._breakers[host].report().cause
+    def report(self) -> HostHealth:
+        """Return what is known of the host."""
+        return self._breaker.report()
 
-    def down(self) -> list[int]:
-        """Return the hosts that no command may go to."""
-        return [host for host, breaker in enumerate(self._breakers) if not breaker.closed]
+    def succeeded(self) -> None:
+        """Note that the host has answered."""
+        if not self._breaker.pristine:
+            self._breaker.succeeded()
+            self._settle()
 
-    def succeeded(self, host: int) -> None:
-        """Note that a host has answered."""
-        breaker = self._breakers[host]
-        if not breaker.pristine:
-            breaker.succeeded()
-            self._settle(host)
+    def _settle(self) -> None:
+        """Open the short cut, if there is nothing against it."""
+        breaker = self._breaker
+        self.call = self.engine.call if breaker.pristine else None
+        if not breaker.pristine:  # another thread may just have seen it fail, and closed the short cut
+            self.call = None
 
-    def _settle(self, host: int) -> None:
-        """Open the short cut to a host that has nothing against it."""
-        if self._breakers[host].pristine:
-            self.calls[host] = self._engines[host].call
-            if not self._breakers[
-                host
-            ].pristine:  # another thread has just seen it fail, and closed the short cut
-                self.calls[host] = None
-
-    def failed(self, host: int, cause: BaseException) -> None:
-        """Note that a host has failed."""
-        opened = self._breakers[host].failed(cause)
-        self.calls[host] = None
+    def failed(self, cause: BaseException) -> None:
+        """Note that the host has failed."""
+        opened = self._breaker.failed(cause)
+        self.call = None
         if opened:
-            self._opened(host, cause)
+            self._opened(cause)
 
-    def take_out(self, host: int, cause: BaseException) -> None:
-        """Take a host for down at once."""
-        if self._breakers[host].trip(cause):
-            self.calls[host] = None
-            self._opened(host, cause)
-
-    def report(self) -> list[HostHealth]:
-        """Return what is known of each host, in host order."""
-        return [breaker.report() for breaker in self._breakers]
+    def take_out(self, cause: BaseException) -> None:
+        """Take the host for down at once."""
+        if self._breaker.trip(cause):
+            self.call = None
+            self._opened(cause)
 
     def reset(self) -> None:
-        """Take all hosts for well, and plan no more probes."""
-        with self._lock:
-            alarms, self._alarms = self._alarms, {}
-        for alarm in alarms.values():
+        """Take the host for well, and plan no more probes."""
+        alarm, self._alarm = self._alarm, None
+        if alarm is not None:
             alarm.cancel()
-        for host, breaker in enumerate(self._breakers):
-            breaker.close()
-            self._settle(host)
+        self._breaker.close()
+        self._settle()
+
+    def retire(self) -> None:
+        """Watch no longer, and have the host close its connections as they fall out of use."""
+        self.reset()
+        self._listener = _nobody
+        self.engine.retire()
 
     # Probes --------------------------------------------------------------------------------------------------------
 
-    def _opened(self, host: int, cause: BaseException) -> None:
-        self._plan_probe(host)
+    def _opened(self, cause: BaseException) -> None:
+        self._plan_probe()
         listener = self._listener()
         if listener is not None:
-            listener.host_down(host, cause)
+            listener.host_down(self.name, cause)
 
-    def _plan_probe(self, host: int) -> None:
-        due = self._breakers[host].due
-        if due is None:
-            return
-        alarm = set_alarm(due, partial(_begin_probe, weakref.ref(self), host))
-        with self._lock:
-            self._alarms[host] = alarm
+    def _plan_probe(self) -> None:
+        due = self._breaker.due
+        if due is not None:
+            self._alarm = set_alarm(due, partial(_begin_probe, weakref.ref(self)))
 
-    def _begin_probe(self, host: int) -> None:
-        if self._breakers[host].begin_probe() and in_thread(partial(self._probe, host)) is None:
-            self._breakers[host].probe_failed(RuntimeError("no thread to be had for a probe"))
+    def begin_probe(self) -> None:
+        """Probe the host in a thread, unless that is being done, or it is well."""
+        if self._breaker.begin_probe() and in_thread(self._probe) is None:
+            self._breaker.probe_failed(RuntimeError("no thread to be had for a probe"))
 
-    def _probe(self, host: int) -> None:
+    def _probe(self) -> None:
         listener = self._listener()
         if listener is None:
             return
-        breaker = self._breakers[host]
         try:
-            self._engines[host].probe()
-            listener.readmit(host)
+            self.engine.probe()
+            listener.readmit(self.name, self.engine)
         except Exception as error:
-            logger.debug("probe of host %s failed: %s", host, error)
-            breaker.probe_failed(error)
-            self._plan_probe(host)
+            logger.debug("a probe of host %s failed: %s", self.name, error)
+            self._breaker.probe_failed(error)
+            self._plan_probe()
             return
-        breaker.close()
-        self._settle(host)
-        listener.host_up(host)
+        self._breaker.close()
+        self._settle()
+        listener.host_up(self.name)
 
     def after_fork(self) -> None:
         """In a child process: its timer knows no alarms, and no probe is under way."""
-        self._lock = threading.Lock()
-        self._alarms = {}
-        for host, breaker in enumerate(self._breakers):
-            breaker.after_fork()
-            self._plan_probe(host)
+        self._breaker.after_fork()
+        self._plan_probe()
 
 
-def _begin_probe(monitor: weakref.ref[Monitor], host: int) -> None:
+def _nobody() -> None:
+    """What a reference to a listener that is gone returns."""
+
+
+def _begin_probe(watch: weakref.ref[Watch]) -> None:
     """What an alarm calls: it must not keep alive what nobody uses any more."""
-    found = monitor()
+    found = watch()
     if found is not None:
-        found._begin_probe(host)
+        found.begin_probe()
 
 
-_monitors: weakref.WeakSet[Monitor] = weakref.WeakSet()
+_watches: weakref.WeakSet[Watch] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    for monitor in list(_monitors):
-        monitor.after_fork()
+    for watch in list(_watches):
+        watch.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -36,6 +36,7 @@ class ClusterSettings:
         router_options: What the router is called with, besides the hosts.
         cluster: The class of the cluster; None for the usual one.
         delivery: What to do about hosts that fail.
+        defaults: Options for every host that does not set them itself.
     """
 
     engine: type[Any]
@@ -44,6 +45,7 @@ class ClusterSettings:
     router_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     cluster: type[Any] | None = None
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)  # may hold a password
 
 
 def read_settings(settings: Mapping[str, Any]) -> ClusterSettings:
@@ -68,6 +70,7 @@ def read_settings(settings: Mapping[str, Any]) -> ClusterSettings:
         options,
         None if cluster is None else registry.find_class("", cluster, "cluster"),
         read_resilience(settings, engine),
+        dict(settings.get("defaults") or {}),
     )
 
 

@@ -166,6 +166,11 @@ class Memcache(BaseEngine):
         """Delete all items of the host."""
         self.call(Plain("flush_all", b"flush_all", (), (), (b"flush_all\r\n",)))
 
+    def retire(self) -> None:
+        """Close the connections that are idle, and those in use when they are given back."""
+        self.pool.retire()
+        super().close()
+
     def call(self, command: Command) -> Any:
         """Do one command and return its value. See ``nydus_core.Engine.call``."""
         assert isinstance(command, MemcacheCommand)

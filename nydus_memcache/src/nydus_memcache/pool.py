@@ -35,6 +35,7 @@ class Pool:
         self._size = size
         self._idle_timeout = idle_timeout
         self._make_lock = make_lock
+        self._retired = False
         self._start()
 
     def _start(self) -> None:
@@ -89,7 +90,7 @@ class Pool:
         with self._lock:
             if link in self._used:
                 self._used.remove(link)
-                if link.at_rest:
+                if link.at_rest and not self._retired:
                     self._idle.append((link, time.monotonic() if self._idle_timeout else 0.0))
                     return
         link.close()
@@ -101,6 +102,11 @@ class Pool:
             self._used.clear()
         for link, _ in idle:
             link.close()
+
+    def retire(self) -> None:
+        """Close all connections, those in use when they are given back, and keep none from now on."""
+        self._retired = True
+        self.close()
 
     def _forget(self) -> None:
         """After a fork: the connections belong to the parent, and its lock may have been held."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from nydus_core.command import Dispatch
-from nydus_core.engine import SurfaceFactory
+from nydus_core.engine import BaseEngine, SurfaceFactory
 from nydus_redis.engine import Redis
 from nydus_redis.options import TIMEOUT
 from nydus_redis.server import PrivateServer
@@ -80,7 +80,28 @@ class Embedded(Redis):
         """Take a connection, once the server answers."""
         if not self._answers:
             self._wait()
-        return super().acquire()
+        self.enter()
+        try:
+            return super().acquire()
+        except BaseException:
+            self.leave()
+            raise
+
+    def claim(self) -> Any | None:
+        """Take a connection that is open; None if there is none."""
+        connection = super().claim()
+        if connection is not None:
+            self.enter()
+        return connection
+
+    def release(self, connection: Any, *, clean: bool) -> None:
+        """Give a connection back."""
+        super().release(connection, clean=clean)
+        self.leave()
+
+    def retire(self) -> None:
+        """Stop the server as soon as no connection is in use."""
+        BaseEngine.retire(self)
 
     def _wait(self) -> None:
         with self._waiting:

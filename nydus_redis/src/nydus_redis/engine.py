@@ -125,6 +125,11 @@ class Redis(BaseEngine):
         """Close the connections of the pool. A later command opens new ones."""
         self.disconnect()
 
+    def retire(self) -> None:
+        """Close the connections of the pool, and those in use when they are given back."""
+        self._retired = True
+        self.disconnect()
+
     def acquire(self) -> Any:
         """Take a connection that is ready to send; nothing of a command has been sent when this raises.
 
@@ -134,7 +139,7 @@ class Redis(BaseEngine):
         try:
             connection.check_health()
         except BaseException:
-            self.release(connection, clean=False)
+            self._give_back(connection, clean=False)
             raise
         return connection
 
@@ -150,7 +155,10 @@ class Redis(BaseEngine):
 
     def release(self, connection: Any, *, clean: bool) -> None:
         """Give a connection back; one that may still get an answer to what was sent is closed."""
-        if not clean:
+        self._give_back(connection, clean)
+
+    def _give_back(self, connection: Any, clean: bool) -> None:
+        if not clean or (self._retired and self._own_pool):
             connection.disconnect()
         self.pool.release(connection)
 
