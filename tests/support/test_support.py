@@ -71,6 +71,24 @@ def test_a_memcached_of_the_test_alone_may_be_killed(
     assert not directory.exists()
 
 
+@pytest.mark.parametrize("tcp", [False, True])
+def test_a_memcached_is_restarted_at_its_address_and_empty(
+    new_memcached_server: Callable[..., MemcachedServer], tcp: bool
+) -> None:
+    server = new_memcached_server(tcp=tcp)
+    address = server.path, server.port
+    for _ in range(2):
+        pid = server.pid
+        assert ask(server, b"add key 0 0 5\r\nvalue\r\n", b"\r\n") == b"STORED\r\n"
+        server.kill()
+        with pytest.raises(ConnectionRefusedError):
+            ask(server, b"version\r\n", b"\r\n")
+        assert server.restart() is server
+        assert (server.path, server.port) == address
+        assert server.pid != pid
+        assert f"STAT pid {server.pid}\r\n".encode() in ask(server, b"stats\r\n", b"END\r\n")
+
+
 def test_a_memcached_that_does_not_start_says_why() -> None:
     with pytest.raises(ServerError, match="nonsense"), MemcachedServer(["--nonsense"]):
         pass
