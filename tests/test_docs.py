@@ -64,7 +64,7 @@ def blocks(page: Path) -> list[Block]:
 class RealServers:
     """A plugin that leads the hosts of examples to private servers: other addresses, all else as it is written.
 
-    A host on port 1 is meant to be down, and stays so.
+    A host on port 1 is meant to be down, and stays so. One on a unix socket that is there is meant as it is.
     """
 
     def __init__(self, redis: Callable[[int], list[Any]], memcached: Callable[[int], list[Any]]) -> None:
@@ -85,7 +85,7 @@ class RealServers:
     def _led(self, kind: type[Any], host: HostSettings) -> dict[str, Any]:
         engine = kind(host.key, *host.args, **host.options)
         address = {}
-        if engine.port != 1:
+        if engine.port != 1 and not is_there(engine.unix_socket_path):
             where = kind, engine.unix_socket_path or (engine.host, engine.port)
             if where not in self._servers:
                 (self._servers[where],) = self._start[kind](1)
@@ -97,6 +97,10 @@ class RealServers:
     @nydus_core.hookimpl
     def nydus_cluster_created(self, cluster: nydus_core.Cluster) -> None:
         self.clusters.append(cluster)
+
+
+def is_there(path: str | None) -> bool:
+    return path is not None and Path(path).is_socket()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from address import Listening, ask
+from address import Address, Listening, address_of, ask
 from nydus_core.errors import ConfigError, NydusError
 from nydus_redis import server as server_module
 from nydus_redis import supervised
@@ -43,7 +43,7 @@ def binaries() -> list[str]:
     return sorted({path for path in found if path})
 
 
-def ping(server: Listening) -> bytes:
+def ping(server: Listening | Address) -> bytes:
     return ask(server, b"PING\r\n", b"\r\n")
 
 
@@ -373,6 +373,149 @@ class TestStop:
         time.sleep(0.05)
         assert ping(server) == b"+PONG\r\n"
         assert server._process._shell.poll() is None
+
+
+class TestRestart:
+    @pytest.mark.parametrize("tcp", [False, True])
+    def test_at_the_same_address_with_the_same_settings(
+        self, new_redis_server: Callable[..., PrivateServer], tcp: bool
+    ) -> None:
+        server = new_redis_server({"maxmemory": "3mb"}, tcp=tcp)
+        address, pids = (server.path, server.port), set()
+        for _ in range(3):
+            pids.add(server.pid)
+            assert server.restart() is server
+            assert (server.path, server.port) == address
+            assert f"process_id:{server.pid}\r\n".encode() in ask(server, b"INFO server\r\n", b"\r\n\r\n")
+            assert ask(server, b"CONFIG GET maxmemory\r\n", b"3145728\r\n")
+            if tcp:
+                assert ping(address_of(server, tcp=True)) == b"+PONG\r\n"
+        assert len(pids | {server.pid}) == 4
+
+    def test_a_killed_server_is_gone_and_its_directory_is_not(
+        self, new_redis_server: Callable[..., PrivateServer]
+    ) -> None:
+        server = new_redis_server(tcp=True)
+        pid = server.pid
+        server.kill()
+        server.kill()
+        assert not is_running(pid)
+        for tcp in (False, True):
+            with pytest.raises(ConnectionRefusedError):
+                ping(address_of(server, tcp=tcp))
+        assert repr(server).endswith(" killed>")
+        with pytest.raises(ServerError, match=r"was killed; restart\(\) starts it again"):
+            server.wait()
+        assert ping(server.restart()) == b"+PONG\r\n"
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere its port cannot be held")
+    def test_nobody_gets_its_port_meanwhile(self, new_redis_server: Callable[..., PrivateServer]) -> None:
+        server = new_redis_server(tcp=True)
+        server.kill()
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", server.port))
+
+    def test_what_was_written_survives_if_the_settings_ask_for_it(
+        self, new_redis_server: Callable[..., PrivateServer]
+    ) -> None:
+        server = new_redis_server({"appendonly": "yes", "appendfsync": "always"})
+        for answer in (b":1\r\n", b":2\r\n"):
+            assert ask(server, b"INCR n\r\n", b"\r\n") == answer
+            server.kill()
+            server.restart()
+        server.restart(keep_data=False)
+        assert ask(server, b"INCR n\r\n", b"\r\n") == b":1\r\n"
+
+    def test_without_persistence_it_comes_back_empty(
+        self, new_redis_server: Callable[..., PrivateServer]
+    ) -> None:
+        server = new_redis_server()
+        assert ask(server, b"INCR n\r\n", b"\r\n") == b":1\r\n"
+        assert ask(server.restart(), b"INCR n\r\n", b"\r\n") == b":1\r\n"
+
+    @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+    def test_a_server_that_hangs_or_was_killed_by_others(
+        self, new_redis_server: Callable[..., PrivateServer], number: int
+    ) -> None:
+        server = new_redis_server()
+        os.kill(server.pid, number)
+        assert ping(server.restart()) == b"+PONG\r\n"
+
+    def test_a_stopped_server_is_not_restarted(self) -> None:
+        with PrivateServer() as server:
+            server.restart()
+            directory = Path(server.path).parent
+        server.kill()
+        assert is_gone(server.pid, directory)
+        with pytest.raises(ServerError, match="was stopped"):
+            server.restart()
+
+    @pytest.mark.parametrize("last", ["server.kill()", "server.restart()", "server.kill(); server.restart()"])
+    @pytest.mark.parametrize("end", ["", "os.kill(os.getpid(), signal.SIGKILL)"])
+    def test_nothing_is_left_of_it(self, script: Script, last: str, end: str) -> None:
+        process = script(
+            f"""
+            server = PrivateServer(tcp=True).wait()
+            server.restart()
+            {last}
+            report([server])
+            {end}
+            """
+        )
+        ((pid, directory),) = reported(process)
+        _, errors = process.communicate(timeout=PATIENCE)
+        assert errors == ""
+        assert is_gone(pid, directory)
+
+    def test_a_fork_neither_kills_nor_restarts_it(self, script: Script) -> None:
+        process = script(
+            """
+            server = PrivateServer(tcp=True).wait().restart()
+            report([server])
+            child = os.fork()
+            if child == 0:
+                server.kill()
+                server.wait(1)
+                try:
+                    server.restart()
+                except Exception as error:
+                    os._exit(len(str(error)) > 0)
+                os._exit(2)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), server.wait(1).pid, flush=True)
+            """
+        )
+        ((pid, directory),) = reported(process)
+        output, errors = process.communicate(timeout=PATIENCE)
+        assert (output, errors) == (f"1 {pid}\n", "")
+        assert is_gone(pid, directory)
+
+    @pytest.mark.parametrize("shell", [shell for shell in SHELLS if shutil.which(shell)])
+    def test_whatever_the_shell_of_the_machine_is(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shell: str
+    ) -> None:
+        (tmp_path / "sh").symlink_to(str(shutil.which(shell)))
+        monkeypatch.setattr(supervised, "_SHELL", str(tmp_path / "sh"))
+        with PrivateServer() as server:
+            for _ in range(2):
+                server.kill()
+                assert ping(server.restart()) == b"+PONG\r\n"
+        assert is_gone(server.pid, Path(server.path).parent)
+
+    def test_says_that_its_supervisor_is_gone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(supervised, "_GRACE", 0.2)
+        with PrivateServer() as server:
+            server.kill()
+            assert soon((Path(server.path).parent / "idle").exists)
+            os.kill(server._process._shell.pid, signal.SIGKILL)
+            server._process._shell.wait()
+            with pytest.raises(ServerError, match="somebody killed the supervisor"):
+                server.restart()
+
+    def test_says_what_the_server_logged(self, new_redis_server: Callable[..., PrivateServer]) -> None:
+        server = new_redis_server()
+        (Path(server.path).parent / "redis.conf").write_text("nonsense 1\n")
+        with pytest.raises(ServerError, match=r"(?s)ended instead of answering.*nonsense"):
+            server.restart()
 
 
 class TestOwnerEnds:

@@ -12,6 +12,9 @@ from typing import Self
 from address import ask
 from nydus_redis.supervised import ServerError, SupervisedProcess, private_directory, until
 
+_RUN = 'exec "$0" "$@"'
+_RUN_TCP = 'exec "$0" "$@" -p "$(cat last_port 2>/dev/null || echo -1)"'
+
 
 class MemcachedServer:
     """A memcached of our own. It is spawned at once, and answers once ``wait()`` has returned.
@@ -29,11 +32,12 @@ class MemcachedServer:
             )
         # Port -1 has the kernel choose one, so nobody can take it first; memcached writes it down for its own
         # tests.
-        listen = ["-l", "127.0.0.1", "-p", "-1", "-U", "0"] if tcp else ["-s", "memcached.sock"]
+        # When it is started again, it is told the port that it had.
+        listen = ["-l", "127.0.0.1", "-U", "0"] if tcp else ["-s", "memcached.sock"]
         user = ["-u", "root"] if os.geteuid() == 0 else []
         self.tcp = tcp
         self._process = SupervisedProcess(
-            [executable, *listen, *user, *(options or [])],
+            ["/bin/sh", "-c", _RUN_TCP if tcp else _RUN, executable, *listen, *user, *(options or [])],
             private_directory("memcached.sock"),
             env={"MEMCACHED_PORT_FILENAME": "port"} if tcp else None,
         )
@@ -66,6 +70,18 @@ class MemcachedServer:
             if self._answers():
                 return self
         raise ServerError(f"{self!r} did not answer within {timeout} s:\n{self._process.output()}")
+
+    def kill(self) -> None:
+        """Kill the server, by SIGKILL, and wait until it is gone."""
+        self._process.kill(hold_port=self.port)
+
+    def restart(self, timeout: float = 10.0) -> Self:
+        """Kill the server if it runs, start it at the same address, empty, and wait until it answers."""
+        if self.port:
+            (self._process.directory / "last_port").write_text(str(self.port))
+        self.kill()
+        self._process.start_again()
+        return self.wait(timeout)
 
     def stop(self) -> None:
         """Kill the server and remove its directory. Does nothing the second time."""

@@ -26,6 +26,7 @@ from nydus_redis.supervised import ServerError, SupervisedProcess, private_direc
 __all__ = ["PrivateServer", "ServerError", "find_server"]
 
 _SOCKET = "redis.sock"
+_CONFIG = "redis.conf"
 
 
 def find_server() -> Path:
@@ -76,6 +77,8 @@ class PrivateServer:
     ) -> None:
         self._config = dict(config or {})
         self._tcp = tcp
+        self._is_killed = False
+        self._has_settled = False  # its address is not to change any more
         # Absolute, since it is started in another directory.
         self._executable = str(Path(executable).absolute() if executable else find_server())
         self._spawn()
@@ -119,6 +122,40 @@ class PrivateServer:
                 return self
         raise ServerError(f"{self!r} did not answer within {timeout} s.{self._last_words()}")
 
+    def kill(self) -> None:
+        """Kill the server, by SIGKILL, and wait until it is gone. Its directory stays, with all that it wrote.
+
+        Does nothing if it is gone, and in a fork of the owner.
+
+        Raises:
+            ServerError: It is not gone within some seconds.
+        """
+        if self._finalizer.alive and self._process.is_ours:
+            self._is_killed = True
+            self._process.kill(hold_port=self._port)
+
+    def restart(self, timeout: float = 10.0, *, keep_data: bool = True) -> Self:
+        """Kill the server if it runs, start it at the same address with the same settings, and wait for it.
+
+        Parameters:
+            timeout: How long to wait until it answers, in seconds.
+            keep_data: Whether it finds what it wrote before: nothing, unless ``config`` asks for persistence,
+                as in ``{"appendonly": "yes"}``.
+
+        Returns:
+            The server itself.
+
+        Raises:
+            ServerError: It was stopped, or did not start, or did not answer in time, or it is the server of a
+                process that this one was forked from.
+        """
+        if not self._finalizer.alive:
+            raise ServerError(f"{self!r} was stopped.")
+        self.kill()
+        self._process.start_again(None if keep_data else [_CONFIG])
+        self._is_killed, self._has_settled = False, True
+        return self.wait(timeout)
+
     def stop(self) -> None:
         """Kill the server and remove its directory; nothing the second time, and in a fork of the owner."""
         self._finalizer()
@@ -137,23 +174,26 @@ class PrivateServer:
 
     def __repr__(self) -> str:
         port = f" 127.0.0.1:{self._port}" if self._port else ""
-        state = "" if self._finalizer.alive else " stopped"
+        state = " killed" if self._is_killed else ""
+        state = state if self._finalizer.alive else " stopped"
         return f"<{type(self).__name__} {self.path}{port}{state}>"
 
     def _spawn(self) -> None:
         self._port = _free_port() if self._tcp else 0
         config_file = _config_file(self._config, self._port)
         directory = private_directory(_SOCKET)
-        (directory / "redis.conf").write_text(config_file, "ascii")
-        self._process = SupervisedProcess([self._executable, "redis.conf"], directory)
+        (directory / _CONFIG).write_text(config_file, "ascii")
+        self._process = SupervisedProcess([self._executable, _CONFIG], directory)
         self._finalizer = weakref.finalize(self, self._process.end)
 
     def _start_again_or_raise(self) -> None:
         if not self._finalizer.alive:
             raise ServerError(f"{self!r} was stopped.")
+        if self._is_killed:
+            raise ServerError(f"{self!r} was killed; restart() starts it again.")
         words = self._last_words()
         self.stop()
-        if not (self._tcp and "Address already in use" in words):
+        if self._has_settled or not (self._tcp and "Address already in use" in words):
             raise ServerError(f"{self!r} ended instead of answering; it was {self._executable}.{words}")
         self._spawn()  # somebody took the port between our choice and its start
 

@@ -9,10 +9,12 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nydus_core.errors import NydusError
@@ -41,6 +43,7 @@ class SupervisedProcess:
         self.directory = directory
         self._owner = os.getpid()
         self._pid: int | None = None
+        self._held_port: socket.socket | None = None
         # Both ends are close-on-exec, so no program that the owner starts gets the write end. A fork without
         # exec does: Python's forks close it in _forget_in_fork. Only a fork that C code makes behind Python's
         # back, or one in another thread within the next few lines, could keep the process alive until it has
@@ -82,6 +85,11 @@ class SupervisedProcess:
         raise ServerError(f"the process in {self.directory} has no id: it was ended at its start")
 
     @property
+    def is_ours(self) -> bool:
+        """Whether this process started it, and not one that this one was forked from."""
+        return os.getpid() == self._owner
+
+    @property
     def ended(self) -> bool:
         """Whether it ended, by itself or by ``end()``."""
         return (self.directory / "status").exists() or not self.directory.exists()
@@ -90,9 +98,51 @@ class SupervisedProcess:
         """What it wrote so far; empty once ``end()`` was called."""
         return self._read("output.log")
 
+    def kill(self, hold_port: int = 0) -> None:
+        """Kill it, by SIGKILL, and wait until it is gone. Its directory stays; it may be started again.
+
+        Does nothing if it has ended, and in a fork of the owner.
+
+        Parameters:
+            hold_port: A port of 127.0.0.1 on which it listens, that is to stay free for it until it ends.
+
+        Raises:
+            ServerError: It is not gone within some seconds.
+        """
+        if not self.is_ours:
+            return
+        if not self.ended:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self._wait_for("status")
+        if hold_port and not self._held_port:
+            self._held_port = _hold(hold_port)
+
+    def start_again(self, kept: Collection[str] | None = None) -> None:
+        """Kill it if it runs, and run the same again, in the same directory.
+
+        Parameters:
+            kept: The files of its directory that stay, if not all do.
+
+        Raises:
+            ServerError: ``end()`` was called, or this is a fork of the owner, or its supervisor is gone.
+        """
+        if self not in _supervised:
+            raise ServerError(f"the process of {self.directory} is over, or that of another process")
+        self.kill()
+        self._wait_for("idle")
+        for name in os.listdir(self.directory):
+            if name in _PER_RUN or (kept is not None and name not in (*kept, "output.log")):
+                _remove(self.directory / name)
+        self._pid = None
+        try:
+            os.write(self._lifeline, b"again\n")
+        except BrokenPipeError:
+            raise ServerError(f"somebody killed the supervisor of the process in {self.directory}") from None
+
     def end(self) -> None:
         """Kill it and remove its directory. Does nothing the second time, and in a fork of the owner."""
-        if os.getpid() != self._owner:
+        if not self.is_ours:
             return
         try:
             _supervised.remove(
@@ -102,6 +152,7 @@ class SupervisedProcess:
             return
         self._pid = self._pid or self._written_pid()
         os.close(self._lifeline)
+        self._free_port()
         try:
             self._shell.wait(_GRACE)
         except subprocess.TimeoutExpired:
@@ -111,6 +162,7 @@ class SupervisedProcess:
     def forget(self) -> None:
         """Give up what a fork inherited: the process belongs to the parent, and so does its end."""
         os.close(self._lifeline)
+        self._free_port()
         self._shell.returncode = 0  # it is no child of ours: neither wait for it nor warn that it still runs
 
     def _end_without_watchdog(self) -> None:
@@ -124,6 +176,16 @@ class SupervisedProcess:
         except subprocess.TimeoutExpired:
             self._shell.kill()
             self._shell.wait()
+
+    def _free_port(self) -> None:
+        if self._held_port:
+            self._held_port.close()
+
+    def _wait_for(self, name: str) -> None:
+        for _ in until(time.monotonic() + _GRACE):
+            if (self.directory / name).exists():
+                return
+        raise ServerError(f"the process in {self.directory} was killed, and did not end within {_GRACE} s")
 
     def _written_pid(self) -> int | None:
         text = self._read("pid")
@@ -163,28 +225,51 @@ _GRACE = 5.0  # seconds for the supervisor to do its work, of which it needs mil
 _SHELL = "/bin/sh"  # any POSIX shell: it is dash here, bash there
 
 # $1 is the directory, in which it starts; the rest is what to run. It stays until the owner has ended, also
-# when the process ended before, since its directory is still to be read and removed. The watchdog is killed
-# before that: from then on the id of the process may be somebody else's.
+# when the process ended before, since its directory is still to be read and removed; a line on the lifeline
+# means: run it again. The watchdog is killed before that: from then on the id of the process may be somebody
+# else's, and the line is not the watchdog's.
 _SUPERVISE = """
 trap '' HUP INT TERM
 directory=$1
 shift
 exec 3<&0 </dev/null
-"$@" >>output.log 2>&1 3<&- &
-process=$!
-echo $process >pid
-{ read -r _; kill -KILL $process; } <&3 &
-watchdog=$!
-wait $process
-echo $? >status
-kill -KILL $watchdog
-wait $watchdog
-read -r _ <&3
+while
+    "$@" >>output.log 2>&1 3<&- &
+    process=$!
+    echo $process >pid
+    { read -r _; kill -KILL $process; } <&3 &
+    watchdog=$!
+    wait $process
+    echo $? >status
+    kill -KILL $watchdog
+    wait $watchdog
+    echo >idle
+    read -r _ <&3
+do :; done
 cd /
 command -p rm -rf "$directory"
 """
+_PER_RUN = ("pid", "status", "idle")
 
 _supervised: set[SupervisedProcess] = set()
+
+
+def _hold(port: int) -> socket.socket | None:
+    """Keep the kernel from lending a port to anybody's outgoing connection; servers may still listen on it."""
+    if sys.platform != "linux":  # elsewhere a server could not
+        return None
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with contextlib.suppress(OSError):  # somebody was faster, and the server will say so
+        held.bind(("127.0.0.1", port))
+    return held
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _forget_in_fork() -> None:

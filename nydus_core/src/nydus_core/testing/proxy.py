@@ -42,8 +42,8 @@ class FaultProxy:
     - Forwarded bytes reach the server, unless it is gone: whatever ends the client's connection, the server reads
       all of them, and then the end of its own.
     - Bytes that were not forwarded when their connection was closed by a fault never reach the server.
-    - A client that leaves takes nothing back: what it had sent is forwarded, and then the end of its connection,
-      even if a fault holds it for a while.
+    - A client that leaves takes nothing back that its kernel has delivered: it is forwarded, and then the end of
+      the connection, even if a fault holds both for a while.
 
     A *chunk* is what one read from a socket yields, at most 64 KiB: a small request or reply, or a whole pipeline
     of them.
