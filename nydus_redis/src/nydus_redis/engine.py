@@ -13,7 +13,7 @@ from nydus_core.engine import BaseEngine, SurfaceFactory
 from nydus_core.errors import HostDown, MaybeApplied
 from nydus_redis import options as host_options
 from nydus_redis.batch import RedisBatch, TransactionBatch
-from nydus_redis.replies import ANSWERS, FAILURES, read_reply
+from nydus_redis.replies import ANSWERS, FAILURES, only_pushes, read_reply
 from nydus_redis.surface import host_client, surfaces
 from nydus_redis.wire import RedisCommand, UnreadableReply
 
@@ -78,6 +78,8 @@ class Redis(BaseEngine):
         self.timeout: float | None = settled.get("socket_timeout")
         self.host, self.port = settled.get("host", host), settled.get("port", port)
         self.db, self.unix_socket_path = settled.get("db", db), settled.get("path")
+        #: Whether replies are decoded: then one may be impossible to decode.
+        self.decodes = bool(settled.get("decode_responses"))
         #: About how many open connections the pool has; says whether a batch has to wait for one.
         self.idle = 0
 
@@ -126,13 +128,34 @@ class Redis(BaseEngine):
     def acquire(self) -> Any:
         """Take a connection that is ready to send; nothing of a command has been sent when this raises."""
         self.idle = max(0, self.idle - 1)
-        connection: Any = self.pool.get_connection()
         try:
+            connection: Any = self.pool.get_connection()
+        except BaseException as error:
+            if not isinstance(error, redis.RedisError):
+                # redis-py then keeps the connection as one that is open, and would go on in the middle of its greeting
+                self.pool.disconnect(inuse_connections=False)
+            raise
+        try:
+            self._have_in_step(connection)
             connection.check_health()
         except BaseException:
             self.release(connection, clean=False)
             raise
         return connection
+
+    def _have_in_step(self, connection: Any) -> None:
+        """Open a connection anew if an answer that nobody waits for is pending on it.
+
+        redis-py sees to it, but not where it expects push messages (of maintenance, by default over TCP).
+        """
+        expects_pushes = getattr(self.pool, "maint_notifications_enabled", None)
+        if expects_pushes is None or not expects_pushes():
+            return
+        if connection.can_read() and not only_pushes(connection):
+            connection.disconnect()
+            connection.connect()
+            if connection.can_read() and not only_pushes(connection):
+                raise redis.ConnectionError("the server says more than it was asked for")
 
     def release(self, connection: Any, *, clean: bool) -> None:
         """Give a connection back; one that may still get an answer to what was sent is closed."""
