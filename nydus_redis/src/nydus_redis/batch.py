@@ -7,11 +7,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import redis
+from redis.exceptions import InvalidResponse
 from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, HostError, MaybeApplied
-from nydus_redis.replies import ANSWERS, FAILURES, as_client_error, read_plainly, read_reply, reader
+from nydus_redis.replies import (
+    ANSWERS,
+    FAILURES,
+    REFUSALS,
+    as_client_error,
+    read_plainly,
+    read_reply,
+    reader,
+)
 from nydus_redis.wire import READING, RedisCommand, UnreadableReply
 
 if TYPE_CHECKING:
@@ -89,8 +98,8 @@ class RedisBatch:
             except ANSWERS as error:
                 reply = error
             except UnicodeDecodeError as error:
-                if not HIREDIS_AVAILABLE:  # redis-py's own parser does not get past it
-                    raise
+                if not (HIREDIS_AVAILABLE and self.engine.decodes):
+                    raise  # redis-py's own parser does not get past it; and else it was no reply, but a push message
                 reply = self.engine.failed(MaybeApplied, error, command)
             outcomes.append(reply if command.callback is None else self._parsed(command, reply))
 
@@ -126,9 +135,15 @@ class TransactionBatch(RedisBatch):
                 for command, reply in zip(self.commands, queued, strict=True)
             ]
             return
+        if isinstance(
+            replies, REFUSALS
+        ):  # hiredis raises one of these also if it answers the first command alone
+            raise replies
         if isinstance(replies, Exception):  # nothing was applied: each has its own error, or this one
             outcomes += [error if isinstance(error, Exception) else replies for error in queued]
             return
+        if not isinstance(replies, list):
+            raise InvalidResponse(f"EXEC was answered with a {type(replies).__name__}; expected a list")
         outcomes += [
             self._parsed(command, reply) for command, reply in zip(self.commands, replies, strict=True)
         ]
