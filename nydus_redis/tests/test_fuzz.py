@@ -240,6 +240,10 @@ def expected_of(stream: bytes, protocol: int, count: int, way: str) -> tuple[lis
         or len(replies) != count
     ):
         return [], End.DOUBTFUL
+    if any(
+        isinstance(reply, ServerSaid) and str(reply).startswith(("LOADING", "NOAUTH")) for reply in replies
+    ):
+        return [], End.DOUBTFUL  # redis-py raises these of one command as if they were EXEC's
     return replies, End.WHOLE
 
 

@@ -27,7 +27,8 @@ if HIREDIS_AVAILABLE:
 
     def _pack_safely(args: tuple[Any, ...]) -> bytes:
         _check_numbers(args)
-        return hiredis.pack_command(args)
+        packed: bytes = hiredis.pack_command(args)
+        return packed
 
     _pack_at_once = _pack_safely
 
