@@ -115,7 +115,7 @@ def bad(real: PrivateServer) -> Iterator[ScriptedServer]:
 
 def connected(server: ScriptedServer, protocol: int = 3, **options: Any) -> Cluster:
     where = {"unix_socket_path": server.path} if server.path else {"host": "127.0.0.1", "port": server.port}
-    host = {**where, "protocol": protocol, "timeout": 0.3, **options}
+    host = {**where, "protocol": protocol, "timeout": 10, **options}
     return create_cluster({"engine": Redis, "hosts": [host]})
 
 
@@ -271,6 +271,9 @@ def contains_error(reply: Any) -> bool:
     return isinstance(reply, ServerSaid) or (isinstance(reply, list) and any(map(contains_error, reply)))
 
 
+#: An answer that is too short is waited for if the connection is not closed behind it, which takes its time.
+mostly = st.integers(0, 29).map(lambda number: number < 29)
+
 # The properties ------------------------------------------------------------------------------------------------
 
 
@@ -290,10 +293,12 @@ def test_spoiled_replies_are_errors_and_cross_nothing(
             honest = ask(packed(calls, protocol, transaction=way == "transaction"))
         stream = data.draw(spoiled(honest, SNIPPETS))
         sent = data.draw(pieces(stream))
-        missing = understand(stream, protocol).end is not End.WHOLE or len(stream) < len(honest)
-        close = data.draw(st.sampled_from([True] * 15 + [False])) if missing else data.draw(st.booleans())
+        short = len(expected_of(stream, protocol, len(calls), way)[0]) < len(calls)
+        close = data.draw(mostly if short else st.booleans())
         threads = data.draw(st.sampled_from([1, 3]))
-        with connected(bad, protocol, max_connections=threads) as cluster:
+        # A short one only where it has to be waited for: this machine may have other things to do
+        timeout = 1 if short and not close else 10
+        with connected(bad, protocol, max_connections=threads, timeout=timeout) as cluster:
             cluster.ping()
             bad.answer(*sent, close=close)
             found = within(20, lambda: outcomes(cluster, calls, way))
@@ -344,10 +349,11 @@ def test_a_spoiled_greeting_is_not_sent_and_leaves_no_half_open_connection(
     def property_(data: st.DataObject) -> None:
         skip = data.draw(st.integers(0, len(greeting) - 1))
         sent = data.draw(spoiled(greeting[skip], SNIPPETS))
-        missing = understand(sent, protocol).end is not End.WHOLE or not sent
-        close = data.draw(st.sampled_from([True] * 15 + [False])) if missing else data.draw(st.booleans())
+        short = not understand(sent, protocol).replies
+        close = data.draw(mostly if short else st.booleans())
         bad.answer(sent, close=close, skip=skip, done=True)
-        with connected(bad, protocol, db=1, max_connections=1) as cluster:
+        timeout = 1 if short and not close else 10
+        with connected(bad, protocol, db=1, max_connections=1, timeout=timeout) as cluster:
             outcomes(cluster, [lambda c: c.set("{f}greeted", 1)], "single")
             bad.honest()
             within(20, lambda: assert_in_step(cluster))
