@@ -103,7 +103,9 @@ def bad(real: MemcachedServer) -> Iterator[ScriptedServer]:
 
 def connected(server: ScriptedServer, **options: Any) -> Cluster:
     host = {"unix_socket_path": server.path, "timeout": 10, **options}
-    return create_cluster({"engine": Memcache, "hosts": [host]})
+    # What one attempt ends in is asked here, however many have failed before
+    once = {"retry": {"attempts": 1}, "health": {"failures": 1_000_000, "calls": 1_000_000}}
+    return create_cluster({"engine": Memcache, "hosts": [host], **once})
 
 
 def asked(server: MemcachedServer, request: bytes) -> bytes:
@@ -581,7 +583,8 @@ from nydus_core import HostError, create_cluster
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sys.argv[1:]:
-    with create_cluster({"engine": "memcache", "hosts": [{"unix_socket_path": path, "timeout": 5}]}) as cluster:
+    hosts = [{"unix_socket_path": path, "timeout": 5}]
+    with create_cluster({"engine": "memcache", "hosts": hosts, "retry": {"attempts": 1}}) as cluster:
         try:
             cluster.get("k")
             print("value")
