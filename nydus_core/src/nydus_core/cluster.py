@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from nydus_core.command import Command
 from nydus_core.deadlines import Deadline, DeadlineBlock, any_deadline, deadline_of
-from nydus_core.delivery import Delivery
+from nydus_core.delivery import Delivery, chooses_hosts
 from nydus_core.engine import Engine, SurfaceFactory
 from nydus_core.errors import ConfigError, HostError, RoutingError
 from nydus_core.health import HostHealth
@@ -53,16 +53,23 @@ class Cluster:
         self._surface = surface(self._deliver)
         self._listener = _Listener(self)
         self._monitor = Monitor(tuple(hosts.values()), self._settings.health, self._listener)
-        self.install_router(None)
+        self._install(None)
 
     def install_router(self, router: Any) -> None:
         """Set what decides where a key belongs: a router, or None to send every command to all hosts.
 
         Raises:
-            ConfigError: It is a class.
+            ConfigError: It is a class; or it chooses no hosts, and the settings want another one where a host is down.
         """
         if isinstance(router, type):
             raise ConfigError(f"found the class {router.__name__}; expected a router", "router")
+        if self._settings.on_host_down == "reroute" and not chooses_hosts(router):
+            raise ConfigError(
+                "only a router that tells the host of a key can tell another one", "on_host_down"
+            )
+        self._install(router)
+
+    def _install(self, router: Any) -> None:
         delivery = Delivery(self.hosts, router, self._settings, self._monitor)
         #: What decides where a key belongs.
         self.router = router
