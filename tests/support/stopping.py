@@ -23,7 +23,7 @@ def stopped(*servers: Process) -> Iterator[None]:
         os.kill(server.pid, signal.SIGSTOP)
     try:
         for server in servers:
-            _wait_until_stopped(server.pid)
+            wait_until_stopped(server.pid)
         yield
     finally:
         for server in servers:
@@ -41,7 +41,7 @@ def gone(pid: int) -> bool:
     return False
 
 
-def _wait_until_stopped(pid: int) -> None:
+def wait_until_stopped(pid: int) -> None:
     """A signal is only on its way when kill() returns, and each thread stops when it is next scheduled."""
     tasks = Path(f"/proc/{pid}/task")
     if not tasks.exists():  # no Linux

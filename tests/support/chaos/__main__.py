@@ -1,0 +1,75 @@
+"""``make chaos SCHEDULES=500 SEED=1``: many schedules, and a table of what came of them. Exit status 1 at a violation."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+from chaos.report import Report
+from chaos.runner import Result, run
+from chaos.schedule import make_schedule
+from chaos.servers import Fleet
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run schedules as the command line says."""
+    parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
+    parser.add_argument("--schedules", type=int, default=500, help="how many")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="the first one's seed; each next one has one more"
+    )
+    parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1), help="processes")
+    parser.add_argument(
+        "--times", type=int, default=1, help="how often each is run: threads never meet twice alike"
+    )
+    parser.add_argument("--most", type=int, default=10, help="violations until it gives up")
+    options = parser.parse_args(arguments)
+    report, start = Report(), time.monotonic()
+    seeds = [
+        seed for seed in range(options.seed, options.seed + options.schedules) for _ in range(options.times)
+    ]
+    failed = []
+    for result in _results(seeds, options.jobs):
+        report.add(result)
+        if result.violations:
+            failed.append(result.schedule.seed)
+            print(result, "\n", flush=True)
+        if report.schedules % 50 == 0:
+            print(
+                f"{report.schedules} schedules, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True
+            )
+        if len(failed) >= options.most:
+            break
+    print(f"{report}, {time.monotonic() - start:.0f} s, seeds {options.seed} to {seeds[-1]}")
+    if failed:
+        print(f"violations with seeds {failed}")
+    return 1 if failed else 0
+
+
+def _results(seeds: Sequence[int], jobs: int) -> Iterator[Result]:
+    if jobs == 1 or len(seeds) == 1:
+        with Fleet() as fleet:
+            for seed in seeds:
+                yield run(make_schedule(seed), fleet)
+        return
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        yield from pool.imap_unordered(_run, seeds)
+
+
+_fleet: Fleet | None = None
+
+
+def _run(seed: int) -> Result:
+    global _fleet
+    _fleet = _fleet or Fleet()
+    return run(make_schedule(seed), _fleet)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""The calls of a schedule, as each engine's own commands, and their values in one form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from chaos.schedule import Op
+
+__all__ = ["call", "normal"]
+
+
+def _pairs(op: Op) -> dict[str, str]:
+    return {key: f"{key}={token}" for key, token in zip(op.keys, op.tokens, strict=True)}
+
+
+_REDIS: dict[str, Callable[[Any, Op], Any]] = {
+    "incr": lambda client, op: client.incr(op.keys[0]),
+    "append": lambda client, op: client.append(op.keys[0], op.tokens[0]),
+    "push": lambda client, op: client.lpush(op.keys[0], op.tokens[0]),
+    "set": lambda client, op: client.set(op.keys[0], f"{op.keys[0]}={op.tokens[0]}"),
+    "mset": lambda client, op: client.mset(_pairs(op)),
+    "get": lambda client, op: client.get(op.keys[0]),
+    "mget": lambda client, op: client.mget(list(op.keys)),
+    "refused": lambda client, op: client.lpush(op.keys[0], op.tokens[0]),
+    "everyone": lambda client, op: client.ping(),
+}
+_MEMCACHE: dict[str, Callable[[Any, Op], Any]] = {
+    "incr": lambda client, op: client.incr(op.keys[0], 1),
+    "append": lambda client, op: client.append(op.keys[0], op.tokens[0]),
+    "push": lambda client, op: client.prepend(op.keys[0], op.tokens[0]),
+    "set": lambda client, op: client.set(op.keys[0], f"{op.keys[0]}={op.tokens[0]}"),
+    "mset": lambda client, op: client.set_many(_pairs(op)),
+    "get": lambda client, op: client.get(op.keys[0]),
+    "mget": lambda client, op: client.get_many(list(op.keys)),
+    "refused": lambda client, op: client.incr(op.keys[0], 1),
+    "everyone": lambda client, op: client.version(),
+}
+_CALLS = {"redis": _REDIS, "memcache": _MEMCACHE}
+_SAME = {"renew": "set", "where": "get"}
+
+
+def call(engine: str, client: Any, op: Op) -> Any:
+    """Do a call; return its value, or in a ``map()`` its promise."""
+    return _CALLS[engine][_SAME.get(op.name, op.name)](client, op)
+
+
+def normal(op: Op, value: Any, *, several: bool) -> Any:
+    """Return a value as the judge wants it: text, True for a write that has no other answer, a list for ``mget``.
+
+    Parameters:
+        op: What was called.
+        value: What it returned.
+        several: Whether that is a list of the values of all hosts.
+    """
+    if op.name == "everyone":
+        return (
+            [each is True or isinstance(each, bytes) for each in value] if isinstance(value, list) else value
+        )
+    if several and isinstance(value, list):
+        return [_normal(op, each) for each in value]
+    return _normal(op, value)
+
+
+def _normal(op: Op, value: Any) -> Any:
+    if op.name == "mset" and value == []:  # the keys that memcached refused
+        return True
+    if isinstance(value, dict):
+        return [_text(value.get(key)) for key in op.keys]
+    return _text(value)
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_text(each) for each in value]
+    return value

@@ -1,0 +1,287 @@
+"""The judge: do the outcomes that callers saw agree with what the servers have done? Pure.
+
+For each command: a value means that it was applied exactly once, not sent and a server error that it was not, maybe
+applied that it was at most once. For each value: it is the answer to this command and no other. For each call: it ended
+in time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from chaos.record import Effect, Record, Rules, Truth, Violation
+from nydus_core.command import Outcome
+
+__all__ = ["judge"]
+
+_TOKEN = re.compile(r"<\d+\.\d+>")
+
+
+def judge(records: Sequence[Record], truth: Truth, rules: Rules) -> list[Violation]:
+    """Return all promises that were broken; none, if all is well."""
+    return list(_Judge(records, truth, rules).violations())
+
+
+class _Judge:
+    def __init__(self, records: Sequence[Record], truth: Truth, rules: Rules) -> None:
+        self._records = records
+        self._truth = truth
+        self._rules = rules
+        self._writers = {
+            token: (record, key)
+            for record in records
+            for key, token in zip(record.keys, record.tokens, strict=False)
+        }
+        self._renewals: dict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            if record.name == "renew":
+                self._renewals[record.keys[0]].append(record)
+
+    def violations(self) -> Iterator[Violation]:
+        for record in self._records:
+            yield from self._in_time(record)
+            for key, token in zip(record.keys, record.tokens, strict=False):
+                yield from self._applied(record, key, token)
+            if record.outcome is Outcome.VALUE:
+                yield from self._answer(record)
+        for token in self._truth.applied.keys() - self._writers.keys():
+            yield Violation("unknown write", f"{token} was applied, and nobody has called it")
+        yield from self._order()
+        yield from self._transactions()
+
+    def _in_time(self, record: Record) -> Iterator[Violation]:
+        took = record.ended - record.started
+        if took > record.limit:
+            yield Violation(
+                "too late", f"it took {took:.3f} s, at most {record.limit:.3f} s were expected: {record}"
+            )
+
+    # Writes -------------------------------------------------------------------------------------------------------
+
+    def _effects(self, token: str) -> Sequence[Effect]:
+        return self._truth.applied.get(token, ())
+
+    def _applied(self, record: Record, key: str, token: str) -> Iterator[Violation]:
+        if record.name in self._truth.uncounted:
+            return
+        effects = self._effects(token)
+        places = self._places(record, key)
+        astray = [effect.host for effect in effects if effect.host not in places]
+        if astray:
+            yield Violation("wrong host", f"{token} was applied on {astray}, not on {places}: {record}")
+        counts = Counter(effect.host for effect in effects)
+        if self._rules.everywhere and record.host is None:
+            for host in places:
+                yield from self._count(record, token, counts[host], f"on {host}", host in self._truth.blind)
+        else:
+            blind = not self._truth.blind.isdisjoint(places)
+            yield from self._count(record, token, len(effects), f"on {dict(counts)}", blind)
+
+    def _places(self, record: Record, key: str) -> Sequence[str]:
+        """The hosts that a write may have been applied on."""
+        rules = self._rules
+        if record.host is not None:
+            return [record.host]
+        if rules.home is None or rules.reroutes:
+            return rules.hosts
+        return [rules.home(key)]
+
+    def _count(self, record: Record, token: str, count: int, where: str, blind: bool) -> Iterator[Violation]:
+        repeats = self._rules.repeats(record.name)
+        most = self._rules.most * len(self._rules.hosts) if repeats else 1
+        least = 0
+        if record.outcome is Outcome.VALUE:
+            least = 0 if blind else 1
+        elif record.outcome is not Outcome.MAYBE_APPLIED:
+            most = 0
+        if not least <= count <= most:
+            found = f"{record.outcome.value}, applied {count} times"
+            yield Violation(found, f"{token} {where}, expected {least} to {most}: {record}")
+
+    # Answers ------------------------------------------------------------------------------------------------------
+
+    def _answer(self, record: Record) -> Iterator[Violation]:
+        """Check a value: of a list, one for each host, every item."""
+        if record.name == "everyone":
+            if record.value != [True] * len(self._rules.hosts):
+                yield self._crossed(record, "expected an answer of each host")
+            return
+        if not self._rules.everywhere or record.host is not None:
+            yield from self._answer_of(record, record.value, None)
+            return
+        if not isinstance(record.value, list) or len(record.value) != len(self._rules.hosts):
+            yield self._crossed(record, "expected one answer a host")
+            return
+        for host, value in zip(self._rules.hosts, record.value, strict=True):
+            yield from self._answer_of(record, value, host)
+
+    def _answer_of(self, record: Record, value: Any, host: str | None) -> Iterator[Violation]:
+        if record.name == "where":
+            yield from self._where(record, value, host)
+        elif record.name == "get":
+            yield from self._read(record, record.keys[0], value, host)
+        elif record.name == "mget":
+            if not isinstance(value, list) or len(value) != len(record.keys):
+                yield self._crossed(record, f"{value!r} is no answer for {len(record.keys)} keys")
+                return
+            for key, each in zip(record.keys, value, strict=True):
+                yield from self._read(record, key, each, host)
+        elif record.name == "refused":
+            yield self._crossed(record, "the server refuses this, so no value can be")
+        else:
+            yield from self._written(record, value, host)
+
+    def _crossed(self, record: Record, why: str) -> Violation:
+        return Violation("wrong answer", f"{why}: {record}")
+
+    def _where(self, record: Record, value: Any, host: str | None) -> Iterator[Violation]:
+        rules = self._rules
+        host = record.host or host
+        expected = [host] if host else rules.hosts
+        if host is None and rules.home is not None and not rules.reroutes:
+            expected = [rules.home(record.keys[0])]
+        forgotten = value is None and (self._truth.flushed or not self._truth.blind.isdisjoint(expected))
+        if value not in expected and not forgotten:
+            yield self._crossed(record, f"expected the name of a host in {expected}")
+
+    def _written(self, record: Record, value: Any, host: str | None) -> Iterator[Violation]:
+        """The answer to a write is what the server must have answered when it applied it."""
+        if record.name in ("set", "renew", "mset"):
+            if value is not True:
+                yield self._crossed(record, "expected True")
+            return
+        effects = [effect for effect in self._effects(record.tokens[0]) if host in (None, effect.host)]
+        replies = [effect.reply for effect in effects if effect.reply is not None]
+        if record.name == "incr" and not self._rules.repeats("incr"):
+            replies = [1]
+        forgetful = record.name != "incr" and bool(self._truth.blind)
+        if replies and value not in replies and not forgetful:
+            yield self._crossed(record, f"the server must have answered {replies}, found {value!r}")
+
+    def _read(self, record: Record, key: str, value: Any, host: str | None) -> Iterator[Violation]:
+        if ":text:" in key:
+            yield from self._read_text(record, key, value, host)
+        else:
+            yield from self._read_value(record, key, value, host)
+
+    def _read_text(self, record: Record, key: str, value: Any, host: str | None) -> Iterator[Violation]:
+        if value is None:
+            return
+        tokens = _TOKEN.findall(value) if isinstance(value, str) else []
+        if value != "".join(tokens):
+            yield self._crossed(record, f"{value!r} was never written to {key}")
+            return
+        for token in tokens:
+            writer, written = self._writers.get(token, (None, ""))
+            if writer is None or written != key:
+                yield self._crossed(record, f"{token} was never written to {key}")
+            elif writer.started > record.ended:
+                yield self._crossed(record, f"{token} was read before it was written")
+        place = record.host or host or (self._home(key) if not self._rules.reroutes else None)
+        final = self._truth.finals.get((place, key)) if place else None
+        if final is not None and not self._truth.flushed and place not in self._truth.blind:
+            if not final.startswith(value):
+                yield self._crossed(record, f"{value!r} is not how {final!r} on {place} ever was")
+
+    def _home(self, key: str) -> str | None:
+        return self._rules.home(key) if self._rules.home is not None else None
+
+    def _read_value(self, record: Record, key: str, value: Any, host: str | None) -> Iterator[Violation]:
+        if value is not None:
+            owner, _, token = value.partition("=") if isinstance(value, str) else ("", "", "")
+            writer, written = self._writers.get(token, (None, ""))
+            if owner != key or writer is None or written != key:
+                yield self._crossed(record, f"{value!r} was never written to {key}")
+                return
+            if writer.started > record.ended:
+                yield self._crossed(record, f"{token} was read before it was written")
+        yield from self._fresh(record, key, value)
+
+    def _fresh(self, record: Record, key: str, value: str | None) -> Iterator[Violation]:
+        """What a thread has written itself, with a value, is what it reads; nobody else writes to this key.
+
+        A write that may have been applied can come late, and overwrite.
+        """
+        if self._rules.reroutes or self._truth.flushed or record.host is not None or self._truth.blind:
+            return
+        before = [
+            write
+            for write in self._renewals[key]
+            if write.thread == record.thread and _before(write, record) and write.host is None
+        ]
+        stray = [write for write in self._renewals[key] if write.host is not None]
+        mine = [write for write in self._renewals[key] if write.thread == record.thread]
+        done = [number for number, write in enumerate(before) if write.outcome is Outcome.VALUE]
+        if not done or len(mine) + len(stray) < len(self._renewals[key]):
+            return
+        allowed = [before[done[-1]]]
+        allowed += [write for write in self._renewals[key] if write.outcome is Outcome.MAYBE_APPLIED]
+        allowed += stray  # by cluster.on(): they count where that host is the key's home
+        if self._rules.repeats("renew"):
+            allowed += before  # one that was repeated comes twice
+        if value not in [f"{key}={write.tokens[0]}" for write in allowed]:
+            yield self._crossed(record, f"{value!r} of {key} is older than what the thread wrote before")
+
+    # Order --------------------------------------------------------------------------------------------------------
+
+    def _order(self) -> Iterator[Violation]:
+        """Writes of one ``map()`` to one key are applied in their order."""
+        if self._rules.repeat != "reads" or (self._rules.home is None and not self._rules.everywhere):
+            return
+        groups: dict[tuple[int, str], list[Record]] = defaultdict(list)
+        for record in self._records:
+            if record.name in ("append", "push"):
+                groups[record.call, record.keys[0]].append(record)
+        for records in groups.values():
+            if len(records) > 1:
+                yield from self._order_of(records)
+
+    def _order_of(self, records: Sequence[Record]) -> Iterator[Violation]:
+        for host in self._rules.hosts:
+            found = [
+                (effect.at, record)
+                for record in sorted(records, key=lambda record: record.position)
+                for effect in self._effects(record.tokens[0])
+                if effect.host == host
+            ]
+            if [at for at, _ in found] != sorted(at for at, _ in found):
+                text = "\n    ".join(f"at {at}: {record}" for at, record in found)
+                yield Violation("out of order", f"on {host}:\n    {text}")
+
+    def _transactions(self) -> Iterator[Violation]:
+        """Each host applies all of a transaction or none of it."""
+        calls: dict[int, list[Record]] = defaultdict(list)
+        for record in self._records:
+            if record.transaction:
+                calls[record.call].append(record)
+        for records in calls.values():
+            tokens = {
+                (key, token)
+                for record in records
+                if record.outcome is not Outcome.SERVER_ERROR
+                for key, token in zip(record.keys, record.tokens, strict=False)
+            }
+            for host in self._rules.hosts:
+                meant = {token for key, token in tokens if host in self._places(records[0], key)}
+                if self._rules.reroutes or not meant:
+                    continue
+                found = [
+                    [effect for effect in self._effects(token) if effect.host == host] for token in meant
+                ]
+                blocks = {frozenset(_block(effect) for effect in effects) for effects in found}
+                if len(blocks) > 1:
+                    text = "\n    ".join(map(str, records))
+                    yield Violation("half a transaction", f"on {host}: blocks {blocks}\n    {text}")
+
+
+def _block(effect: Effect) -> object:
+    """What an effect was applied together with. Redis writes no MULTI into its log around a single command."""
+    return effect.at if effect.block is None else ("block", effect.block)
+
+
+def _before(first: Record, second: Record) -> bool:
+    """Whether a command of a thread was to be done before another."""
+    return (first.call, first.position) < (second.call, second.position)

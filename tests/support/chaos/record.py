@@ -1,0 +1,140 @@
+"""What a run leaves behind: a record of every command, as its caller saw it, and the truth, as the servers tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nydus_core.command import Outcome
+
+__all__ = ["Effect", "Record", "Rules", "Truth", "Violation"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One command, as its caller saw it.
+
+    Attributes:
+        call: The number of the call; commands of one ``map()`` share it.
+        position: Its position in the ``map()``; 0 for a single command.
+        thread: Who called.
+        name: See ``schedule.Op``.
+        keys: Its keys.
+        tokens: What it writes at each of them; none if it only reads.
+        host: The host that was named, by ``cluster.on``.
+        outcome: How it ended.
+        value: Its value, all bytes as text.
+        error: Its error, as text.
+        started: When it was called, in seconds.
+        ended: When it had ended.
+        limit: How many seconds it may have taken.
+        transaction: Whether it belongs to a ``map(transaction=True)``.
+        faults: The kinds of faults that were at work meanwhile.
+    """
+
+    call: int
+    thread: int
+    name: str
+    keys: Sequence[str]
+    tokens: Sequence[str]
+    outcome: Outcome
+    value: Any = None
+    error: str = ""
+    position: int = 0
+    host: str | None = None
+    started: float = 0.0
+    ended: float = 0.0
+    limit: float = 60.0
+    transaction: bool = False
+    faults: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        where = f" on {self.host}" if self.host is not None else ""
+        in_map = (
+            f" #{self.position} of {'a transaction' if self.transaction else 'a map'}"
+            if self.position >= 0
+            else ""
+        )
+        return (
+            f"call {self.call} of thread {self.thread}{in_map}: {self.name} {list(self.keys)} {list(self.tokens)}{where}"
+            f" -> {self.outcome.value} {self.value!r} {self.error}"
+            f" [{self.started:.3f} to {self.ended:.3f} s; {', '.join(sorted(self.faults))}]"
+        )
+
+
+@dataclass(frozen=True)
+class Effect:
+    """That a host has applied a write, once.
+
+    Attributes:
+        host: The name of the host.
+        at: Its place among all effects on this host.
+        reply: What the server must have answered, where that can be told; else None.
+        block: The number of the transaction that it was applied in, on this host; None outside of one.
+    """
+
+    host: str
+    at: int
+    reply: Any = None
+    block: int | None = None
+
+
+@dataclass
+class Truth:
+    """What the servers have done, as they tell themselves.
+
+    Attributes:
+        applied: By token, how often and where a write was applied.
+        finals: By host and key, the text that it ended with.
+        blind: Hosts that have forgotten some of what they did: their counts are lower bounds.
+        uncounted: Names of writes that cannot be counted.
+        flushed: Whether data were deleted meanwhile.
+    """
+
+    applied: Mapping[str, Sequence[Effect]]
+    finals: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    blind: frozenset[str] = frozenset()
+    uncounted: frozenset[str] = frozenset()
+    flushed: bool = False
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the settings promise.
+
+    Attributes:
+        hosts: The names of the hosts, in host order.
+        home: Returns the host of a key; None if keys have none.
+        everywhere: Whether every command goes to all hosts.
+        reroutes: Whether a host that is down is replaced by another.
+        repeat: The setting ``retry.repeat``.
+        most: How often a command that may be repeated is applied by one host, at most.
+    """
+
+    hosts: Sequence[str]
+    home: Callable[[str], str] | None = None
+    everywhere: bool = False
+    reroutes: bool = False
+    repeat: str = "reads"
+    most: int = 2
+
+    def repeats(self, name: str) -> bool:
+        """Tell whether a write may be applied more than once."""
+        return self.repeat == "all" or (self.repeat == "idempotent" and name in ("set", "renew", "mset"))
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A promise that was broken.
+
+    Attributes:
+        kind: Which, in a word or two.
+        text: What was expected, and what was found.
+    """
+
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}"

@@ -1,0 +1,458 @@
+"""Runs a schedule: threads that call, faults that strike, and afterwards the look at what is left.
+
+Afterwards all faults are healed. Then commands must work again on every host, no connection may be in use, and, once the
+cluster is closed, no file and no thread may be left, and the servers must have no connection of ours.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from chaos.calls import call, normal
+from chaos.judge import judge
+from chaos.record import Record, Rules, Violation
+from chaos.schedule import Fault, Op, Schedule
+from chaos.servers import Fleet, Preset
+from nydus.db import create_cluster
+from nydus_core import Cluster, CommandError
+from nydus_core.command import Outcome, outcome_of
+from nydus_core.testing import FaultProxy
+
+__all__ = ["Result", "run"]
+
+#: Seconds that a call may take beyond its deadline: a slow machine with one thread too many.
+SLACK = 1.5
+#: Seconds that a call without a deadline may take: each wait has its own limit, and there are several.
+NO_DEADLINE = 10.0
+#: Seconds until all threads have to be done.
+WATCHDOG = 40.0
+
+
+@dataclass
+class Result:
+    """What came of a schedule."""
+
+    schedule: Schedule
+    records: list[Record] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    applied: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        found = "".join(f"\n{violation}" for violation in self.violations[:8])
+        found += "\n…" if len(self.violations) > 8 else ""
+        return (
+            f"{self.schedule}\n{len(self.violations)} violations:{found}\n"
+            f"again: make chaos SEED={self.schedule.seed} SCHEDULES=1"
+        )
+
+
+def run(schedule: Schedule, fleet: Fleet) -> Result:
+    """Run a schedule and judge it."""
+    start = time.monotonic()
+    result = Result(schedule)
+    _Run(schedule, fleet, result).all()
+    result.seconds = time.monotonic() - start
+    return result
+
+
+class _Run:
+    def __init__(self, schedule: Schedule, fleet: Fleet, result: Result) -> None:
+        self._schedule = schedule
+        self._fleet = fleet
+        self._result = result
+        self._hosts = [f"h{number}" for number in range(schedule.hosts)]
+        self._servers = fleet.take(schedule.engine, schedule.hosts)
+        self._calls = itertools.count(1)
+        self._struck: list[tuple[float, float, str]] = []
+
+    def all(self) -> None:
+        for server, host in zip(self._servers, self._hosts, strict=True):
+            server.prepare(_preset(self._schedule, host))
+        self._connections = [server.connections() for server in self._servers]
+        files, threads = _files(), _threads()
+        with ExitStack() as stack:
+            self._proxies = [
+                stack.enter_context(FaultProxy(server.path, tcp=self._schedule.tcp))
+                for server in self._servers
+            ]
+            self._cluster = stack.enter_context(self._make_cluster())
+            self._start = time.monotonic()
+            if not self._traffic():
+                return
+            self._heal()
+            self._works_again()
+            self._nothing_in_use()
+            self._cluster.close()
+            self._quiet()
+            truth = self._fleet.truth(self._servers, self._hosts, self._tokens())
+        self._nothing_left(files, threads)
+        self._result.applied = {token: len(effects) for token, effects in truth.applied.items()}
+        self._result.violations += judge(self._result.records, truth, self._rules())
+
+    def _fail(self, kind: str, text: str) -> None:
+        self._result.violations.append(Violation(kind, text))
+
+    # The cluster --------------------------------------------------------------------------------------------------
+
+    def _make_cluster(self) -> Cluster:
+        schedule = self._schedule
+        router, _, reroute = schedule.router.partition("+")
+        most = {"redis": "max_connections", "memcache": "max_pool_size"}[schedule.engine]
+        defaults: dict[str, Any] = {"timeout": schedule.timeout, most: schedule.most}
+        if schedule.engine == "redis":
+            defaults["protocol"] = schedule.protocol
+        settings: dict[str, Any] = {
+            "engine": schedule.engine,
+            "hosts": {
+                name: self._host(name, proxy) for name, proxy in zip(self._hosts, self._proxies, strict=True)
+            },
+            "defaults": defaults,
+            "retry": {
+                "attempts": schedule.attempts,
+                "backoff": 0.005,
+                "most": 0.05,
+                "repeat": schedule.repeat,
+            },
+            "health": {"failures": 3, "backoff": 0.03, "most": 0.2, "window": 1.0},
+            "on_readmit": schedule.readmit,
+        }
+        if schedule.deadline:
+            settings["deadline"] = schedule.deadline
+        if router != "none":
+            settings["router"] = router
+        if router in ("partition", "consistent"):
+            settings["on_host_down"] = reroute or "raise"
+        return create_cluster(settings)
+
+    def _host(self, name: str, proxy: FaultProxy) -> dict[str, Any]:
+        address = (
+            {"host": proxy.host, "port": proxy.port}
+            if self._schedule.tcp
+            else {"unix_socket_path": proxy.path}
+        )
+        return {**address, "identifier": f"chaos://{name}"}  # so that keys live where they did the last time
+
+    def _rules(self) -> Rules:
+        schedule, router = self._schedule, self._cluster.router
+        keyed = schedule.router.startswith(("partition", "consistent"))
+        return Rules(
+            self._hosts,
+            (lambda key: str(router.locate(key.encode()))) if keyed else None,
+            everywhere=schedule.router == "none",
+            reroutes=schedule.reroutes,
+            repeat=schedule.repeat,
+            most=schedule.attempts,
+        )
+
+    # Traffic ------------------------------------------------------------------------------------------------------
+
+    def _traffic(self) -> bool:
+        """Let all threads call while faults strike; False if one of them hangs."""
+        threads = [
+            threading.Thread(target=self._thread, args=(number, ops), name=f"chaos-{number}", daemon=True)
+            for number, ops in enumerate(self._schedule.threads)
+        ]
+        for thread in threads:
+            thread.start()
+        for at, _, strike in sorted(self._strikes(), key=lambda strike: strike[:2]):
+            time.sleep(max(0.0, self._start + at - time.monotonic()))
+            strike()
+        for thread in threads:
+            thread.join(max(0.0, self._start + WATCHDOG - time.monotonic()))
+        for thread in threads:
+            if thread.is_alive():
+                self._fail("hang", _stack(thread))
+        return not any(thread.is_alive() for thread in threads)
+
+    def _thread(self, number: int, ops: Sequence[Op]) -> None:
+        for op in ops:
+            time.sleep(op.pause)
+            try:
+                self._do(number, op)
+            except BaseException:
+                self._fail("strange error", f"{op}\n{traceback.format_exc()}")
+
+    def _do(self, thread: int, op: Op) -> list[Record]:
+        seconds = op.deadline or self._schedule.deadline
+        limit = NO_DEADLINE if seconds is None else seconds + SLACK
+        number = next(self._calls)
+        started = time.monotonic()
+        with nullcontext() if op.deadline is None else self._cluster.deadline(op.deadline):
+            found = self._map(op) if op.ops else [(op, *self._single(op))]
+        ended = time.monotonic()
+        records = [
+            Record(
+                call=number,
+                thread=thread,
+                name=each.name,
+                keys=each.keys,
+                tokens=each.tokens,
+                outcome=outcome,
+                value=value,
+                error="" if error is None else f"{type(error).__name__}: {error}",
+                position=position if op.ops else -1,
+                host=None if each.host is None else self._hosts[each.host],
+                started=started - self._start,
+                ended=ended - self._start,
+                limit=limit,
+                transaction=op.transaction,
+                faults=self._at_work(started, ended),
+            )
+            for position, (each, outcome, value, error) in enumerate(found)
+        ]
+        self._result.records += records
+        for record, (_, _, _, error) in zip(records, found, strict=True):
+            self._check_error(record, error)
+        return records
+
+    def _single(self, op: Op) -> tuple[Outcome, Any, BaseException | None]:
+        client = self._cluster if op.host is None else self._cluster.on(self._hosts[op.host])
+        try:
+            value = call(self._schedule.engine, client, op)
+        except Exception as error:
+            return outcome_of(error), None, error
+        return Outcome.VALUE, normal(op, value, several=self._everywhere and op.host is None), None
+
+    @property
+    def _everywhere(self) -> bool:
+        return self._schedule.router == "none"
+
+    def _map(self, op: Op) -> list[tuple[Op, Outcome, Any, BaseException | None]]:
+        promises = []
+        try:
+            with self._cluster.map(transaction=op.transaction) as conn:
+                promises += [call(self._schedule.engine, conn, each) for each in op.ops]
+        except CommandError:
+            pass
+        found: list[tuple[Op, Outcome, Any, BaseException | None]] = []
+        for each, promise in zip(op.ops, promises, strict=True):
+            value = promise.value if promise.outcome is Outcome.VALUE else None
+            found.append(
+                (each, promise.outcome, normal(each, value, several=self._everywhere), promise.error)
+            )
+        return found
+
+    def _check_error(self, record: Record, error: BaseException | None) -> None:
+        """An answer of the server is one that it gives: anything else is an error that nobody has made sense of."""
+        if record.outcome is not Outcome.SERVER_ERROR:
+            return
+        expected = ("WRONGTYPE", "cannot increment or decrement non-numeric value", "Redis is loading")
+        if not any(words in record.error for words in expected):
+            where = "" if error is None else "".join(traceback.format_exception(error))
+            self._fail("strange error", f"{record}\n{where}")
+
+    # Faults -------------------------------------------------------------------------------------------------------
+
+    def _strikes(self) -> Iterator[tuple[float, int, Callable[[], object]]]:
+        for number, fault in enumerate(self._schedule.faults):
+            proxy, server = self._proxies[fault.host], self._servers[fault.host]
+            strike, end = _actions(fault, proxy, server)
+            lasts = fault.seconds if end is not None else WATCHDOG
+            yield (
+                fault.start,
+                number,
+                lambda strike=strike, fault=fault, lasts=lasts: self._strike(strike, fault, lasts),
+            )
+            if end is not None:
+                yield fault.start + fault.seconds, number, end
+
+    def _strike(self, strike: Callable[[], object], fault: Fault, lasts: float) -> None:
+        now = time.monotonic()
+        self._struck.append((now, now + lasts, fault.kind))
+        strike()
+
+    def _at_work(self, started: float, ended: float) -> frozenset[str]:
+        return frozenset(
+            kind for begin, end, kind in self._struck if begin <= ended and started <= end + 0.05
+        )
+
+    def _heal(self) -> None:
+        for server in self._servers:
+            server.wake()
+            server.start()
+        for proxy in self._proxies:
+            proxy.heal()
+        self._struck.clear()
+
+    # Afterwards ---------------------------------------------------------------------------------------------------
+
+    def _works_again(self) -> None:
+        """Every host answers again, and then everything works, on all connections."""
+        where = f"c{self._schedule.seed}:where"
+        for number, host in enumerate(self._hosts):
+            for _ in _until(8.0):
+                if self._do(99, Op("where", (where,), host=number))[0].outcome is Outcome.VALUE:
+                    break
+            else:
+                self._fail(
+                    "not well again", f"{host}: {self._cluster.health()[host]}; {self._result.records[-1]}"
+                )
+                return
+        ops = [Op("everyone")]
+        for number in range(8):
+            ops += [Op("where", (where,), host=host) for host in range(len(self._hosts))]
+            own = Op("incr", (f"c{self._schedule.seed}:own:<99.{number}>",), (f"<99.{number}>",))
+            token = f"<98.{number}>"
+            ops.append(
+                Op("map", ops=(own, Op("append", (f"c{self._schedule.seed}:text:{number % 4}",), (token,))))
+            )
+        for op in ops:
+            for record in self._do(99, op):
+                if record.outcome is not Outcome.VALUE:
+                    self._fail("not well again", str(record))
+
+    def _nothing_in_use(self) -> None:
+        """What deadlines left behind may take its own timeout to end."""
+        for _ in _until(5.0):
+            used = {host: _in_use(engine) for host, engine in self._cluster.hosts.items()}
+            if not any(used.values()):
+                break
+        else:
+            self._fail("connections in use", str(used))
+        most = self._schedule.most
+        for host, engine in self._cluster.hosts.items():
+            if most is not None and _open(engine) > most:
+                self._fail("connections", f"{host} has {_open(engine)} open, at most {most} were to be")
+
+    def _quiet(self) -> None:
+        """Wait until the servers have read all that was sent, and closed: from now on nothing more is applied."""
+        for _ in _until(8.0):
+            left = [proxy.open_connections for proxy in self._proxies]
+            extra = [
+                server.connections() - before
+                for server, before in zip(self._servers, self._connections, strict=True)
+                if not server.blind
+            ]
+            if not any(left) and not any(count > 0 for count in extra):
+                return
+        self._fail("connections left", f"clients of the proxies: {left}, of the servers: {extra}")
+
+    def _nothing_left(self, files: int, threads: int) -> None:
+        for _ in _until(3.0):
+            if _files() <= files and _threads() <= threads and not _busy():
+                return
+        if _files() > files:
+            self._fail("files left", f"{files} open before, {_files()} after")
+        if _threads() > threads:
+            self._fail(
+                "threads left", f"{threads} before, now {[thread.name for thread in threading.enumerate()]}"
+            )
+        for thread in _busy():
+            self._fail("threads left", _stack(thread))
+
+    def _tokens(self) -> dict[str, tuple[str, str]]:
+        return {
+            token: (key, record.name)
+            for record in self._result.records
+            for key, token in zip(record.keys, record.tokens, strict=False)
+        }
+
+
+def _preset(schedule: Schedule, host: str) -> Preset:
+    seed = schedule.seed
+    ops = [each for ops in schedule.threads for op in ops for each in (op, *op.ops)]
+    values = {f"c{seed}:where": host, **{f"c{seed}:wrong:{number}": "text" for number in range(2)}}
+    counters = [op.keys[0] for op in ops if op.name == "incr"] + [
+        f"c{seed}:own:<99.{number}>" for number in range(8)
+    ]
+    texts = [f"c{seed}:{kind}:{number}" for kind in ("text", "list") for number in range(4)]
+    return Preset(values, counters, texts)
+
+
+def _actions(
+    fault: Fault, proxy: FaultProxy, server: Any
+) -> tuple[Callable[[], object], Callable[[], object] | None]:
+    """What makes a fault strike, and what ends it; None if it ends by itself, or with the schedule."""
+    after = 0 if fault.amount < 0.25 else int(fault.amount**2 * 150)
+    garbage = (b"@#!\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\xff\r\n")[int(fault.amount * 2.99)]
+
+    def set_to(name: str, value: Any, *more: Callable[[], object]) -> Callable[[], None]:
+        def act() -> None:
+            setattr(proxy, name, value)
+            for action in more:
+                action()
+
+        return act
+
+    lost = (proxy.drop,) if fault.amount < 0.3 else ()  # what was held is discarded, or goes through late
+
+    def end_blackhole() -> None:
+        for action in lost:
+            action()
+        proxy.blackhole = False
+
+    def end_swallow() -> None:
+        proxy.drop()  # no network loses some replies of a connection and brings the ones behind them
+        proxy.swallow = False
+
+    table: dict[str, tuple[Callable[[], object], Callable[[], object] | None]] = {
+        "refuse": (proxy.refuse, proxy.accept),
+        "blackhole": (set_to("blackhole", True), end_blackhole),
+        "hang_connects": (proxy.hang_connects, proxy.accept),
+        "delay": (set_to("delay", 0.02 + fault.amount * 0.4), set_to("delay", 0.0)),
+        "cut_requests": (lambda: proxy.cut_requests(after, fault.times), None),
+        "cut_replies": (lambda: proxy.cut_replies(after, fault.times), None),
+        "swallow": (set_to("swallow", True), end_swallow),
+        "reset": (proxy.reset, None),
+        "drop": (proxy.drop, None),
+        "trickle": (set_to("trickle", 0.001 + fault.amount * 0.01), set_to("trickle", 0.0)),
+        "garble": (lambda: proxy.garble(garbage, fault.times), None),
+        "stop": (server.stop, server.wake),
+        "kill": (server.kill, server.start),
+    }
+    return table[fault.kind]
+
+
+def _until(seconds: float) -> Iterator[None]:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield
+        time.sleep(0.01)
+
+
+def _files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def _threads() -> int:
+    """All but those that the process keeps for itself: the pool's and the timer."""
+    return sum(not thread.name.startswith(("nydus_", "nydus-timer")) for thread in threading.enumerate())
+
+
+def _busy() -> list[threading.Thread]:
+    """Threads of the pool that are not waiting for work."""
+    frames = sys._current_frames()
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread.name.startswith("nydus_")
+        and thread.ident in frames
+        and frames[thread.ident].f_code.co_name != "_worker"
+    ]
+
+
+def _stack(thread: threading.Thread) -> str:
+    frame = sys._current_frames().get(thread.ident or 0)
+    return f"{thread.name}:\n{''.join(traceback.format_stack(frame)) if frame else ''}"
+
+
+def _in_use(engine: Any) -> int:
+    pool = engine.pool
+    if hasattr(pool, "_in_use_connections"):
+        return len(pool._in_use_connections)
+    return len(pool._used) + int(pool._opening)
+
+
+def _open(engine: Any) -> int:
+    pool = engine.pool
+    return len(pool._available_connections) if hasattr(pool, "_available_connections") else len(pool._idle)

@@ -1,0 +1,281 @@
+"""Schedules: which commands several threads call, and which faults strike meanwhile. Pure: same seed, same schedule.
+
+How the threads interleave is not part of it, so a run with the same seed is alike, not equal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+__all__ = ["FAULTS", "Fault", "Op", "Schedule", "make_schedule"]
+
+
+@dataclass(frozen=True)
+class Op:
+    """One call. Names are the same for both engines; ``calls`` says what they are there.
+
+    Attributes:
+        name: What is called; ``map`` has further ones in ``ops``.
+        keys: Its keys.
+        tokens: For a write, what it leaves at each of its keys: no other write in the schedule leaves the same.
+        host: The number of the host, for a call by ``cluster.on(host)``.
+        ops: What is called in a ``map``.
+        transaction: Whether the ``map`` is one.
+        deadline: Seconds for a ``cluster.deadline`` block around it; None for no block.
+        pause: Seconds that its thread waits before.
+    """
+
+    name: str
+    keys: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
+    host: int | None = None
+    ops: tuple[Op, ...] = ()
+    transaction: bool = False
+    deadline: float | None = None
+    pause: float = 0.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with one host.
+
+    Attributes:
+        kind: One of ``FAULTS``.
+        host: The number of the host.
+        start: Seconds from the beginning.
+        seconds: How long it lasts, where it lasts.
+        amount: What the kind needs: bytes, seconds, a choice; 0 to 1, scaled by the runner.
+        times: How often it strikes, where it is counted.
+    """
+
+    kind: str
+    host: int
+    start: float
+    seconds: float
+    amount: float
+    times: int
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """All of it. ``str()`` is for a human who looks for the reason of a violation.
+
+    Attributes:
+        repeat: The setting ``retry.repeat``.
+        deadline: The setting ``deadline``.
+        timeout: The option of each host.
+        most: The most connections to a host; None for no limit.
+        protocol: Of Redis, 2 or 3.
+        tcp: Whether hosts are reached over TCP.
+        readmit: The setting ``on_readmit``.
+        threads: What each thread calls.
+    """
+
+    seed: int
+    engine: str
+    router: str
+    hosts: int
+    repeat: str
+    attempts: int
+    deadline: float | None
+    timeout: float
+    most: int | None
+    protocol: int
+    tcp: bool
+    readmit: str
+    faults: tuple[Fault, ...]
+    threads: tuple[tuple[Op, ...], ...]
+
+    @property
+    def reroutes(self) -> bool:
+        """Whether a command may end up on another host than that of its key."""
+        return self.router == "round-robin" or self.router.endswith("+reroute")
+
+    @property
+    def name(self) -> str:
+        """The settings in a few words."""
+        words = [
+            self.engine,
+            self.router,
+            f"{self.hosts} hosts",
+            f"repeat {self.repeat}",
+            f"timeout {self.timeout:g}",
+        ]
+        words += [f"deadline {self.deadline:g}"] if self.deadline else []
+        words += [f"at most {self.most} connections"] if self.most else []
+        words += ["tcp" if self.tcp else "unix"]
+        words += [f"RESP{self.protocol}"] if self.engine == "redis" else []
+        words += ["flush on readmit"] if self.readmit == "flush" else []
+        return ", ".join(words)
+
+    def __str__(self) -> str:
+        faults = "".join(
+            f"\n  {fault.start:.3f} s, for {fault.seconds:.3f} s: {fault.kind} of host {fault.host}"
+            f" (amount {fault.amount:.2f}, {fault.times} times)"
+            for fault in self.faults
+        )
+        calls = sum(len(ops) for ops in self.threads)
+        return f"seed {self.seed}: {self.name}; {len(self.threads)} threads, {calls} calls{faults}"
+
+
+#: All faults. Some need TCP.
+FAULTS = (
+    "refuse",
+    "blackhole",
+    "hang_connects",
+    "delay",
+    "cut_requests",
+    "cut_replies",
+    "swallow",
+    "reset",
+    "drop",
+    "trickle",
+    "garble",
+    "stop",
+    "kill",
+)
+_NEED_TCP = ("hang_connects", "reset")
+ROUTERS = ("partition", "partition+reroute", "consistent+reroute", "consistent", "round-robin", "none")
+
+
+def make_schedule(seed: int) -> Schedule:
+    """Make the schedule of a seed."""
+    dice = random.Random(f"chaos {seed}")
+    engine = ("redis", "memcache")[seed % 2]  # so that any range of seeds has both
+    hosts = dice.choice((2, 3, 3))
+    router = dice.choice(ROUTERS)
+    tcp = dice.random() < 0.6
+    # A memcached that was flushed, or killed, tells less
+    readmit = "flush" if engine == "redis" and router.endswith("+reroute") and dice.random() < 0.3 else "keep"
+    faults = [_fault(dice, hosts, tcp, engine) for _ in range(dice.randint(2, 5))]
+    maker = _Maker(dice, seed, engine, router, hosts)
+    count = dice.randint(2, 4)
+    return Schedule(
+        seed=seed,
+        engine=engine,
+        router=router,
+        hosts=hosts,
+        repeat=dice.choice(("reads", "reads", "reads", "idempotent", "all")),
+        attempts=dice.choice((1, 2, 2, 3)),
+        deadline=dice.choice((None, None, 0.1, 0.25, 0.5)),
+        timeout=dice.choice((0.08, 0.15, 0.25)),
+        most=dice.choice((None, None, 1, 2, 4)),
+        protocol=dice.choice((2, 3)),
+        tcp=tcp,
+        readmit=readmit,
+        faults=tuple(sorted(faults, key=lambda fault: fault.start)),
+        threads=tuple(tuple(maker.thread(number)) for number in range(count)),
+    )
+
+
+def _fault(dice: random.Random, hosts: int, tcp: bool, engine: str) -> Fault:
+    kinds = [kind for kind in FAULTS if tcp or kind not in _NEED_TCP]
+    if engine == "memcache":  # it forgets, and then few counts can be told
+        kinds = [kind for kind in kinds if kind != "kill" or dice.random() < 0.3]
+    return Fault(
+        kind=dice.choice(kinds),
+        host=dice.randrange(hosts),
+        start=dice.uniform(0.02, 0.4),
+        seconds=dice.choice((0.02, 0.1, 0.2, 0.35)) * dice.uniform(0.5, 1.0),
+        amount=dice.random(),
+        times=dice.randint(1, 4),
+    )
+
+
+class _Maker:
+    """Makes the calls of threads. Keys and tokens are used by one write only, so that each can be counted."""
+
+    def __init__(self, dice: random.Random, seed: int, engine: str, router: str, hosts: int) -> None:
+        self._dice = dice
+        self._seed = seed
+        self._engine = engine
+        self._router = router
+        self._hosts = hosts
+        self._count = 0
+        self._thread = 0
+        self._makers: list[tuple[int, Callable[[], Op]]] = [
+            (4, lambda: self._own("incr")),
+            (3, lambda: self._shared("append", "text")),
+            (3, lambda: self._shared("push", "list")),
+            (2, lambda: self._own("set")),
+            (3, lambda: self._renew()),
+            (5, lambda: self._read()),
+            (2, lambda: self._own("mset", dice.randint(2, 5))),
+            (3, lambda: self._mget()),
+            (1, lambda: self._refused()),
+        ]
+
+    def thread(self, number: int) -> Iterator[Op]:
+        """Make all calls of a thread."""
+        self._thread = number
+        for _ in range(self._dice.randint(25, 45)):
+            yield dataclasses.replace(
+                self._call(),
+                pause=min(0.08, self._dice.expovariate(90)),
+                deadline=self._dice.choice((0.03, 0.1, 0.3)) if self._dice.random() < 0.12 else None,
+            )
+
+    def _call(self) -> Op:
+        chance = self._dice.random()
+        if chance < 0.25:
+            return self._map()
+        if chance < 0.31:
+            return Op("everyone")
+        if chance < 0.35:
+            return Op("where", (f"c{self._seed}:where",))
+        op = self._command()
+        if chance < 0.45 and op.name not in ("mget", "mset"):
+            return dataclasses.replace(op, host=self._dice.randrange(self._hosts))
+        return op
+
+    def _map(self) -> Op:
+        transaction = self._engine == "redis" and self._dice.random() < 0.25
+        ops = [self._command() for _ in range(self._dice.randint(1, 6))]
+        if self._dice.random() < 0.5:  # several to one key, whose order can be seen
+            name, kind = self._dice.choice((("append", "text"), ("push", "list")))
+            first = self._shared(name, kind)
+            more = [self._shared(name, kind) for _ in range(self._dice.randint(1, 4))]
+            ops += [first, *(dataclasses.replace(op, keys=first.keys) for op in more)]
+        return Op("map", ops=tuple(ops), transaction=transaction)
+
+    def _command(self) -> Op:
+        weights, makers = zip(*self._makers, strict=True)
+        return self._dice.choices(makers, weights)[0]()
+
+    def _token(self) -> str:
+        self._count += 1
+        return f"<{self._thread}.{self._count}>"
+
+    def _own(self, name: str, count: int = 1) -> Op:
+        tokens = [self._token() for _ in range(count)]
+        return Op(name, tuple(f"c{self._seed}:own:{token}" for token in tokens), tuple(tokens))
+
+    def _shared(self, name: str, kind: str) -> Op:
+        return Op(name, (f"c{self._seed}:{kind}:{self._dice.randrange(4)}",), (self._token(),))
+
+    def _mine(self, thread: int) -> str:
+        return f"c{self._seed}:mine:{thread}.{self._dice.randrange(3)}"
+
+    def _renew(self) -> Op:
+        return Op("renew", (self._mine(self._thread),), (self._token(),))
+
+    def _any_key(self) -> str:
+        chance = self._dice.random()
+        if chance < 0.5:
+            return self._mine(self._thread)
+        if chance < 0.75:
+            return self._mine(self._dice.randrange(4))
+        return f"c{self._seed}:text:{self._dice.randrange(4)}"
+
+    def _read(self) -> Op:
+        return Op("get", (self._any_key(),))
+
+    def _mget(self) -> Op:
+        keys = dict.fromkeys(self._any_key() for _ in range(self._dice.randint(2, 6)))
+        return Op("mget", tuple(keys))
+
+    def _refused(self) -> Op:
+        return Op("refused", (f"c{self._seed}:wrong:{self._dice.randrange(2)}",), (self._token(),))
