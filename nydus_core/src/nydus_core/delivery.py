@@ -59,15 +59,7 @@ class Delivery:
         )
 
     def over(self, watches: Mapping[Any, Watch], router: Any) -> Delivery:
-        """Return one for other hosts or another router, with the same settings.
-
-        Raises:
-            ConfigError: The settings ask for a router of another kind.
-        """
-        if self._settings.on_host_down == "reroute" and not hasattr(router, "locate"):
-            raise ConfigError(
-                "only a router that tells the host of a key can tell another one", "on_host_down"
-            )
+        """Return one for other hosts or another router, with the same settings."""
         return Delivery(watches, router, self._settings)
 
     def plan(self, commands: Sequence[Command]) -> Plan:
