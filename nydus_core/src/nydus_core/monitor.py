@@ -126,22 +126,31 @@ class Monitor:
     # Probes --------------------------------------------------------------------------------------------------------
 
     def _opened(self, host: int, cause: BaseException) -> None:
-        self._plan_probe(host)
+        planned = self._plan_probe(host)
         listener = self._listener()
-        if listener is not None:
+        if planned and listener is not None:
             listener.host_down(host, cause)
 
-    def _plan_probe(self, host: int) -> None:
+    def _plan_probe(self, host: int) -> bool:
+        """Plan the next probe of a host that is down; return False, and take it for well, if that cannot be done."""
         due = self._breakers[host].due
         if due is None:
-            return
-        alarm = set_alarm(due, partial(_begin_probe, weakref.ref(self), host))
+            return True
+        try:
+            alarm = set_alarm(due, partial(_begin_probe, weakref.ref(self), host))
+        except RuntimeError as error:  # without a timer nobody would ever find out that it is up again
+            logger.warning("cannot plan a probe of host %s: %s", host, error)
+            self._breakers[host].close()
+            self._settle(host)
+            return False
         with self._lock:
             self._alarms[host] = alarm
+        return True
 
     def _begin_probe(self, host: int) -> None:
         if self._breakers[host].begin_probe() and in_thread(partial(self._probe, host)) is None:
             self._breakers[host].probe_failed(RuntimeError("no thread to be had for a probe"))
+            self._plan_probe(host)
 
     def _probe(self, host: int) -> None:
         listener = self._listener()
@@ -151,7 +160,7 @@ class Monitor:
         try:
             self._engines[host].probe()
             listener.readmit(host)
-        except Exception as error:
+        except BaseException as error:  # a SystemExit of the user's function too, or it would be out for ever
             logger.debug("probe of host %s failed: %s", host, error)
             breaker.probe_failed(error)
             self._plan_probe(host)
