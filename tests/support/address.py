@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+
 from nydus_core.testing.proxy import Address, Listening
 
 __all__ = ["Address", "Listening", "address_of", "ask"]

@@ -69,7 +69,10 @@ _Kind = tuple[Callable[[Any], bool], str]
 
 _COUNT: _Kind = (lambda value: type(value) is int and value >= 1, "a whole number, 1 or more")
 _SECONDS: _Kind = (is_time, "seconds, more than 0")
-_WAIT: _Kind = (lambda value: is_time(value) or (value == 0 and value is not False), "seconds, 0 or more")
+_WAIT: _Kind = (
+    lambda value: is_time(value) or (value == 0 and not isinstance(value, bool)),
+    "seconds, 0 or more",
+)
 _SHARE: _Kind = (lambda value: is_time(value) and value <= 1, "a share, more than 0 and at most 1")
 
 _RETRY: Mapping[str, _Kind] = {"attempts": _COUNT, "backoff": _WAIT, "most": _WAIT}
