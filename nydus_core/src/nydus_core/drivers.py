@@ -10,6 +10,7 @@ cannot be interrupted: that is left to its own thread, and to its own timeouts.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, wait
@@ -28,6 +29,8 @@ from nydus_core.threads import in_thread, set_alarm
 __all__ = ["run"]
 
 T = TypeVar("T")
+
+logger = logging.getLogger("nydus")
 
 
 def run(
@@ -126,11 +129,14 @@ def _exchange_in_time(
                 each.start(each.batch.send)
         for each in timed:
             each.wait(deadline)
-        for each in timed:
-            if each.settled is None and not each.batch.overlaps:
+        here: list[_Timed] = []
+        for each in timed:  # asked once here too: receiving changes the answer
+            if each.batch.overlaps:
+                here.append(each)
+            elif each.settled is None:
                 each.start(each.receive)
-        for each in timed:
-            if each.settled is None and each.batch.overlaps:
+        for each in here:
+            if each.settled is None:
                 each.receive()
         for each in timed:
             each.wait(deadline)
@@ -139,7 +145,10 @@ def _exchange_in_time(
 
 def _abort(timed: Sequence[_Timed]) -> None:
     for each in timed:
-        each.abort()
+        try:
+            each.abort()
+        except Exception:  # then that one is waited for, and no other
+            logger.exception("a batch cannot be aborted")
 
 
 class _Timed:
