@@ -10,7 +10,7 @@ import pytest
 from engines import MemoryEngine, PipelinedEngine
 from nydus_core import Cluster, ConfigError, RoutingError, create_cluster
 from nydus_core.engine import BaseEngine
-from nydus_core.routers import ConsistentHashingRouter, PartitionRouter, RoundRobinRouter
+from nydus_core.routers import ConsistentHashingRouter, NodeRouter, PartitionRouter, RoundRobinRouter
 from nydus_core.routers.legacy import BaseRouter
 
 KEYS = [f"key{number}" for number in range(200)]
@@ -225,8 +225,15 @@ def test_the_last_host_stays() -> None:
         cluster_of("a").remove_host("a")
 
 
+class ByLength(NodeRouter):
+    """A rule that knows no weights."""
+
+    def locate(self, key: bytes, avoid: Any = ()) -> str:
+        return self.names[len(key) % len(self.names)]
+
+
 def test_a_rule_without_weights_refuses_one() -> None:
-    cluster = cluster_of("a", "b", router=PartitionRouter)
+    cluster = cluster_of("a", "b", router=ByLength)
     with pytest.raises(ConfigError, match="knows no weights"):
         cluster.set_weight("a", 2)
     assert {cluster.who(key) for key in KEYS} == {"a", "b"}

@@ -120,18 +120,16 @@ def _exchange_in_time(
         for each in reversed(timed):
             stack.callback(each.close)
         stack.enter_context(set_alarm(deadline.until, partial(_abort, timed)))
-        waits = [not each.batch.ready for each in timed]
-        for each, has_to_wait in zip(timed, waits, strict=True):
-            if not has_to_wait:
-                each.batch.send()
-        for each, has_to_wait in zip(timed, waits, strict=True):
-            if has_to_wait:
-                each.start(each.batch.send)
+        ready: list[_Timed] = []
         for each in timed:
-            each.wait(deadline)
+            if each.batch.ready:
+                each.batch.send()
+                ready.append(each)
+            else:
+                each.start(each.exchange)
         here: list[_Timed] = []
-        for each in timed:  # asked once here too: receiving changes the answer
-            if each.batch.overlaps:
+        for each in ready:
+            if each.batch.overlaps:  # asked once here too: receiving changes the answer
                 here.append(each)
             elif each.settled is None:
                 each.start(each.receive)
@@ -172,6 +170,10 @@ class _Timed:
         self._future = in_thread(job)
         if self._future is None:
             job()
+
+    def exchange(self) -> None:
+        self.batch.send()
+        self.receive()
 
     def receive(self) -> None:
         self._received = self.batch.receive()
