@@ -144,7 +144,7 @@ def make_schedule(seed: int) -> Schedule:
     tcp = dice.random() < 0.6
     # A memcached that was flushed, or killed, tells less
     readmit = "flush" if engine == "redis" and router.endswith("+reroute") and dice.random() < 0.3 else "keep"
-    faults = [_fault(dice, hosts, tcp, engine) for _ in range(dice.randint(2, 5))]
+    faults = [_fault(dice, hosts, tcp, engine) for _ in range(dice.randint(3, 7))]
     maker = _Maker(dice, seed, engine, router, hosts)
     count = dice.randint(2, 4)
     return Schedule(
