@@ -279,6 +279,20 @@ class TestReplies:
             client.sendall(INCR)
             assert read(client, 4) == b":2\r\n"
 
+    def test_the_rest_of_a_reply_that_trickles_is_swallowed(self, server: Listening, proxy: Proxies) -> None:
+        between = proxy(server)
+        between.trickle = FOREVER
+        with connect(between) as client:
+            client.sendall(INCR)
+            assert soon(lambda: count(server) == 1)
+            settle(between)
+            between.swallow = True
+            between.trickle = 0
+            settle(between)
+            between.swallow = False
+            client.sendall(INCR)
+            assert read(client, 4) == b":2\r\n"
+
     @both
     def test_trickle(self, server: Listening, proxy: Proxies, tcp: bool) -> None:
         between = proxy(server, tcp=tcp)
@@ -474,6 +488,33 @@ class TestBlackhole:
             assert hears_nothing(client)
             between.blackhole = False
             assert read(client, 4) == b":1\r\n"
+
+    def test_a_reply_that_is_held_may_still_be_replaced(self, server: Listening, proxy: Proxies) -> None:
+        between = proxy(server, delay=FOREVER)
+        with connect(between) as client:
+            client.sendall(INCR)
+            assert soon(lambda: count(server) == 1)
+            between.blackhole = True
+            between.delay = 0
+            settle(between)
+            between.garble(b"?!\r\n")
+            between.blackhole = False
+            assert read(client, 4) == b"?!\r\n"
+
+    def test_not_even_a_connect_reaches_the_server(
+        self, recorder: Callable[..., Recorder], proxy: Proxies
+    ) -> None:
+        server = recorder()
+        between = proxy(server)
+        between.blackhole = True
+        with connect(between):
+            settle(between)
+            with connect(server) as later:  # a server takes connections in the order in which they come
+                later.sendall(b"later")
+            assert soon(lambda: b"later" in server.got)
+            assert len(server.got) == 1
+            between.blackhole = False
+            assert soon(lambda: len(server.got) == 2)
 
     @both
     def test_a_request_arrives_late_although_its_client_gave_up(

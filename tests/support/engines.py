@@ -7,11 +7,14 @@ of its own (``Refused``), and can lose the connection before or after it has don
 from __future__ import annotations
 
 import operator
+import threading
 import time
 from typing import Any
 
 from nydus_core.batches import BasePipeline
+from nydus_core.command import Command
 from nydus_core.engine import BaseEngine
+from nydus_core.errors import HostDown, MaybeApplied
 
 
 class Refused(Exception):
@@ -135,3 +138,40 @@ class MemoryPipeline(BasePipeline):
             return operator.attrgetter(name)(self.connection.connection)(*args, **kwargs)
         except Refused as answer:
             return answer
+
+
+class SwitchedEngine(MemoryEngine):
+    """A host with a switch: while it is ``down``, nothing reaches it; while it is ``deaf``, nothing is answered.
+
+    Attributes:
+        probes: How often it was probed.
+        probing: What a probe waits for.
+    """
+
+    supports_flush = True
+
+    def __init__(self, num: Any, *, down: bool = False) -> None:
+        super().__init__(num, down=down)
+        self.deaf = False
+        self.probes = 0
+        self.probing = threading.Event()
+        self.probing.set()
+        self.flushes = 0
+
+    def call(self, command: Command) -> Any:
+        if self.down:
+            raise self.failed(HostDown, ConnectionRefusedError(111, "Connection refused"), command)
+        value = super().call(command)
+        if self.deaf:
+            raise self.failed(MaybeApplied, Lost("no answer"), command)
+        return value
+
+    def probe(self) -> None:
+        self.probes += 1
+        self.probing.wait(10)
+        if self.down or self.deaf:
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    def flush(self) -> None:
+        self.flushes += 1
+        self.connection.data.clear()

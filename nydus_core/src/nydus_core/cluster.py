@@ -14,7 +14,7 @@ from nydus_core.announcer import Announcer
 from nydus_core.blueprint import Blueprint
 from nydus_core.command import Command
 from nydus_core.deadlines import Deadline, DeadlineBlock, any_deadline, deadline_of
-from nydus_core.delivery import Delivery
+from nydus_core.delivery import Delivery, chooses_hosts
 from nydus_core.engine import Engine, SurfaceFactory
 from nydus_core.errors import ConfigError, HostError, RoutingError
 from nydus_core.health import HostHealth
@@ -78,10 +78,14 @@ class Cluster:
             blueprint: What it was made of; without, hosts cannot be added or removed any more.
 
         Raises:
-            ConfigError: It is a class.
+            ConfigError: It is a class; or it chooses no hosts, and the settings want another one where a host is down.
         """
         if isinstance(router, type):
             raise ConfigError(f"found the class {router.__name__}; expected a router", "router")
+        if self._settings.on_host_down == "reroute" and not chooses_hosts(router):
+            raise ConfigError(
+                "only a router that tells the host of a key can tell another one", "on_host_down"
+            )
         with self._changing:
             self._delivery = self._delivery.over(self._delivery.by_key, router)
             self._blueprint = blueprint

@@ -11,7 +11,7 @@ from contextvars import ContextVar, Token
 from types import MappingProxyType, TracebackType
 from typing import Any
 
-from nydus_core.errors import DeadlineExceeded
+from nydus_core.errors import NydusError
 
 __all__ = ["Deadline", "DeadlineBlock", "any_deadline", "deadline_of", "is_time"]
 
@@ -77,7 +77,7 @@ class DeadlineBlock:
 
     def __enter__(self) -> Deadline:
         if self._token is not None:
-            raise DeadlineExceeded("a deadline block is used once: call cluster.deadline() again")
+            raise NydusError("a deadline block is used once: call cluster.deadline() again")
         deadline, outer = Deadline(self._seconds), deadline_of(self._owner)
         if outer is not None and outer.until < deadline.until:
             deadline = outer

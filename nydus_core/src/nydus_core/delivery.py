@@ -14,13 +14,13 @@ from nydus_core.command import Command
 from nydus_core.deadlines import Deadline
 from nydus_core.drivers import run
 from nydus_core.engine import Engine
-from nydus_core.errors import ConfigError
 from nydus_core.flows import Rules, deliver
 from nydus_core.monitor import Watch
 from nydus_core.plan import Lane, Placement, Plan, make_plan
 from nydus_core.resilience import DeliverySettings
+from nydus_core.routers.protocol import Spread
 
-__all__ = ["Delivery"]
+__all__ = ["Delivery", "chooses_hosts"]
 
 
 class Delivery:
@@ -59,15 +59,7 @@ class Delivery:
         )
 
     def over(self, watches: Mapping[Any, Watch], router: Any) -> Delivery:
-        """Return one for other hosts or another router, with the same settings.
-
-        Raises:
-            ConfigError: The settings ask for a router of another kind.
-        """
-        if self._settings.on_host_down == "reroute" and not hasattr(router, "locate"):
-            raise ConfigError(
-                "only a router that tells the host of a key can tell another one", "on_host_down"
-            )
+        """Return one for other hosts or another router, with the same settings."""
         return Delivery(watches, router, self._settings)
 
     def plan(self, commands: Sequence[Command]) -> Plan:
@@ -107,7 +99,12 @@ class Delivery:
         return run(flow, self.engines, transaction=transaction, deadline=deadline)
 
 
+def chooses_hosts(router: Any) -> bool:
+    """Tell whether a router chooses the host of a command, so that it can be asked for another one."""
+    return getattr(router, "spread", Spread.ALL) is not Spread.ALL
+
+
 def _reroutes(on_host_down: str | None, router: Any) -> bool:
     if on_host_down is None:
-        return getattr(router, "on_host_down", "raise") == "reroute"
-    return on_host_down == "reroute" and hasattr(router, "locate")  # a cluster is made before its router
+        on_host_down = getattr(router, "on_host_down", "raise")
+    return on_host_down == "reroute" and chooses_hosts(router)

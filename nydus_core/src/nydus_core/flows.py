@@ -18,6 +18,7 @@ from nydus_core.errors import (
     HostDown,
     HostError,
     HostListExhausted,
+    NotAnsweredInTime,
     NotSentInTime,
     RoutingError,
     host_error,
@@ -124,6 +125,8 @@ class _Delivery:
         # By slot, of the parts that were rerouted: the hosts that they were meant for, and how many attempts ago
         self._tried: dict[int, set[int]] = {}
         self._before: dict[int, int] = {}
+        # By slot, of the writes that may have been applied by an attempt: what that ended in
+        self._doubts: dict[int, HostError] = {}
         self.outcomes: list[Any] = [None] * plan.slots
         self.waits = False
 
@@ -133,7 +136,9 @@ class _Delivery:
             engine = self._watches[lane.host].engine
             for command, slot in zip(lane.commands, lane.slots, strict=True):
                 if self.outcomes[slot] is None:
-                    self.outcomes[slot] = engine.failed(NotSentInTime, engine.late(str(deadline)), command)
+                    error = engine.failed(NotSentInTime, engine.late(str(deadline)), command)
+                    error.attempts = 0
+                    self.outcomes[slot] = error
 
     def admitted(self, lanes: Sequence[Lane], attempt: int) -> list[Lane]:
         """Return what may be sent now; what was meant for hosts that are down is rerouted or refused."""
@@ -145,9 +150,8 @@ class _Delivery:
         for lane in lanes:
             if not watches[lane.host].admits:
                 for command, slot in zip(lane.commands, lane.slots, strict=True):
-                    error = self._refusal(command, lane.host)
+                    error = self._noted(self._refusal(command, lane.host), command, slot, lane.host)
                     error.attempts = attempt - 1
-                    self.outcomes[slot] = error
                     if self._may_move(command):
                         self._move(command, slot, lane.host, error, again)
         return list(again.values())
@@ -160,13 +164,15 @@ class _Delivery:
     def sorted_out(self, lanes: Sequence[Lane], answers: Sequence[Sequence[Any]], attempt: int) -> list[Lane]:
         """Note what the lanes ended in; return the lanes of the next attempt."""
         again: dict[int, Lane] = {}
-        outcomes = self.outcomes
+        outcomes, tried = self.outcomes, self._tried
         self.waits = False
         for lane, found in zip(lanes, answers, strict=True):
             failed = False
             for slot, outcome in zip(lane.slots, found, strict=True):
                 outcomes[slot] = outcome
                 failed = failed or isinstance(outcome, Exception)
+            if tried:
+                self._plan.moved.update((slot, lane.host) for slot in lane.slots if slot in tried)
             if failed:
                 _judge(self._watches[lane.host], found)
                 self._repeat(lane, found, attempt, again)
@@ -174,38 +180,62 @@ class _Delivery:
                 self._watches[lane.host].succeeded()
         return list(again.values())
 
+    def _noted(self, outcome: Any, command: Command, slot: int, host: int) -> Any:
+        """Note what a part has ended in by now, and return it.
+
+        A write that may have been applied by an earlier attempt still may, whatever a later one says but a value.
+        """
+        if isinstance(outcome, Exception) and command.access is Access.WRITE:
+            doubt = self._doubts.get(slot)
+            if isinstance(outcome, HostError) and not isinstance(outcome, HostDown):
+                self._doubts[slot] = outcome
+            elif doubt is not None:
+                outcome = self._in_doubt(doubt, outcome, command, host)
+        self.outcomes[slot] = outcome
+        if slot in self._tried:
+            self._plan.moved[slot] = host
+        return outcome
+
+    def _in_doubt(self, doubt: HostError, error: Exception, command: Command, host: int) -> HostError:
+        if isinstance(error, DeadlineExceeded):
+            doubt = self._watches[host].engine.failed(NotAnsweredInTime, error.__cause__ or error, command)
+        doubt.add_note(f"it was tried again: {error}")
+        return doubt
+
     def _repeat(self, lane: Lane, found: Sequence[Any], attempt: int, again: dict[int, Lane]) -> None:
-        """Put what is to be tried again into the lanes of the next attempt."""
-        for outcome in found:
+        """Note what a lane ended in, and put what is to be tried again into the lanes of the next attempt."""
+        noted = [
+            self._noted(outcome, command, slot, lane.host)
+            for command, slot, outcome in zip(lane.commands, lane.slots, found, strict=True)
+        ]
+        for outcome in noted:
             if isinstance(outcome, HostError):
                 outcome.attempts = attempt
         wanted = [
             position
             for position, outcome in enumerate(found)
-            if isinstance(outcome, Exception) and self._wants(lane, position, outcome, attempt)
+            if isinstance(outcome, Exception)
+            and self._wants(lane, position, outcome, outcome_of(noted[position]), attempt)
         ]
         if self._together:
             wanted = wanted if len(wanted) == len(found) else []
         elif len(wanted) < len(found):
-            wanted = in_order(lane.commands, found, wanted)
+            wanted = in_order(lane.commands, noted, wanted)
         for position in wanted:
-            command, slot, outcome = lane.commands[position], lane.slots[position], found[position]
-            if self._may_move(command) and isinstance(outcome, HostError):
-                self._move(command, slot, lane.host, outcome, again)
+            command, slot = lane.commands[position], lane.slots[position]
+            if self._may_move(command) and isinstance(found[position], HostError):
+                self._move(command, slot, lane.host, noted[position], again)
             elif self._watches[lane.host].admits:
                 self.waits = True
                 _put(again, lane.host, command, slot)
 
-    def _wants(self, lane: Lane, position: int, error: Exception, attempt: int) -> bool:
-        command = lane.commands[position]
-        outcome = outcome_of(error)
+    def _wants(self, lane: Lane, position: int, error: Exception, outcome: Outcome, attempt: int) -> bool:
         if isinstance(error, DeadlineExceeded):
             return False
-        if outcome is Outcome.SERVER_ERROR and not self._watches[lane.host].engine.is_passing(error):
+        if not isinstance(error, HostError) and not self._watches[lane.host].engine.is_passing(error):
             return False
-        return self._rules.retry.repeats(
-            command, outcome, attempt - self._before.get(lane.slots[position], 0)
-        )
+        attempts = attempt - self._before.get(lane.slots[position], 0)
+        return self._rules.retry.repeats(lane.commands[position], outcome, attempts)
 
     # Other hosts ---------------------------------------------------------------------------------------------------
 
@@ -229,9 +259,11 @@ class _Delivery:
         first = plan.slots
         plan.put(slot, command, route, again)
         self.outcomes += [error] * (plan.slots - first)
-        for place, to in zip(range(first, plan.slots) or (slot,), route.hosts, strict=True):
+        for place in range(first, plan.slots) or (slot,):
             self._tried[place], self._before[place] = tried, error.attempts
-            plan.moved[place] = to
+            plan.moved[place] = host  # until it was sent elsewhere: there may be no time for that
+            if slot in self._doubts:
+                self._doubts[place] = self._doubts[slot]
 
     def _down(self) -> set[int]:
         return {host for host, watch in enumerate(self._watches) if not watch.admits}

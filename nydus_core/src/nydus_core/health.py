@@ -159,7 +159,9 @@ class Breaker:
             self._failures = 0
             self._calls += 1
             if self._clock() - self._window > self._settings.window:
+                since = self._since
                 self._start()
+                self._since = since  # it was closed all the time
 
     @property
     def due(self) -> float | None:

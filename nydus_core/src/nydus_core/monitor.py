@@ -120,20 +120,30 @@ class Watch:
     # Probes --------------------------------------------------------------------------------------------------------
 
     def _opened(self, cause: BaseException) -> None:
-        self._plan_probe()
+        planned = self._plan_probe()
         listener = self._listener()
-        if listener is not None:
+        if planned and listener is not None:
             listener.host_down(self.name, cause)
 
-    def _plan_probe(self) -> None:
+    def _plan_probe(self) -> bool:
+        """Plan the next probe, if the host is down; return False, and take it for well, if that cannot be done."""
         due = self._breaker.due
-        if due is not None:
+        if due is None:
+            return True
+        try:
             self._alarm = set_alarm(due, partial(_begin_probe, weakref.ref(self)))
+        except RuntimeError as error:  # without a timer nobody would ever find out that it is up again
+            logger.warning("cannot plan a probe of host %s: %s", self.name, error)
+            self._breaker.close()
+            self._settle()
+            return False
+        return True
 
     def begin_probe(self) -> None:
         """Probe the host in a thread, unless that is being done, or it is well."""
         if self._breaker.begin_probe() and in_thread(self._probe) is None:
             self._breaker.probe_failed(RuntimeError("no thread to be had for a probe"))
+            self._plan_probe()
 
     def _probe(self) -> None:
         listener = self._listener()
@@ -142,7 +152,7 @@ class Watch:
         try:
             self.engine.probe()
             listener.readmit(self.name, self.engine)
-        except Exception as error:
+        except BaseException as error:  # a SystemExit of the user's function too, or it would be out for ever
             logger.debug("a probe of host %s failed: %s", self.name, error)
             self._breaker.probe_failed(error)
             self._plan_probe()

@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 from nydus_core.command import Access, Command, Outcome, Scope, outcome_of
-from nydus_core.errors import CrossHostError, HostError, MaybeApplied, RoutingError, host_error
+from nydus_core.errors import (
+    CrossHostError,
+    DeadlineExceeded,
+    HostError,
+    MaybeApplied,
+    NotAnsweredInTime,
+    RoutingError,
+    host_error,
+)
 from nydus_core.routers.legacy import BaseRouter
 from nydus_core.routers.protocol import Router, Spread
 
@@ -101,11 +109,20 @@ class Placement:
         Raises:
             HostListExhausted: There is no other host.
             CrossHostError: Without these, its keys live on several hosts, and it cannot be split.
+            RoutingError: The router gave one of them all the same.
         """
         names = [self.names[host] for host in avoid]
-        if self._by_keys:
-            return self._keyed(command, names)
-        return Route((self._next(command, names),), (command,), None)
+        route = (
+            self._keyed(command, names)
+            if self._by_keys
+            else Route((self._next(command, names),), (command,), None)
+        )
+        for host in route.hosts:
+            if host in avoid:
+                raise RoutingError(
+                    f"{type(self._router).__name__} gave host {self.names[host]!r}, which was to be avoided"
+                )
+        return route
 
     def _on_host(self) -> str:
         return f"use cluster.on(host), with host one of {', '.join(self.names)}"
@@ -307,11 +324,13 @@ def _partly_applied(command: Command, error: Exception, failed: Sequence[str]) -
     """Some hosts have done it: whatever the others say, it must not pass for a command that was not applied."""
     if isinstance(error, MaybeApplied):
         return error
+    kind = NotAnsweredInTime if isinstance(error, DeadlineExceeded) else MaybeApplied
     cause = error.__cause__ if isinstance(error, HostError) and error.__cause__ is not None else error
     reason = f"others have applied it: {error.reason if isinstance(error, HostError) else error}"
     host = error.host if isinstance(error, HostError) else ", ".join(map(repr, failed))
-    partly = host_error(MaybeApplied, cause, host=host, command=repr(command))
+    partly = host_error(kind, cause, host=host, command=repr(command))
     partly.reason = reason
+    partly.attempts = error.attempts if isinstance(error, HostError) else 1
     return partly
 
 

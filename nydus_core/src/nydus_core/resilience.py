@@ -58,7 +58,7 @@ def read_resilience(settings: Mapping[str, Any], engine: type[Any]) -> DeliveryS
         _retry(settings.get("retry")),
         _health(settings.get("health")),
         _one_of(settings.get("on_host_down"), ("raise", "reroute"), "on_host_down"),
-        _readmit(settings.get("on_readmit", "keep"), engine),
+        _readmit(settings.get("on_readmit"), engine),
         deadline,
     )
 
@@ -69,7 +69,10 @@ _Kind = tuple[Callable[[Any], bool], str]
 
 _COUNT: _Kind = (lambda value: type(value) is int and value >= 1, "a whole number, 1 or more")
 _SECONDS: _Kind = (is_time, "seconds, more than 0")
-_WAIT: _Kind = (lambda value: is_time(value) or value in (0, 0.0), "seconds, 0 or more")
+_WAIT: _Kind = (
+    lambda value: is_time(value) or (type(value) in (int, float) and value == 0),
+    "seconds, 0 or more",
+)
 _SHARE: _Kind = (lambda value: is_time(value) and value <= 1, "a share, more than 0 and at most 1")
 
 _RETRY: Mapping[str, _Kind] = {"attempts": _COUNT, "backoff": _WAIT, "most": _WAIT}
@@ -111,7 +114,10 @@ def _retry(given: Any) -> RetryPolicy:
         return Retry()
     if isinstance(given, Mapping):
         repeats = tuple(repeat.value for repeat in Repeat)
-        kinds = {**_RETRY, "repeat": (lambda value: True, "")}
+        kinds = {
+            **_RETRY,
+            "repeat": (lambda value: value is not None, f"one of {', '.join(map(repr, repeats))}"),
+        }
         options = _options(given, kinds, "retry")
         _one_of(options.get("repeat"), repeats, "retry.repeat")
         return Retry(**options)
@@ -140,6 +146,8 @@ def _health(given: Any) -> BreakerSettings:
 
 
 def _readmit(given: Any, engine: type[Any]) -> str | Readmit:
+    if given is None:
+        return "keep"
     if isinstance(given, str) and "." in given:
         given = registry.import_dotted(given, "on_readmit")
     if callable(given):

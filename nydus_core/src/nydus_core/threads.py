@@ -33,13 +33,27 @@ def in_thread(job: Callable[[], T]) -> Future[T] | None:
         Its future; None if there are no more threads to be had, as when Python ends.
     """
     global _threads
+    future: Future[T] = Future()
     with _lock:
         if _threads is None:
             _threads = ThreadPoolExecutor(MOST_THREADS, "nydus")
         try:
-            return _threads.submit(contextvars.copy_context().run, job)
+            _threads.submit(_fill, future, contextvars.copy_context(), job)
         except RuntimeError:
-            return None
+            # It may be in the queue all the same, for a thread that is busy now: then it must not be done twice.
+            return None if future.cancel() else future
+    return future
+
+
+def _fill(future: Future[T], context: contextvars.Context, job: Callable[[], T]) -> None:
+    if future.set_running_or_notify_cancel():
+        try:
+            value = context.run(job)
+        except BaseException as error:
+            future.set_exception(error)
+            del future  # its error knows this frame
+        else:
+            future.set_result(value)
 
 
 def set_alarm(when: float, call: Callable[[], object]) -> Alarm:
@@ -51,6 +65,9 @@ def set_alarm(when: float, call: Callable[[], object]) -> Alarm:
 
     Returns:
         The alarm. As a context manager it is cancelled at the end of the block.
+
+    Raises:
+        RuntimeError: There is no thread to be had for the timer.
     """
     return _timer.set(Alarm(when, call))
 
@@ -105,11 +122,12 @@ class _Timer:
 
     def set(self, alarm: Alarm) -> Alarm:
         with self._changed:
-            self._alarms.add(alarm)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="nydus-timer", daemon=True)
-                self._thread.start()
-            elif alarm.when < self._wakes:
+                thread = threading.Thread(target=self._run, name="nydus-timer", daemon=True)
+                thread.start()
+                self._thread = thread  # not before: there may be none to be had just now
+            self._alarms.add(alarm)
+            if alarm.when < self._wakes:
                 self._changed.notify()
         return alarm
 

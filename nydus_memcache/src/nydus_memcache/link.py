@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 
 from pymemcache.client.base import KeepaliveOpts
-from pymemcache.exceptions import MemcacheUnexpectedCloseError
+from pymemcache.exceptions import MemcacheUnexpectedCloseError, MemcacheUnknownError
 
 __all__ = ["Address", "Link"]
 
@@ -175,11 +175,17 @@ class Link:
         return self._buffer[start:found]
 
     def block(self, size: int) -> bytes:
-        """Read that many bytes and the end of the line after them; return the bytes."""
+        """Read that many bytes and the end of the line after them; return the bytes.
+
+        Raises:
+            MemcacheUnknownError: The line does not end there.
+        """
         missing = self._at + size + 2 - len(self._buffer)
         if missing > 0:
             self._more(missing)
         start, end = self._at, self._at + size
+        if not self._buffer.startswith(b"\r\n", end):
+            raise MemcacheUnknownError(f"a value that does not end after the {size} bytes that were said")
         self._at = end + 2
         return self._buffer[start:end]
 

@@ -30,7 +30,11 @@ _DONE = {b"OK": True}
 
 
 def _number(line: bytes) -> int | None:
-    return None if line == b"NOT_FOUND" else int(line)
+    if line == b"NOT_FOUND":
+        return None
+    if not line.isdigit():  # int() takes more for a number than a server says
+        raise ValueError(line)
+    return int(line)
 
 
 def _version(line: bytes) -> bytes:
@@ -75,6 +79,10 @@ def read_answer(link: Link, verb: bytes) -> Any:
         return _refused(line, verb)
 
 
+#: Of an item: its key, flags and size, after ``gets`` also its cas token.
+_PARTS = {b"get": 3, b"gets": 4}
+
+
 def read_items(link: Link, verb: bytes, keys: Collection[bytes]) -> Items | MemcacheError:
     """Read the values that answer a ``get`` or ``gets``.
 
@@ -96,6 +104,8 @@ def read_items(link: Link, verb: bytes, keys: Collection[bytes]) -> Items | Memc
         word, *parts = line.split(b" ")
         if word != b"VALUE":
             return _refused(line, verb)
+        if len(parts) != _PARTS[verb] or not all(number.isdigit() for number in parts[1:]):
+            raise MemcacheUnknownError(line[:32])
         key, flags, size, *cas = parts
         found[key] = (int(flags), link.block(int(size)), *cas)
         line = link.line()
@@ -109,9 +119,10 @@ def read_stats(link: Link) -> dict[bytes, Any] | MemcacheError:
     found: dict[bytes, Any] = {}
     line = link.line()
     while line not in (b"END", b"OK", b"RESET"):
-        word, name, *values = line.split()
-        if word not in (b"STAT", b"ITEM"):
+        word, *parts = line.split() or [b""]
+        if not parts or word not in (b"STAT", b"ITEM"):
             return _refused(line, b"stats")
+        name, *values = parts
         found[name] = _converted(name, b" ".join(values if word == b"ITEM" else values[:1]))
         line = link.line()
     return found

@@ -35,15 +35,21 @@ class PlainSerde:
         """Return what to store for a value, and its flags.
 
         Raises:
-            IllegalArgument: It is of another type. Subclasses are, too, for they would not come back as such.
+            IllegalArgument: It is of another type. Subclasses are, too, for they would not come back as such. Or it
+                cannot be written down: text with half a character, a number of too many digits.
         """
         kind = type(value)
         if kind is bytes:
             return value, 0
-        if kind is str:
-            return value.encode(), FLAG_TEXT
-        if kind is int:
-            return b"%d" % value, FLAG_INTEGER
+        try:
+            if kind is str:
+                return value.encode(), FLAG_TEXT
+            if kind is int:
+                return b"%d" % value, FLAG_INTEGER
+        except ValueError as error:  # half a character, or a number of too many digits
+            raise IllegalArgument(
+                f"the value for the key {key!r} cannot be written down: {error.args[-1]}. Nothing was sent"
+            ) from None
         raise IllegalArgument(
             f"the value for the key {key!r} is of type {kind.__name__}; expected bytes, str or int. Convert it, or "
             "set the option 'serde', or 'pickle' where all who can write to the servers are trusted. Nothing was sent"

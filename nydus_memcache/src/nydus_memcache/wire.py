@@ -26,6 +26,7 @@ _MOST = 250
 _UINT32 = range(2**32)
 _UINT64 = range(2**64)
 _INT64 = range(-(2**63), 2**63)
+_MOST_DIGITS = 20  # of the largest of them
 
 
 class Wire:
@@ -163,10 +164,10 @@ class Wire:
 
     def raw(self, command: Key, end_tokens: Key, key: Key | None) -> Raw:
         """Make a command of the user's own bytes."""
-        line, end = (
-            text.encode(self._key_encoding) if isinstance(text, str) else text
-            for text in (command, end_tokens)
-        )
+        line = _raw("command", command, self._key_encoding)
+        end = _raw("end_tokens", end_tokens, self._key_encoding)
+        if not end:
+            raise IllegalArgument("end_tokens is empty; expected what the answer ends with. Nothing was sent")
         return Raw(line, end, () if key is None else (self.key(key)[0],))
 
 
@@ -191,8 +192,27 @@ def _legal(wire_key: bytes, given: object) -> bytes:
 
 
 def _named(given: object) -> str:
-    shown = repr(given)
-    return f"the key {shown if len(shown) <= 80 else shown[:80] + '…'}"
+    return f"the key {_shown(given)}"
+
+
+def _shown(given: object) -> str:
+    try:
+        shown = repr(given)
+    except ValueError:  # a number of too many digits
+        shown = f"a {type(given).__name__} that is too large to be shown"
+    return shown if len(shown) <= 80 else shown[:80] + "…"
+
+
+def _raw(name: str, text: object, encoding: str) -> bytes:
+    try:
+        found = text.encode(encoding) if isinstance(text, str) else text
+    except UnicodeEncodeError as error:
+        raise IllegalArgument(f"{name} is not {encoding}: encode it. Nothing was sent") from error
+    if not isinstance(found, bytes):
+        raise IllegalArgument(
+            f"{name} is of type {type(text).__name__}; expected str or bytes. Nothing was sent"
+        )
+    return found
 
 
 def _why_illegal(wire_key: bytes) -> str:
@@ -210,14 +230,18 @@ def _several(name: str, given: Iterable[Key]) -> list[Key]:
         raise IllegalKey(
             f"{name}: found the {type(given).__name__} {given!r}; expected a list of keys. Nothing was sent"
         )
-    return list(given)
+    try:
+        return list(given)
+    except TypeError:
+        kind = type(given).__name__
+        raise IllegalKey(f"{name}: found {kind}; expected a list of keys. Nothing was sent") from None
 
 
 def _integer(name: str, value: Any, allowed: range) -> bytes:
     # A number out of range makes memcached refuse the line, and take the value after it for commands
     if not isinstance(value, int) or value not in allowed:
         raise IllegalArgument(
-            f"{name} is {value!r}; expected an integer from {allowed[0]} to {allowed[-1]}. Nothing was sent"
+            f"{name} is {_shown(value)}; expected an integer from {allowed[0]} to {allowed[-1]}. Nothing was sent"
         )
     return b"%d" % value
 
@@ -233,9 +257,17 @@ def count(name: str, value: int) -> bytes:
 
 
 def _token(cas: object) -> bytes:
-    digits = str(cas).encode("ascii", "replace") if isinstance(cas, int | str) else cas
-    if not isinstance(digits, bytes) or not digits.isdigit() or int(digits) not in _UINT64:
-        raise IllegalArgument(f"cas is {cas!r}; expected what gets() gave. Nothing was sent")
+    if type(cas) is int:
+        digits: object = b"%d" % cas if cas in _UINT64 else b""
+    else:
+        digits = cas.encode("ascii", "replace") if isinstance(cas, str) else cas
+    if (
+        not isinstance(digits, bytes)
+        or not digits.isdigit()
+        or len(digits) > _MOST_DIGITS
+        or int(digits) not in _UINT64
+    ):
+        raise IllegalArgument(f"cas is {_shown(cas)}; expected what gets() gave. Nothing was sent")
     return b" " + digits
 
 

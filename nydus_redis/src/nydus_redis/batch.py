@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from redis.exceptions import InvalidResponse
 from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.command import Command
@@ -14,6 +15,7 @@ from nydus_redis.patience import shut
 from nydus_redis.replies import (
     ANSWERS,
     FAILURES,
+    REFUSALS,
     as_client_error,
     await_reply,
     read_plainly,
@@ -106,8 +108,8 @@ class RedisBatch:
             except ANSWERS as error:
                 reply = error
             except UnicodeDecodeError as error:
-                if not HIREDIS_AVAILABLE:  # redis-py's own parser does not get past it
-                    raise
+                if not (HIREDIS_AVAILABLE and self.engine.decodes):
+                    raise  # redis-py's own parser does not get past it; and else it was no reply, but a push message
                 reply = self.engine.failed(MaybeApplied, error, command)
             outcomes.append(reply if command.callback is None else self._parsed(command, reply))
 
@@ -152,9 +154,15 @@ class TransactionBatch(RedisBatch):
                 for command, reply in zip(self.commands, queued, strict=True)
             ]
             return
+        if isinstance(
+            replies, REFUSALS
+        ):  # hiredis raises one of these also if it answers the first command alone
+            raise replies
         if isinstance(replies, Exception):  # nothing was applied: each has its own error, or this one
             outcomes += [error if isinstance(error, Exception) else replies for error in queued]
             return
+        if not isinstance(replies, list):
+            raise InvalidResponse(f"EXEC was answered with a {type(replies).__name__}; expected a list")
         outcomes += [
             self._parsed(command, reply) for command, reply in zip(self.commands, replies, strict=True)
         ]

@@ -14,7 +14,15 @@ from nydus_core.errors import HostDown, MaybeApplied
 from nydus_redis import options as host_options
 from nydus_redis.batch import RedisBatch, TransactionBatch
 from nydus_redis.patience import no_connecting, patient
-from nydus_redis.replies import ANSWERS, FAILURES, PASSING, PASSING_CODES, await_reply, read_reply
+from nydus_redis.replies import (
+    ANSWERS,
+    FAILURES,
+    PASSING,
+    PASSING_CODES,
+    await_reply,
+    only_pushes,
+    read_reply,
+)
 from nydus_redis.surface import host_client, surfaces
 from nydus_redis.wire import RedisCommand, UnreadableReply
 
@@ -83,6 +91,8 @@ class Redis(BaseEngine):
         self.host, self.port = settled.get("host", host), settled.get("port", port)
         self.db, self.unix_socket_path = settled.get("db", db), settled.get("path")
         self._may_claim = self._own_pool and not settled.get("health_check_interval")
+        #: Whether replies are decoded: then one may be impossible to decode.
+        self.decodes = bool(settled.get("decode_responses"))
 
     @property
     def identifier(self) -> str:
@@ -135,7 +145,7 @@ class Redis(BaseEngine):
 
         One that the server has closed meanwhile, or has said more on than it was asked, is replaced.
         """
-        connection: Any = self.pool.get_connection()
+        connection = self._take()
         try:
             connection.check_health()
         except BaseException:
@@ -149,9 +159,38 @@ class Redis(BaseEngine):
             return None
         with no_connecting():
             try:
-                return self.pool.get_connection()
+                return self._take()
             except FAILURES:
                 return None
+
+    def _take(self) -> Any:
+        try:
+            connection: Any = self.pool.get_connection()
+        except BaseException as error:
+            if not isinstance(error, redis.RedisError):
+                # redis-py then keeps the connection as one that is open, and would go on in the middle of its greeting
+                self.pool.disconnect(inuse_connections=False)
+            raise
+        try:
+            self._have_in_step(connection)
+        except BaseException:
+            self._give_back(connection, clean=False)
+            raise
+        return connection
+
+    def _have_in_step(self, connection: Any) -> None:
+        """Open a connection anew if an answer that nobody waits for is pending on it.
+
+        redis-py sees to it, but not where it expects push messages (of maintenance, by default over TCP).
+        """
+        expects_pushes = getattr(self.pool, "maint_notifications_enabled", None)
+        if expects_pushes is None or not expects_pushes():
+            return
+        if connection.can_read() and not only_pushes(connection):
+            connection.disconnect()
+            connection.connect()
+            if connection.can_read() and not only_pushes(connection):
+                raise redis.ConnectionError("the server says more than it was asked for")
 
     def release(self, connection: Any, *, clean: bool) -> None:
         """Give a connection back; one that may still get an answer to what was sent is closed."""

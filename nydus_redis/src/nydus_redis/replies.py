@@ -12,6 +12,7 @@ from redis.exceptions import (
     AuthorizationError,
     BusyLoadingError,
     ClusterDownError,
+    InvalidResponse,
     MasterDownError,
     ReadOnlyError,
     ResponseError,
@@ -26,20 +27,20 @@ __all__ = [
     "FAILURES",
     "PASSING",
     "PASSING_CODES",
+    "REFUSALS",
     "as_client_error",
     "await_reply",
+    "only_pushes",
     "read_plainly",
     "read_reply",
     "reader",
 ]
 
+#: Answers that redis-py takes for errors of the connection, and raises as soon as it meets them.
+REFUSALS: tuple[type[Exception], ...] = (BusyLoadingError, AuthenticationError, AuthorizationError)
+
 #: The errors that are a server's answer. All else that reading raises is a failure to get one.
-ANSWERS: tuple[type[Exception], ...] = (
-    ResponseError,
-    BusyLoadingError,
-    AuthenticationError,
-    AuthorizationError,
-)
+ANSWERS: tuple[type[Exception], ...] = (ResponseError, *REFUSALS)
 
 #: The answers that mean: not applied, try later.
 PASSING: tuple[type[Exception], ...] = (
@@ -52,8 +53,9 @@ PASSING: tuple[type[Exception], ...] = (
 #: The same, where redis-py has no class for the code that the answer begins with.
 PASSING_CODES = ("LOADING", "BUSY ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY")
 
-#: What reading or writing raises when the connection fails, or a reply cannot be understood.
-FAILURES: tuple[type[Exception], ...] = (redis.RedisError, *STUMBLES)
+#: What reading or writing raises when the connection fails, or a reply cannot be understood: one that is nested too
+#: deep for redis-py's own parser, too.
+FAILURES: tuple[type[Exception], ...] = (redis.RedisError, RecursionError, *STUMBLES)
 
 
 def await_reply(connection: Any, seconds: float) -> None:
@@ -73,10 +75,13 @@ def read_reply(connection: Any, command: RedisCommand) -> Any:
         Exception: One of ``ANSWERS``; or anything else, when no answer came or none that can be understood.
     """
     options = command.kwargs
-    if not options or READING.isdisjoint(options):
-        return connection.read_response(disconnect_on_error=False)
     try:
+        if not options or READING.isdisjoint(options):
+            return connection.read_response(disconnect_on_error=False)
         return connection.read_response(disable_decoding=NEVER_DECODE in options, disconnect_on_error=False)
+    except REFUSALS:
+        _pass_over(getattr(connection, "_parser", None))
+        raise
     except ResponseError:
         if EMPTY_RESPONSE in options:
             return options[EMPTY_RESPONSE]
@@ -93,7 +98,37 @@ def reader(connection: Any) -> Callable[[], Any]:
     if parser is None:  # a connection class of the user's own
         return lambda: connection.read_response(disconnect_on_error=False)
     read: Callable[[], Any] = parser.read_response
-    return read
+    if _buffer(parser) is None:
+        return read
+
+    def read_on() -> Any:
+        try:
+            return read()
+        except REFUSALS:
+            _pass_over(parser)
+            raise
+
+    return read_on
+
+
+def _buffer(parser: Any) -> Any:
+    """The buffer of redis-py's own parser; None for hiredis."""
+    buffer = getattr(parser, "_buffer", None)
+    return buffer if hasattr(buffer, "readline") else None
+
+
+def _pass_over(parser: Any) -> None:
+    """Pass over an answer of ``REFUSALS``: redis-py's own parser goes back, and would read it once more.
+
+    Raises:
+        InvalidResponse: It was only a part of the answer. How much is left of that is not known.
+    """
+    buffer = _buffer(parser)
+    if buffer is None:
+        return
+    if not buffer.readline().startswith(b"-"):
+        raise InvalidResponse("an error of the connection within a reply")
+    buffer.purge()
 
 
 def read_plainly(read: Callable[[], Any]) -> Any:
@@ -102,6 +137,35 @@ def read_plainly(read: Callable[[], Any]) -> Any:
         return read()
     except ANSWERS as error:
         return error
+
+
+def only_pushes(connection: Any) -> bool:
+    """Have redis-py take the push messages that wait on a connection; return whether there is nothing else."""
+    parser = connection._parser
+    take, taken = parser.handle_push_response, 0
+
+    def count(*args: Any, **kwargs: Any) -> Any:
+        nonlocal taken
+        taken += 1
+        return take(*args, **kwargs)
+
+    parser.handle_push_response = count
+    try:
+        for expected in range(1, _MOST_PUSHES):
+            if not connection.can_read():
+                return True
+            connection.read_response(push_request=True, timeout=0, disconnect_on_error=False)
+            if taken != expected:
+                return False
+    except FAILURES:
+        pass
+    finally:
+        del parser.handle_push_response
+    return False
+
+
+#: A server that has more to tell than this before a command is taken for one that never ends.
+_MOST_PUSHES = 1000
 
 
 def as_client_error(error: Exception) -> Exception:

@@ -26,7 +26,15 @@ _pack_at_once: Callable[[tuple[Any, ...]], bytes] | None = None
 if HIREDIS_AVAILABLE:
     import hiredis
 
-    _pack_at_once = hiredis.pack_command
+    def _pack_safely(args: tuple[Any, ...]) -> bytes:
+        _check_numbers(args)
+        packed: bytes = hiredis.pack_command(args)
+        return packed
+
+    _pack_at_once = _pack_safely
+
+#: Integers below it can always be written down; Python may refuse that for those of more than 640 digits.
+_LARGE = 10**640
 
 #: Options that say how a reply is read, and are not for the function that makes sense of it.
 READING = frozenset({NEVER_DECODE, EMPTY_RESPONSE})
@@ -132,7 +140,14 @@ class Wire:
             self._key = lambda key: bytes(connection.encoder.encode(key))
 
     def pack(self, args: tuple[Any, ...]) -> bytes:
-        """Return the bytes of a command, just as redis-py would send them."""
+        """Return the bytes of a command, just as redis-py would send them.
+
+        Raises:
+            redis.DataError: An argument is of a type that redis-py does not send, or too large a number.
+        """
+        _check_numbers(args)
+        if any(type(arg) is memoryview for arg in args):  # redis-py counts its items, and sends its bytes
+            args = tuple(bytes(arg) if type(arg) is memoryview else arg for arg in args)
         return b"".join(self._pack_command(*args))
 
     def describe(self, args: tuple[Any, ...], options: dict[str, Any]) -> RedisCommand:
@@ -194,6 +209,20 @@ class Wire:
             return [self._key(words[position]) for position in spec.positions(words)]
         except ValueError as error:
             raise RoutingError(f"cannot tell the keys of {spec.name}: {error}. Nothing was sent") from error
+
+
+def _check_numbers(args: Sequence[Any]) -> None:
+    """Refuse numbers that cannot be written down: hiredis takes the process down with it.
+
+    Raises:
+        redis.DataError: One is among the arguments.
+    """
+    for arg in args:
+        if isinstance(arg, int) and not -_LARGE < arg < _LARGE:
+            try:
+                str(arg)
+            except ValueError as error:
+                raise DataError(f"an integer of {arg.bit_length()} bits cannot be sent: {error}") from error
 
 
 def _words(args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -22,13 +22,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run schedules as the command line says."""
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
     parser.add_argument("--schedules", type=int, default=500, help="how many")
-    parser.add_argument("--seed", type=int, default=1, help="the first one's seed; each next one has one more")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="the first one's seed; each next one has one more"
+    )
     parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="processes")
-    parser.add_argument("--times", type=int, default=1, help="how often each is run: threads never meet twice alike")
+    parser.add_argument(
+        "--times", type=int, default=1, help="how often each is run: threads never meet twice alike"
+    )
     parser.add_argument("--most", type=int, default=10, help="violations until it gives up")
     options = parser.parse_args(arguments)
     report, start = Report(), time.monotonic()
-    seeds = [seed for seed in range(options.seed, options.seed + options.schedules) for _ in range(options.times)]
+    seeds = [
+        seed for seed in range(options.seed, options.seed + options.schedules) for _ in range(options.times)
+    ]
     failed = []
     for result in _results(seeds, options.jobs):
         report.add(result)
@@ -36,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             failed.append(result.schedule.seed)
             print(result, "\n", flush=True)
         if report.schedules % 50 == 0:
-            print(f"{report.schedules} schedules, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+            print(
+                f"{report.schedules} schedules, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True
+            )
         if len(failed) >= options.most:
             break
     print(f"{report}, {time.monotonic() - start:.0f} s, seeds {options.seed} to {seeds[-1]}")

@@ -54,7 +54,9 @@ def normal(op: Op, value: Any, *, several: bool) -> Any:
         several: Whether that is a list of the values of all hosts.
     """
     if op.name == "everyone":
-        return [each is True or isinstance(each, bytes) for each in value] if isinstance(value, list) else value
+        return (
+            [each is True or isinstance(each, bytes) for each in value] if isinstance(value, list) else value
+        )
     if several and isinstance(value, list):
         return [_normal(op, each) for each in value]
     return _normal(op, value)

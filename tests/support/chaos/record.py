@@ -51,7 +51,11 @@ class Record:
 
     def __str__(self) -> str:
         where = f" on {self.host}" if self.host is not None else ""
-        in_map = f" #{self.position} of {'a transaction' if self.transaction else 'a map'}" if self.position >= 0 else ""
+        in_map = (
+            f" #{self.position} of {'a transaction' if self.transaction else 'a map'}"
+            if self.position >= 0
+            else ""
+        )
         return (
             f"call {self.call} of thread {self.thread}{in_map}: {self.name} {list(self.keys)} {list(self.tokens)}{where}"
             f" -> {self.outcome.value} {self.value!r} {self.error}"

@@ -42,7 +42,9 @@ class Report:
         settings = f"{schedule.engine} {schedule.router}"
         if schedule.repeat != "reads":
             settings += f", repeat {schedule.repeat}"
-        kinds = {f"{schedule.engine} {kind}" for record in result.records for kind in record.faults or {"no fault"}}
+        kinds = {
+            f"{schedule.engine} {kind}" for record in result.records for kind in record.faults or {"no fault"}
+        }
         for name, rows in [(settings, self._settings), *((kind, self._faults) for kind in sorted(kinds))]:
             rows[name]["schedules"] += 1
             rows[name]["violations"] += len(result.violations)
@@ -85,10 +87,17 @@ def _lateness(record: Record) -> float:
 def _table(rows: dict[str, Counter[str]]) -> str:
     ordered = [(name, rows[name]) for name in sorted(rows)]
     lines: list[Sequence[str]] = [("", *_COLUMNS)]
-    lines += [(name, *(str(row[column]) for column in _COLUMNS)) for name, row in (*ordered, ("all", _sum(rows.values())))]
+    lines += [
+        (name, *(str(row[column]) for column in _COLUMNS))
+        for name, row in (*ordered, ("all", _sum(rows.values())))
+    ]
     widths = [max(len(line[number]) for line in lines) for number in range(len(lines[0]))]
     return "".join(
-        "  ".join(cell.ljust(width) if not number else cell.rjust(width) for number, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip() + "\n"
+        "  ".join(
+            cell.ljust(width) if not number else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        + "\n"
         for line in lines
     )
 

@@ -92,7 +92,8 @@ class _Run:
         files, threads = _files(), _threads()
         with ExitStack() as stack:
             self._proxies = [
-                stack.enter_context(FaultProxy(server.path, tcp=self._schedule.tcp)) for server in self._servers
+                stack.enter_context(FaultProxy(server.path, tcp=self._schedule.tcp))
+                for server in self._servers
             ]
             self._cluster = stack.enter_context(self._make_cluster())
             self._start = time.monotonic()
@@ -122,9 +123,16 @@ class _Run:
             defaults["protocol"] = schedule.protocol
         settings: dict[str, Any] = {
             "engine": schedule.engine,
-            "hosts": {name: self._host(name, proxy) for name, proxy in zip(self._hosts, self._proxies, strict=True)},
+            "hosts": {
+                name: self._host(name, proxy) for name, proxy in zip(self._hosts, self._proxies, strict=True)
+            },
             "defaults": defaults,
-            "retry": {"attempts": schedule.attempts, "backoff": 0.005, "most": 0.05, "repeat": schedule.repeat},
+            "retry": {
+                "attempts": schedule.attempts,
+                "backoff": 0.005,
+                "most": 0.05,
+                "repeat": schedule.repeat,
+            },
             "health": {"failures": 3, "backoff": 0.03, "most": 0.2, "window": 1.0},
             "on_readmit": schedule.readmit,
         }
@@ -137,7 +145,11 @@ class _Run:
         return create_cluster(settings)
 
     def _host(self, name: str, proxy: FaultProxy) -> dict[str, Any]:
-        address = {"host": proxy.host, "port": proxy.port} if self._schedule.tcp else {"unix_socket_path": proxy.path}
+        address = (
+            {"host": proxy.host, "port": proxy.port}
+            if self._schedule.tcp
+            else {"unix_socket_path": proxy.path}
+        )
         return {**address, "identifier": f"chaos://{name}"}  # so that keys live where they did the last time
 
     def _rules(self) -> Rules:
@@ -235,7 +247,9 @@ class _Run:
         found: list[tuple[Op, Outcome, Any, BaseException | None]] = []
         for each, promise in zip(op.ops, promises, strict=True):
             value = promise.value if promise.outcome is Outcome.VALUE else None
-            found.append((each, promise.outcome, normal(each, value, several=self._everywhere), promise.error))
+            found.append(
+                (each, promise.outcome, normal(each, value, several=self._everywhere), promise.error)
+            )
         return found
 
     def _check_error(self, record: Record, error: BaseException | None) -> None:
@@ -254,7 +268,11 @@ class _Run:
             proxy, server = self._proxies[fault.host], self._servers[fault.host]
             strike, end = _actions(fault, proxy, server)
             lasts = fault.seconds if end is not None else WATCHDOG
-            yield fault.start, number, lambda strike=strike, fault=fault, lasts=lasts: self._strike(strike, fault, lasts)
+            yield (
+                fault.start,
+                number,
+                lambda strike=strike, fault=fault, lasts=lasts: self._strike(strike, fault, lasts),
+            )
             if end is not None:
                 yield fault.start + fault.seconds, number, end
 
@@ -264,7 +282,9 @@ class _Run:
         strike()
 
     def _at_work(self, started: float, ended: float) -> frozenset[str]:
-        return frozenset(kind for begin, end, kind in self._struck if begin <= ended and started <= end + 0.05)
+        return frozenset(
+            kind for begin, end, kind in self._struck if begin <= ended and started <= end + 0.05
+        )
 
     def _heal(self) -> None:
         for server in self._servers:
@@ -284,14 +304,18 @@ class _Run:
                 if self._do(99, Op("where", (where,), host=number))[0].outcome is Outcome.VALUE:
                     break
             else:
-                self._fail("not well again", f"{host}: {self._cluster.health()[host]}; {self._result.records[-1]}")
+                self._fail(
+                    "not well again", f"{host}: {self._cluster.health()[host]}; {self._result.records[-1]}"
+                )
                 return
         ops = [Op("everyone")]
         for number in range(8):
             ops += [Op("where", (where,), host=host) for host in range(len(self._hosts))]
             own = Op("incr", (f"c{self._schedule.seed}:own:<99.{number}>",), (f"<99.{number}>",))
             token = f"<98.{number}>"
-            ops.append(Op("map", ops=(own, Op("append", (f"c{self._schedule.seed}:text:{number % 4}",), (token,)))))
+            ops.append(
+                Op("map", ops=(own, Op("append", (f"c{self._schedule.seed}:text:{number % 4}",), (token,))))
+            )
         for op in ops:
             for record in self._do(99, op):
                 if record.outcome is not Outcome.VALUE:
@@ -330,7 +354,9 @@ class _Run:
         if _files() > files:
             self._fail("files left", f"{files} open before, {_files()} after")
         if _threads() > threads:
-            self._fail("threads left", f"{threads} before, now {[thread.name for thread in threading.enumerate()]}")
+            self._fail(
+                "threads left", f"{threads} before, now {[thread.name for thread in threading.enumerate()]}"
+            )
         for thread in _busy():
             self._fail("threads left", _stack(thread))
 
@@ -346,12 +372,16 @@ def _preset(schedule: Schedule, host: str) -> Preset:
     seed = schedule.seed
     ops = [each for ops in schedule.threads for op in ops for each in (op, *op.ops)]
     values = {f"c{seed}:where": host, **{f"c{seed}:wrong:{number}": "text" for number in range(2)}}
-    counters = [op.keys[0] for op in ops if op.name == "incr"] + [f"c{seed}:own:<99.{number}>" for number in range(8)]
+    counters = [op.keys[0] for op in ops if op.name == "incr"] + [
+        f"c{seed}:own:<99.{number}>" for number in range(8)
+    ]
     texts = [f"c{seed}:{kind}:{number}" for kind in ("text", "list") for number in range(4)]
     return Preset(values, counters, texts)
 
 
-def _actions(fault: Fault, proxy: FaultProxy, server: Any) -> tuple[Callable[[], object], Callable[[], object] | None]:
+def _actions(
+    fault: Fault, proxy: FaultProxy, server: Any
+) -> tuple[Callable[[], object], Callable[[], object] | None]:
     """What makes a fault strike, and what ends it; None if it ends by itself, or with the schedule."""
     after = 0 if fault.amount < 0.25 else int(fault.amount**2 * 150)
     garbage = (b"@#!\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\xff\r\n")[int(fault.amount * 2.99)]
@@ -415,7 +445,9 @@ def _busy() -> list[threading.Thread]:
     return [
         thread
         for thread in threading.enumerate()
-        if thread.name.startswith("nydus_") and thread.ident in frames and frames[thread.ident].f_code.co_name != "_worker"
+        if thread.name.startswith("nydus_")
+        and thread.ident in frames
+        and frames[thread.ident].f_code.co_name != "_worker"
     ]
 
 

@@ -97,7 +97,13 @@ class Schedule:
     @property
     def name(self) -> str:
         """The settings in a few words."""
-        words = [self.engine, self.router, f"{self.hosts} hosts", f"repeat {self.repeat}", f"timeout {self.timeout:g}"]
+        words = [
+            self.engine,
+            self.router,
+            f"{self.hosts} hosts",
+            f"repeat {self.repeat}",
+            f"timeout {self.timeout:g}",
+        ]
         words += [f"deadline {self.deadline:g}"] if self.deadline else []
         words += [f"at most {self.most} connections"] if self.most else []
         words += ["tcp" if self.tcp else "unix"]

@@ -281,7 +281,9 @@ class MemcachedHost(_Process):
             if name == "incr":
                 done.applied[token] += [Effect(host, 0)] * int(value or 0)
             elif name in ("set", "mset"):
-                done.applied[token] += [Effect(host, 0, True)] * (int(bool(value)) if sets is None else sets[key])
+                done.applied[token] += [Effect(host, 0, True)] * (
+                    int(bool(value)) if sets is None else sets[key]
+                )
             elif name in ("append", "push"):
                 done.applied[token] += [
                     Effect(host, -found.start() if name == "push" else found.start(), True)
@@ -313,7 +315,9 @@ class MemcachedHost(_Process):
     def _values(self, keys: Sequence[str]) -> dict[str, str]:
         found: dict[str, str] = {}
         for start in range(0, len(keys), 50):
-            lines = ask(self, f"get {' '.join(keys[start : start + 50])}\r\n".encode(), b"END\r\n").split(b"\r\n")
+            lines = ask(self, f"get {' '.join(keys[start : start + 50])}\r\n".encode(), b"END\r\n").split(
+                b"\r\n"
+            )
             for head, value in zip(lines[:-2:2], lines[1:-2:2], strict=True):
                 found[head.split(b" ")[1].decode()] = value.decode()
         return found
@@ -339,7 +343,9 @@ class Fleet:
             server.start()
         return servers[:count]
 
-    def truth(self, servers: Sequence[Any], hosts: Sequence[str], tokens: dict[str, tuple[str, str]]) -> Truth:
+    def truth(
+        self, servers: Sequence[Any], hosts: Sequence[str], tokens: dict[str, tuple[str, str]]
+    ) -> Truth:
         """Ask servers what they have done, for all of a schedule."""
         applied: dict[str, list[Effect]] = defaultdict(list)
         finals, flushed = {}, False

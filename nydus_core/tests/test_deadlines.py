@@ -1,0 +1,176 @@
+"""Deadlines as such: what holds where, and for how long. What they do to commands is in ``test_delivery``."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from engines import MemoryEngine
+from nydus_core import DeadlineExceeded, NydusError, create_cluster
+from nydus_core.deadlines import Deadline, any_deadline, deadline_of, is_time
+
+
+def cluster_of(**settings: Any) -> Any:
+    return create_cluster({"engine": MemoryEngine, "hosts": {"a": {}}, **settings})
+
+
+@pytest.fixture
+def cluster() -> Any:
+    return cluster_of()
+
+
+# One deadline --------------------------------------------------------------------------------------------------
+
+
+def test_a_deadline_counts_from_when_it_is_made_and_never_below_none() -> None:
+    deadline = Deadline(60)
+    assert 59 < deadline.left() <= 60
+    deadline.until = time.monotonic() - 1
+    assert deadline.left() == 0.0
+    assert str(deadline) == "the deadline of 60 seconds is over"
+
+
+@pytest.mark.parametrize("value", [0.001, 1, 2.5, 86400])
+def test_a_time_is_a_number_of_seconds(value: float) -> None:
+    assert is_time(value)
+
+
+@pytest.mark.parametrize(
+    "value", [0, 0.0, -1, float("nan"), float("inf"), 1e9, True, False, "1", None, 1j, [1]], ids=repr
+)
+def test_anything_else_is_no_time(cluster: Any, value: Any) -> None:
+    assert not is_time(value)
+    with pytest.raises(ValueError, match="expected seconds, more than 0"):
+        cluster.deadline(value)
+
+
+# Blocks --------------------------------------------------------------------------------------------------------
+
+
+def test_a_block_has_a_deadline_until_its_end(cluster: Any) -> None:
+    assert not any_deadline()
+    with cluster.deadline(60) as deadline:
+        assert deadline_of(cluster) is deadline
+        assert 59 < deadline.left() <= 60
+    assert deadline_of(cluster) is None
+    assert not any_deadline()
+
+
+def test_the_time_of_a_block_begins_with_it(cluster: Any) -> None:
+    block = cluster.deadline(60)
+    time.sleep(0.05)
+    before = time.monotonic()
+    with block as deadline:
+        assert deadline.until >= before + 60
+
+
+def test_a_block_that_raises_ends_too(cluster: Any) -> None:
+    with pytest.raises(ZeroDivisionError), cluster.deadline(60):
+        raise ZeroDivisionError
+    assert deadline_of(cluster) is None
+
+
+def test_of_nested_blocks_the_earliest_end_counts(cluster: Any) -> None:
+    with cluster.deadline(60) as outer:
+        with cluster.deadline(3600) as inner:
+            assert inner is outer
+        with cluster.deadline(1) as inner:
+            assert deadline_of(cluster) is inner
+            assert inner.until < outer.until
+        assert deadline_of(cluster) is outer
+
+
+def test_a_block_is_of_one_cluster(cluster: Any) -> None:
+    other = cluster_of()
+    with cluster.deadline(60) as ours:
+        assert deadline_of(other) is None
+        with other.deadline(3600) as theirs:
+            assert theirs is not ours
+            assert deadline_of(cluster) is ours
+            assert deadline_of(other) is theirs
+        assert deadline_of(cluster) is ours
+
+
+def test_a_block_is_used_once(cluster: Any) -> None:
+    block = cluster.deadline(60)
+    with block:
+        pass
+    with pytest.raises(NydusError, match="used once") as caught, block:
+        pass
+    assert not isinstance(caught.value, DeadlineExceeded)  # a mistake; no time is over
+    assert deadline_of(cluster) is None
+
+
+def test_a_block_holds_for_its_thread_alone(cluster: Any) -> None:
+    found: list[Any] = []
+    with cluster.deadline(60):
+        thread = threading.Thread(target=lambda: found.append(deadline_of(cluster)))
+        thread.start()
+        thread.join(10)
+    assert found == [None]
+
+
+def test_a_block_holds_for_its_task_alone(cluster: Any) -> None:
+    async def one(seconds: float, meet: Callable[[], Any]) -> float:
+        with cluster.deadline(seconds) as deadline:
+            await meet()
+            assert deadline_of(cluster) is deadline
+            return float(deadline.seconds)
+
+    async def other(meet: Callable[[], Any]) -> Any:
+        await meet()
+        return deadline_of(cluster)
+
+    async def all_of_them() -> list[Any]:
+        inside = [0]
+        everybody = asyncio.Event()
+
+        async def meet() -> None:
+            inside[0] += 1
+            if inside[0] == 3:
+                everybody.set()
+            await everybody.wait()
+
+        return await asyncio.gather(one(60, meet), one(3600, meet), other(meet))
+
+    assert asyncio.run(all_of_them()) == [60, 3600, None]
+
+
+# Which deadline a call has -------------------------------------------------------------------------------------
+
+
+def test_each_call_has_the_deadline_of_the_settings_for_itself() -> None:
+    cluster = cluster_of(deadline=60)
+    first, second = cluster._deadline(), cluster._deadline()
+    assert first.seconds == second.seconds == 60
+    assert second.until > first.until
+
+
+def test_a_block_counts_instead_of_the_settings() -> None:
+    cluster = cluster_of(deadline=0.5)
+    with cluster.deadline(60) as deadline:
+        assert cluster._deadline() is deadline
+
+
+def test_without_any_there_is_none(cluster: Any) -> None:
+    assert cluster._deadline() is None
+
+
+def test_the_calls_of_a_block_share_its_time(cluster: Any) -> None:
+    with cluster.deadline(0.05):
+        assert cluster.set("k", 1)
+        time.sleep(0.06)
+        with pytest.raises(DeadlineExceeded):
+            cluster.incr("k")
+    assert cluster.get("k") == 1
+
+
+def test_a_map_takes_the_deadline_of_where_it_ends(cluster: Any) -> None:
+    with cluster.deadline(60), cluster.map() as conn:
+        found = conn.incr("k")
+    assert found == 1

@@ -1,0 +1,281 @@
+"""The pool of threads, and the timer that rings alarms."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from nydus_core import threads
+from nydus_core.threads import Alarm, in_thread, set_alarm
+
+SOON = 0.02
+
+
+def now() -> float:
+    return time.monotonic()
+
+
+# Alarms --------------------------------------------------------------------------------------------------------
+
+
+def test_an_alarm_rings_at_its_time_in_another_thread() -> None:
+    rung: list[tuple[float, int]] = []
+    bell = threading.Event()
+    when = now() + SOON
+    set_alarm(when, lambda: (rung.append((now(), threading.get_ident())), bell.set()))
+    assert bell.wait(10)
+    [(time_, thread)] = rung
+    assert time_ >= when
+    assert thread != threading.get_ident()
+
+
+def test_an_alarm_whose_time_has_passed_rings_at_once() -> None:
+    bell = threading.Event()
+    set_alarm(now() - 5, bell.set)
+    assert bell.wait(10)
+
+
+def test_a_cancelled_alarm_never_rings() -> None:
+    rung: list[str] = []
+    bell = threading.Event()
+    alarm = set_alarm(now() + SOON, lambda: rung.append("cancelled"))
+    alarm.cancel()
+    alarm.cancel()  # does nothing the second time
+    set_alarm(now() + 2 * SOON, bell.set)
+    assert bell.wait(10)
+    assert rung == []
+
+
+def test_an_alarm_is_cancelled_at_the_end_of_its_block() -> None:
+    rung: list[str] = []
+    bell = threading.Event()
+    with set_alarm(now() + SOON, lambda: rung.append("late")):
+        pass
+    set_alarm(now() + 2 * SOON, bell.set)
+    assert bell.wait(10)
+    assert rung == []
+
+
+def test_an_alarm_rings_once_however_many_ring_it() -> None:
+    rung: list[int] = []
+    alarm = Alarm(0.0, lambda: rung.append(1))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: alarm.ring(), range(20)))
+    assert rung == [1]
+
+
+def test_cancelling_waits_for_a_call_that_has_begun() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def call() -> None:
+        begun.set()
+        go_on.wait(10)
+        done.append("call")
+
+    alarm = set_alarm(now(), call)
+    assert begun.wait(10)
+    canceller = threading.Thread(target=lambda: (alarm.cancel(), done.append("cancel")))
+    canceller.start()
+    canceller.join(0.05)
+    assert canceller.is_alive()
+    go_on.set()
+    canceller.join(10)
+    assert done == ["call", "cancel"]
+
+
+def test_alarms_ring_by_their_time_and_not_by_when_they_were_set() -> None:
+    order: list[int] = []
+    bell = threading.Event()
+    start = now()
+    for place in (3, 1, 4, 2):
+        set_alarm(start + place * SOON, lambda place=place: order.append(place))  # type: ignore[misc]
+    set_alarm(start + 5 * SOON, bell.set)
+    assert bell.wait(10)
+    assert order == [1, 2, 3, 4]
+
+
+def test_an_earlier_alarm_does_not_wait_for_a_later_one() -> None:
+    bell = threading.Event()
+    with set_alarm(now() + 3600, lambda: None):
+        set_alarm(now() + SOON, bell.set)
+        assert bell.wait(10)
+
+
+def test_an_alarm_that_fails_is_logged_and_keeps_no_other_from_ringing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    bell = threading.Event()
+    set_alarm(now(), fail)
+    set_alarm(now() + SOON, bell.set)
+    assert bell.wait(10)
+    assert "an alarm failed" in caplog.text
+
+
+def test_an_alarm_may_set_another() -> None:
+    bell = threading.Event()
+    set_alarm(now(), lambda: set_alarm(now() + SOON, bell.set))
+    assert bell.wait(10)
+
+
+def test_many_alarms_of_many_threads_all_ring_or_are_cancelled() -> None:
+    rung: list[int] = []
+    each = 500
+
+    def some(thread: int) -> None:
+        for number in range(each):
+            alarm = set_alarm(now() + SOON, lambda number=number: rung.append(number))  # type: ignore[misc]
+            if number % 2:
+                alarm.cancel()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(some, range(8)))
+    end = now() + 20
+    while len(rung) < 8 * each // 2 and now() < end:
+        time.sleep(0.01)
+    assert sorted(rung) == sorted(8 * list(range(0, each, 2)))
+
+
+def test_all_alarms_share_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_timer", threads._Timer())
+    before = set(threading.enumerate())
+    with set_alarm(now() + 3600, lambda: None), set_alarm(now() + 3600, lambda: None):
+        assert [thread.name for thread in set(threading.enumerate()) - before] == ["nydus-timer"]
+
+
+def test_a_timer_that_had_no_thread_once_rings_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_timer", threads._Timer())
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            set_alarm(now() + SOON, lambda: None)
+    bell = threading.Event()
+    set_alarm(now() + SOON, bell.set)
+    assert bell.wait(10)
+
+
+# The pool ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fresh_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A pool of this test alone."""
+    monkeypatch.setattr(threads, "_threads", None)
+    yield
+    if threads._threads is not None:
+        threads._threads.shutdown()
+
+
+def test_a_job_runs_in_another_thread_and_its_future_has_what_it_returned() -> None:
+    future = in_thread(threading.get_ident)
+    assert future is not None
+    assert future.result(10) != threading.get_ident()
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), SystemExit(3)])
+def test_the_future_has_what_the_job_raised_whatever_that_is(error: BaseException) -> None:
+    def fail() -> None:
+        raise error
+
+    future = in_thread(fail)
+    assert future is not None
+    assert future.exception(10) is error
+
+
+def test_a_job_sees_the_context_of_its_caller_and_leaves_it_alone() -> None:
+    number = contextvars.ContextVar("number", default=0)
+    number.set(5)
+
+    def look() -> int:
+        found = number.get()
+        number.set(6)
+        return found
+
+    future = in_thread(look)
+    assert future is not None
+    assert future.result(10) == 5
+    assert number.get() == 5
+
+
+def test_more_jobs_than_threads_are_all_done(fresh_pool: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "MOST_THREADS", 2)
+    futures = [in_thread(lambda number=number: number) for number in range(20)]  # type: ignore[misc]
+    assert [future.result(10) for future in futures if future] == list(range(20))
+
+
+def test_where_no_thread_can_be_had_there_is_no_future(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
+    assert in_thread(lambda: 1) is None
+
+
+def test_a_job_for_which_no_thread_can_be_had_is_not_done_later_by_another(
+    fresh_pool: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    busy = in_thread(lambda: (begun.set(), go_on.wait(10)))
+    assert busy is not None
+    assert begun.wait(10)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    done: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        future = in_thread(lambda: done.append("by the pool"))  # the pool has it in its queue by now
+    if future is None:
+        done.append("by the caller")
+    go_on.set()
+    last = in_thread(lambda: None)
+    assert last is not None
+    last.result(10)
+    if future is not None:
+        future.result(10)
+    assert len(done) == 1
+
+
+# Forks ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_has_threads_and_a_timer_of_its_own_and_none_of_the_alarms() -> None:
+    program = """
+        import os, sys, threading, time, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from nydus_core.threads import in_thread, set_alarm
+        rung = []
+        in_thread(lambda: None).result()
+        inherited = set_alarm(time.monotonic() + 0.1, lambda: rung.append(os.getpid()))
+        child = os.fork()
+        if not child:
+            bell = threading.Event()
+            own = in_thread(lambda: 7).result(10) == 7
+            set_alarm(time.monotonic() + 0.3, bell.set)
+            inherited.cancel()
+            os._exit(0 if own and bell.wait(10) and not rung else 1)
+        status = os.waitpid(child, 0)[1]
+        time.sleep(0.2)
+        sys.exit(status or rung != [os.getpid()])
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], timeout=30, check=False)
+    assert done.returncode == 0
