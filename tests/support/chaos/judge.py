@@ -186,9 +186,9 @@ class _Judge:
                 yield self._crossed(record, f"{token} was read before it was written")
         place = record.host or host or (self._home(key) if not self._rules.reroutes else None)
         final = self._truth.finals.get((place, key)) if place else None
-        if final is not None and not self._truth.flushed and place not in self._truth.blind:
-            if not final.startswith(value):
-                yield self._crossed(record, f"{value!r} is not how {final!r} on {place} ever was")
+        known = final is not None and not self._truth.flushed and place not in self._truth.blind
+        if known and not str(final).startswith(value):
+            yield self._crossed(record, f"{value!r} is not how {final!r} on {place} ever was")
 
     def _home(self, key: str) -> str | None:
         return self._rules.home(key) if self._rules.home is not None else None

@@ -201,11 +201,11 @@ class _Maker:
             (3, lambda: self._shared("append", "text")),
             (3, lambda: self._shared("push", "list")),
             (2, lambda: self._own("set")),
-            (3, lambda: self._renew()),
-            (5, lambda: self._read()),
+            (3, self._renew),
+            (5, self._read),
             (2, lambda: self._own("mset", dice.randint(2, 5))),
-            (3, lambda: self._mget()),
-            (1, lambda: self._refused()),
+            (3, self._mget),
+            (1, self._refused),
         ]
 
     def thread(self, number: int) -> Iterator[Op]:
