@@ -8,9 +8,10 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from chaos.report import Report
-from chaos.runner import Result, run
+from chaos.runner import Result, run, run_seed
 from chaos.schedule import make_schedule
 from chaos.servers import Fleet
 
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seed", type=int, default=1, help="the first one's seed; each next one has one more"
     )
-    parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1), help="processes")
+    parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="processes")
     parser.add_argument(
         "--times", type=int, default=1, help="how often each is run: threads never meet twice alike"
     )
@@ -58,17 +59,13 @@ def _results(seeds: Sequence[int], jobs: int) -> Iterator[Result]:
             for seed in seeds:
                 yield run(make_schedule(seed), fleet)
         return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(_run, seeds)
-
-
-_fleet: Fleet | None = None
-
-
-def _run(seed: int) -> Result:
-    global _fleet
-    _fleet = _fleet or Fleet()
-    return run(make_schedule(seed), _fleet)
+    # Not by fork: a process of many threads is not to be copied
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        futures = [pool.submit(run_seed, seed) for seed in seeds]
+        try:
+            yield from (future.result() for future in as_completed(futures))
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 if __name__ == "__main__":

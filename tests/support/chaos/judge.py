@@ -129,10 +129,15 @@ class _Judge:
                 return
             for key, each in zip(record.keys, value, strict=True):
                 yield from self._read(record, key, each, host)
-        elif record.name == "refused":
+        elif record.name == "refused" and not self._forgetful:
             yield self._crossed(record, "the server refuses this, so no value can be")
         else:
             yield from self._written(record, value, host)
+
+    @property
+    def _forgetful(self) -> bool:
+        """Whether what was there at the beginning may be gone."""
+        return self._truth.flushed or bool(self._truth.blind)
 
     def _crossed(self, record: Record, why: str) -> Violation:
         return Violation("wrong answer", f"{why}: {record}")
@@ -143,8 +148,7 @@ class _Judge:
         expected = [host] if host else rules.hosts
         if host is None and rules.home is not None and not rules.reroutes:
             expected = [rules.home(record.keys[0])]
-        forgotten = value is None and (self._truth.flushed or not self._truth.blind.isdisjoint(expected))
-        if value not in expected and not forgotten:
+        if value not in expected and not (value is None and self._forgetful):
             yield self._crossed(record, f"expected the name of a host in {expected}")
 
     def _written(self, record: Record, value: Any, host: str | None) -> Iterator[Violation]:
@@ -157,8 +161,8 @@ class _Judge:
         replies = [effect.reply for effect in effects if effect.reply is not None]
         if record.name == "incr" and not self._rules.repeats("incr"):
             replies = [1]
-        forgetful = record.name != "incr" and bool(self._truth.blind)
-        if replies and value not in replies and not forgetful:
+        nothing_there = value in (None, False) and bool(self._truth.blind)  # memcached's answers to that
+        if replies and value not in replies and not nothing_there:
             yield self._crossed(record, f"the server must have answered {replies}, found {value!r}")
 
     def _read(self, record: Record, key: str, value: Any, host: str | None) -> Iterator[Violation]:
@@ -182,9 +186,9 @@ class _Judge:
                 yield self._crossed(record, f"{token} was read before it was written")
         place = record.host or host or (self._home(key) if not self._rules.reroutes else None)
         final = self._truth.finals.get((place, key)) if place else None
-        if final is not None and not self._truth.flushed and place not in self._truth.blind:
-            if not final.startswith(value):
-                yield self._crossed(record, f"{value!r} is not how {final!r} on {place} ever was")
+        known = final is not None and not self._truth.flushed and place not in self._truth.blind
+        if known and not str(final).startswith(value):
+            yield self._crossed(record, f"{value!r} is not how {final!r} on {place} ever was")
 
     def _home(self, key: str) -> str | None:
         return self._rules.home(key) if self._rules.home is not None else None
@@ -261,7 +265,7 @@ class _Judge:
             tokens = {
                 (key, token)
                 for record in records
-                if record.outcome is not Outcome.SERVER_ERROR
+                if record.name != "refused"
                 for key, token in zip(record.keys, record.tokens, strict=False)
             }
             for host in self._rules.hosts:

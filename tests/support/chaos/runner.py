@@ -20,14 +20,14 @@ from typing import Any
 from chaos.calls import call, normal
 from chaos.judge import judge
 from chaos.record import Record, Rules, Violation
-from chaos.schedule import Fault, Op, Schedule
+from chaos.schedule import Fault, Op, Schedule, make_schedule
 from chaos.servers import Fleet, Preset
 from nydus.db import create_cluster
 from nydus_core import Cluster, CommandError
 from nydus_core.command import Outcome, outcome_of
 from nydus_core.testing import FaultProxy
 
-__all__ = ["Result", "run"]
+__all__ = ["Result", "run", "run_seed"]
 
 #: Seconds that a call may take beyond its deadline: a slow machine with one thread too many.
 SLACK = 1.5
@@ -63,6 +63,16 @@ def run(schedule: Schedule, fleet: Fleet) -> Result:
     _Run(schedule, fleet, result).all()
     result.seconds = time.monotonic() - start
     return result
+
+
+def run_seed(seed: int) -> Result:
+    """Run the schedule of a seed, on servers that this process keeps."""
+    global _fleet
+    _fleet = _fleet or Fleet()
+    return run(make_schedule(seed), _fleet)
+
+
+_fleet: Fleet | None = None
 
 
 class _Run:

@@ -150,7 +150,7 @@ def make_schedule(seed: int) -> Schedule:
     tcp = dice.random() < 0.6
     # A memcached that was flushed, or killed, tells less
     readmit = "flush" if engine == "redis" and router.endswith("+reroute") and dice.random() < 0.3 else "keep"
-    faults = [_fault(dice, hosts, tcp, engine) for _ in range(dice.randint(2, 5))]
+    faults = [_fault(dice, hosts, tcp, engine) for _ in range(dice.randint(3, 7))]
     maker = _Maker(dice, seed, engine, router, hosts)
     count = dice.randint(2, 4)
     return Schedule(
@@ -201,11 +201,11 @@ class _Maker:
             (3, lambda: self._shared("append", "text")),
             (3, lambda: self._shared("push", "list")),
             (2, lambda: self._own("set")),
-            (3, lambda: self._renew()),
-            (5, lambda: self._read()),
+            (3, self._renew),
+            (5, self._read),
             (2, lambda: self._own("mset", dice.randint(2, 5))),
-            (3, lambda: self._mget()),
-            (1, lambda: self._refused()),
+            (3, self._mget),
+            (1, self._refused),
         ]
 
     def thread(self, number: int) -> Iterator[Op]:
