@@ -373,6 +373,23 @@ def test_a_command_by_the_short_cut_that_fails_is_tried_again_as_any_other(clust
     assert cluster.health()["a"].failures == 3
 
 
+def test_a_failure_that_another_thread_forgets_at_the_same_time_does_not_close_it_for_ever(
+    cluster_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = cluster_of()
+    watch = cluster._monitor
+    note = watch._breakers[0].failed
+
+    def failed(cause: BaseException) -> bool:
+        opened: bool = note(cause)
+        watch.reset()  # as cluster.close() in another thread, just now
+        return opened
+
+    monkeypatch.setattr(watch._breakers[0], "failed", failed)
+    fail(cluster, times=1)
+    assert watch.calls[0] == cluster["a"].call
+
+
 def test_a_readmitted_host_has_its_short_cut(cluster_of: Any, told: Recorder) -> None:
     cluster = cluster_of()
     fail(cluster)

@@ -100,6 +100,9 @@ class Monitor:
         """Note that a host has failed."""
         opened = self._breakers[host].failed(cause)
         self.calls[host] = None
+        self._settle(
+            host
+        )  # another thread may have closed the breaker meanwhile, and found the short cut open
         if opened:
             self._opened(host, cause)
 
