@@ -204,6 +204,7 @@ def test_there_is_one_probe_however_many_threads_ask(cluster_of: Any) -> None:
     cluster = cluster_of()
     cluster["a"].probing.clear()
     fail(cluster)
+    until(lambda: cluster["a"].probes)
     end = time.monotonic() + 0.15
 
     def ask(_: int) -> int:

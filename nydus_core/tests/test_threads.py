@@ -150,8 +150,13 @@ def test_many_alarms_of_many_threads_all_ring_or_are_cancelled() -> None:
 
 
 def test_all_alarms_share_one_thread() -> None:
-    with set_alarm(now() + 3600, lambda: None), set_alarm(now() + 3600, lambda: None):
-        assert [thread.name for thread in threading.enumerate()].count("nydus-timer") == 1
+    def timers() -> int:
+        return [thread.name for thread in threading.enumerate()].count("nydus-timer")
+
+    with set_alarm(now() + 3600, lambda: None):
+        before = timers()
+        with set_alarm(now() + 3600, lambda: None), set_alarm(now() + 1800, lambda: None):
+            assert timers() == before
 
 
 def test_a_timer_that_had_no_thread_once_rings_later(monkeypatch: pytest.MonkeyPatch) -> None:
