@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -878,6 +881,24 @@ def test_nothing_is_left_behind_by_many_calls_that_were_too_late(
 def _open_files() -> int:
     folder = Path("/proc/self/fd")
     return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+def test_a_program_ends_without_waiting_for_what_was_too_late(redis_servers: Any, proxy: Proxies) -> None:
+    front = proxy(redis_servers(1)[0], tcp=True)
+    front.hang_connects()
+    program = """
+        import sys
+        from nydus_core import DeadlineExceeded, create_cluster
+        hosts = [{"host": "127.0.0.1", "port": int(sys.argv[1]), "timeout": 20}]
+        cluster = create_cluster({"engine": "redis", "hosts": hosts})
+        try:
+            with cluster.deadline(0.05):
+                cluster.get("k")
+        except DeadlineExceeded:
+            sys.exit(7)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(front.port)]
+    assert subprocess.run(command, timeout=4, check=False).returncode == 7
 
 
 def test_no_answer_is_ever_that_of_another_command(stack: Any, proxy: Proxies, close: Close) -> None:
