@@ -24,7 +24,7 @@ from nydus_core.engine import Engine
 from nydus_core.errors import LATE, HostDown, MaybeApplied
 from nydus_core.flows import Flow, Pause
 from nydus_core.plan import Lane
-from nydus_core.threads import in_thread, set_alarm
+from nydus_core.threads import set_alarm, start
 
 __all__ = ["run"]
 
@@ -91,19 +91,19 @@ def _at_once(jobs: Sequence[tuple[Callable[[], T], bool]]) -> list[T]:
     waiting = [number for number, (_, waits) in enumerate(jobs) if waits]
     if len(waiting) == len(jobs):
         del waiting[-1:]  # the calling thread would be idle
-    started: dict[int, Future[T]] = {}
+    futures: dict[int, Future[T]] = {number: Future() for number in waiting}
+    started: set[int] = set()
     try:
-        for number in waiting:
-            future = in_thread(jobs[number][0])
-            if future is None:  # then the calling thread does the rest itself
+        for number, future in futures.items():
+            if not start(future, jobs[number][0]):  # then the calling thread does the rest itself
                 break
-            started[number] = future
+            started.add(number)
         here = {number: job() for number, (job, _) in enumerate(jobs) if number not in started}
         return [
-            started[number].result() if number in started else here[number] for number in range(len(jobs))
+            futures[number].result() if number in started else here[number] for number in range(len(jobs))
         ]
-    finally:
-        wait(started.values())  # also after a Ctrl-C: nobody may be left using a connection
+    finally:  # also after a Ctrl-C: nobody may be left using a connection
+        wait([future for future in futures.values() if not future.cancel()])
 
 
 # In time ----------------------------------------------------------------------------------------------------------
@@ -167,8 +167,9 @@ class _Timed:
 
     def start(self, job: Callable[[], Any]) -> None:
         """Do a job in a thread, if there is one to be had."""
-        self._future = in_thread(job)
-        if self._future is None:
+        self._future = Future()
+        if not start(self._future, job):
+            self._future = None
             job()
 
     def exchange(self) -> None:
@@ -196,7 +197,7 @@ class _Timed:
 
     def close(self) -> None:
         """Close the batch, or have its thread do so when it is done with it."""
-        if self._future is None or self._future.done():
+        if self._future is None or self._future.done() or self._future.cancel():
             self.batch.close()
         else:
             self._future.add_done_callback(lambda _: self.batch.close())

@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Self, TypeVar
 
-__all__ = ["Alarm", "in_thread", "set_alarm"]
+__all__ = ["Alarm", "in_thread", "set_alarm", "start"]
 
 T = TypeVar("T")
 
@@ -34,12 +34,28 @@ def in_thread(job: Callable[[], T]) -> Future[T] | None:
         Its future; None if there are no more threads to be had, as when Python ends.
     """
     future: Future[T] = Future()
+    return future if start(future, job) else None
+
+
+def start(future: Future[T], job: Callable[[], T]) -> bool:
+    """Run a job in a thread of the pool, as ``in_thread``, but with a future that the caller has already.
+
+    A caller that is interrupted in here can then still cancel the job, or wait for its end.
+
+    Parameters:
+        future: What takes its result. If it is cancelled before the job begins, the job is not done.
+        job: What to do.
+
+    Returns:
+        False if there are no more threads to be had: then it is not done.
+    """
     context = contextvars.copy_context()
-    return future if _pool.take(lambda: _fill(future, context, job)) else None
+    return _pool.take(lambda: _fill(future, context, job))
 
 
 def _fill(future: Future[T], context: contextvars.Context, job: Callable[[], T]) -> None:
-    future.set_running_or_notify_cancel()
+    if not future.set_running_or_notify_cancel():
+        return
     try:
         value = context.run(job)
     except BaseException as error:
