@@ -50,13 +50,11 @@ def test_the_backends_are_entry_points_of_their_distributions() -> None:
 
 
 def test_every_built_in_router_is_an_entry_point_of_the_core() -> None:
-    named = {point.load() for point in ours("nydus.routers").values() if point.dist.name == "nydus-core"}
-    public = [getattr(nydus_core.routers, name) for name in nydus_core.routers.__all__]
-    rules = {each for each in public if isinstance(each, type) and issubclass(each, NodeRouter)} - {
-        NodeRouter
+    named = {
+        name: point.load() for name, point in ours("nydus.routers").items() if point.dist.name == "nydus-core"
     }
-    assert rules
-    assert rules <= named
+    assert set(named) == {*nydus_core.routers.PROFILES, "broadcast", "round-robin"}
+    assert all(issubclass(router, NodeRouter) for router in named.values())
 
 
 def test_what_is_to_be_installed_for_a_name_does_have_that_name() -> None:

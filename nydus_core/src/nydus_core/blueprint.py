@@ -68,9 +68,7 @@ class Blueprint:
             return None
         first: Any = cluster
         if not issubclass(kind, BaseRouter):
-            first = [
-                Node(host.name, host.weight, engines[key].identifier) for key, host in self.hosts.items()
-            ]
+            first = [_node(host, engines[key]) for key, host in self.hosts.items()]
         try:
             return kind(first, **self.settings.router_options)
         except (TypeError, ValueError) as error:
@@ -121,3 +119,17 @@ class Blueprint:
 
     def _with(self, hosts: list[HostSettings]) -> Blueprint:
         return Blueprint(replace(self.settings, hosts=in_order(hosts)))
+
+
+def _node(host: HostSettings, engine: Any) -> Node:
+    """What the router sees of a host."""
+    path, name, port = (_own(engine, option) for option in ("unix_socket_path", "host", "port"))
+    address = path or (f"{name}:{port}" if name and port else "")
+    db = _own(engine, "db")
+    return Node(host.name, host.weight, engine.identifier, str(address), db if isinstance(db, int) else 0)
+
+
+def _own(engine: Any, attribute: str) -> Any:
+    """What an engine itself has of that name; what its client has is not asked, for that would connect."""
+    has = attribute in getattr(engine, "__dict__", ()) or hasattr(type(engine), attribute)
+    return getattr(engine, attribute) if has else None

@@ -10,6 +10,7 @@ cannot be interrupted: that is left to its own thread, and to its own timeouts.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, wait
@@ -28,6 +29,8 @@ from nydus_core.threads import in_thread, set_alarm
 __all__ = ["run"]
 
 T = TypeVar("T")
+
+logger = logging.getLogger("nydus")
 
 
 def run(
@@ -117,20 +120,21 @@ def _exchange_in_time(
         for each in reversed(timed):
             stack.callback(each.close)
         stack.enter_context(set_alarm(deadline.until, partial(_abort, timed)))
-        waits = [not each.batch.ready for each in timed]
-        for each, has_to_wait in zip(timed, waits, strict=True):
-            if not has_to_wait:
+        ready: list[_Timed] = []
+        for each in timed:
+            if each.batch.ready:
                 each.batch.send()
-        for each, has_to_wait in zip(timed, waits, strict=True):
-            if has_to_wait:
-                each.start(each.batch.send)
-        for each in timed:
-            each.wait(deadline)
-        for each in timed:
-            if each.settled is None and not each.batch.overlaps:
+                ready.append(each)
+            else:
+                each.start(each.exchange)
+        here: list[_Timed] = []
+        for each in ready:
+            if each.batch.overlaps:  # asked once here too: receiving changes the answer
+                here.append(each)
+            elif each.settled is None:
                 each.start(each.receive)
-        for each in timed:
-            if each.settled is None and each.batch.overlaps:
+        for each in here:
+            if each.settled is None:
                 each.receive()
         for each in timed:
             each.wait(deadline)
@@ -139,7 +143,10 @@ def _exchange_in_time(
 
 def _abort(timed: Sequence[_Timed]) -> None:
     for each in timed:
-        each.abort()
+        try:
+            each.abort()
+        except Exception:  # then that one is waited for, and no other
+            logger.exception("a batch cannot be aborted")
 
 
 class _Timed:
@@ -163,6 +170,10 @@ class _Timed:
         self._future = in_thread(job)
         if self._future is None:
             job()
+
+    def exchange(self) -> None:
+        self.batch.send()
+        self.receive()
 
     def receive(self) -> None:
         self._received = self.batch.receive()

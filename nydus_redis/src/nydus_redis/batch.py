@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisBatch", "TransactionBatch"]
 
+#: Bytes that a socket takes at once, even if nobody reads them.
+_AT_ONCE = 65536
+
 
 class RedisBatch:
     """A pipeline to one host. See ``nydus_core.engine.Batch``."""
@@ -38,6 +41,7 @@ class RedisBatch:
     def __init__(self, engine: Redis, commands: Sequence[Command]) -> None:
         self.engine = engine
         self.commands = cast(Sequence[RedisCommand], commands)
+        self._request = b"".join(self._packed())
         self._connection: Any = None
         self._failure: tuple[type[HostError], Exception] | None = None
         self._until: float | None = None
@@ -46,8 +50,11 @@ class RedisBatch:
 
     @property
     def ready(self) -> bool:
-        """Whether there is an open connection; it is claimed, so that nobody else takes it first."""
-        if self._connection is None:
+        """Whether there is an open connection; it is claimed, so that nobody else takes it first.
+
+        A large request waits for a server that takes its time to read it, so it is not ready either.
+        """
+        if self._connection is None and len(self._request) <= _AT_ONCE:
             self._connection = self.engine.claim()
         return self._connection is not None
 
@@ -65,7 +72,7 @@ class RedisBatch:
             return
         self._clean = False
         try:
-            self._connection.send_packed_command([b"".join(self._packed())], check_health=False)
+            self._connection.send_packed_command([self._request], check_health=False)
         except FAILURES as error:
             self._failure = MaybeApplied, error
         timeout = self.engine.timeout

@@ -28,6 +28,9 @@ from nydus_redis.wire import RedisCommand, UnreadableReply
 
 __all__ = ["Redis"]
 
+#: What redis-py's two kinds of pools say when all connections are in use.
+_ALL_IN_USE = ("Too many connections", "No connection available")
+
 
 class Redis(BaseEngine):
     """A Redis or Valkey host.
@@ -211,9 +214,9 @@ class Redis(BaseEngine):
 
     def is_outage(self, cause: BaseException) -> bool:
         """Tell whether a failure speaks against the host: not if all connections are in use, or an answer is strange."""
-        return not isinstance(
-            cause, UnreadableReply | UnicodeDecodeError
-        ) and "oo many connections" not in str(cause)
+        if isinstance(cause, UnreadableReply | UnicodeDecodeError):
+            return False
+        return not str(cause).startswith(_ALL_IN_USE)
 
     def is_passing(self, answer: Exception) -> bool:
         """Tell whether the server said "later": it loads its data, runs a script, or has no master just now."""

@@ -1,0 +1,910 @@
+"""Delivery as users have it, on hosts in this process and on real servers: what is tried again, and how often it was
+applied; what a deadline ends, and what is left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pymemcache
+import pytest
+import redis
+
+from address import Listening
+from engines import MemoryEngine, PipelinedEngine, Store, SwitchedEngine
+from nydus_core import (
+    BaseEngine,
+    DeadlineExceeded,
+    HostDown,
+    HostError,
+    MaybeApplied,
+    create_cluster,
+)
+from nydus_core.command import Command
+from nydus_core.errors import NotAnsweredInTime, NotSentInTime
+from nydus_core.health import State
+from nydus_core.testing import FaultProxy
+from stopping import stopped
+
+#: Breakers that stay out of it.
+PATIENT = {"failures": 10**6, "calls": 10**6}
+ONCE = {"attempts": 1}
+
+Proxies = Callable[..., FaultProxy]
+
+
+def until(true: Callable[[], Any], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.002)
+
+
+@contextlib.contextmanager
+def takes_less_than(seconds: float) -> Iterator[None]:
+    """For what would take many times as long, were it wrong."""
+    start = time.monotonic()
+    yield
+    assert time.monotonic() - start < seconds
+
+
+def mapped(cluster: Any, *calls: tuple[Any, ...], **how: Any) -> list[Any]:
+    """The outcomes of the commands of one map()."""
+    with cluster.map(fail_silently=True, **how) as conn:
+        promises = [getattr(conn, name)(*args) for name, *args in calls]
+    return [each.error or each for each in promises]
+
+
+# Hosts in this process ---------------------------------------------------------------------------------------------
+
+
+def memory(names: str = "abc", engine: Any = MemoryEngine, **settings: Any) -> Any:
+    hosts = {name: settings.pop("options", {}).copy() for name in names}
+    given = {"router": "partition", "health": PATIENT, **settings}
+    return create_cluster({"engine": engine, "hosts": hosts, **given})
+
+
+def one(engine: Any = MemoryEngine, **options: Any) -> Any:
+    return create_cluster({"engine": engine, "hosts": {"a": options}, "health": PATIENT})
+
+
+class Slow(Store):
+    """A client whose commands cannot be interrupted: they end when ``go_on`` is set."""
+
+    go_on: threading.Event
+
+    def _note(self, *call: Any) -> None:
+        self.log.append(call)
+        self.go_on.wait(10)
+
+
+class SlowEngine(MemoryEngine):
+    """The same as a host; ``begun`` tells that it is asked something."""
+
+    def __init__(self, num: Any, **options: Any) -> None:
+        super().__init__(num, **options)
+        self.go_on = threading.Event()
+        self.connecting = threading.Event()
+        self.connecting.set()
+
+    def connect(self) -> Store:
+        self.connecting.wait(10)
+        store = Slow(str(self.num))
+        store.go_on = self.go_on
+        return store
+
+
+class SlowPipelines(SlowEngine, PipelinedEngine):
+    """The same with a pipeline."""
+
+
+def test_what_cannot_be_interrupted_is_left_to_its_thread_and_what_comes_after_it_is_never_sent() -> None:
+    cluster = one(SlowEngine)
+    with takes_less_than(5), cluster.deadline(0.05):
+        first, second, third = mapped(cluster, ("incr", "a1"), ("incr", "a2"), ("get", "a1"))
+    assert isinstance(first, NotAnsweredInTime)
+    assert isinstance(second, NotSentInTime)
+    assert isinstance(third, NotSentInTime)
+    assert isinstance(first, TimeoutError)
+    assert "the deadline of 0.05 seconds is over" in str(first)
+    assert [each.attempts for each in (first, second, third)] == [1, 1, 1]
+    cluster["a"].go_on.set()
+    store = cluster["a"].connection
+    until(lambda: store.data == {"a1": 1})  # as it was said: it may have been applied
+    time.sleep(0.05)
+    assert store.log == [("incr", "a1")]
+
+
+def test_a_pipeline_that_cannot_be_interrupted_may_have_applied_all_of_it() -> None:
+    cluster = one(SlowPipelines)
+    with takes_less_than(5), cluster.deadline(0.05):
+        outcomes = mapped(cluster, ("incr", "a1"), ("incr", "a2"))
+    assert all(isinstance(each, NotAnsweredInTime) for each in outcomes)
+    cluster["a"].go_on.set()
+    until(lambda: cluster["a"].connection.data == {"a1": 1, "a2": 1})
+
+
+@pytest.mark.parametrize("engine", [SlowEngine, SlowPipelines])
+@pytest.mark.parametrize("calls", [1, 2])
+def test_a_connect_that_hangs_sends_nothing_also_when_it_is_done_at_last(engine: Any, calls: int) -> None:
+    cluster = one(engine)
+    cluster["a"].go_on.set()
+    cluster["a"].connecting.clear()
+    with takes_less_than(5), cluster.deadline(0.05):
+        outcomes = mapped(cluster, *[("incr", "a")] * calls)
+    kinds = {type(each).__mro__[0].__name__ for each in outcomes}
+    assert all(isinstance(each, DeadlineExceeded) for each in outcomes), kinds
+    said = [isinstance(each, MaybeApplied) for each in outcomes]
+    cluster["a"].connecting.set()
+    until(lambda: cluster["a"].connection is not None)
+    time.sleep(0.05)
+    assert len(cluster["a"].connection.log) <= sum(said)
+
+
+def test_one_command_has_a_deadline_as_a_map_has() -> None:
+    cluster = one(SlowEngine)
+    with takes_less_than(5), cluster.deadline(0.05), pytest.raises(NotAnsweredInTime):
+        cluster.incr("a")
+    cluster["a"].go_on.set()
+    with cluster.deadline(60):
+        assert cluster.incr("b") == 1
+
+
+def test_hosts_that_are_in_time_have_their_values() -> None:
+    cluster = create_cluster(
+        {"engine": SlowEngine, "hosts": {"a": {}, "b": {}, "c": {}}, "health": PATIENT, "deadline": 0.1}
+    )
+    cluster["a"].go_on.set()
+    cluster["c"].go_on.set()
+    with takes_less_than(5), pytest.raises(MaybeApplied) as caught:
+        cluster.incr("k")  # a broadcast
+    assert caught.value.__notes__ == ["by host: 'a': value, 'b': maybe applied, 'c': value"]
+    assert isinstance(caught.value, DeadlineExceeded)
+    cluster["b"].go_on.set()
+
+
+@pytest.mark.parametrize("names", ["a", "abc"])
+def test_an_interrupt_passes_also_under_a_deadline(names: str) -> None:
+    cluster = memory(names)
+    with cluster.deadline(10), pytest.raises(KeyboardInterrupt):
+        cluster.interrupt("k")
+    with cluster.deadline(10):
+        assert mapped(cluster, ("incr", "x"), ("incr", "y"), ("incr", "z")) == [1, 1, 1]
+
+
+def test_attempts_share_the_deadline() -> None:
+    cluster = create_cluster(
+        {
+            "engine": SwitchedEngine,
+            "hosts": {"a": {"down": True}},
+            "health": PATIENT,
+            "deadline": 0.1,
+            "retry": {"attempts": 10**6, "backoff": 0.001, "most": 0.001},
+        }
+    )
+    with takes_less_than(5), pytest.raises(HostDown) as caught:
+        cluster.incr("a")
+    assert caught.value.attempts > 1
+
+
+class Scripted:
+    """A batch that does as its engine says."""
+
+    ready = True
+
+    def __init__(self, engine: Any, commands: Sequence[Command]) -> None:
+        self.engine, self.commands = engine, commands
+        self.received = 0
+        engine.batches.append(self)
+        self.aborted = threading.Event()
+        self.closed = self.asked = 0
+
+    @property
+    def overlaps(self) -> bool:
+        """As one that has written the rest meanwhile, in the thread that receives."""
+        self.asked += 1
+        return self.asked > 1 or bool(self.engine.overlaps)
+
+    def send(self) -> None: ...
+
+    def receive(self) -> list[Any]:
+        self.received += 1
+        if self.engine.hangs:
+            self.aborted.wait(10)
+            kind = MaybeApplied
+            return [self.engine.failed(kind, TimeoutError("aborted"), each) for each in self.commands]
+        time.sleep(0.02)
+        return [self.engine.num for _ in self.commands]
+
+    def abort(self) -> None:
+        if self.engine.breaks:
+            raise ZeroDivisionError
+        self.aborted.set()
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class ScriptedEngine(BaseEngine):
+    def __init__(self, num: Any, *, overlaps: bool = True, hangs: bool = False, breaks: bool = False) -> None:
+        super().__init__(num)
+        self.overlaps, self.hangs, self.breaks = overlaps, hangs, breaks
+        self.batches: list[Scripted] = []
+
+    def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Any:
+        return Scripted(self, commands)
+
+
+def scripted(**hosts: Any) -> Any:
+    return create_cluster({"engine": ScriptedEngine, "hosts": hosts, "health": PATIENT, "retry": ONCE})
+
+
+def test_a_batch_that_overlaps_only_after_a_while_is_received_once() -> None:
+    cluster = scripted(a={"overlaps": False}, b={"overlaps": False}, c={})
+    with cluster.deadline(10):
+        assert cluster.who("k") == ["a", "b", "c"]
+    assert [engine.batches[0].received for engine in cluster.hosts.values()] == [1, 1, 1]
+    assert [engine.batches[0].closed for engine in cluster.hosts.values()] == [1, 1, 1]
+
+
+def test_a_batch_that_cannot_be_aborted_does_not_keep_others_from_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cluster = scripted(a={"breaks": True}, b={"hangs": True}, c={"hangs": True, "overlaps": False})
+    with takes_less_than(5), cluster.deadline(0.05), pytest.raises(NotAnsweredInTime):
+        cluster.who("k")
+    assert [engine.batches[0].closed for engine in cluster.hosts.values()] == [1, 1, 1]
+    cluster = scripted(a={"breaks": True, "overlaps": False}, b={"hangs": True})
+    with takes_less_than(5), cluster.deadline(0.005), pytest.raises(NotAnsweredInTime):
+        cluster.who("k")
+
+
+# Real servers ------------------------------------------------------------------------------------------------------
+
+
+class RedisStack:
+    """Redis servers, a cluster of them, and what a plain client sees."""
+
+    errors: Any = redis.RedisError
+
+    def __init__(self, fixture: Any) -> None:
+        self.servers = fixture("redis_servers")
+        self.new_server = fixture("new_redis_server")
+
+    def cluster(self, *servers: Listening, **settings: Any) -> Any:
+        hosts = [_redis_address(server) for server in servers]
+        return _made("redis", hosts, settings)
+
+    def incr(self, client: Any, key: str) -> Any:
+        return client.incr(key)
+
+    def count(self, server: Listening, key: str) -> int:
+        with redis.Redis(unix_socket_path=server.path) as client:
+            return int(client.get(key) or 0)
+
+    def prepare(self, server: Listening, *keys: str) -> None: ...
+
+    def in_use(self, cluster: Any) -> int:
+        return sum(len(engine.pool._in_use_connections) for engine in cluster.hosts.values())
+
+
+class MemcacheStack:
+    errors: Any = (OSError, pymemcache.exceptions.MemcacheError)
+
+    def __init__(self, fixture: Any) -> None:
+        self.servers = fixture("memcached_servers")
+        self.new_server = fixture("new_memcached_server")
+
+    def cluster(self, *servers: Listening, **settings: Any) -> Any:
+        return _made("memcache", [_redis_address(server) for server in servers], settings)
+
+    def incr(self, client: Any, key: str) -> Any:
+        return client.incr(key, 1)
+
+    def count(self, server: Listening, key: str) -> int:
+        with contextlib.closing(pymemcache.Client(server.path or ("127.0.0.1", server.port))) as client:
+            return int(client.get(key) or 0)
+
+    def prepare(self, server: Listening, *keys: str) -> None:
+        with contextlib.closing(pymemcache.Client(server.path or ("127.0.0.1", server.port))) as client:
+            for key in keys:
+                client.set(key, b"0", noreply=False)
+
+    def in_use(self, cluster: Any) -> int:
+        return sum(len(engine.pool._used) + engine.pool._opening for engine in cluster.hosts.values())
+
+
+def _redis_address(server: Listening) -> dict[str, Any]:
+    return {"unix_socket_path": server.path} if server.path else {"host": "127.0.0.1", "port": server.port}
+
+
+def _made(engine: str, hosts: list[dict[str, Any]], settings: dict[str, Any]) -> Any:
+    given = {"router": "partition", "health": PATIENT, **settings}
+    return create_cluster({"engine": engine, "hosts": hosts, **given})
+
+
+@pytest.fixture(params=[RedisStack, MemcacheStack], ids=["redis", "memcache"])
+def stack(request: pytest.FixtureRequest) -> Any:
+    return request.param(request.getfixturevalue)
+
+
+@pytest.fixture
+def close() -> Iterator[Callable[[Any], Any]]:
+    """``cluster = close(cluster)``: closed at the end of the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda cluster: (stack.callback(cluster.close), cluster)[1]
+
+
+Close = Callable[[Any], Any]
+
+
+# Connections that went stale -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["command", "map", "deadline"])
+def test_an_incr_after_a_restart_just_works_once(stack: Any, proxy: Proxies, close: Close, how: str) -> None:
+    old, new = stack.servers(2)
+    front = proxy(old)
+    cluster = close(stack.cluster(front, retry=ONCE))
+    for server in (old, new):
+        stack.prepare(server, "k")
+    assert stack.incr(cluster, "k") == 1
+    front.target = new
+    front.drop()
+    time.sleep(0.02)
+    with cluster.deadline(30) if how == "deadline" else contextlib.nullcontext():
+        if how == "map":
+            with cluster.map() as conn:
+                found = stack.incr(conn, "k")
+        else:
+            found = stack.incr(cluster, "k")
+    assert found == 1
+    assert stack.count(new, "k") == 1
+    assert cluster.health()[0].failures == 0
+
+
+def test_so_do_the_commands_of_many_threads(stack: Any, proxy: Proxies, close: Close) -> None:
+    server = stack.servers(1)[0]
+    stack.prepare(server, "k")
+    front = proxy(server)
+    cluster = close(stack.cluster(front, retry=ONCE))
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(lambda _: stack.incr(cluster, "k"), range(30)))
+        front.drop()
+        time.sleep(0.02)
+        list(threads.map(lambda _: stack.incr(cluster, "k"), range(30)))
+    assert stack.count(server, "k") == 60
+
+
+# Trying again, and how often it was applied --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mapping", [False, True])
+def test_a_read_whose_answer_is_lost_is_read_again(
+    stack: Any, proxy: Proxies, close: Close, mapping: bool
+) -> None:
+    server = stack.servers(1)[0]
+    front = proxy(server)
+    cluster = close(stack.cluster(front))
+    cluster.set("k", b"v")
+    front.requests.clear()
+    front.cut_replies()
+    found = mapped(cluster, ("get", "k"))[0] if mapping else cluster.get("k")
+    assert found == b"v"
+    assert sum(chunk.lower().count(b"get") for chunk in front.requests) == 2
+
+
+@pytest.mark.parametrize("cut", ["cut_requests", "cut_replies"])
+@pytest.mark.parametrize("mapping", [False, True])
+def test_a_write_whose_answer_is_lost_is_not_written_again(
+    stack: Any, proxy: Proxies, close: Close, mapping: bool, cut: str
+) -> None:
+    server = stack.servers(1)[0]
+    front = proxy(server)
+    cluster = close(stack.cluster(front))
+    stack.prepare(server, "k")
+    stack.incr(cluster, "k")
+    getattr(front, cut)()
+    if mapping:
+        with cluster.map(fail_silently=True) as conn:
+            promise = stack.incr(conn, "k")
+        error = promise.error
+    else:
+        with pytest.raises(MaybeApplied) as caught:
+            stack.incr(cluster, "k")
+        error = caught.value
+    assert isinstance(error, MaybeApplied)
+    assert isinstance(error, stack.errors)
+    assert error.attempts == 1
+    assert stack.count(server, "k") == (2 if cut == "cut_replies" else 1)
+
+
+def test_a_write_is_written_again_where_the_user_says_so(stack: Any, proxy: Proxies, close: Close) -> None:
+    server = stack.servers(1)[0]
+    front = proxy(server)
+    cluster = close(stack.cluster(front, retry={"repeat": "all"}))
+    stack.prepare(server, "k")
+    stack.incr(cluster, "k")
+    front.cut_replies()
+    assert stack.incr(cluster, "k") == 3  # at least once
+    assert stack.count(server, "k") == 3
+
+
+def test_with_idempotent_a_set_is_set_again_and_an_incr_is_not(
+    stack: Any, proxy: Proxies, close: Close
+) -> None:
+    server = stack.servers(1)[0]
+    front = proxy(server)
+    cluster = close(stack.cluster(front, retry={"repeat": "idempotent"}))
+    stack.prepare(server, "n")
+    front.cut_replies()
+    assert cluster.set("k", b"v")
+    front.cut_replies()
+    with pytest.raises(MaybeApplied):
+        stack.incr(cluster, "n")
+    assert stack.count(server, "n") == 1
+
+
+def test_of_a_map_what_was_answered_stays_and_reads_are_made_up_for(
+    stack: Any, proxy: Proxies, close: Close
+) -> None:
+    server = stack.servers(1)[0]
+    front = proxy(server)
+    cluster = close(stack.cluster(front))
+    stack.prepare(server, "n", "m")
+    cluster.set("k", b"v")
+    front.cut_replies()
+    with cluster.map(fail_silently=True) as conn:
+        results = [stack.incr(conn, "n"), conn.get("k"), conn.get("n"), stack.incr(conn, "m"), conn.get("m")]
+    incr_n, get_k, get_n, incr_m, get_m = results
+    assert isinstance(incr_n.error, MaybeApplied)
+    assert isinstance(incr_m.error, MaybeApplied)
+    assert get_k == b"v"
+    assert (get_n, get_m) == (b"1", b"1")
+    assert (stack.count(server, "n"), stack.count(server, "m")) == (1, 1)
+
+
+def test_a_host_that_refuses_is_tried_twice(stack: Any, proxy: Proxies, close: Close) -> None:
+    front = proxy(stack.servers(1)[0])
+    front.refuse()
+    cluster = close(stack.cluster(front))
+    with pytest.raises(HostDown) as caught:
+        stack.incr(cluster, "k")
+    assert caught.value.attempts == 2
+    assert isinstance(caught.value, stack.errors)
+    assert cluster.health()[0].failures == 2
+
+
+def test_a_server_that_stays_away_is_found_out_and_comes_back_by_itself(
+    stack: Any, proxy: Proxies, close: Close
+) -> None:
+    server = stack.servers(1)[0]
+    stack.prepare(server, "k")
+    front = proxy(server)
+    quick = {"failures": 2, "backoff": 0.02, "most": 0.05}
+    cluster = close(stack.cluster(front, health=quick))
+    assert stack.incr(cluster, "k") == 1
+    front.refuse()
+    with pytest.raises(HostDown):
+        stack.incr(cluster, "k")
+    with pytest.raises(HostDown) as caught:
+        stack.incr(cluster, "k")
+    assert caught.value.attempts == 0
+    assert isinstance(caught.value, stack.errors)
+    front.accept()
+    until(lambda: cluster.health()[0].state is State.CLOSED)
+    assert stack.incr(cluster, "k") == 2
+    assert stack.in_use(cluster) == 0
+
+
+@pytest.mark.parametrize("policy", ["flush", "function"])
+def test_a_readmitted_server_is_empty_or_as_a_function_has_left_it(
+    stack: Any, proxy: Proxies, close: Close, policy: str
+) -> None:
+    server = stack.servers(1)[0]
+    front = proxy(server)
+    on_readmit = "flush" if policy == "flush" else lambda host, client: client.set("k", b"warm")
+    quick = {"failures": 1, "backoff": 0.02, "most": 0.05}
+    cluster = close(stack.cluster(front, health=quick, on_readmit=on_readmit))
+    cluster.set("k", b"old")
+    front.refuse()
+    with pytest.raises(HostDown):
+        cluster.get("k")
+    front.accept()
+    until(lambda: cluster.health()[0].state is State.CLOSED)
+    assert cluster.get("k") == (None if policy == "flush" else b"warm")
+
+
+def test_in_reroute_the_keys_of_a_dead_host_live_on_others_meanwhile(
+    stack: Any, proxy: Proxies, close: Close
+) -> None:
+    first, second = stack.servers(2)
+    front = proxy(first)
+    cluster = close(stack.cluster(front, second, on_host_down="reroute", on_readmit="flush"))
+    keys = [f"k{number}" for number in range(20)]
+    front.refuse()
+    with cluster.map() as conn:
+        for key in keys:
+            conn.set(key, b"v")
+    with cluster.map() as conn:
+        found = [conn.get(key) for key in keys]
+    assert found == [b"v"] * 20
+    assert cluster.health()[0].state is not State.CLOSED  # it has missed writes
+
+
+# "Try later" ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def telling() -> Iterator[Callable[..., Any]]:
+    """``telling(b"-LOADING …")``: the address of a Redis that answers so as often, and then ``:1``; and what it got."""
+    servers: list[socket.socket] = []
+
+    def start(answer: bytes, times: int) -> tuple[dict[str, Any], list[bytes]]:
+        listener = socket.create_server(("127.0.0.1", 0))
+        servers.append(listener)
+        asked: list[bytes] = []
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    servers.append(client)
+                    threading.Thread(target=talk, args=(client,), daemon=True).start()
+
+        def talk(client: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                while data := client.recv(65536):
+                    for _ in range(data.count(b"*")):
+                        if b"INCR" not in data:
+                            client.sendall(b"+OK\r\n")
+                            continue
+                        asked.append(data)
+                        client.sendall(answer if len(asked) <= times else b":1\r\n")
+
+        threading.Thread(target=serve, daemon=True).start()
+        host, port = listener.getsockname()
+        return {"host": host, "port": port, "protocol": 2}, asked
+
+    yield start
+    for each in servers:
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+        each.close()
+
+
+LATER = {
+    "LOADING": redis.BusyLoadingError,
+    "BUSY": redis.ResponseError,
+    "TRYAGAIN": redis.ResponseError,
+    "CLUSTERDOWN": redis.ResponseError,
+    "MASTERDOWN": redis.ResponseError,
+    "READONLY": redis.ReadOnlyError,
+}
+
+
+@pytest.mark.parametrize("code", LATER)
+@pytest.mark.parametrize("mapping", [False, True])
+def test_a_server_that_says_later_is_asked_later(
+    telling: Any, close: Close, code: str, mapping: bool
+) -> None:
+    address, asked = telling(f"-{code} not now\r\n".encode(), 1)
+    cluster = close(_made("redis", [address], {}))
+    assert (mapped(cluster, ("incr", "k"))[0] if mapping else cluster.incr("k")) == 1
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("code", LATER)
+def test_if_it_goes_on_so_its_answer_is_raised_unchanged_and_it_is_not_down(
+    telling: Any, close: Close, code: str
+) -> None:
+    address, asked = telling(f"-{code} not now\r\n".encode(), 99)
+    cluster = close(_made("redis", [address], {"health": {"failures": 1}}))
+    with pytest.raises(LATER[code], match="not now") as caught:
+        cluster.incr("k")
+    assert not isinstance(caught.value, HostError)
+    assert len(asked) == 2
+    assert cluster.health()[0].state is State.CLOSED
+
+
+@pytest.mark.parametrize("answer", ["WRONGTYPE no", "BUSYGROUP exists", "BUSYKEY exists"])
+def test_any_other_answer_is_the_last_word(telling: Any, close: Close, answer: str) -> None:
+    address, asked = telling(f"-{answer}\r\n".encode(), 1)
+    cluster = close(_made("redis", [address], {}))
+    with pytest.raises(redis.ResponseError):
+        cluster.incr("k")
+    assert len(asked) == 1
+
+
+def test_a_server_that_runs_a_long_script_is_asked_again(new_redis_server: Any, close: Close) -> None:
+    server = new_redis_server({"lua-time-limit": 10})
+    patience = {"attempts": 500, "backoff": 0.02, "most": 0.02}
+    cluster = close(_made("redis", [_redis_address(server)], {"retry": patience}))
+    script = """
+        local function now() local t = redis.call('TIME'); return t[1] * 1000 + t[2] / 1000 end
+        local finish = now() + 250
+        while now() < finish do end
+        return 1
+    """
+    cluster.incr("k")
+    with redis.Redis(unix_socket_path=server.path) as plain, ThreadPoolExecutor(1) as thread:
+        running = thread.submit(plain.eval, script, 0)
+        with redis.Redis(unix_socket_path=server.path) as other:
+            until(lambda: _is_busy(other))
+        assert cluster.incr("k") == 2
+        running.result(10)
+    assert RedisStack.count(cluster, server, "k") == 2
+
+
+def _is_busy(client: Any) -> bool:
+    try:
+        client.ping()
+    except redis.ResponseError as error:
+        return str(error).startswith("BUSY")
+    return False
+
+
+def test_a_replica_that_becomes_a_master_takes_the_write(new_redis_server: Any, close: Close) -> None:
+    server = new_redis_server()
+    patience = {"attempts": 500, "backoff": 0.02, "most": 0.02}
+    cluster = close(_made("redis", [_redis_address(server)], {"retry": patience}))
+    impatient = close(_made("redis", [_redis_address(server)], {}))
+    with redis.Redis(unix_socket_path=server.path) as plain:
+        plain.replicaof("127.0.0.1", 1)
+        with pytest.raises(redis.ReadOnlyError):
+            impatient.incr("k")
+        assert impatient.health()[0].failures == 0
+        promoted = threading.Timer(0.1, plain.replicaof, ("NO", "ONE"))
+        promoted.start()
+        assert cluster.incr("k") == 1
+        promoted.join()
+
+
+# Deadlines -----------------------------------------------------------------------------------------------------------
+
+NAMES = [f"k{number}" for number in range(64)]
+
+
+def one_key_each(cluster: Any) -> list[str]:
+    """A key for each host, in host order."""
+    found: dict[str, str] = {}
+    for key in NAMES:
+        found.setdefault(cluster.router.locate(key.encode()), key)
+    return [found[str(host)] for host in cluster]
+
+
+@pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
+def test_eight_hosts_that_hang_cost_one_deadline(stack: Any, close: Close, warm: bool) -> None:
+    servers = stack.servers(8)
+    cluster = close(stack.cluster(*servers))
+    keys = one_key_each(cluster)
+    for server, key in zip(servers, keys, strict=True):
+        stack.prepare(server, key)
+    before = int(warm)
+    if warm:
+        with cluster.map() as conn:
+            for key in keys:
+                stack.incr(conn, key)
+    how = {"fail_silently": True}
+    with stopped(*servers), takes_less_than(2.5), cluster.deadline(0.3), cluster.map(**how) as conn:
+        promises = [stack.incr(conn, key) for key in keys]  # eight timeouts would be 40 s
+    errors = [each.error for each in promises]
+    for error, server, key in zip(errors, servers, keys, strict=True):
+        assert isinstance(error, DeadlineExceeded)
+        assert isinstance(error, stack.errors)
+        assert isinstance(error, HostDown) != isinstance(error, MaybeApplied)
+        assert not warm or isinstance(error, MaybeApplied)
+        assert error.attempts == 1
+        time.sleep(0.01)
+        assert stack.count(server, key) - before in ((0,) if isinstance(error, HostDown) else (0, 1))
+    assert [each.hosts for each in conn.get_errors()] == [(str(host),) for host in range(8)]
+    until(lambda: stack.in_use(cluster) == 0)
+    with cluster.map() as conn:
+        promises = [stack.incr(conn, key) for key in keys]
+    assert [
+        each - stack.count(server, key) for each, server, key in zip(promises, servers, keys, strict=True)
+    ] == [0] * 8
+
+
+def test_a_broadcast_over_hosts_that_hang_costs_one_deadline_too(stack: Any, close: Close) -> None:
+    servers = stack.servers(3)
+    cluster = close(stack.cluster(*servers, deadline=0.2))
+    with stopped(*servers[1:]), takes_less_than(2.5), pytest.raises(DeadlineExceeded) as caught:
+        cluster.flushall() if isinstance(stack, RedisStack) else cluster.flush_all()
+    assert isinstance(caught.value, MaybeApplied)
+    assert "'0': value" in caught.value.__notes__[-1]
+    until(lambda: stack.in_use(cluster) == 0)
+
+
+def test_one_host_that_hangs_does_not_cost_others_their_values(stack: Any, close: Close) -> None:
+    servers = stack.servers(3)
+    cluster = close(stack.cluster(*servers))
+    keys = one_key_each(cluster)
+    for key in keys:
+        cluster.set(key, key.encode())
+    with stopped(servers[1]), takes_less_than(2.5), cluster.deadline(0.2):
+        first, second, third = mapped(cluster, *[("get", key) for key in keys])
+    assert (first, third) == (keys[0].encode(), keys[2].encode())
+    assert isinstance(second, NotAnsweredInTime)
+    with cluster.deadline(10):
+        assert mapped(cluster, *[("get", key) for key in keys]) == [key.encode() for key in keys]
+
+
+@pytest.mark.parametrize("calls", [1, 3])
+def test_an_answer_that_trickles_in_is_not_waited_for(
+    stack: Any, proxy: Proxies, close: Close, calls: int
+) -> None:
+    front = proxy(stack.servers(1)[0])
+    cluster = close(stack.cluster(front))
+    cluster.set("k", b"v" * 1000)
+    front.trickle = 0.02  # 20 seconds for all of it, and never a pause of the default timeout
+    with takes_less_than(4), cluster.deadline(0.2):
+        outcomes = mapped(cluster, *[("get", "k")] * calls)
+    assert all(isinstance(each, NotAnsweredInTime) for each in outcomes)
+    front.heal()
+    assert cluster.get("k") == b"v" * 1000
+    assert stack.in_use(cluster) == 0
+
+
+def test_a_connect_that_hangs_is_not_waited_for(stack: Any, proxy: Proxies, close: Close) -> None:
+    server = stack.servers(1)[0]
+    stack.prepare(server, "k")
+    front = proxy(server, tcp=True)
+    cluster = close(stack.cluster(front))
+    front.hang_connects()
+    with takes_less_than(4), cluster.deadline(0.2), pytest.raises(NotSentInTime) as caught:
+        stack.incr(cluster, "k")
+    assert isinstance(caught.value, stack.errors)
+    assert caught.value.attempts == 1
+    front.accept()
+    until(lambda: stack.in_use(cluster) == 0)
+    assert stack.incr(cluster, "k") == 1  # what was not sent in time never was
+    assert stack.count(server, "k") == 1
+
+
+@pytest.mark.parametrize("deadline", [False, True])
+def test_a_pool_that_is_exhausted_is_no_fault_of_its_host(
+    stack: Any, proxy: Proxies, close: Close, deadline: bool
+) -> None:
+    server = stack.servers(1)[0]
+    stack.prepare(server, "k")
+    limit = {"max_connections": 1} if isinstance(stack, RedisStack) else {"max_pool_size": 1}
+    front = proxy(server)
+    cluster = close(stack.cluster(front, defaults=limit, health={"failures": 1}, retry=ONCE))
+    stack.incr(cluster, "k")
+    front.blackhole = True
+    with ThreadPoolExecutor(1) as thread:
+        busy = thread.submit(stack.incr, cluster, "k")
+        until(lambda: stack.in_use(cluster) == 1)
+        with cluster.deadline(5) if deadline else contextlib.nullcontext(), pytest.raises(HostDown):
+            stack.incr(cluster, "k")
+        assert cluster.health()[0].state is State.CLOSED
+        front.blackhole = False
+        assert busy.result(10) == 2
+    assert stack.incr(cluster, "k") == 3
+    assert stack.in_use(cluster) == 0
+
+
+def test_a_wait_for_a_connection_ends_with_the_deadline_and_sends_nothing(
+    redis_servers: Any, close: Close
+) -> None:
+    server = redis_servers(1)[0]
+    pool = redis.BlockingConnectionPool(
+        connection_class=redis.UnixDomainSocketConnection, path=server.path, max_connections=1, timeout=1
+    )
+    settings = {"health": {"failures": 1, "backoff": 3600}, "retry": ONCE}
+    cluster = close(_made("redis", [{"connection_pool": pool}], settings))
+    taken = pool.get_connection()
+    with takes_less_than(0.9), cluster.deadline(0.05), pytest.raises(NotSentInTime):
+        cluster.incr("k")
+    pool.release(taken)
+    time.sleep(0.1)
+    assert RedisStack.count(cluster, server, "k") == 0
+    cluster.close()
+    taken = pool.get_connection()
+    with pytest.raises(HostDown, match="No connection available"):
+        cluster.incr("k")
+    assert cluster.health()[0].state is State.CLOSED
+    pool.release(taken)
+    assert cluster.incr("k") == 1
+    pool.disconnect()
+
+
+def test_a_large_request_to_a_host_that_hangs_is_not_waited_for(stack: Any, close: Close) -> None:
+    servers = stack.servers(2)
+    cluster = close(stack.cluster(*servers))
+    keys = one_key_each(cluster)
+    for key in keys:
+        cluster.set(key, b"")
+    value = b"v" * 900_000
+    with stopped(servers[0]), takes_less_than(4), cluster.deadline(0.3):
+        outcomes = mapped(cluster, *[("set", keys[0], value)] * 10, ("set", keys[1], value))
+    assert outcomes[-1] is True or outcomes[-1] == True  # noqa: E712 - a promise
+    assert all(isinstance(each, DeadlineExceeded) for each in outcomes[:-1])
+    kinds = [isinstance(each, MaybeApplied) for each in outcomes[:-1]]
+    assert kinds[0]
+    assert kinds == sorted(kinds, reverse=True)  # once one was not sent, no later one was
+    assert cluster.get(keys[1]) == value
+
+
+def test_large_requests_and_answers_have_time_enough(stack: Any, close: Close) -> None:
+    servers = stack.servers(2)
+    cluster = close(stack.cluster(*servers))
+    keys = one_key_each(cluster)
+    value = b"v" * 900_000
+    for _ in range(3):
+        with cluster.deadline(30):
+            outcomes = mapped(cluster, *[("set", key, value) for key in keys] * 5)
+            assert outcomes == [True] * 10
+            assert mapped(cluster, *[("get", key) for key in keys] * 5) == [value] * 10
+
+
+@pytest.mark.parametrize("how", ["hangs", "refuses"])
+def test_nothing_is_left_behind_by_many_calls_that_were_too_late(
+    stack: Any, proxy: Proxies, close: Close, how: str
+) -> None:
+    server = stack.servers(1)[0]
+    stack.prepare(server, "k")
+    front = proxy(server)
+    front.refuse()
+    settings = {"retry": {"attempts": 3, "backoff": 0.0005}, "defaults": {"timeout": 0.2}}
+    cluster = close(stack.cluster(server if how == "hangs" else front, **settings))
+    ended = []
+    threads, files = threading.active_count(), _open_files()
+    with stopped(server):
+        for _ in range(200):
+            with cluster.deadline(0.003), pytest.raises(HostError) as caught:
+                stack.incr(cluster, "k")
+            ended.append(caught.value)
+        # What could not be interrupted, connecting, has a timeout of its own: 0.2 s are 67 such calls
+        assert threading.active_count() <= threads + 70
+        until(lambda: stack.in_use(cluster) == 0)
+        until(lambda: _open_files() <= files + 4)
+    if how == "hangs":
+        assert all(isinstance(error, DeadlineExceeded) for error in ended)
+    front.accept()
+    again: list[int] = []
+    until(lambda: (again.append(stack.incr(cluster, "k")), again[-1] == stack.count(server, "k"))[1])
+    assert again[-1] <= len(again) + sum(isinstance(error, MaybeApplied) for error in ended)
+
+
+def _open_files() -> int:
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+def test_no_answer_is_ever_that_of_another_command(stack: Any, proxy: Proxies, close: Close) -> None:
+    server = stack.servers(1)[0]
+    front = proxy(server)
+    cluster = close(stack.cluster(front))
+    keys = [f"key-{number}" for number in range(40)]
+    for key in keys:
+        cluster.set(key, key.encode())
+    front.delay = 0.004
+    wrong: list[Any] = []
+
+    def ask(number: int) -> int:
+        late = 0
+        for turn in range(15):
+            mine = [keys[(number * 7 + turn + step) % len(keys)] for step in range(3)]
+            with cluster.deadline(0.002 + 0.001 * (turn % 6)):
+                for key, found in zip(mine, mapped(cluster, *[("get", key) for key in mine]), strict=True):
+                    late += isinstance(found, DeadlineExceeded)
+                    if not isinstance(found, HostError) and found != key.encode():
+                        wrong.append((key, found))
+        return late
+
+    with ThreadPoolExecutor(6) as threads:
+        late = sum(threads.map(ask, range(6)))
+    assert wrong == []
+    assert late > 0
+    front.heal()
+    assert mapped(cluster, *[("get", key) for key in keys]) == [key.encode() for key in keys]
+    until(lambda: stack.in_use(cluster) == 0)
