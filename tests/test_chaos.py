@@ -244,6 +244,14 @@ def test_a_write_that_may_have_been_applied_may_be_read_whenever() -> None:
     assert judge([first, second, read(3, "mine:0=<0.1>")], truth, rules()) == []
 
 
+def test_a_read_that_was_repeated_may_see_a_later_write_of_its_map() -> None:
+    (first, one), (second, two) = renewal(1), renewal(2, position=1)
+    truth = Truth({**one.applied, **two.applied})
+    records = [first, dataclasses.replace(read(2, "mine:0=<0.2>"), position=0), second]
+    assert kinds(judge(records, truth, rules())) == ["wrong answer"]
+    assert judge(records, truth, rules(repeat="all")) == []
+
+
 def test_writes_of_a_map_in_another_order_are_found() -> None:
     writes = [
         record("append", position=number, keys=["text:0"], tokens=[f"<0.{number}>"], value=None)
