@@ -5,7 +5,10 @@ PYTEST := -n auto --dist worksteal
 # Tests and tools see what is installed in their environment, nothing of the caller's.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help test test-all check format demo bench docs command-table clean
+SCHEDULES := 500
+SEED := 1
+
+.PHONY: help test test-all chaos check format demo bench docs command-table clean
 
 help:
 	@echo "Targets:"
@@ -22,6 +25,11 @@ test-all: ## all tests on each Python of 3.11 to 3.14 that is found
 	@tools/need_memcached
 	@tools/setup .venv
 	@.venv/bin/python tools/test_all.py $(PYTEST)
+
+chaos: ## random faults on real servers: was every outcome true? SCHEDULES=500 SEED=1
+	@tools/need_memcached
+	@tools/setup .venv test
+	PYTHONPATH=tests/support .venv/bin/python -m chaos --schedules $(SCHEDULES) --seed $(SEED)
 
 check: ## format, lint, types (mypy and pyright) and import layers
 	@tools/setup .venv test check

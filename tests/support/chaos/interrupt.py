@@ -18,7 +18,7 @@ from nydus_core import CommandError, HostError
 
 __all__ = ["main"]
 
-CALLS = 400
+CALLS = 200
 
 
 def main(engine: str, paths: Sequence[str], deadline: float | None) -> None:
@@ -39,9 +39,9 @@ def main(engine: str, paths: Sequence[str], deadline: float | None) -> None:
         except KeyboardInterrupt:
             interrupted += 1
             read(cluster, engine, "own", dice)  # whatever is left on the connection would be read now
-    for _ in range(50):
+    for _ in range(30):
         read(cluster, engine, "own", dice)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 1
     while (used := _used(cluster)) and time.monotonic() < end:
         time.sleep(0.01)
     print(interrupted, used)

@@ -225,7 +225,8 @@ class _Judge:
         allowed += [write for write in self._renewals[key] if write.outcome is Outcome.MAYBE_APPLIED]
         allowed += stray  # by cluster.on(): they count where that host is the key's home
         if self._rules.repeats("renew"):
-            allowed += before  # one that was repeated comes twice
+            # One that was repeated comes twice, and a later one of the same map may have come before the repeated read
+            allowed += [write for write in self._renewals[key] if write.call <= record.call]
         if value not in [f"{key}={write.tokens[0]}" for write in allowed]:
             yield self._crossed(record, f"{value!r} of {key} is older than what the thread wrote before")
 

@@ -71,6 +71,7 @@ class Schedule:
         protocol: Of Redis, 2 or 3.
         tcp: Whether hosts are reached over TCP.
         readmit: The setting ``on_readmit``.
+        failures: The setting ``health.failures``.
         threads: What each thread calls.
     """
 
@@ -86,6 +87,7 @@ class Schedule:
     protocol: int
     tcp: bool
     readmit: str
+    failures: int
     faults: tuple[Fault, ...]
     threads: tuple[tuple[Op, ...], ...]
 
@@ -138,6 +140,8 @@ FAULTS = (
     "kill",
 )
 _NEED_TCP = ("hang_connects", "reset")
+#: Replies come after their caller has given up: the hardest for who uses connections again, so more of it.
+_LATE = ("delay", "stop", "blackhole")
 ROUTERS = ("partition", "partition+reroute", "consistent+reroute", "consistent", "round-robin", "none")
 
 
@@ -160,12 +164,13 @@ def make_schedule(seed: int) -> Schedule:
         hosts=hosts,
         repeat=dice.choice(("reads", "reads", "reads", "idempotent", "all")),
         attempts=dice.choice((1, 2, 2, 3)),
-        deadline=dice.choice((None, None, 0.1, 0.25, 0.5)),
-        timeout=dice.choice((0.08, 0.15, 0.25)),
+        deadline=dice.choice((None, None, None, 0.1, 0.25)),
+        timeout=dice.choice((0.03, 0.06, 0.12)),
         most=dice.choice((None, None, 1, 2, 4)),
         protocol=dice.choice((2, 3)),
         tcp=tcp,
         readmit=readmit,
+        failures=dice.choice((3, 10)),
         faults=tuple(sorted(faults, key=lambda fault: fault.start)),
         threads=tuple(tuple(maker.thread(number)) for number in range(count)),
     )
@@ -176,10 +181,10 @@ def _fault(dice: random.Random, hosts: int, tcp: bool, engine: str) -> Fault:
     if engine == "memcache":  # it forgets, and then few counts can be told
         kinds = [kind for kind in kinds if kind != "kill" or dice.random() < 0.3]
     return Fault(
-        kind=dice.choice(kinds),
+        kind=dice.choice([*kinds, *_LATE, *_LATE]),
         host=dice.randrange(hosts),
         start=dice.uniform(0.02, 0.4),
-        seconds=dice.choice((0.02, 0.1, 0.2, 0.35)) * dice.uniform(0.5, 1.0),
+        seconds=dice.choice((0.03, 0.1, 0.2, 0.4)) * dice.uniform(0.5, 1.0),
         amount=dice.random(),
         times=dice.randint(1, 4),
     )

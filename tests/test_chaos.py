@@ -1,0 +1,319 @@
+"""The proof, in short: a few of the schedules that ``make chaos`` runs by the hundred; forks, interrupts, and the judge.
+
+What it is and how to read it: ``tests/support/chaos``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos.judge import judge
+from chaos.record import Effect, Record, Rules, Truth
+from chaos.runner import run
+from chaos.schedule import FAULTS, ROUTERS, make_schedule
+from chaos.servers import Fleet, parse_log
+from nydus_core.command import Outcome
+from nydus_core.retry import Retry
+from nydus_redis import Redis
+
+SUPPORT = Path(__file__).parent / "support"
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Fleet]:
+    with Fleet() as fleet:
+        yield fleet
+
+
+@pytest.mark.parametrize("seed", range(1, 31))
+def test_every_outcome_is_true_whatever_fails(fleet: Fleet, seed: int) -> None:
+    result = run(make_schedule(seed), fleet)
+    assert not result.violations, str(result)
+
+
+# Schedules -------------------------------------------------------------------------------------------------------
+
+
+def test_a_schedule_is_made_of_its_seed_alone() -> None:
+    assert make_schedule(7) == make_schedule(7)
+    assert make_schedule(7) != make_schedule(9)
+
+
+def test_the_schedules_of_a_long_run_have_everything() -> None:
+    schedules = [make_schedule(seed) for seed in range(1, 501)]
+    assert {fault.kind for each in schedules for fault in each.faults} == set(FAULTS)
+    assert {(each.engine, each.router) for each in schedules} == {
+        (engine, router) for engine in ("redis", "memcache") for router in ROUTERS
+    }
+    assert {each.repeat for each in schedules} == {"reads", "idempotent", "all"}
+
+
+def test_no_write_leaves_what_another_one_does() -> None:
+    ops = [op for thread in make_schedule(3).threads for op in thread]
+    tokens = [token for op in ops for each in (op, *op.ops) for token in each.tokens]
+    assert len(tokens) == len(set(tokens)) > 50
+
+
+# Mutants: what the proof has to see ------------------------------------------------------------------------------
+
+
+def violations(fleet: Fleet, seeds: range, kind: str) -> bool:
+    """Whether schedules of one engine find a violation of this kind."""
+    for seed in seeds:
+        found = run(make_schedule(seed), fleet).violations
+        if any(kind in str(violation) for violation in found):
+            return True
+    return False
+
+
+def test_a_write_that_is_repeated_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Retry, "_twice_does_no_harm", lambda self, command: True)
+    with Fleet() as fleet:
+        assert violations(fleet, range(100, 160), "applied 2 times")
+
+
+def test_a_connection_with_replies_to_come_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    give_back = Redis._give_back
+    monkeypatch.setattr(
+        Redis, "_give_back", lambda self, connection, clean: give_back(self, connection, clean=True)
+    )
+    with Fleet() as fleet:
+        assert violations(fleet, range(100, 160, 2), "wrong answer")
+
+
+# Forks and interrupts --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["redis", "memcache"])
+def paths(request: pytest.FixtureRequest, proxy: Callable[..., Any]) -> list[str]:
+    """An engine, and the sockets of two servers whose replies take a while."""
+    servers = request.getfixturevalue(f"{request.param.replace('cache', 'cached')}_servers")(2)
+    return [request.param, *(proxy(server, delay=0.002).path for server in servers)]
+
+
+def program(name: str, paths: list[str], deadline: float) -> str:
+    engine, *sockets = paths
+    done = subprocess.run(
+        [sys.executable, "-m", f"chaos.{name}", engine, str(deadline), *sockets],
+        env={**os.environ, "PYTHONPATH": str(SUPPORT)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.parametrize("deadline", [0, 5])
+def test_a_cluster_that_was_forked_in_the_middle_crosses_no_answers(
+    paths: list[str], deadline: float
+) -> None:
+    program("prefork", paths, deadline)
+
+
+@pytest.mark.parametrize("deadline", [0, 5])
+def test_an_interrupt_in_the_middle_of_calls_crosses_no_answers(paths: list[str], deadline: float) -> None:
+    interrupted, leaked = map(int, program("interrupt", paths, deadline).split())
+    assert interrupted > 20
+    assert leaked < interrupted / 10  # none, but for one that strikes while a connection changes hands
+
+
+# The judge -------------------------------------------------------------------------------------------------------
+
+HOSTS = ("h0", "h1")
+
+
+def rules(**changes: Any) -> Rules:
+    """Those of a router by key, with the home of everything on h0."""
+    return dataclasses.replace(Rules(HOSTS, lambda key: "h0"), **changes)
+
+
+def record(name: str = "incr", **changes: Any) -> Record:
+    write = name not in ("get", "mget", "where", "everyone")
+    made = Record(1, 0, name, ["own:<0.1>"], ["<0.1>"] if write else [], Outcome.VALUE, value=1, position=-1)
+    return dataclasses.replace(made, **changes)
+
+
+def applied(*effects: Effect, token: str = "<0.1>", **more: Any) -> Truth:
+    return Truth({token: effects} if effects else {}, **more)
+
+
+ONCE = Effect("h0", 0, 1)
+TWICE = (ONCE, Effect("h0", 1, 2))
+
+
+def kinds(found: list[Any]) -> list[str]:
+    return [violation.kind for violation in found]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "effects"),
+    [
+        (Outcome.VALUE, (ONCE,)),
+        (Outcome.NOT_SENT, ()),
+        (Outcome.SERVER_ERROR, ()),
+        (Outcome.MAYBE_APPLIED, ()),
+        (Outcome.MAYBE_APPLIED, (ONCE,)),
+    ],
+)
+def test_an_outcome_that_is_true_passes(outcome: Outcome, effects: tuple[Effect, ...]) -> None:
+    assert judge([record(outcome=outcome)], applied(*effects), rules()) == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "effects"),
+    [
+        (Outcome.VALUE, ()),
+        (Outcome.VALUE, TWICE),
+        (Outcome.NOT_SENT, (ONCE,)),
+        (Outcome.SERVER_ERROR, (ONCE,)),
+        (Outcome.MAYBE_APPLIED, TWICE),
+    ],
+)
+def test_an_outcome_that_is_not_true_does_not(outcome: Outcome, effects: tuple[Effect, ...]) -> None:
+    (violation,) = judge([record(outcome=outcome)], applied(*effects), rules())
+    assert violation.kind == f"{outcome.value}, applied {len(effects)} times"
+
+
+def test_a_write_that_may_be_repeated_may_be_applied_twice_but_never_when_it_was_not_sent() -> None:
+    assert judge([record()], applied(*TWICE), rules(repeat="all")) == []
+    assert judge([record()], applied(*TWICE), rules(repeat="idempotent")) != []
+    assert judge([record(outcome=Outcome.NOT_SENT)], applied(ONCE), rules(repeat="all")) != []
+
+
+def test_a_write_on_a_host_that_is_not_its_own_is_found() -> None:
+    elsewhere = applied(Effect("h1", 0, 1))
+    assert kinds(judge([record()], elsewhere, rules())) == ["wrong host"]
+    assert judge([record()], elsewhere, rules(reroutes=True)) == []
+    assert judge([record(host="h1")], elsewhere, rules()) == []
+
+
+def test_without_a_router_every_host_has_to_apply_a_write_once() -> None:
+    everywhere = rules(home=None, everywhere=True)
+    both = applied(ONCE, Effect("h1", 0, 1))
+    assert judge([record(value=[1, 1])], both, everywhere) == []
+    assert kinds(judge([record(value=[1, 1])], applied(ONCE), everywhere)) == ["value, applied 0 times"]
+    assert kinds(judge([record(value=1)], both, everywhere)) == ["wrong answer"]
+
+
+def test_an_answer_that_belongs_to_another_command_is_found() -> None:
+    assert kinds(judge([record(value=2)], applied(ONCE), rules())) == ["wrong answer"]
+    append = record("append", keys=["text:0"], value=10)
+    assert kinds(judge([append], applied(Effect("h0", 0, 5)), rules())) == ["wrong answer"]
+    assert judge([append], applied(Effect("h0", 0, 10)), rules()) == []
+
+
+def renewal(number: int, **changes: Any) -> tuple[Record, Truth]:
+    token = f"<0.{number}>"
+    written = record("renew", call=number, keys=["mine:0"], tokens=[token], value=True, **changes)
+    return written, applied(Effect("h0", number, True), token=token)
+
+
+def read(call: int, value: Any) -> Record:
+    return record("get", call=call, keys=["mine:0"], value=value)
+
+
+def test_a_value_that_nobody_wrote_to_its_key_is_found() -> None:
+    written, truth = renewal(1)
+    assert judge([written, read(2, "mine:0=<0.1>")], truth, rules()) == []
+    for value in ("mine:1=<0.1>", "mine:0=<0.7>", "rubbish", 5):
+        assert "wrong answer" in kinds(judge([written, read(2, value)], truth, rules()))
+
+
+def test_a_value_older_than_what_the_thread_wrote_is_found() -> None:
+    (first, one), (second, two) = renewal(1), renewal(2)
+    truth = Truth({**one.applied, **two.applied})
+    assert judge([first, second, read(3, "mine:0=<0.2>")], truth, rules()) == []
+    for value in ("mine:0=<0.1>", None):
+        assert kinds(judge([first, second, read(3, value)], truth, rules())) == ["wrong answer"]
+
+
+def test_a_write_that_may_have_been_applied_may_be_read_whenever() -> None:
+    (first, one), (second, two) = renewal(1, outcome=Outcome.MAYBE_APPLIED), renewal(2)
+    truth = Truth({**one.applied, **two.applied})
+    assert judge([first, second, read(3, "mine:0=<0.1>")], truth, rules()) == []
+
+
+def test_a_read_that_was_repeated_may_see_a_later_write_of_its_map() -> None:
+    (first, one), (second, two) = renewal(1), renewal(2, position=1)
+    truth = Truth({**one.applied, **two.applied})
+    records = [first, dataclasses.replace(read(2, "mine:0=<0.2>"), position=0), second]
+    assert kinds(judge(records, truth, rules())) == ["wrong answer"]
+    assert judge(records, truth, rules(repeat="all")) == []
+
+
+def test_writes_of_a_map_in_another_order_are_found() -> None:
+    writes = [
+        record("append", position=number, keys=["text:0"], tokens=[f"<0.{number}>"], value=None)
+        for number in (0, 1)
+    ]
+    in_order = Truth({f"<0.{number}>": [Effect("h0", number)] for number in (0, 1)})
+    swapped = Truth({f"<0.{number}>": [Effect("h0", 1 - number)] for number in (0, 1)})
+    assert judge(writes, in_order, rules()) == []
+    assert kinds(judge(writes, swapped, rules())) == ["out of order"]
+
+
+def test_half_a_transaction_is_found() -> None:
+    writes = [
+        record(
+            position=number,
+            keys=[f"own:<0.{number}>"],
+            tokens=[f"<0.{number}>"],
+            outcome=Outcome.MAYBE_APPLIED,
+            transaction=True,
+        )
+        for number in (0, 1)
+    ]
+    whole = Truth({f"<0.{number}>": [Effect("h0", number, 1, block=4)] for number in (0, 1)})
+    half = Truth({"<0.0>": [Effect("h0", 0, 1, block=4)]})
+    assert judge(writes, whole, rules()) == judge(writes, Truth({}), rules()) == []
+    assert kinds(judge(writes, half, rules())) == ["half a transaction"]
+
+
+def test_a_call_that_outlives_its_limit_is_found() -> None:
+    late = record(started=1.0, ended=2.5, limit=1.0)
+    assert kinds(judge([late], applied(ONCE), rules())) == ["too late"]
+
+
+def test_a_write_that_nobody_called_is_found() -> None:
+    assert kinds(judge([], applied(ONCE), rules())) == ["unknown write"]
+
+
+# The log ---------------------------------------------------------------------------------------------------------
+
+
+def log(*commands: str) -> bytes:
+    words = [command.split() for command in commands]
+    return b"".join(
+        f"*{len(each)}\r\n".encode() + b"".join(f"${len(word)}\r\n{word}\r\n".encode() for word in each)
+        for each in words
+    )
+
+
+def test_the_log_of_a_server_tells_how_often_and_what_was_answered() -> None:
+    done = parse_log(
+        log("SELECT 0", "append text:0 <0.1>", "APPEND text:0 <0.2>", "APPEND text:0 <0.1>"), "h0"
+    )
+    assert done.applied == {
+        "<0.1>": [Effect("h0", 1, 5), Effect("h0", 3, 15)],
+        "<0.2>": [Effect("h0", 2, 10)],
+    }
+    assert done.finals == {"text:0": "<0.1><0.2><0.1>"}
+
+
+def test_what_is_torn_or_without_its_exec_at_the_end_of_a_log_was_not_applied() -> None:
+    whole = log("INCRBY own:<0.1> 1")
+    assert list(parse_log(whole + whole[:-3], "h0").applied) == ["<0.1>"]
+    torn = log("MULTI", "INCRBY own:<0.2> 1")
+    assert list(parse_log(whole + torn, "h0").applied) == ["<0.1>"]
+    assert parse_log(whole + torn + log("EXEC"), "h0").applied["<0.2>"] == [Effect("h0", 1, 1, block=1)]
