@@ -187,6 +187,12 @@ def test_every_built_in_engine_and_router_is_explained() -> None:
     assert not missing
 
 
+def test_the_table_of_profiles_is_that_of_the_code() -> None:
+    command = [sys.executable, str(ROOT / "tools/profile_table.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_tree_of_errors_is_that_of_the_code() -> None:
     assert errors.__doc__
     tree = textwrap.dedent(errors.__doc__.split("::\n\n")[1].split("\n\n")[0])

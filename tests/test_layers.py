@@ -13,16 +13,40 @@ import pytest
 
 #: nydus_core from the ground up. A module imports from layers below its own only, never from its own.
 LAYERS = (
-    {"nydus_core.errors", "nydus_core.hookspecs", "nydus_core.routers.legacy"},
-    {"nydus_core.command", "nydus_core.registry", "nydus_core.routers.protocol"},
+    {
+        "nydus_core.errors",
+        "nydus_core.hookspecs",
+        "nydus_core.routers.hashes_bytewise",
+        "nydus_core.routers.hashes_wordwise",
+        "nydus_core.routers.legacy",
+        "nydus_core.routers.rules",
+        "nydus_core.routers.shares",
+    },
+    {
+        "nydus_core.command",
+        "nydus_core.registry",
+        "nydus_core.routers.hashes",
+        "nydus_core.routers.protocol",
+    },
     {
         "nydus_core.batches",
         "nydus_core.hosts",
         "nydus_core.options",
         "nydus_core.routers.keyless",
-        "nydus_core.routers.modulo",
-        "nydus_core.routers.ring",
+        "nydus_core.routers.labels",
+        "nydus_core.routers.tags",
     },
+    {"nydus_core.routers.keyed", "nydus_core.routers.scores"},
+    {
+        "nydus_core.routers.maglev",
+        "nydus_core.routers.modulo",
+        "nydus_core.routers.profile",
+        "nydus_core.routers.rendezvous",
+        "nydus_core.routers.ring",
+        "nydus_core.routers.slots",
+    },
+    {"nydus_core.routers.profiles"},
+    {"nydus_core.routers.nydus_rules"},
     {"nydus_core.routers"},
     {
         "nydus_core.surface",

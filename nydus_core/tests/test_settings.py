@@ -24,7 +24,7 @@ from nydus_core.routers import (
     ConsistentHashingRouter,
     Node,
     PartitionRouter,
-    RoundRobinRouter,
+    profiles,
 )
 from nydus_core.settings import read_settings
 
@@ -175,7 +175,7 @@ def test_the_callers_settings_are_not_changed(hosts: Any) -> None:
     assert list(settings) == list(before)
 
 
-@pytest.mark.parametrize("router", [PartitionRouter, RoundRobinRouter, BroadcastRouter])
+@pytest.mark.parametrize("router", [BroadcastRouter, profiles.libmemcached_modula])
 def test_a_weight_is_refused_by_a_rule_that_knows_none(router: type) -> None:
     with pytest.raises(
         ConfigError, match=rf"hosts\['a'\]\.weight: found 2; {router.__name__} knows no weights"

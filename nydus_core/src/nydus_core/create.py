@@ -105,8 +105,22 @@ def _router(settings: ClusterSettings, engines: Mapping[Any, Any], cluster: Clus
         return None
     first: Any = cluster
     if not issubclass(settings.router, BaseRouter):
-        first = [Node(host.name, host.weight, engines[host.key].identifier) for host in settings.hosts]
+        first = [_node(host, engines[host.key]) for host in settings.hosts]
     try:
         return settings.router(first, **settings.router_options)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{settings.router.__name__} refused these options: {error}", "router") from error
+
+
+def _node(host: HostSettings, engine: Any) -> Node:
+    """What the router sees of a host."""
+    path, name, port = (_own(engine, option) for option in ("unix_socket_path", "host", "port"))
+    address = path or (f"{name}:{port}" if name and port else "")
+    db = _own(engine, "db")
+    return Node(host.name, host.weight, engine.identifier, str(address), db if isinstance(db, int) else 0)
+
+
+def _own(engine: Any, attribute: str) -> Any:
+    """What an engine itself has of that name; what its client has is not asked, for that would connect."""
+    has = attribute in getattr(engine, "__dict__", ()) or hasattr(type(engine), attribute)
+    return getattr(engine, attribute) if has else None

@@ -1,21 +1,42 @@
-"""Routers: where a key belongs. One module a family of placement rules."""
+"""Routers: where a key belongs. One module a family of placement rules; ``profiles`` has the table of their names."""
 
+from nydus_core.routers.keyed import KeyRouter, LabelledRouter
 from nydus_core.routers.keyless import BroadcastRouter, RoundRobinRouter
 from nydus_core.routers.legacy import BaseRouter, routing_params
-from nydus_core.routers.modulo import PartitionRouter
+from nydus_core.routers.maglev import Maglev
+from nydus_core.routers.modulo import Furc, Jump, Modulo
+from nydus_core.routers.nydus_rules import ConsistentHashingRouter, PartitionRouter
+from nydus_core.routers.profile import Profile
+from nydus_core.routers.profiles import PROFILES
 from nydus_core.routers.protocol import Node, NodeRouter, Router, Spread, hash_tag
-from nydus_core.routers.ring import ConsistentHashingRouter
+from nydus_core.routers.rendezvous import Rendezvous
+from nydus_core.routers.ring import Ring
+from nydus_core.routers.rules import differences
+from nydus_core.routers.slots import Slots, slot_of
 
 __all__ = [
+    "PROFILES",
     "BaseRouter",
     "BroadcastRouter",
     "ConsistentHashingRouter",
+    "Furc",
+    "Jump",
+    "KeyRouter",
+    "LabelledRouter",
+    "Maglev",
+    "Modulo",
     "Node",
     "NodeRouter",
     "PartitionRouter",
+    "Profile",
+    "Rendezvous",
+    "Ring",
     "RoundRobinRouter",
     "Router",
+    "Slots",
     "Spread",
+    "differences",
     "hash_tag",
     "routing_params",
+    "slot_of",
 ]

@@ -1,41 +1,216 @@
-"""Modulo: a hash of the key, modulo the number of hosts."""
+"""Rules that number the hosts: a hash of the key, and the number of hosts, give the number of one of them.
+
+The families differ in what a further host does. With ``Modulo`` nearly all keys move; with ``Jump`` and ``Furc``
+only those that the new last host receives. All take hosts in their order, and no name or address counts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from zlib import crc32
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, ClassVar
 
-from nydus_core.routers.protocol import NodeRouter, hash_tag
+from nydus_core.errors import HostListExhausted
+from nydus_core.routers.hashes_wordwise import murmur64a
+from nydus_core.routers.keyed import KeyRouter, choose
+from nydus_core.routers.protocol import Node, whole_weights
 
-__all__ = ["PartitionRouter"]
+__all__ = ["Furc", "Jump", "Modulo", "Numbered", "furc", "jump"]
+
+_LONG = 0xFFFFFFFFFFFFFFFF
 
 
-class PartitionRouter(NodeRouter):
-    """Partition by CRC-32 of the key, modulo the number of hosts.
+def modulo(number: int, count: int) -> int:
+    """Return the rest of a division, 0 to count - 1, also of a negative number."""
+    return number % count
 
-    The simplest rule and the fastest, for a number of hosts that never changes: a host more or less moves nearly
-    every key. Hosts count in their order: by number where all their names are numbers, else as they were given.
 
-    Source: nydus 0.11, ``PartitionRouter``. The CRC is taken as a signed number, as Python 2 did, and the modulo
-    floors, so data written through nydus 0.11 is found again.
+def scaled(number: int, count: int) -> int:
+    """Return the part of the range of 32 bits that a number falls in: ``number * count / 0xffffffff``.
+
+    The one number that this would lead past the end, 0xffffffff, belongs to the last part. Source: phpredis,
+    ``ra_find_node``, which has no host for it.
+    """
+    return min(number * count // 0xFFFFFFFF, count - 1)
+
+
+def jump(key: int, count: int) -> int:
+    """Return the bucket of a key by jump consistent hash: 0 to count - 1.
+
+    Source: Lamping and Veach, *A Fast, Minimal Memory, Consistent Hash Algorithm*, 2014. All of it is multiplication
+    and division of doubles, which every platform rounds alike.
+
+    Parameters:
+        key: A 64-bit number.
+        count: The number of buckets, 1 or more.
+    """
+    bucket = following = 0
+    while following < count:
+        bucket = following
+        key = key * 2862933555777941757 + 1 & _LONG
+        following = int((bucket + 1) * (2147483648.0 / ((key >> 33) + 1)))
+    return bucket
+
+
+#: What the stream of bits begins with, how far it is read for each level of the tree, and how often it is tried.
+_FURC_SEED, _FURC_SHIFT, _FURC_TRIES = 4193360111, 23, 32
+
+
+def furc(key: bytes, count: int) -> int:
+    """Return the bucket of a key by FurcHash, the ``Ch3`` of mcrouter: 0 to count - 1.
+
+    The key's hash, rehashed as often as needed, is a stream of bits. Bits lead down a binary tree of buckets, and
+    a path that leaves the range is tried again. Source: mcrouter, ``mcrouter/lib/fbi/hash.c``.
+
+    Parameters:
+        key: The key.
+        count: The number of buckets, 1 to 8388608.
+    """
+    depth = (count - 1).bit_length()
+    if not depth:
+        return 0
+    hashes = [murmur64a(key, _FURC_SEED)]
+
+    def bit(at: int) -> int:
+        while len(hashes) <= at >> 6:
+            hashes.append(murmur64a(hashes[-1].to_bytes(8, "little"), _FURC_SEED))
+        return hashes[at >> 6] >> (at & 63) & 1
+
+    at = depth
+    for _ in range(_FURC_TRIES):
+        while not bit(at):
+            depth -= 1
+            if not depth:
+                return 0
+            at = depth
+        at += _FURC_SHIFT
+        found = 1
+        for _ in range(depth - 1):
+            found = found << 1 | bit(at)
+            at += _FURC_SHIFT
+        if found < count:
+            return found
+    return 0
+
+
+class Numbered(KeyRouter):
+    """A rule that gives the number of a host; a host of weight 3 has three numbers, as if it were there three times.
 
     Parameters:
         nodes: The hosts, in host order.
-        hash_tags: Whether only the part of a key between braces counts. Off, since nydus 0.11 knows no tags.
+        made_with: The parameters of the rule, as plain data: its hash, or none where it hashes in a way of its own.
+        index: Takes the hash of a key, or the key, and how many numbers there are, and returns one of them.
+        key_options: What ``KeyRouter`` takes.
+
+    Raises:
+        ConfigError: An option is wrong, or a weight is not whole.
     """
+
+    weighted: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        made_with: dict[str, Any],
+        index: Callable[[Any, int], int],
+        **key_options: Any,
+    ) -> None:
+        super().__init__(nodes, **key_options)
+        self._made_with, self._index = made_with, index
+        self._number: Callable[[bytes], Any] = self._hash_of_keys(made_with["hash"]) if made_with else bytes
+        weights = whole_weights(nodes, self.profile or self.family)
+        self._table = [name for name, weight in zip(self.names, weights, strict=True) for _ in range(weight)]
+        self._count = len(self._table)
 
     def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
         """Return the name of the host that a key belongs to.
 
-        A key whose host is to be avoided goes to one of the others; no other key moves.
+        A key whose host is to be avoided goes to one of the others, by the same rule; no other key moves.
 
         Raises:
             HostListExhausted: All hosts are to be avoided.
         """
-        crc = crc32(hash_tag(key) if self.hash_tags else key)
-        signed = crc - ((crc & 0x80000000) << 1)
-        name = self.names[signed % len(self.names)]
-        if name in avoid:
-            others = self.candidates(avoid)
-            return others[signed % len(others)]
+        if self._part is not None and self._mark in key:
+            key = self._part(key)
+        number = self._number(key)
+        name = self._table[self._index(number, self._count)]
+        if avoid and name in avoid:
+            left = [other for other in self._table if other not in avoid]
+            if not left:
+                raise HostListExhausted(f"all hosts are to be avoided: {', '.join(self.names)}")
+            return left[self._index(number, len(left))]
         return name
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what the rule was made with, besides the hosts, as plain data."""
+        return {**self._made_with, **super().parameters()}
+
+    def owners(self) -> Collection[str]:
+        """Return the names of the hosts that have a number."""
+        return set(self._table)
+
+    def placement(self) -> list[Any]:
+        """Return the parameters, and the hosts by number."""
+        return [self._made_with, self._table]
+
+
+class Modulo(Numbered):
+    """A hash of the key, modulo the number of hosts.
+
+    The simplest rule and the fastest, for a number of hosts that never changes: a host more or less moves nearly
+    every key.
+
+    Parameters:
+        nodes: The hosts, in host order.
+        hash: The hash of keys, by name.
+        reduce: How the hash becomes a number: ``modulo``, or ``range``, the part of the 32-bit range that it is in.
+        key_options: What ``KeyRouter`` takes.
+
+    Raises:
+        ConfigError: An option is wrong, or a weight is not whole.
+    """
+
+    family: ClassVar[str] = "modulo"
+
+    def __init__(
+        self, nodes: Sequence[Node], *, hash: str = "crc32", reduce: str = "modulo", **key_options: Any
+    ) -> None:
+        index = choose({"modulo": modulo, "range": scaled}, reduce, "router.reduce")
+        made_with = {"hash": hash, "reduce": reduce}
+        super().__init__(nodes, made_with, index, **key_options)
+
+
+class Jump(Numbered):
+    """Jump consistent hash: perfectly even, and a host that is added *at the end* takes only its own share.
+
+    Another host than the last cannot be taken out without moving further keys. See ``jump`` for the source.
+
+    Parameters:
+        nodes: The hosts, in host order.
+        hash: The hash of keys, by name. ``decimal`` takes keys that are numbers as they are.
+        key_options: What ``KeyRouter`` takes.
+
+    Raises:
+        ConfigError: An option is wrong, or a weight is not whole.
+    """
+
+    family: ClassVar[str] = "jump"
+
+    def __init__(self, nodes: Sequence[Node], *, hash: str = "crc32", **key_options: Any) -> None:
+        super().__init__(nodes, {"hash": hash}, jump, **key_options)
+
+
+class Furc(Numbered):
+    """FurcHash: even, and a host that is added at the end takes only its own share. See ``furc`` for the source.
+
+    Parameters:
+        nodes: The hosts, in host order.
+        key_options: What ``KeyRouter`` takes.
+
+    Raises:
+        ConfigError: An option is wrong, or a weight is not whole.
+    """
+
+    family: ClassVar[str] = "furc"
+
+    def __init__(self, nodes: Sequence[Node], **key_options: Any) -> None:
+        super().__init__(nodes, {}, furc, **key_options)

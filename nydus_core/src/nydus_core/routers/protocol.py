@@ -9,11 +9,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from functools import cached_property
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from nydus_core.errors import ConfigError, HostListExhausted
+from nydus_core.routers.rules import digest
 
-__all__ = ["Node", "NodeRouter", "Router", "Spread", "hash_tag"]
+__all__ = ["Node", "NodeRouter", "Router", "Spread", "hash_tag", "refuse_weights", "where", "whole_weights"]
 
 
 class Spread(enum.Enum):
@@ -35,11 +37,15 @@ class Node:
         name: Chosen by the operator, by default the key in ``hosts``. Its identity.
         weight: Its share of the keys, relative to the others'.
         identifier: A text that names its address, for the rules that hash addresses. Never holds a password.
+        address: ``host:port``, or the path of its unix socket; for the rules of clients that hash just that.
+        db: The number of its database, where it has several.
     """
 
     name: str
     weight: float = 1
     identifier: str = ""
+    address: str = ""
+    db: int = 0
 
 
 @runtime_checkable
@@ -95,15 +101,14 @@ class NodeRouter:
     spread: ClassVar[Spread] = Spread.KEY
     #: Whether the rule minds weights. If not, a host that has one is refused, rather than its weight ignored.
     weighted: ClassVar[bool] = False
+    #: Whether the rule hashes addresses, or identifiers: then a host that gets another one loses its place.
+    by_address: bool = False
 
     def __init__(self, nodes: Sequence[Node], *, hash_tags: bool = False) -> None:
-        for node in nodes:
-            if node.weight != 1 and not self.weighted:
-                raise ConfigError(
-                    f"found {node.weight}; {type(self).__name__} knows no weights: leave it out, or choose a router "
-                    "that does, such as 'consistent'",
-                    f"hosts[{node.name if node.name.isdecimal() else repr(node.name)}].weight",
-                )
+        if not self.weighted:
+            refuse_weights(nodes, type(self).__name__)
+        elif not any(node.weight for node in nodes):
+            raise ConfigError("all weights are 0; expected one host or more with a weight above 0", "hosts")
         if not isinstance(hash_tags, bool):
             raise ConfigError(f"found {hash_tags!r}; expected true or false", "router.hash_tags")
         self.nodes = tuple(nodes)
@@ -127,8 +132,82 @@ class NodeRouter:
         """Return the name of the host that a key belongs to."""
         raise NotImplementedError(f"{type(self).__name__} has to define locate(key, avoid)")
 
+    def parameters(self) -> dict[str, Any]:
+        """Return what the rule was made with, besides the hosts, as plain data; for ``rule`` and ``fingerprint``.
+
+        A subclass with options of its own adds them: ``{**super().parameters(), 'separator': self.separator}``.
+        """
+        return {"hash_tags": self.hash_tags}
+
+    def rule(self) -> dict[str, Any]:
+        """Return the whole rule as plain data, to keep or to compare: see ``differences``.
+
+        Returns:
+            ``family`` (what computes it), ``profile`` (under which name, if it has one), ``parameters``, and
+            ``hosts``: for each its ``name``, its ``weight``, and its ``label`` if something else than its name counts.
+        """
+        return {
+            "family": f"{type(self).__module__}.{type(self).__qualname__}",
+            "profile": "",
+            "parameters": self.parameters(),
+            "hosts": [self._host(node) for node in self.nodes],
+        }
+
+    def _host(self, node: Node) -> dict[str, Any]:
+        label = {"label": node.identifier} if self.by_address else {}
+        return {"name": node.name, "weight": node.weight, **label}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A short text that stands for where keys live, such as ``'rendezvous:3f2a90c1d47be8a6'``.
+
+        The same one in any process and on any version of Python. The routers of this package give the same one exactly
+        when they place all keys alike; what makes no difference, such as the order of the hosts of ``rendezvous``,
+        is not in it. A router of your own gives another one whenever anything of ``rule`` differs.
+        """
+        rule = self.rule()
+        return f"{type(self).__name__}:{digest(rule)}"
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} over {len(self.names)} host{'s' * (len(self.names) != 1)}>"
+
+
+def refuse_weights(nodes: Sequence[Node], rule: str) -> None:
+    """Refuse hosts that have a weight.
+
+    Parameters:
+        nodes: The hosts.
+        rule: The name of the rule that knows no weights.
+
+    Raises:
+        ConfigError: One has a weight other than 1.
+    """
+    for node in nodes:
+        if node.weight != 1:
+            raise ConfigError(
+                f"found {node.weight}; {rule} knows no weights: leave it out, or choose a router "
+                "that does, such as 'rendezvous'",
+                f"{where(node)}.weight",
+            )
+
+
+def whole_weights(nodes: Sequence[Node], rule: str) -> list[int]:
+    """Return the weights of hosts, for a rule that only knows whole ones.
+
+    Raises:
+        ConfigError: One is not whole.
+    """
+    for node in nodes:
+        if node.weight != int(node.weight):
+            raise ConfigError(
+                f"found {node.weight}; {rule} takes whole weights only", f"{where(node)}.weight"
+            )
+    return [int(node.weight) for node in nodes]
+
+
+def where(node: Node) -> str:
+    """Return the place of a host in the settings, such as ``hosts['a']``."""
+    return f"hosts[{node.name if node.name.isdecimal() else repr(node.name)}]"
 
 
 def hash_tag(key: bytes) -> bytes:

@@ -1,105 +1,99 @@
-"""Ketama rings: every host owns many points on a circle, and a key belongs to the next point after its hash."""
+"""Rings: every host owns many points on a circle, and a key belongs to the point next to its hash.
+
+The ketama rings of many clients are one family. What tells them apart is how many labels a host has, what they read,
+what hash makes points of them, and whether a key whose hash *is* a point belongs to that point or to the next.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import math
-import struct
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
-from typing import ClassVar
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from nydus_core.errors import ConfigError, HostListExhausted
-from nydus_core.routers.protocol import Node, NodeRouter, hash_tag
+from nydus_core.routers.hashes import md5_words
+from nydus_core.routers.keyed import LabelledRouter, choose, hash_named, whole_number
+from nydus_core.routers.protocol import Node, refuse_weights
+from nydus_core.routers.shares import SHARES
 
-__all__ = ["ConsistentHashingRouter", "KetamaRing"]
+__all__ = ["Ring"]
 
-#: Labels a node of average weight; each gives the four points of one MD5 digest.
-LABELS = 40
-
-
-class KetamaRing:
-    """A ring with the points of nydus 0.11.
-
-    Source: nydus 0.11, ``nydus.contrib.ketama``: a node of weight w out of W has ``floor(40 * n * w / W)`` labels
-    ``<label>-<i>-salt``; each MD5 digest gives four little-endian 32-bit points; a key belongs to the first point
-    that is greater than the first 32 bits of its own digest. Where two nodes share a point the later one has it.
-
-    Parameters:
-        nodes: Pairs of a node's label and its weight, in order.
-    """
-
-    def __init__(self, nodes: Sequence[tuple[str, float]]) -> None:
-        weights = dict(nodes)
-        owners: dict[int, str] = {}
-        for label, count in _shares(weights).items():
-            for i in range(count):
-                owners.update(dict.fromkeys(struct.unpack("<4I", _md5(f"{label}-{i}-salt".encode())), label))
-        self.points = sorted(owners)
-        self.owners = [owners[point] for point in self.points]
-
-    def locate(self, key: bytes, avoid: Collection[str] = ()) -> str | None:
-        """Return the label of the node that a key belongs to, or None if no node is left.
-
-        A key whose node is to be avoided goes to the owner of the next point; no other key moves.
-        """
-        owners = self.owners
-        start = bisect_right(self.points, int.from_bytes(_md5(key)[:4], "little"))
-        if not avoid:
-            return (owners[start] if start < len(owners) else owners[0]) if owners else None
-        after = (owners[i % len(owners)] for i in range(start, start + len(owners)))
-        return next((owner for owner in after if owner not in avoid), None)
+#: Which point a hash belongs to: the first one after it, the first one not before it, or the last one not after it.
+SUCCESSORS = {">": 0, ">=": 1, "<=": -1}
 
 
-def _shares(weights: dict[str, float]) -> dict[str, int]:
-    """How many labels each node has; whole numbers are divided as whole numbers, as Python 2 did."""
-    total = sum(weights.values())
-    if not total:
-        return dict.fromkeys(weights, 0)
-    return {
-        label: math.floor(LABELS * len(weights) * weight // total)
-        if isinstance(total, int)
-        else math.floor(LABELS * len(weights) * weight / total)
-        for label, weight in weights.items()
-    }
+class Ring(LabelledRouter):
+    """Consistent hashing on a ring: a host more or less moves only its own share of the keys.
 
-
-def _md5(data: bytes) -> bytes:
-    return hashlib.md5(data, usedforsecurity=False).digest()
-
-
-class ConsistentHashingRouter(NodeRouter):
-    """Consistent hashing on a ketama ring: a host more or less moves only its own share of the keys.
-
-    Source: nydus 0.11, ``ConsistentHashingRouter``; data written through it is found again. The ring holds the
-    *identifiers* of the hosts, which are their addresses unless the setting ``identifier`` says otherwise: name
-    them if the addresses may change. Keys that nydus refused (numbers) are hashed as their text.
+    Sources: Karger et al., *Consistent Hashing and Random Trees*, 1997; Jones, *libketama*, 2007; the sources of the
+    profiles.
 
     Parameters:
         nodes: The hosts, in host order.
-        hash_tags: Whether only the part of a key between braces counts. Off, since nydus 0.11 knows no tags.
+        hash: The hash of keys, by name.
+        ring_hash: The hash of labels; by default that of keys.
+        points: How many points each label gives: the first 32-bit words of its MD5 digest; 1 for another hash.
+        vnodes: How many labels a host of average weight has; also a dict by the names of all hosts.
+        shares: The arithmetic of labels: ``proportional``, ``float32``, ``libmemcached``, ``libketama``, ``multiple`` or ``equal``.
+        template: What labels read; ``{label}`` is that of the host, ``{i}`` counts from 0.
+        successor: The point of a hash: ``>`` the first one greater, ``>=`` not less, ``<=`` the last one not greater.
+        ties: Whose a point is that two hosts have: of the ``first`` or of the ``last`` in host order.
+        label_options: What ``LabelledRouter`` takes.
+
+    Attributes:
+        points: How many points each host has, by name.
 
     Raises:
-        ConfigError: Two hosts have one identifier, or no host has any point, since all weights are 0.
+        ConfigError: An option is wrong, or two hosts have one label.
     """
 
+    family: ClassVar[str] = "ring"
     weighted: ClassVar[bool] = True
 
-    def __init__(self, nodes: Sequence[Node], *, hash_tags: bool = False) -> None:
-        super().__init__(nodes, hash_tags=hash_tags)
-        self._names: dict[str, str] = {}
-        for node in nodes:
-            other = self._names.setdefault(node.identifier, node.name)
-            if other != node.name:
-                raise ConfigError(
-                    f"hosts {other!r} and {node.name!r} have one identifier, {node.identifier!r}; the consistent "
-                    "router tells hosts apart by it: give one of them another address, or an 'identifier'",
-                    "hosts",
-                )
-        self._ring = KetamaRing([(node.identifier, node.weight) for node in nodes])
-        if not self._ring.points:
-            raise ConfigError("no host has a point on the ring: their weights are all 0", "hosts")
-        self._identifiers = {node.name: node.identifier for node in nodes}
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        *,
+        hash: str = "md5",
+        ring_hash: str = "",
+        points: int = 4,
+        vnodes: int | Mapping[str, int] = 40,
+        shares: str = "proportional",
+        template: str = "{label}-{i}",
+        successor: str = ">",
+        ties: str = "last",
+        **label_options: Any,
+    ) -> None:
+        super().__init__(nodes, **label_options)
+        if shares == "equal":
+            refuse_weights(nodes, self.profile or "a ring of equal shares")
+        self._hash, self._hash_name = self._hash_of_keys(hash), hash
+        self._made_with = {
+            "hash": hash,
+            "ring_hash": ring_hash or hash,
+            "points": points,
+            "vnodes": dict(vnodes) if isinstance(vnodes, Mapping) else vnodes,
+            "shares": shares,
+            "template": template,
+            "successor": successor,
+            "ties": ties,
+        }
+        choose({"first": 0, "last": 0}, ties, "router.ties")
+        shift: int = choose(SUCCESSORS, successor, "router.successor")
+        counts = choose(SHARES, shares, "router.shares")(
+            [node.weight for node in nodes], _vnodes(vnodes, self.names), points
+        )
+        labels = [
+            [template.format(label=label, i=i) for i in range(count)]
+            for label, count in zip(self.labels, counts, strict=True)
+        ]
+        owned = _owned(labels, _points(ring_hash or hash, points), reverse=ties == "first")
+        self.points: dict[str, int] = dict.fromkeys(self.names, 0)
+        self.points.update(Counter(self.names[owner] for owner in owned.values()))
+        self._starts, owners = _stretches(sorted(owned.items()), shift, 1 << hash_named(hash).bits)
+        self._owners = [self.names[owner] for owner in owners]
+        self._step = -1 if shift < 0 else 1
 
     def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
         """Return the name of the host that a key belongs to.
@@ -109,8 +103,82 @@ class ConsistentHashingRouter(NodeRouter):
         Raises:
             HostListExhausted: All hosts are to be avoided.
         """
-        labels = {self._identifiers[name] for name in avoid if name in self._identifiers} if avoid else ()
-        found = self._ring.locate(hash_tag(key) if self.hash_tags else key, labels)
-        if found is None:
-            raise HostListExhausted(f"no host is left on the ring of {', '.join(self.names)}")
-        return self._names[found]
+        if self._part is not None and self._mark in key:
+            key = self._part(key)
+        place = bisect_right(self._starts, self._hash(key)) - 1
+        owner = self._owners[place]
+        return self._other(place, avoid) if avoid and owner in avoid else owner
+
+    def _other(self, place: int, avoid: Collection[str]) -> str:
+        owners, step = self._owners, self._step
+        for i in range(len(owners)):
+            owner = owners[(place + i * step) % len(owners)]
+            if owner not in avoid:
+                return owner
+        raise HostListExhausted(f"no host is left on the ring of {', '.join(self.names)}")
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what the rule was made with, besides the hosts, as plain data."""
+        return {**self._made_with, **super().parameters()}
+
+    def owners(self) -> Collection[str]:
+        """Return the names of the hosts that have a point."""
+        return set(self._owners)
+
+    def placement(self) -> list[Any]:
+        """Return where each stretch of the ring begins, and whose it is."""
+        return [self._hash_name, self._starts, self._owners]
+
+
+def _vnodes(given: Any, names: Sequence[str]) -> list[int]:
+    """How many labels each host is to have."""
+    if not isinstance(given, Mapping):
+        return [whole_number(given, 1, 1_000_000, "router.vnodes")] * len(names)
+    if set(given) != set(names):
+        raise ConfigError(
+            f"found {', '.join(map(str, given)) or 'no host'}; expected each host: {', '.join(names)}",
+            "router.vnodes",
+        )
+    return [whole_number(given[name], 1, 1_000_000, f"router.vnodes[{name!r}]") for name in names]
+
+
+def _points(name: str, count: int) -> Any:
+    """What makes the points of a label: takes it as bytes, returns numbers."""
+    function = hash_named(name, "router.ring_hash").function
+    whole_number(count, 1, 4 if name == "md5" else 1, "router.points")
+    return (lambda label: md5_words(label, count)) if count > 1 else (lambda label: (function(label),))
+
+
+def _owned(labels: Sequence[Iterable[str]], points: Any, *, reverse: bool) -> dict[int, int]:
+    """The points of all labels, each with the position of its host; the one that comes last has a shared point."""
+    order = range(len(labels))
+    owned: dict[int, int] = {}
+    for position in reversed(order) if reverse else order:
+        for label in labels[position]:
+            owned.update(dict.fromkeys(points(label.encode()), position))
+    return owned
+
+
+def _stretches(points: Sequence[tuple[int, int]], shift: int, end: int) -> tuple[list[int], list[int]]:
+    """Where each stretch of hashes with one owner begins, from 0, and whose it is.
+
+    However a hash is led to a point, each point stands for a stretch of hashes. So any ring is looked up in one
+    way, and two rings that place all keys alike are made of the same stretches.
+
+    Parameters:
+        points: The points, in order, each with its owner.
+        shift: 0 if a hash belongs to the point after it, 1 if to one equal to it too, -1 if to the one not after it.
+        end: No hash is as large as this.
+    """
+    if shift < 0:
+        pairs = [(0, points[-1][1]), *points]
+    else:
+        ends = [0, *(point + shift for point, _ in points)]
+        pairs = list(zip(ends, [*(owner for _, owner in points), points[0][1]], strict=True))
+    starts: list[int] = []
+    owners: list[int] = []
+    for (start, owner), (following, _) in zip(pairs, [*pairs[1:], (end, -1)], strict=True):
+        if start < min(following, end) and (not owners or owners[-1] != owner):
+            starts.append(start)
+            owners.append(owner)
+    return starts, owners

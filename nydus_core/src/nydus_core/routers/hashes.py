@@ -1,0 +1,125 @@
+"""Hash functions of keys and labels, by name: the table that routers choose from, and those the standard library does.
+
+A hash takes bytes and returns a whole number of 0 or more. Written out by hand are the ones of other clients:
+``hashes_bytewise`` has those that take a byte at a time, ``hashes_wordwise`` those that take words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from binascii import crc_hqx
+from collections.abc import Callable
+from typing import NamedTuple
+from zlib import crc32
+
+from nydus_core.routers import hashes_bytewise as bytewise
+from nydus_core.routers import hashes_wordwise as wordwise
+
+__all__ = ["HASHES", "Hash", "blake2b_64", "md5_words"]
+
+_first_word = struct.Struct("<I").unpack_from
+_first_long = struct.Struct("<Q").unpack_from
+
+
+class Hash(NamedTuple):
+    """A hash function.
+
+    Attributes:
+        function: Takes bytes, returns a number from 0 to 2 ** bits - 1; negative ones too if ``signed``.
+        bits: How many bits it has at most.
+        source: Where it comes from.
+        signed: Whether the number is a signed one.
+    """
+
+    function: Callable[[bytes], int]
+    bits: int
+    source: str
+    signed: bool = False
+
+
+def md5(data: bytes) -> int:
+    """Return the first four bytes of the MD5 digest, read as a little-endian number."""
+    word: int = _first_word(hashlib.md5(data, usedforsecurity=False).digest())[0]
+    return word
+
+
+def md5_words(data: bytes, count: int) -> tuple[int, ...]:
+    """Return the first words of the MD5 digest, read as little-endian 32-bit numbers.
+
+    Parameters:
+        data: What is hashed.
+        count: How many words, 1 to 4.
+    """
+    return struct.unpack_from(f"<{count}I", hashlib.md5(data, usedforsecurity=False).digest())
+
+
+def md5_whole(data: bytes) -> int:
+    """Return the whole MD5 digest, read as a big-endian number."""
+    return int.from_bytes(hashlib.md5(data, usedforsecurity=False).digest(), "big")
+
+
+def sha256_whole(data: bytes) -> int:
+    """Return the whole SHA-256 digest, read as a big-endian number."""
+    return int.from_bytes(hashlib.sha256(data).digest(), "big")
+
+
+def blake2b_64(data: bytes) -> int:
+    """Return the BLAKE2b digest of eight bytes, read as a little-endian number."""
+    word: int = _first_long(hashlib.blake2b(data, digest_size=8).digest())[0]
+    return word
+
+
+def crc32_signed(data: bytes) -> int:
+    """Return the CRC-32 as a signed number, as Python 2 did."""
+    crc = crc32(data)
+    return crc - ((crc & 0x80000000) << 1)
+
+
+def crc31(data: bytes) -> int:
+    """Return the CRC-32 without its highest bit."""
+    return crc32(data) & 0x7FFFFFFF
+
+
+def crc15(data: bytes) -> int:
+    """Return 15 bits out of the CRC-32: 16 to 30."""
+    return crc32(data) >> 16 & 0x7FFF
+
+
+def crc16(data: bytes) -> int:
+    """Return CRC-16/XMODEM: polynomial 0x1021, from 0, nothing reflected."""
+    return crc_hqx(data, 0)
+
+
+def decimal(data: bytes) -> int:
+    """Return the number that the bytes spell in decimal, modulo 2 ** 64; of anything else ``blake2b_64``."""
+    if data.removeprefix(b"-").isdigit():
+        return int(data) % (1 << 64)
+    return blake2b_64(data)
+
+
+#: Every hash, by name.
+HASHES: dict[str, Hash] = {
+    "blake2b": Hash(blake2b_64, 64, "RFC 7693"),
+    "crc15": Hash(crc15, 15, "libmemcached 1.1.4, HASH_CRC; twemproxy 0.5.0, crc32; python-memcached 1.62"),
+    "crc16": Hash(crc16, 16, "Redis Cluster specification"),
+    "crc16_wide": Hash(bytewise.crc16_wide, 32, "twemproxy 0.5.0, crc16"),
+    "crc31": Hash(crc31, 31, "mcrouter, Crc32HashFunc"),
+    "crc32": Hash(crc32, 32, "ISO 3309"),
+    "crc32_signed": Hash(crc32_signed, 32, "Python 2.7, binascii.crc32", signed=True),
+    "decimal": Hash(decimal, 64, "keys that are numbers already; others blake2b"),
+    "fnv1_32": Hash(bytewise.fnv1_32, 32, "libmemcached 1.1.4"),
+    "fnv1_64": Hash(bytewise.fnv1_64, 32, "libmemcached 1.1.4"),
+    "fnv1a_32": Hash(bytewise.fnv1a_32, 32, "libmemcached 1.1.4"),
+    "fnv1a_64": Hash(bytewise.fnv1a_64, 32, "libmemcached 1.1.4, which keeps 32 bits"),
+    "hsieh": Hash(wordwise.hsieh, 32, "twemproxy 0.5.0; SuperFastHash, Hsieh 2004"),
+    "jenkins": Hash(wordwise.jenkins, 32, "libmemcached 1.1.4; lookup3, Jenkins 2006"),
+    "md5": Hash(md5, 32, "RFC 1321; its first word, as in libketama"),
+    "md5_whole": Hash(md5_whole, 128, "RFC 1321; uhashring 2.5"),
+    "murmur": Hash(wordwise.murmur2, 32, "libmemcached 1.1.4; MurmurHash2, Appleby 2008"),
+    "murmur3": Hash(wordwise.murmur3_by_length, 32, "libmemcached 1.1.4; MurmurHash3 x86_32, Appleby 2011"),
+    "murmur64a": Hash(wordwise.murmur64a_jedis, 64, "Jedis 3.9.0; MurmurHash64A, seed 0x1234ABCD"),
+    "one_at_a_time": Hash(bytewise.one_at_a_time, 32, "libmemcached 1.1.4; Jenkins 1997"),
+    "sha256": Hash(sha256_whole, 256, "FIPS 180-4; django-redis 7.0"),
+    "xxh64": Hash(wordwise.xxh64, 64, "xxHash specification, Collet 2014"),
+}

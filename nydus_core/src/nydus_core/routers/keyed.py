@@ -1,0 +1,218 @@
+"""What the families of rules by key share: which part of a key counts, the labels of hosts, and fingerprints.
+
+A family is a class whose parameters are plain data. Under the name of a client, with that client's parameters, it is
+a *profile*: a row of the table in ``profiles``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+from nydus_core.errors import ConfigError
+from nydus_core.routers.hashes import HASHES, Hash
+from nydus_core.routers.labels import BY_ADDRESS, LABELS, labels_of
+from nydus_core.routers.protocol import Node, NodeRouter
+from nydus_core.routers.rules import digest
+from nydus_core.routers.tags import TAGS, as_text, between
+
+__all__ = ["KeyRouter", "LabelledRouter", "choose", "hash_named", "whole_number"]
+
+
+#: What a key with a tag holds, for the rules for tags that begin with a brace.
+_MARKS: dict[str, bytes] = {"redis": b"{", "jedis": b"{", "django-redis": b"{", "phpredis": b"{"}
+
+
+class KeyRouter(NodeRouter):
+    """A rule that hashes keys.
+
+    Parameters:
+        nodes: The hosts, in host order.
+        hash_tags: Whether only the part of a key between braces counts.
+        tags: Whose rule says what that part is: ``redis``, ``jedis``, ``django-redis``, ``phpredis`` or ``mcrouter``.
+        hash_tag: Instead of these two: the two characters that the part stands between, as in twemproxy.
+        prefix: A text that is hashed before the key.
+        keys: ``bytes`` to hash keys as they are; ``text`` for clients that make text of them with ``str``.
+        empty: The hash of the empty key: ``hashed`` like any other, or ``zero``.
+
+    Raises:
+        ConfigError: An option is wrong.
+    """
+
+    #: What the family is called in fingerprints and rules.
+    family: ClassVar[str] = ""
+    #: The name that it goes by in the settings; empty for a family as such.
+    profile: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        *,
+        hash_tags: bool = False,
+        tags: str = "redis",
+        hash_tag: str = "",
+        prefix: str = "",
+        keys: str = "bytes",
+        empty: str = "hashed",
+    ) -> None:
+        super().__init__(nodes, hash_tags=hash_tags or bool(hash_tag))
+        choose(TAGS, tags, "router.tags")
+        choose({"bytes": 0, "text": 0}, keys, "router.keys")
+        choose({"hashed": 0, "zero": 0}, empty, "router.empty")
+        if not isinstance(prefix, str):
+            raise ConfigError(f"found {type(prefix).__name__}; expected text", "router.prefix")
+        self._key_rule: dict[str, Any] = {
+            "tags": ("redis" if hash_tag == "{}" else hash_tag) or tags if self.hash_tags else "",
+            "prefix": prefix,
+            "keys": keys,
+            "empty": empty,
+        }
+        steps: list[Callable[[bytes], bytes]] = []
+        if self.hash_tags:
+            steps.append(between(hash_tag) if hash_tag else TAGS[tags])
+        if prefix:
+            steps.append(prefix.encode().__add__)
+        if keys == "text":
+            steps.append(lambda key: as_text(key).encode())
+        self._part = _chained(steps)
+        #: Only keys with this in them have a part that counts; others are hashed whole.
+        self._mark = (
+            hash_tag[:1].encode() or _MARKS.get(tags, b"") if len(steps) == 1 and self.hash_tags else b""
+        )
+
+    def _hash_of_keys(self, name: str) -> Callable[[bytes], int]:
+        """The hash function of that name, for keys."""
+        function = hash_named(name).function
+        if self._key_rule["empty"] == "hashed":
+            return function
+        return lambda key: function(key) if key else 0
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what the rule was made with, besides the hosts, as plain data."""
+        key = {name: value for name, value in self._key_rule.items() if value not in ("", "bytes", "hashed")}
+        return {"hash_tags": self.hash_tags, **key}
+
+    def rule(self) -> dict[str, Any]:
+        """Return the whole rule as plain data, to keep or to compare: see ``differences``."""
+        known = {"family": self.family, "profile": self.profile} if self._is_built_in() else {}
+        return {**super().rule(), **known}
+
+    def _is_built_in(self) -> bool:
+        """Whether this is a class of this package, and no subclass with a rule of its own."""
+        return type(self).__module__.startswith(f"{__package__}.")
+
+    def owners(self) -> Collection[str]:
+        """Return the names of the hosts that keys can live on: without those that have no share."""
+        return self.names
+
+    def placement(self) -> list[Any]:
+        """Return the plain data that decides where keys live, and nothing that makes no difference."""
+        raise NotImplementedError(f"{type(self).__name__} has to define placement()")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A short text that stands for where keys live, equal exactly for rules that place all keys alike."""
+        if not self._is_built_in():
+            return f"{type(self).__name__}:{digest(self.rule())}"
+        owners = sorted(set(self.owners()))
+        if len(owners) == 1:
+            return f"single:{digest(owners)}"
+        return f"{self.family}:{digest([self._key_rule, *self.placement()])}"
+
+
+class LabelledRouter(KeyRouter):
+    """A rule that hashes keys and something of each host, its *label*.
+
+    Parameters:
+        nodes: The hosts, in host order.
+        label: What of a host is hashed: ``name``, ``identifier``, ``address`` (``host:port``, or a unix socket's path),
+            ``short-address`` (without memcached's own port), ``slash-address``, ``position`` or ``rb``.
+        labels: Labels that are given rather than made, by the names of hosts. A host keeps its place with them
+            whatever its address becomes.
+        key_options: What ``KeyRouter`` takes.
+
+    Raises:
+        ConfigError: An option is wrong, or two hosts have one label.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        *,
+        label: str = "name",
+        labels: Mapping[str, str] | None = None,
+        **key_options: Any,
+    ) -> None:
+        super().__init__(nodes, **key_options)
+        choose(LABELS, label, "router.label")
+        pinned: Mapping[str, str] = {} if labels is None else labels
+        self.labels = labels_of(nodes, label, pinned)
+        self._label, self._pinned = label, frozenset(pinned)
+        self.by_address = label in BY_ADDRESS and not self._pinned.issuperset(self.names)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what the rule was made with, besides the hosts, as plain data."""
+        return {"label": self._label, **super().parameters()}
+
+    def _host(self, node: Node) -> dict[str, Any]:
+        label = self.labels[self.names.index(node.name)]
+        if node.name in self._pinned:  # it may hold anything, so it is not shown
+            label = f"pinned, {digest(label)}"
+        return {"name": node.name, "weight": node.weight, **({"label": label} if label != node.name else {})}
+
+
+def choose(known: Mapping[str, Any], given: Any, path: str) -> Any:
+    """Return what a name stands for.
+
+    Parameters:
+        known: What there is, by name.
+        given: The name.
+        path: Where in the settings it stands.
+
+    Raises:
+        ConfigError: There is nothing of that name; the error tells the names, and the nearest.
+    """
+    if not isinstance(given, str) or given not in known:
+        raise ConfigError(f"found {given!r}; expected one of {', '.join(known)}{_near(given, known)}", path)
+    return known[given]
+
+
+def _near(given: Any, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(str(given), list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def hash_named(name: Any, path: str = "router.hash") -> Hash:
+    """Return a hash function by its name.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    found: Hash = choose(HASHES, name, path)
+    return found
+
+
+def whole_number(given: Any, least: int, most: int, path: str) -> int:
+    """Return a whole number of the settings.
+
+    Raises:
+        ConfigError: It is none, or is out of range.
+    """
+    if not isinstance(given, int) or isinstance(given, bool) or not least <= given <= most:
+        raise ConfigError(f"found {given!r}; expected a whole number, {least} to {most}", path)
+    return given
+
+
+def _chained(steps: Sequence[Callable[[bytes], bytes]]) -> Callable[[bytes], bytes] | None:
+    """One function of several; None if there are none."""
+    if len(steps) < 2:
+        return steps[0] if steps else None
+
+    def part(key: bytes) -> bytes:
+        for step in steps:
+            key = step(key)
+        return key
+
+    return part

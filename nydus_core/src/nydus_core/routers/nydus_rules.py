@@ -1,0 +1,65 @@
+"""The two rules of nydus 0.11 as classes to import and to subclass, under the names that they had there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from nydus_core.routers.modulo import Modulo
+from nydus_core.routers.profiles import PROFILES
+from nydus_core.routers.protocol import Node
+from nydus_core.routers.ring import Ring
+
+__all__ = ["ConsistentHashingRouter", "PartitionRouter"]
+
+
+class PartitionRouter(Modulo):
+    """Partition by CRC-32 of the key, modulo the number of hosts.
+
+    The simplest rule and the fastest, for a number of hosts that never changes: a host more or less moves nearly
+    every key. Hosts count in their order: by number where all their names are numbers, else as they were given.
+
+    Source: nydus 0.11, ``PartitionRouter``. The CRC is taken as a signed number, as Python 2 did, and the modulo
+    floors, so data written through nydus 0.11 is found again. A host of weight 3 counts as three.
+
+    Parameters:
+        nodes: The hosts, in host order.
+        hash_tags: Whether only the part of a key between braces counts. Off, since nydus 0.11 knows no tags.
+    """
+
+    profile: ClassVar[str] = "partition"
+
+    def __init__(self, nodes: Sequence[Node], *, hash_tags: bool = False) -> None:
+        super().__init__(nodes, **PROFILES[self.profile].settle({"hash_tags": hash_tags}))
+
+
+class ConsistentHashingRouter(Ring):
+    """Consistent hashing on a ketama ring: a host more or less moves only its own share of the keys.
+
+    Source: nydus 0.11, ``ConsistentHashingRouter``; data written through it is found again. The ring holds the
+    *identifiers* of the hosts, which are their addresses unless the setting ``identifier`` says otherwise: name
+    them if the addresses may change. Keys that nydus refused (numbers) are hashed as their text.
+
+    Parameters:
+        nodes: The hosts, in host order.
+        hash_tags: Whether only the part of a key between braces counts. Off, since nydus 0.11 knows no tags.
+        label: What of a host is hashed.
+        labels: Labels that are given, by the names of hosts.
+
+    Raises:
+        ConfigError: Two hosts have one identifier, or all weights are 0.
+    """
+
+    profile: ClassVar[str] = "consistent"
+    by_address = True
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        *,
+        hash_tags: bool = False,
+        label: str = "identifier",
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        options = {"hash_tags": hash_tags, "label": label, "labels": labels}
+        super().__init__(nodes, **PROFILES[self.profile].settle(options))

@@ -1,0 +1,98 @@
+"""What a profile is: a family with parameters, under a name; and the router class that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import Parameter, Signature
+from typing import Any
+
+from nydus_core.errors import ConfigError
+from nydus_core.routers.keyed import KeyRouter, LabelledRouter, choose
+from nydus_core.routers.labels import BY_ADDRESS
+from nydus_core.routers.protocol import Node
+
+__all__ = ["Profile", "router_class"]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A row of the table.
+
+    Attributes:
+        name: What the settings call it.
+        family: The class that computes it.
+        source: The implementation that it follows, with its version.
+        parameters: What the family is called with.
+        options: Which parameters the settings may change, besides those for hash tags and labels; each with what its values
+            are called there, or None for any value.
+        weighted: Whether hosts may have weights.
+        differs: What it does otherwise than its source, and why.
+    """
+
+    name: str
+    family: type[KeyRouter]
+    source: str
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    options: Mapping[str, Mapping[str, str] | None] = field(
+        default_factory=dict[str, Mapping[str, str] | None]
+    )
+    weighted: bool = True
+    differs: str = ""
+
+    @property
+    def all_options(self) -> tuple[str, ...]:
+        """The names of all its options."""
+        tags = () if "hash_tag" in self.options else ("hash_tags",)
+        labels = ("label", "labels") if issubclass(self.family, LabelledRouter) else ()
+        return (*self.options, *tags, *labels)
+
+    def settle(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of the family, for options from the settings.
+
+        Raises:
+            ConfigError: An option is unknown, or has a value that the source does not know.
+        """
+        settled = dict(self.parameters)
+        for option, value in given.items():
+            if option not in self.all_options:
+                known = ", ".join(sorted(self.all_options))
+                raise ConfigError(f"unknown option of {self.name!r}; known: {known}", f"router.{option}")
+            values = self.options.get(option)
+            settled[option] = value if values is None else choose(values, value, f"router.{option}")
+        return settled
+
+    @property
+    def by_address(self) -> bool:
+        """Whether it hashes addresses or identifiers of hosts, unless its options say otherwise."""
+        return self.parameters.get("label", "name") in BY_ADDRESS
+
+
+def router_class(row: Profile, module: str) -> type[KeyRouter]:
+    """Return the router of a profile: a subclass of its family that takes the options of the profile.
+
+    Parameters:
+        row: The profile.
+        module: Where the class can be found, under the name of the profile with underscores.
+    """
+
+    def __init__(self: Any, nodes: Sequence[Node], **options: Any) -> None:
+        row.family.__init__(self, nodes, **row.settle(options))
+
+    name = row.name.replace("-", "_")
+    body: dict[str, Any] = {
+        "__init__": __init__,
+        "__doc__": f"As {row.source}.\n\n{row.differs}".rstrip(),
+        "__module__": module,
+        "__signature__": _signature(row),
+        "profile": row.name,
+        "weighted": row.weighted,
+        "by_address": row.by_address,
+    }
+    return type(name, (row.family,), body)
+
+
+def _signature(row: Profile) -> Signature:
+    """What the class may be called with; the settings are checked against it."""
+    options = [Parameter(option, Parameter.KEYWORD_ONLY) for option in row.all_options]
+    return Signature([Parameter("nodes", Parameter.POSITIONAL_OR_KEYWORD), *options])

@@ -1,0 +1,167 @@
+"""Rendezvous hashing: every host has a score for every key, and the key belongs to the host with the highest.
+
+``Rendezvous`` of the score ``mixed`` is the rule for new clusters, ``rendezvous``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from decimal import Context, Decimal
+from fractions import Fraction
+from itertools import groupby
+from typing import Any, ClassVar, NamedTuple
+
+from nydus_core.errors import HostListExhausted
+from nydus_core.routers.keyed import LabelledRouter, choose, whole_number
+from nydus_core.routers.protocol import Node, refuse_weights
+from nydus_core.routers.scores import SCORES, Scores
+
+__all__ = ["Rendezvous"]
+
+#: Two costs nearer than this, relative to one another, are compared exactly. A logarithm of a double is never that wrong.
+NEAR = 1e-9
+_EXACT = Context(prec=100)
+_TWO_64 = 2.0**-64
+#: Some number that no ratio of sensible weights is as large as.
+_MOST = 1e300
+
+
+class _Equals(NamedTuple):
+    """Hosts of equal weight: from which position, to which, the weight, and the greatest weight divided by it."""
+
+    first: int
+    end: int
+    weight: int
+    cost: float
+
+
+class Rendezvous(LabelledRouter):
+    """Highest random weight: a key moves only to a host that is new or heavier, or from one that is gone or lighter.
+
+    A host of weight w with score u, between 0 and 1, has the rating ``-w / ln(u)``, and the highest has the key. Then
+    each host has exactly its share of the keys, whatever the weights are. Among equal weights that is the highest u. Equal
+    ratings go by label. Sources: Thaler and Ravishankar, *Using Name-Based Mappings to Increase Hit Rates*, 1998;
+    with weights, Schindelhauer and Schomaker, *Weighted Distributed Hash Tables*, 2005.
+
+    Only the ratios of weights count. A weight is read as the decimal number that it is written as, so 0.1 and 0.3
+    are 1 and 3. Doubles decide but where two ratings are within 1e-9 of one another, about once in a thousand million
+    keys; these are compared with 100 digits. So no platform's logarithm ever makes a difference.
+
+    Parameters:
+        nodes: The hosts, in host order, which does not count.
+        score: How hosts are scored: ``mixed``, ``pymemcache`` or ``go-redis``. Weights are for ``mixed`` alone.
+        seed: Where the hash of ``pymemcache`` starts from.
+        ties: Which of two equal ratings wins: that of the ``smaller`` label or of the ``larger``.
+        label_options: What ``LabelledRouter`` takes.
+
+    Raises:
+        ConfigError: An option is wrong, or two hosts have one label.
+    """
+
+    family: ClassVar[str] = "rendezvous"
+    weighted: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        *,
+        score: str = "mixed",
+        seed: int = 0,
+        ties: str = "smaller",
+        **label_options: Any,
+    ) -> None:
+        super().__init__(nodes, **label_options)
+        make_scores = choose(SCORES, score, "router.score")
+        if score != "mixed":
+            refuse_weights(nodes, self.profile or f"a rendezvous of score {score!r}")
+        whole_number(seed, 0, 0xFFFFFFFF, "router.seed")
+        larger: int = choose({"smaller": False, "larger": True}, ties, "router.ties")
+        self._made_with = {"score": score, **({"seed": seed} if score == "pymemcache" else {}), "ties": ties}
+        self._ranked = _ranked(self.labels, nodes, larger=bool(larger))
+        weights, labels, hosts = zip(*self._ranked, strict=True)
+        self._hosts: tuple[str, ...] = hosts
+        self._scores: Scores = make_scores(labels, seed)
+        self._classes = _classes(weights)
+
+    def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
+        """Return the name of the host that a key belongs to.
+
+        A key whose host is to be avoided goes to the one that it would have if that host were gone; no other key moves.
+
+        Raises:
+            HostListExhausted: All hosts are to be avoided.
+        """
+        if self._part is not None and self._mark in key:
+            key = self._part(key)
+        scores: Sequence[int] = self._scores(key)
+        classes = self._classes
+        if avoid:
+            scores = [-1 if name in avoid else score for name, score in zip(self._hosts, scores, strict=True)]
+            classes = [equals for equals in classes if max(scores[equals.first : equals.end]) >= 0]
+            if not classes:
+                raise HostListExhausted(f"all hosts are to be avoided: {', '.join(self.names)}")
+        if len(classes) == 1:
+            return self._hosts[scores.index(max(scores))]
+        return self._hosts[_highest_rated(scores, classes)]
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what the rule was made with, besides the hosts, as plain data."""
+        return {**self._made_with, **super().parameters()}
+
+    def owners(self) -> Collection[str]:
+        """Return the names of the hosts whose weight is above 0."""
+        return self._hosts
+
+    def placement(self) -> list[Any]:
+        """Return how hosts are scored, and their labels, names and reduced weights."""
+        return [self._made_with, self._ranked]
+
+
+def _ranked(labels: Sequence[str], nodes: Sequence[Node], *, larger: bool) -> list[tuple[int, str, str]]:
+    """Weight, label and name of the hosts that have a share: by weight, and then as ties go."""
+    weights = _reduced([node.weight for node in nodes])
+    hosts = sorted(
+        (
+            (weight, label, node.name)
+            for weight, label, node in zip(weights, labels, nodes, strict=True)
+            if weight
+        ),
+        key=lambda host: host[1],
+        reverse=larger,
+    )
+    return sorted(hosts, key=lambda host: -host[0])
+
+
+def _reduced(weights: Sequence[float]) -> list[int]:
+    """The smallest whole numbers with the same ratios."""
+    exact = [Fraction(str(weight)) for weight in weights]
+    common = math.lcm(*(each.denominator for each in exact))
+    whole = [int(each * common) for each in exact]
+    divisor = math.gcd(*whole)
+    return [each // divisor for each in whole]
+
+
+def _classes(weights: Sequence[int]) -> list[_Equals]:
+    found: list[_Equals] = []
+    for weight, group in groupby(weights):
+        first = found[-1].end if found else 0
+        cost = weights[0] / weight if weights[0] / weight < _MOST else _MOST
+        found.append(_Equals(first, first + len(list(group)), weight, cost))
+    return found
+
+
+def _highest_rated(scores: Sequence[int], classes: Sequence[_Equals]) -> int:
+    """The position of the highest rating: of the ln(u) / w that is nearest to 0, among the best of each weight."""
+    ratings = [math.log(max(scores[first:end]) * _TWO_64) * cost for first, end, _, cost in classes]
+    bound = max(ratings) * (1 + NEAR)
+    near = [equals for rating, equals in zip(ratings, classes, strict=True) if rating >= bound]
+    first, end, *_ = (
+        near[0] if len(near) == 1 else max(near, key=lambda equals: _exact_rating(scores, equals))
+    )
+    return scores.index(max(scores[first:end]), first, end)
+
+
+def _exact_rating(scores: Sequence[int], equals: _Equals) -> Decimal:
+    u = _EXACT.divide(Decimal(max(scores[equals.first : equals.end])), Decimal(1 << 64))
+    return _EXACT.divide(_EXACT.ln(u), Decimal(equals.weight))

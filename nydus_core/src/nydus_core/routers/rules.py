@@ -1,0 +1,61 @@
+"""Rules as plain data: a digest of what decides placement, and what differs between two rules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+__all__ = ["differences", "digest"]
+
+
+def digest(data: Any) -> str:
+    """Return 16 hexadecimal digits that stand for some plain data, the same ones in any process.
+
+    Parameters:
+        data: Lists, dicts with text as keys, text, numbers, booleans and None. The order of dicts does not count.
+    """
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Say what differs between two rules, as ``router.rule()`` gives them.
+
+    Parameters:
+        old: One rule.
+        new: The other.
+
+    Returns:
+        A line for each difference, such as ``host 'b': weight 1, now 2``; none for equal rules.
+    """
+    found = [
+        f"{what}: {old[what]!r}, now {new[what]!r}"
+        for what in ("family", "profile")
+        if old[what] != new[what]
+    ]
+    found += _changes("", old["parameters"], new["parameters"])
+    return found + _hosts_differ(old["hosts"], new["hosts"])
+
+
+def _changes(where: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    absent = "absent"
+    return [
+        f"{where}{name} {old.get(name, absent)!r}, now {new.get(name, absent)!r}"
+        for name in dict.fromkeys((*old, *new))
+        if old.get(name, absent) != new.get(name, absent)
+    ]
+
+
+def _hosts_differ(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[str]:
+    before, after = ({host["name"]: host for host in hosts} for hosts in (old, new))
+    found = [f"host {name!r}: gone" for name in before if name not in after]
+    found += [f"host {name!r}: new" for name in after if name not in before]
+    for name in before:
+        if name in after:
+            found += _changes(f"host {name!r}: ", before[name], after[name])
+    stay = [[name for name in hosts if name in before and name in after] for hosts in (before, after)]
+    if stay[0] != stay[1]:
+        found.append(f"order of the hosts: {', '.join(before)}; now {', '.join(after)}")
+    return found

@@ -1,0 +1,91 @@
+"""How many labels each host has on a ring, in the arithmetic of each client.
+
+All take the weights of the hosts, the number of labels that a host of average weight is to have, and the points that
+each label gives; ``n`` is the number of hosts and ``W`` the sum of their weights. To the last bit matters: one label
+more or less moves keys.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Sequence
+
+__all__ = ["SHARES"]
+
+_FLOAT = struct.Struct("<f")
+
+
+def proportional(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
+    """``labels * n * w / W``, rounded down; whole numbers are divided as such, as Python 2 did.
+
+    Source: nydus 0.11, ``nydus.contrib.ketama``; the same in rb 1.11, hash_ring 1.3 and uhashring 2.5.
+    """
+    total = sum(weights)
+    if isinstance(total, int):
+        return [
+            int(label * len(weights) * weight // total) for label, weight in zip(labels, weights, strict=True)
+        ]
+    return [
+        math.floor(label * len(weights) * weight / total)
+        for label, weight in zip(labels, weights, strict=True)
+    ]
+
+
+def float32(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
+    """The same in 32-bit floats, rounded after each step, which now and then loses a label.
+
+    Source: twemproxy 0.5.0, ``ketama_update``.
+    """
+    total = sum(weights)
+    return [
+        math.floor(_f32(_share(weight / total, label * points, points, len(weights)) + 1e-10))
+        for label, weight in zip(labels, weights, strict=True)
+    ]
+
+
+def _share(part: float, per_host: int, points: int, hosts: int) -> float:
+    return _f32(_f32(_f32(_f32(part) * per_host) / points) * hosts)
+
+
+def libmemcached(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
+    """As ``float32``; a weight of 0 counts as 1. Source: libmemcached 1.1.4, ``update_continuum``."""
+    return float32([weight or 1 for weight in weights], labels, points)
+
+
+def libketama(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
+    """``w / W`` as a 32-bit float; times labels and n in 64 bits, and that again as a 32-bit float, rounded down.
+
+    Source: RJ/ketama 18cf9a77, ``ketama_create_continuum``.
+    """
+    total = sum(weights)
+    return [
+        math.floor(_f32(_f32(weight / total) * float(label) * len(weights)))
+        for label, weight in zip(labels, weights, strict=True)
+    ]
+
+
+def multiple(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
+    """``labels * w``: no host minds the weights of the others. Source: Jedis 3.9.0; uhashring 2.5, ``MetaRing``."""
+    return [int(label * weight) for label, weight in zip(labels, weights, strict=True)]
+
+
+def equal(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
+    """As many for each host: for clients that know no weights."""
+    return list(labels)
+
+
+def _f32(number: float) -> float:
+    rounded: float = _FLOAT.unpack(_FLOAT.pack(number))[0]
+    return rounded
+
+
+#: Every arithmetic, by name.
+SHARES: dict[str, Callable[[Sequence[float], Sequence[int], int], list[int]]] = {
+    "proportional": proportional,
+    "float32": float32,
+    "libmemcached": libmemcached,
+    "libketama": libketama,
+    "multiple": multiple,
+    "equal": equal,
+}

@@ -1,0 +1,154 @@
+"""Hash slots as in Redis Cluster: a key has one of 16384 slots, and a host has ranges of them."""
+
+from __future__ import annotations
+
+import math
+import struct
+from binascii import crc_hqx
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar
+
+from nydus_core.errors import ConfigError, HostListExhausted
+from nydus_core.routers.keyed import KeyRouter
+from nydus_core.routers.protocol import Node, hash_tag
+
+__all__ = ["SLOTS", "Slots", "slot_of"]
+
+#: How many slots there are.
+SLOTS = 16384
+
+
+def slot_of(key: bytes) -> int:
+    """Return the slot of a key, 0 to 16383, as ``CLUSTER KEYSLOT`` does: CRC-16/XMODEM of its hash tag, or of all of it.
+
+    Source: the Redis Cluster specification, *Key distribution model*.
+    """
+    return crc_hqx(hash_tag(key), 0) % SLOTS
+
+
+class Slots(KeyRouter):
+    """Slots of Redis Cluster, over hosts of which each is a server of its own.
+
+    Without ``slots`` the hosts get equal ranges, in host order, as ``redis-cli --cluster create`` deals them; with weights
+    each gets its share. With ``slots`` keys move only when you move their slots.
+
+    Parameters:
+        nodes: The hosts, in host order.
+        slots: The ranges of each host by its name, such as ``{'a': [[0, 99], 200]}``, both ends included. Together
+            they are all slots, each once.
+        key_options: What ``KeyRouter`` takes.
+
+    Raises:
+        ConfigError: An option is wrong, or a slot has no host, or two.
+    """
+
+    family: ClassVar[str] = "slots"
+    weighted: ClassVar[bool] = True
+
+    def __init__(
+        self, nodes: Sequence[Node], *, slots: Mapping[str, Any] | None = None, **key_options: Any
+    ) -> None:
+        super().__init__(nodes, **key_options)
+        self._slots = slots
+        if slots is None:
+            self._table = [self.names[host] for host in dealt([node.weight for node in nodes])]
+        else:
+            self._table = _given(slots, self.names)
+
+    def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
+        """Return the name of the host that a key belongs to.
+
+        A key whose host is to be avoided goes to one of the others; no other key moves.
+
+        Raises:
+            HostListExhausted: All hosts are to be avoided.
+        """
+        if self._part is not None and self._mark in key:
+            key = self._part(key)
+        slot = crc_hqx(key, 0) % SLOTS
+        name = self._table[slot]
+        return self._other(slot, avoid) if avoid and name in avoid else name
+
+    def _other(self, slot: int, avoid: Collection[str]) -> str:
+        left = [name for name in dict.fromkeys(self._table) if name not in avoid]
+        if not left:
+            raise HostListExhausted(f"all hosts are to be avoided: {', '.join(self.names)}")
+        return left[slot % len(left)]
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what the rule was made with, besides the hosts, as plain data."""
+        given = {} if self._slots is None else {"slots": {name: self._slots[name] for name in self._slots}}
+        return {**given, **super().parameters()}
+
+    def owners(self) -> Collection[str]:
+        """Return the names of the hosts that have a slot."""
+        return set(self._table)
+
+    def placement(self) -> list[Any]:
+        """Return the host of each slot."""
+        return [self._table]
+
+
+def dealt(weights: Sequence[float]) -> list[int]:
+    """Return the position of the host of each slot, where each has one range, as long as its weight asks for.
+
+    A range ends where the sum of the shares so far, kept in 32-bit floats, is when rounded; the last takes all that
+    are left. Source: redis-cli 7.0, ``clusterManagerCommandCreate``.
+
+    Parameters:
+        weights: Those of the hosts; redis-cli knows equal ones only.
+    """
+    table: list[int] = []
+    reached, total = 0.0, sum(weights)
+    last = max(host for host, weight in enumerate(weights) if weight)
+    for host, weight in enumerate(weights[: last + 1]):
+        share = _f32(SLOTS * weight / total)
+        end = SLOTS if host == last else min(_rounded(_f32(_f32(reached + share) - 1)) + 1, SLOTS)
+        table += [host] * max(end - len(table), 0)
+        reached = _f32(reached + share)
+    return table
+
+
+def _f32(number: float) -> float:
+    rounded: float = struct.unpack("<f", struct.pack("<f", number))[0]
+    return rounded
+
+
+def _rounded(number: float) -> int:
+    """To the nearest whole number, halves upwards."""
+    return math.floor(number + 0.5)
+
+
+def _given(slots: Any, names: Sequence[str]) -> list[str]:
+    """The host of each slot, from what the settings say."""
+    if not isinstance(slots, Mapping):
+        raise ConfigError(f"found {type(slots).__name__}; expected a dict of ranges by host", "router.slots")
+    table: list[str] = [""] * SLOTS
+    for name, ranges in slots.items():
+        path = f"router.slots[{name!r}]"
+        if name not in names:
+            raise ConfigError(f"there is no host {name!r}; hosts: {', '.join(names)}", "router.slots")
+        if not isinstance(ranges, Sequence) or isinstance(ranges, str):
+            raise ConfigError(f"found {ranges!r}; expected a list of slots and of ranges", path)
+        for each in ranges:
+            for slot in _range(each, path):
+                if table[slot]:
+                    raise ConfigError(f"slot {slot} is {table[slot]!r}'s already", path)
+                table[slot] = name
+    if "" in table:
+        raise ConfigError(
+            f"slot {table.index('')} has no host; expected all of 0 to {SLOTS - 1}", "router.slots"
+        )
+    return table
+
+
+def _range(given: Any, path: str) -> range:
+    ends = [given, given] if isinstance(given, int) else given
+    if (
+        not isinstance(ends, Sequence)
+        or len(ends) != 2
+        or not all(isinstance(end, int) and not isinstance(end, bool) for end in ends)
+        or not 0 <= ends[0] <= ends[1] < SLOTS
+    ):
+        raise ConfigError(f"found {given!r}; expected a slot, or the first and the last of a range", path)
+    return range(ends[0], ends[1] + 1)
