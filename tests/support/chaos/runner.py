@@ -455,7 +455,7 @@ def _busy() -> list[threading.Thread]:
         for thread in threading.enumerate()
         if thread.name.startswith("nydus_")
         and thread.ident in frames
-        and frames[thread.ident].f_code.co_name != "_worker"
+        and frames[thread.ident].f_code.co_name != "_run"
     ]
 
 
