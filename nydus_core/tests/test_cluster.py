@@ -31,6 +31,7 @@ from nydus_core import (
     NydusError,
     RoutingError,
     create_cluster,
+    threads,
 )
 from nydus_core.command import Command, Outcome, Scope
 from nydus_core.engine import BaseEngine
@@ -367,8 +368,8 @@ def test_many_threads_may_use_one_cluster() -> None:
             once = [conn.incr(key) for key in mine]
         return [once, [cluster.incr(key) for key in mine], cluster.ping()]
 
-    with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(work, range(8)))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(work, range(8)))
     assert answers == [[[1] * 30, [2] * 30, ["pong from a", "pong from b", "pong from c"]]] * 8
 
 
@@ -382,8 +383,8 @@ def test_a_first_command_of_many_threads_connects_once() -> None:
             return super().connect()
 
     cluster = cluster_of("a", Slow)
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(cluster.get, ["a1"] * 8))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(cluster.get, ["a1"] * 8))
     assert connected == ["a"]
 
 
@@ -874,9 +875,10 @@ def test_there_is_no_host_of_the_name_of_a_key() -> None:
 
 def test_a_map_works_where_no_thread_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
-        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+        raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
+    monkeypatch.setattr(threads, "_pool", threads._Pool())
+    monkeypatch.setattr(threading.Thread, "start", refuse)
     with cluster_of().map() as conn:
         results = [conn.incr(key) for key in ("a1", "b1", "c1")]
     assert results == [1, 1, 1]

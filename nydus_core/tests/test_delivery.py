@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pymemcache
@@ -26,10 +30,15 @@ from nydus_core import (
     HostError,
     MaybeApplied,
     create_cluster,
+    drivers,
+    threads,
 )
 from nydus_core.command import Command
+from nydus_core.deadlines import Deadline
 from nydus_core.errors import NotAnsweredInTime, NotSentInTime
+from nydus_core.flows import Flow
 from nydus_core.health import State
+from nydus_core.plan import Lane
 from nydus_core.testing import FaultProxy
 from stopping import stopped
 
@@ -375,11 +384,11 @@ def test_so_do_the_commands_of_many_threads(stack: Any, proxy: Proxies, close: C
     stack.prepare(server, "k")
     front = proxy(server)
     cluster = close(stack.cluster(front, retry=ONCE))
-    with ThreadPoolExecutor(6) as threads:
-        list(threads.map(lambda _: stack.incr(cluster, "k"), range(30)))
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda _: stack.incr(cluster, "k"), range(30)))
         front.drop()
         time.sleep(0.02)
-        list(threads.map(lambda _: stack.incr(cluster, "k"), range(30)))
+        list(pool.map(lambda _: stack.incr(cluster, "k"), range(30)))
     assert stack.count(server, "k") == 60
 
 
@@ -880,6 +889,24 @@ def _open_files() -> int:
     return len(list(folder.iterdir())) if folder.exists() else 0
 
 
+def test_a_program_ends_without_waiting_for_what_was_too_late(redis_servers: Any, proxy: Proxies) -> None:
+    front = proxy(redis_servers(1)[0], tcp=True)
+    front.hang_connects()
+    program = """
+        import sys
+        from nydus_core import DeadlineExceeded, create_cluster
+        hosts = [{"host": "127.0.0.1", "port": int(sys.argv[1]), "timeout": 20}]
+        cluster = create_cluster({"engine": "redis", "hosts": hosts})
+        try:
+            with cluster.deadline(0.05):
+                cluster.get("k")
+        except DeadlineExceeded:
+            sys.exit(7)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(front.port)]
+    assert subprocess.run(command, timeout=4, check=False).returncode == 7
+
+
 def test_no_answer_is_ever_that_of_another_command(stack: Any, proxy: Proxies, close: Close) -> None:
     server = stack.servers(1)[0]
     front = proxy(server)
@@ -901,10 +928,60 @@ def test_no_answer_is_ever_that_of_another_command(stack: Any, proxy: Proxies, c
                         wrong.append((key, found))
         return late
 
-    with ThreadPoolExecutor(6) as threads:
-        late = sum(threads.map(ask, range(6)))
+    with ThreadPoolExecutor(6) as pool:
+        late = sum(pool.map(ask, range(6)))
     assert wrong == []
     assert late > 0
     front.heal()
     assert mapped(cluster, *[("get", key) for key in keys]) == [key.encode() for key in keys]
     until(lambda: stack.in_use(cluster) == 0)
+
+
+# Interrupts --------------------------------------------------------------------------------------------------------
+
+
+class Busy:
+    """A batch that takes its time to send."""
+
+    overlaps, ready = True, False
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def send(self) -> None:
+        self.log.append("send begins")
+        time.sleep(0.2)
+        self.log.append("send ends")
+
+    def receive(self) -> list[Any]:
+        return [1]
+
+    def abort(self) -> None: ...
+
+    def close(self) -> None:
+        self.log.append("closed")
+
+
+@pytest.mark.parametrize("deadline", [None, 5.0])
+def test_an_interrupt_while_a_thread_is_started_closes_no_batch_that_is_in_use(
+    deadline: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(future: Any, job: Any) -> bool:
+        threads.start(future, job)
+        time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    batches = [Busy(), Busy()]
+    engines: list[Any] = [SimpleNamespace(batch=lambda *_, batch=batch, **__: batch) for batch in batches]
+    lanes = [Lane(number, [Command("get")], [number]) for number in range(2)]
+    monkeypatch.setattr(drivers, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        drivers.run(iter_lanes(lanes), engines, deadline=deadline and Deadline(deadline))
+    time.sleep(0.4)
+    for batch in batches:
+        assert batch.log in (["send begins", "send ends", "closed"], ["closed"])
+
+
+def iter_lanes(lanes: list[Lane]) -> Flow:
+    yield lanes
+    return []

@@ -5,6 +5,7 @@ Each test says what the hosts answer; ``Run`` keeps what was sent where, round b
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from nydus_core import (
     BaseEngine,
     DeadlineExceeded,
     HostDown,
+    HostError,
     HostListExhausted,
     MaybeApplied,
 )
@@ -52,7 +54,7 @@ class FakeEngine(BaseEngine):
     def is_outage(self, cause: BaseException) -> bool:
         return not isinstance(cause, Busy)
 
-    def is_passing(self, answer: Exception) -> bool:
+    def is_passing(self, answer: Exception, command: Command) -> bool:
         return isinstance(answer, Later)
 
 
@@ -763,3 +765,62 @@ def test_what_could_not_go_elsewhere_in_time_names_the_host_that_it_was_sent_to(
     assert outcomes[2] is later
     assert len(run.rounds) == 1
     assert run.failed_hosts == [("a",), ("a",), ("c",)]
+
+
+# At random -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("repeat", ["reads", "all"])
+def test_whatever_hosts_say_it_ends_and_no_outcome_says_less_than_what_happened(
+    seed: int, repeat: str
+) -> None:
+    dice = random.Random(seed)
+    for _ in range(10):
+        run = Run(
+            reroute=dice.random() < 0.7,
+            stale=dice.random() < 0.3,
+            router=dice.choice([Next, Next, RoundRobinRouter]),
+            retry=Retry(dice.randrange(1, 4), backoff=0, repeat=repeat),
+            health={"failures": dice.choice([1, 2, 100])},
+        )
+        run.take_down(*dice.sample(HOSTS, dice.choice([0, 0, 1, 2, 4])))
+        number = iter(range(1000))
+        commands = [
+            dice.choice([read, write, mget, mset])("".join(dice.sample(HOSTS, 2)) + str(next(number)))
+            for _ in range(dice.randrange(1, 7))
+        ] + [
+            dice.choice([mget, mset])(
+                *("".join(dice.sample(HOSTS, 3)) + str(next(number)) for _ in range(dice.randrange(2, 6)))
+            )
+        ]
+        together = dice.random() < 0.2
+        history: dict[bytes, list[Outcome]] = {key: [] for command in commands for key in command.keys}
+
+        def answer(host: str, command: Command, dice: Any = dice, history: Any = history) -> Any:
+            found = dice.choice(
+                [None, None, HostDown, MaybeApplied, Later("LOADING"), ValueError("WRONGTYPE")]
+            )
+            outcome = Outcome.VALUE if found is None else None
+            if outcome is None:
+                outcome = outcome_of(found() if isinstance(found, type) else found)
+            for key in command.keys:
+                history[key].append(outcome)
+            return echo(host, command) if found is None else found
+
+        outcomes = run(answer, *commands, together=together)
+        for command, outcome, hosts in zip(commands, outcomes, run.failed_hosts, strict=True):
+            ends = [history[key] for key in command.keys]
+            applied = [bool({Outcome.VALUE, Outcome.MAYBE_APPLIED} & set(end)) for end in ends]
+            if command.access is Access.WRITE and repeat == "reads":
+                for end in ends:  # at most once: nothing follows what may have been applied
+                    assert not {Outcome.VALUE, Outcome.MAYBE_APPLIED} & set(end[:-1])
+            if not isinstance(outcome, Exception):
+                assert all(end[-1] is Outcome.VALUE for end in ends)
+                assert [each.split(":")[1].encode() for each in outcome] == list(command.keys)
+                continue
+            assert hosts
+            if command.access is Access.WRITE:
+                assert (outcome_of(outcome) is Outcome.MAYBE_APPLIED) == any(applied)
+            if isinstance(outcome, HostError) and len(command.keys) == 1:
+                assert outcome.attempts == len(ends[0])

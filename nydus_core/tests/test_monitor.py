@@ -204,6 +204,7 @@ def test_there_is_one_probe_however_many_threads_ask(cluster_of: Any) -> None:
     cluster = cluster_of()
     cluster["a"].probing.clear()
     fail(cluster)
+    until(lambda: cluster["a"].probes)
     end = time.monotonic() + 0.15
 
     def ask(_: int) -> int:
@@ -374,6 +375,23 @@ def test_a_command_by_the_short_cut_that_fails_is_tried_again_as_any_other(clust
         cluster.incr("a")
     assert caught.value.attempts == 3
     assert cluster.health()["a"].failures == 3
+
+
+def test_a_failure_that_another_thread_forgets_at_the_same_time_does_not_close_it_for_ever(
+    cluster_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = cluster_of()
+    watch = cluster._delivery.watches[0]
+    note = watch._breaker.failed
+
+    def failed(cause: BaseException) -> bool:
+        opened: bool = note(cause)
+        watch.reset()  # as cluster.close() in another thread, just now
+        return opened
+
+    monkeypatch.setattr(watch._breaker, "failed", failed)
+    fail(cluster, times=1)
+    assert watch.call == cluster["a"].call
 
 
 def test_a_readmitted_host_has_its_short_cut(cluster_of: Any, told: Recorder) -> None:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nydus_core import ConfigError
 from nydus_core.command import key_bytes
-from nydus_core.routers import ConsistentHashingRouter, Node, profiles, slot_of
+from nydus_core.routers import ConsistentHashingRouter, Node, Slots, profiles, slot_of
 from nydus_core.routers.hashes import HASHES
-from vectors import cases, mapping
+from vectors import FOLDER, cases, mapping
 
 
 def compare(
@@ -405,3 +406,60 @@ def test_maglev() -> None:
         return case["hosts"].index(name)
 
     assert compare("maglev_go", make, answer=answer) == {"equal": 2_057}
+
+
+def test_the_ranges_of_redis_slots_are_those_that_redis_cli_deals() -> None:
+    for case in cases("redis_cli_slots"):
+        dealt_to = Slots(nodes(range(case["hosts"]))).placement()[0]
+        for host, (first, last) in mapping(case):
+            assert {slot for slot, name in enumerate(dealt_to) if name == str(host)} == set(
+                range(first, last + 1)
+            )
+
+
+# Made by tools/placement_vectors.py -------------------------------------------------------------------------------
+
+
+def test_rendezvous() -> None:
+    def make(case: dict[str, Any]) -> Any:
+        return profiles.rendezvous(weighted(case["hosts"]), **case["options"])
+
+    assert compare("rendezvous", make) == {"equal": 8_960}
+
+
+def test_django_redis() -> None:
+    def make(case: dict[str, Any]) -> Any:
+        return profiles.django_redis([Node(url, identifier=url) for url in case["hosts"]])
+
+    assert compare("django_redis", make) == {"equal": 2_130}
+
+
+def test_python_memcached() -> None:
+    def make(case: dict[str, Any]) -> Any:
+        return profiles.python_memcached(weighted(case["hosts"]), hash=case["options"]["hash"])
+
+    assert compare("python_memcached", make) == {"equal": 3_608}
+
+
+def test_mcrouter() -> None:
+    def make(case: dict[str, Any]) -> Any:
+        profile = {"ch3": profiles.mcrouter_ch3, "crc32": profiles.mcrouter_crc32}[case["options"]["hash"]]
+        return profile(nodes(range(case["hosts"])))
+
+    assert compare("mcrouter", make, answer=lambda name, _: int(name)) == {"equal": 6_848}
+
+
+def test_phpredis() -> None:
+    def make(case: dict[str, Any]) -> Any:
+        return profiles.phpredis(nodes(range(case["hosts"])))
+
+    assert compare("phpredis", make, answer=lambda name, _: int(name)) == {"equal": 2_670}
+
+
+def test_every_answer_is_compared() -> None:
+    files = [path.stem for path in FOLDER.glob("*.json")]
+    made_here = {"rendezvous", "django_redis", "python_memcached", "redis_cli_slots", "mcrouter", "phpredis"}
+    answers = {file: sum(len(case.get("mapping", ())) for case in cases(file)) for file in files}
+    assert sum(count for file, count in answers.items() if file not in made_here) == 63_903
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_routers_*.py"))
+    assert [file for file in files if f'"{file}"' not in tests] == []

@@ -9,7 +9,6 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -175,12 +174,9 @@ def test_a_timer_that_had_no_thread_once_rings_later(monkeypatch: pytest.MonkeyP
 
 
 @pytest.fixture
-def fresh_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fresh_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pool of this test alone."""
-    monkeypatch.setattr(threads, "_threads", None)
-    yield
-    if threads._threads is not None:
-        threads._threads.shutdown()
+    monkeypatch.setattr(threads, "_pool", threads._Pool())
 
 
 def test_a_job_runs_in_another_thread_and_its_future_has_what_it_returned() -> None:
@@ -220,11 +216,13 @@ def test_more_jobs_than_threads_are_all_done(fresh_pool: None, monkeypatch: pyte
     assert [future.result(10) for future in futures if future] == list(range(20))
 
 
-def test_where_no_thread_can_be_had_there_is_no_future(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_thread_can_be_had_there_is_no_future(
+    fresh_pool: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: Any) -> None:
-        raise RuntimeError("cannot schedule new futures after shutdown")
+        raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
     assert in_thread(lambda: 1) is None
 
 

@@ -287,7 +287,7 @@ class Cluster:
         try:
             return call(command)
         except Exception as error:
-            if not isinstance(error, HostError) and not delivery.engines[host].is_passing(error):
+            if not isinstance(error, HostError) and not delivery.engines[host].is_passing(error, command):
                 raise
             begun = error
         return self._deliver_planned(delivery, command, host if bound else None, begun)

@@ -11,13 +11,12 @@ cannot be interrupted: that is left to its own thread, and to its own timeouts.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from nydus_core.batches import Batch
 from nydus_core.deadlines import Deadline
@@ -25,7 +24,7 @@ from nydus_core.engine import Engine
 from nydus_core.errors import LATE, HostDown, MaybeApplied
 from nydus_core.flows import Flow, Pause
 from nydus_core.plan import Lane
-from nydus_core.threads import in_thread, set_alarm
+from nydus_core.threads import set_alarm, start
 
 __all__ = ["run"]
 
@@ -92,41 +91,19 @@ def _at_once(jobs: Sequence[tuple[Callable[[], T], bool]]) -> list[T]:
     waiting = [number for number, (_, waits) in enumerate(jobs) if waits]
     if len(waiting) == len(jobs):
         del waiting[-1:]  # the calling thread would be idle
-    tasks = {number: _Task(jobs[number][0]) for number in waiting}
-    started: dict[int, Future[T]] = {}
+    futures: dict[int, Future[T]] = {number: Future() for number in waiting}
+    started: set[int] = set()
     try:
-        for number in waiting:
-            future = in_thread(tasks[number].run)
-            if future is None:  # then the calling thread does the rest itself
+        for number, future in futures.items():
+            if not start(future, jobs[number][0]):  # then the calling thread does the rest itself
                 break
-            started[number] = future
+            started.add(number)
         here = {number: job() for number, (job, _) in enumerate(jobs) if number not in started}
         return [
-            started[number].result() if number in started else here[number] for number in range(len(jobs))
+            futures[number].result() if number in started else here[number] for number in range(len(jobs))
         ]
-    finally:
-        for task in tasks.values():
-            task.leave()
-
-
-class _Task(Generic[T]):
-    """A job for a thread. Its caller may leave at any moment, by Ctrl-C even before it has the job's future."""
-
-    def __init__(self, job: Callable[[], T]) -> None:
-        self._job = job
-        self._running = threading.Lock()
-        self._left = False
-
-    def run(self) -> T:
-        with self._running:
-            if self._left:
-                raise RuntimeError("nobody waits for this job any more")
-            return self._job()
-
-    def leave(self) -> None:
-        """Wait until it is over, or see to it that it never begins: nobody may be left using a connection."""
-        with self._running:
-            self._left = True
+    finally:  # also after a Ctrl-C: nobody may be left using a connection
+        wait([future for future in futures.values() if not future.cancel()])
 
 
 # In time ----------------------------------------------------------------------------------------------------------
@@ -187,27 +164,13 @@ class _Timed:
         self._received: list[Any] = []
         self._future: Future[Any] | None = None
         self._over = self._aborted = False
-        self._lock = threading.Lock()
-        self._working = self._closed = False
 
     def start(self, job: Callable[[], Any]) -> None:
         """Do a job in a thread, if there is one to be had."""
-        self._future = in_thread(partial(self._work, job))
-        if self._future is None:
-            self._work(job)
-
-    def _work(self, job: Callable[[], Any]) -> None:
-        with self._lock:
-            if self._closed:
-                return
-            self._working = True
-        try:
+        self._future = Future()
+        if not start(self._future, job):
+            self._future = None
             job()
-        finally:
-            with self._lock:
-                self._working, closed = False, self._closed
-            if closed:
-                self.batch.close()
 
     def exchange(self) -> None:
         self.batch.send()
@@ -234,12 +197,10 @@ class _Timed:
 
     def close(self) -> None:
         """Close the batch, or have its thread do so when it is done with it."""
-        with (
-            self._lock
-        ):  # not by the future: a Ctrl-C may come when the thread is at work, and before we have that
-            self._closed, working = True, self._working
-        if not working:
+        if self._future is None or self._future.done() or self._future.cancel():
             self.batch.close()
+        else:
+            self._future.add_done_callback(lambda _: self.batch.close())
 
     def outcomes(self, deadline: Deadline) -> list[Any]:
         """Return what the commands ended in. What failed after the alarm failed because of it."""

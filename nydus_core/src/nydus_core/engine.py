@@ -94,7 +94,7 @@ class Engine(Protocol):
         """Tell whether what the client raised speaks against the host, rather than against its use."""
         ...
 
-    def is_passing(self, answer: Exception) -> bool:
+    def is_passing(self, answer: Exception, command: Command) -> bool:
         """Tell whether an error that the server answered means that it was not applied, and may be tried later."""
         ...
 
@@ -333,7 +333,7 @@ class BaseEngine:
         """Tell whether what the client raised speaks against the host: by default all that does not answer."""
         return True
 
-    def is_passing(self, answer: Exception) -> bool:
+    def is_passing(self, answer: Exception, command: Command) -> bool:
         """Tell whether an error that the server answered may be tried later: by default none."""
         return False
 

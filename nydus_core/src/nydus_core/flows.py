@@ -60,6 +60,9 @@ class Rules:
     stale: bool = False
 
 
+#: Seconds that a host must have had, before it speaks against it that it missed a deadline.
+_PATIENCE = 0.05
+
 #: Yields lanes, to be sent for each of them the outcomes of its commands, or a pause; returns the outcome of each command.
 Flow = Generator[Sequence[Lane] | Pause, Sequence[Sequence[Any]], list[Any]]
 
@@ -96,6 +99,7 @@ def deliver(
                 delivery.expire(lanes, deadline)
                 break
             lanes = delivery.admitted(lanes, attempt)
+            delivery.impatient = deadline is not None and deadline.left() < _PATIENCE
             answers = (yield lanes) if lanes else []
         lanes = delivery.sorted_out(lanes, answers, attempt)
         answers = None
@@ -114,6 +118,7 @@ class _Delivery:
     Attributes:
         outcomes: By slot, what each part has ended in so far.
         waits: Whether a host is about to be tried again, so that a pause is due.
+        impatient: Whether the hosts have so little time to answer that it says nothing if they do not.
     """
 
     def __init__(self, plan: Plan, rules: Rules, together: bool, bound: bool) -> None:
@@ -128,7 +133,7 @@ class _Delivery:
         # By slot, of the writes that may have been applied by an attempt: what that ended in
         self._doubts: dict[int, HostError] = {}
         self.outcomes: list[Any] = [None] * plan.slots
-        self.waits = False
+        self.waits = self.impatient = False
 
     def expire(self, lanes: Sequence[Lane], deadline: Deadline) -> None:
         """End what has not been sent when the deadline is over; what was tried before ends in what it did."""
@@ -174,7 +179,7 @@ class _Delivery:
             if tried:
                 self._plan.moved.update((slot, lane.host) for slot in lane.slots if slot in tried)
             if failed:
-                _judge(self._watches[lane.host], found)
+                self._judge(self._watches[lane.host], found)
                 self._repeat(lane, found, attempt, again)
             else:
                 self._watches[lane.host].succeeded()
@@ -201,6 +206,20 @@ class _Delivery:
             doubt = self._watches[host].engine.failed(NotAnsweredInTime, error.__cause__ or error, command)
         doubt.add_note(f"it was tried again: {error}")
         return doubt
+
+    def _judge(self, watch: Watch, found: Sequence[Any]) -> None:
+        """Tell a watch how its host has fared."""
+        failures = [outcome for outcome in found if isinstance(outcome, HostError)]
+        causes = (
+            failure.__cause__ or failure
+            for failure in failures
+            if not (self.impatient and isinstance(failure, DeadlineExceeded))
+        )
+        outage = next((cause for cause in causes if watch.engine.is_outage(cause)), None)
+        if outage is not None:
+            watch.failed(outage)
+        elif not failures:
+            watch.succeeded()
 
     def _repeat(self, lane: Lane, found: Sequence[Any], attempt: int, again: dict[int, Lane]) -> None:
         """Note what a lane ended in, and put what is to be tried again into the lanes of the next attempt."""
@@ -232,8 +251,12 @@ class _Delivery:
     def _wants(self, lane: Lane, position: int, error: Exception, outcome: Outcome, attempt: int) -> bool:
         if isinstance(error, DeadlineExceeded):
             return False
-        if not isinstance(error, HostError) and not self._watches[lane.host].engine.is_passing(error):
+        if not isinstance(error, HostError) and not self._watches[lane.host].engine.is_passing(
+            error, lane.commands[position]
+        ):
             return False
+        if outcome is Outcome.NOT_SENT and self._may_move(lane.commands[position]):
+            return True  # another host is no second attempt
         attempts = attempt - self._before.get(lane.slots[position], 0)
         return self._rules.retry.repeats(lane.commands[position], outcome, attempts)
 
@@ -267,17 +290,6 @@ class _Delivery:
 
     def _down(self) -> set[int]:
         return {host for host, watch in enumerate(self._watches) if not watch.admits}
-
-
-def _judge(watch: Watch, found: Sequence[Any]) -> None:
-    """Tell a watch how its host has fared."""
-    failures = [outcome for outcome in found if isinstance(outcome, HostError)]
-    causes = (failure.__cause__ or failure for failure in failures)
-    outage = next((cause for cause in causes if watch.engine.is_outage(cause)), None)
-    if outage is not None:
-        watch.failed(outage)
-    elif not failures:
-        watch.succeeded()
 
 
 def _put(lanes: dict[int, Lane], host: int, command: Command, slot: int) -> None:

@@ -93,7 +93,7 @@ class Watch:
     def failed(self, cause: BaseException) -> None:
         """Note that the host has failed."""
         opened = self._breaker.failed(cause)
-        self.call = None
+        self._settle()
         if opened:
             self._opened(cause)
 

@@ -12,11 +12,12 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Self, TypeVar
 
-__all__ = ["Alarm", "in_thread", "set_alarm"]
+__all__ = ["Alarm", "in_thread", "set_alarm", "start"]
 
 T = TypeVar("T")
 
@@ -32,28 +33,69 @@ def in_thread(job: Callable[[], T]) -> Future[T] | None:
     Returns:
         Its future; None if there are no more threads to be had, as when Python ends.
     """
-    global _threads
     future: Future[T] = Future()
-    with _lock:
-        if _threads is None:
-            _threads = ThreadPoolExecutor(MOST_THREADS, "nydus")
-        try:
-            _threads.submit(_fill, future, contextvars.copy_context(), job)
-        except RuntimeError:
-            # It may be in the queue all the same, for a thread that is busy now: then it must not be done twice.
-            return None if future.cancel() else future
-    return future
+    return future if start(future, job) else None
+
+
+def start(future: Future[T], job: Callable[[], T]) -> bool:
+    """Run a job in a thread of the pool, as ``in_thread``, but with a future that the caller has already.
+
+    A caller that is interrupted in here can then still cancel the job, or wait for its end.
+
+    Parameters:
+        future: What takes its result. If it is cancelled before the job begins, the job is not done.
+        job: What to do.
+
+    Returns:
+        False if there are no more threads to be had: then it is not done.
+    """
+    context = contextvars.copy_context()
+    return _pool.take(lambda: _fill(future, context, job))
 
 
 def _fill(future: Future[T], context: contextvars.Context, job: Callable[[], T]) -> None:
-    if future.set_running_or_notify_cancel():
-        try:
-            value = context.run(job)
-        except BaseException as error:
-            future.set_exception(error)
-            del future  # its error knows this frame
-        else:
-            future.set_result(value)
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        value = context.run(job)
+    except BaseException as error:
+        future.set_exception(error)
+        del future  # its error knows this frame
+    else:
+        future.set_result(value)
+
+
+class _Pool:
+    """Threads that do jobs, as many as are needed at once. A program that ends does not wait for them: what is done in
+    them may hang, and whoever wanted it has given up by then. So it is not a ``ThreadPoolExecutor``.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._spare = 0  # threads that wait for a job, less the jobs that wait for a thread
+
+    def take(self, job: Callable[[], None]) -> bool:
+        """Have a job done; return False if there is no thread to be had."""
+        with self._lock:
+            if self._spare > 0 or self._threads == MOST_THREADS:
+                self._spare -= 1
+            else:
+                name = f"nydus-{self._threads}"
+                try:
+                    threading.Thread(target=self._run, name=name, daemon=True).start()
+                except RuntimeError:
+                    return False
+                self._threads += 1
+            self._jobs.put(job)
+        return True
+
+    def _run(self) -> None:
+        while True:
+            self._jobs.get()()
+            with self._lock:
+                self._spare += 1
 
 
 def set_alarm(when: float, call: Callable[[], object]) -> Alarm:
@@ -153,15 +195,14 @@ class _Timer:
                 self._changed.wait(min(self._wakes - now, threading.TIMEOUT_MAX))
 
 
-_threads: ThreadPoolExecutor | None = None
-_lock = threading.Lock()
+_pool = _Pool()
 _timer = _Timer()
 
 
 def _forget_threads() -> None:
     """A fork has copied the objects but not the threads: its child starts its own."""
-    global _threads, _lock, _timer
-    _threads, _lock, _timer = None, threading.Lock(), _Timer()
+    global _pool, _timer
+    _pool, _timer = _Pool(), _Timer()
 
 
 if hasattr(os, "register_at_fork"):

@@ -14,15 +14,7 @@ from nydus_core.errors import HostDown, MaybeApplied
 from nydus_redis import options as host_options
 from nydus_redis.batch import RedisBatch, TransactionBatch
 from nydus_redis.patience import no_connecting, patient
-from nydus_redis.replies import (
-    ANSWERS,
-    FAILURES,
-    PASSING,
-    PASSING_CODES,
-    await_reply,
-    only_pushes,
-    read_reply,
-)
+from nydus_redis.replies import ANSWERS, FAILURES, await_reply, only_pushes, read_reply, says_later
 from nydus_redis.surface import host_client, surfaces
 from nydus_redis.wire import RedisCommand, UnreadableReply
 
@@ -218,9 +210,12 @@ class Redis(BaseEngine):
             return False
         return not str(cause).startswith(_ALL_IN_USE)
 
-    def is_passing(self, answer: Exception) -> bool:
-        """Tell whether the server said "later": it loads its data, runs a script, or has no master just now."""
-        return isinstance(answer, PASSING) or str(answer).startswith(PASSING_CODES)
+    def is_passing(self, answer: Exception, command: Command) -> bool:
+        """Tell whether the server said "later": it loads its data, runs a script, or has no master just now.
+
+        A script may have written before it answers so with words of its own: what it answers is final.
+        """
+        return says_later(answer) and not command.name.startswith(("EVAL", "FCALL"))
 
     def probe(self) -> None:
         """Find out whether the host is up: send PING. Any answer but "later" will do.
@@ -235,7 +230,7 @@ class Redis(BaseEngine):
             try:
                 connection.read_response(disconnect_on_error=False)
             except ANSWERS as answer:
-                if self.is_passing(answer):
+                if says_later(answer):
                     raise
             clean = True
         finally:

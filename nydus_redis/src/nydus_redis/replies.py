@@ -25,8 +25,6 @@ from nydus_redis.wire import READING, RedisCommand
 __all__ = [
     "ANSWERS",
     "FAILURES",
-    "PASSING",
-    "PASSING_CODES",
     "REFUSALS",
     "as_client_error",
     "await_reply",
@@ -34,6 +32,7 @@ __all__ = [
     "read_plainly",
     "read_reply",
     "reader",
+    "says_later",
 ]
 
 #: Answers that redis-py takes for errors of the connection, and raises as soon as it meets them.
@@ -43,7 +42,7 @@ REFUSALS: tuple[type[Exception], ...] = (BusyLoadingError, AuthenticationError, 
 ANSWERS: tuple[type[Exception], ...] = (ResponseError, *REFUSALS)
 
 #: The answers that mean: not applied, try later.
-PASSING: tuple[type[Exception], ...] = (
+_LATER: tuple[type[Exception], ...] = (
     BusyLoadingError,
     TryAgainError,
     ClusterDownError,
@@ -51,11 +50,16 @@ PASSING: tuple[type[Exception], ...] = (
     ReadOnlyError,
 )
 #: The same, where redis-py has no class for the code that the answer begins with.
-PASSING_CODES = ("LOADING", "BUSY ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY")
+_LATER_CODES = ("LOADING", "BUSY ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY")
 
 #: What reading or writing raises when the connection fails, or a reply cannot be understood: one that is nested too
 #: deep for redis-py's own parser, too.
 FAILURES: tuple[type[Exception], ...] = (redis.RedisError, RecursionError, *STUMBLES)
+
+
+def says_later(answer: Exception) -> bool:
+    """Tell whether an answer means that the command was not applied, and may be tried later."""
+    return isinstance(answer, _LATER) or str(answer).startswith(_LATER_CODES)
 
 
 def await_reply(connection: Any, seconds: float) -> None:

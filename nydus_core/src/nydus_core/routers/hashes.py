@@ -86,6 +86,11 @@ def crc15(data: bytes) -> int:
     return crc32(data) >> 16 & 0x7FFF
 
 
+def crc15_or_1(data: bytes) -> int:
+    """Return 15 bits out of the CRC-32, and 1 instead of 0."""
+    return crc15(data) or 1
+
+
 def crc16(data: bytes) -> int:
     """Return CRC-16/XMODEM: polynomial 0x1021, from 0, nothing reflected."""
     return crc_hqx(data, 0)
@@ -102,6 +107,7 @@ def decimal(data: bytes) -> int:
 HASHES: dict[str, Hash] = {
     "blake2b": Hash(blake2b_64, 64, "RFC 7693"),
     "crc15": Hash(crc15, 15, "libmemcached 1.1.4, HASH_CRC; twemproxy 0.5.0, crc32; python-memcached 1.62"),
+    "crc15_or_1": Hash(crc15_or_1, 15, "python-memcached 1.59"),
     "crc16": Hash(crc16, 16, "Redis Cluster specification"),
     "crc16_wide": Hash(bytewise.crc16_wide, 32, "twemproxy 0.5.0, crc16"),
     "crc31": Hash(crc31, 31, "mcrouter, Crc32HashFunc"),
