@@ -51,18 +51,12 @@ def test_the_backends_are_entry_points_of_their_distributions() -> None:
 def test_every_built_in_router_is_an_entry_point_of_the_core() -> None:
     named = {
         name: point.load() for name, point in ours("nydus.routers").items() if point.dist.name == "nydus-core"
-<<<<<<< ours
-    }
-    assert set(named) == {*nydus_core.routers.PROFILES, "broadcast", "round-robin"}
-    assert all(issubclass(router, NodeRouter) for router in named.values())
-=======
     }
     assert named.pop("broadcast") is nydus_core.routers.BroadcastRouter
     assert named.pop("round-robin") is nydus_core.routers.RoundRobinRouter
     assert {name: router.profile for name, router in named.items()} == {
         name: name for name in nydus_core.routers.PROFILES
     }
->>>>>>> theirs
 
 
 def test_what_is_to_be_installed_for_a_name_does_have_that_name() -> None:

@@ -82,7 +82,7 @@ class _Pool:
             if self._spare > 0 or self._threads == MOST_THREADS:
                 self._spare -= 1
             else:
-                name = f"nydus-{self._threads}"
+                name = f"nydus_{self._threads}"
                 try:
                     threading.Thread(target=self._run, name=name, daemon=True).start()
                 except RuntimeError:
