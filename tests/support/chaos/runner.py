@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import sys
 import threading
 import time
@@ -442,9 +443,13 @@ def _files() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+#: The threads that Nydus keeps: of its pool, and the timer.
+_KEPT = re.compile(r"nydus-(\d+|timer)")
+
+
 def _threads() -> int:
     """All but those that the process keeps for itself: the pool's and the timer."""
-    return sum(not thread.name.startswith(("nydus_", "nydus-timer")) for thread in threading.enumerate())
+    return sum(_KEPT.fullmatch(thread.name) is None for thread in threading.enumerate())
 
 
 def _busy() -> list[threading.Thread]:
@@ -453,7 +458,8 @@ def _busy() -> list[threading.Thread]:
     return [
         thread
         for thread in threading.enumerate()
-        if thread.name.startswith("nydus_")
+        if _KEPT.fullmatch(thread.name)
+        and thread.name != "nydus-timer"
         and thread.ident in frames
         and frames[thread.ident].f_code.co_name != "_run"
     ]
