@@ -16,6 +16,11 @@ class Tenants(ConsistentHashingRouter):
         super().__init__([node for node in nodes if node.name not in homes.values()])
         self.homes = {customer.encode(): host for customer, host in homes.items()}
 
+    def parameters(self):
+        """What the rule is made with: so that its fingerprint tells when a customer moves."""
+        homes = {customer.decode(): host for customer, host in self.homes.items()}
+        return {**super().parameters(), "homes": homes}
+
     def locate(self, key, avoid=()):
         home = self.homes.get(key.partition(b":")[0])
         return home if home and home not in avoid else super().locate(key, avoid)

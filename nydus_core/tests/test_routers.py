@@ -1,29 +1,31 @@
-"""Routers: placement equal to that of nydus 0.11, by what the original answered, and what holds for any router."""
+"""Routers: hash tags, options and their errors, weights, and what is particular to one rule.
+
+What any router must do is in ``nydus_core.testing.routers``; ``test_routers_contract.py`` puts all of ours through it.
+"""
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from nydus_core import ConfigError, HostListExhausted, RoutingError
+from nydus_core import BaseEngine, ConfigError, RoutingError, create_cluster
 from nydus_core.routers import (
+    PROFILES,
     BroadcastRouter,
     ConsistentHashingRouter,
     Node,
     NodeRouter,
     PartitionRouter,
     RoundRobinRouter,
-    Router,
     Spread,
     hash_tag,
+    profiles,
+    tags,
 )
 
 
@@ -32,6 +34,11 @@ def nodes(names: Sequence[Any], identifiers: Sequence[str] = ()) -> list[Node]:
         Node(str(name), identifier=identifier)
         for name, identifier in zip(names, identifiers or [f"host-{name}" for name in names], strict=True)
     ]
+
+
+def profile(name: str) -> Any:
+    own = {"partition": PartitionRouter, "consistent": ConsistentHashingRouter}
+    return own.get(name) or getattr(profiles, name.replace("-", "_"))
 
 
 # Any router -------------------------------------------------------------------------------------------------------
@@ -45,93 +52,8 @@ class ByLength(NodeRouter):
         return names[len(key) % len(names)]
 
 
-def tagging(rule: type[NodeRouter]) -> Callable[[Sequence[Node]], NodeRouter]:
-    return lambda hosts: rule(hosts, hash_tags=True)
-
-
-BY_KEY = {
-    "partition": PartitionRouter,
-    "partition with tags": tagging(PartitionRouter),
-    "consistent": ConsistentHashingRouter,
-    "consistent with tags": tagging(ConsistentHashingRouter),
-    "consistent with weights": lambda hosts: ConsistentHashingRouter(
-        [Node(host.name, 1 + number, host.identifier) for number, host in enumerate(hosts)]
-    ),
-    "custom": ByLength,
-}
-ALL = {**BY_KEY, "round robin": RoundRobinRouter}
-
-by_key = pytest.mark.parametrize("make", BY_KEY.values(), ids=list(BY_KEY))
-any_router = pytest.mark.parametrize("make", ALL.values(), ids=list(ALL))
-
 NAMES = tuple("abcdefg")
 KEYS = [b"", b"\0", b"\xff" * 300, b"{}", b"{x}", *(random.Random(1).randbytes(n % 40) for n in range(300))]
-
-
-@any_router
-def test_a_router_is_a_router(make: Callable[[Any], Router]) -> None:
-    assert isinstance(make(nodes(NAMES)), Router)
-
-
-@any_router
-def test_every_key_has_a_host_and_equal_settings_give_equal_places(make: Callable[[Any], Router]) -> None:
-    places = [make(nodes(NAMES)).locate(key) for key in KEYS]
-    assert set(places) <= set(NAMES)
-    one, other = make(nodes(NAMES)), make(nodes(NAMES))
-    assert [one.locate(key) for key in KEYS] == [other.locate(key) for key in KEYS]
-
-
-@by_key
-def test_a_key_stays_where_it_is(make: Callable[[Any], Router]) -> None:
-    router = make(nodes(NAMES))
-    before = [router.locate(key) for key in KEYS]
-    assert [router.locate(key) for key in reversed(KEYS)] == before[::-1]
-
-
-@any_router
-def test_every_host_is_used(make: Callable[[Any], Router]) -> None:
-    router = make(nodes(NAMES))
-    assert {router.locate(key) for key in KEYS} == set(NAMES)
-
-
-@any_router
-@pytest.mark.parametrize("avoid", [{"a"}, {"g", "b"}, set("bcdefg"), {"nobody", "c"}], ids=sorted)
-def test_a_host_to_be_avoided_is_never_chosen(make: Callable[[Any], Router], avoid: set[str]) -> None:
-    router = make(nodes(NAMES))
-    assert {router.locate(key, avoid) for key in KEYS} == set(NAMES) - avoid
-
-
-@pytest.mark.parametrize("make", [PartitionRouter, ConsistentHashingRouter])
-def test_only_the_keys_of_an_avoided_host_move(make: Callable[[Any], Router]) -> None:
-    router = make(nodes(NAMES))
-    moved = {router.locate(key) for key in KEYS if router.locate(key, {"c"}) != router.locate(key)}
-    assert moved == {"c"}
-
-
-@any_router
-def test_when_all_hosts_are_to_be_avoided_there_is_none_left(make: Callable[[Any], Router]) -> None:
-    with pytest.raises(HostListExhausted, match="a, b, c"):
-        make(nodes("abc")).locate(b"key", {"c", "b", "a", "x"})
-
-
-@any_router
-def test_one_host_has_all_keys(make: Callable[[Any], Router]) -> None:
-    router = make(nodes(["only"]))
-    assert {router.locate(key) for key in KEYS} == {"only"}
-
-
-@pytest.mark.parametrize("rule", ["PartitionRouter", "ConsistentHashingRouter"])
-def test_places_are_the_same_in_any_process(rule: str) -> None:
-    program = (
-        f"from nydus_core.routers import Node, {rule} as rule\n"
-        "router = rule([Node(n, identifier=f'host-{n}') for n in 'abcdefg'])\n"
-        "print(*(router.locate(b'%d' % n) for n in range(200)))"
-    )
-    answers = {
-        subprocess.check_output([sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": seed})
-        for seed in ("1", "2")
-    }
-    assert len(answers) == 1
 
 
 @pytest.mark.parametrize(
@@ -200,6 +122,145 @@ def test_hash_tags_change_nothing_for_keys_without_tags(rule: type[NodeRouter]) 
     assert [honours.locate(key) for key in plain] == [ignores.locate(key) for key in plain]
 
 
+@pytest.mark.parametrize(
+    ("rule", "key", "part"),
+    [
+        (tags.jedis, "foo{bar}", "bar"),
+        (tags.jedis, "{}{a}", "}{a"),
+        (tags.jedis, "{}}", "}"),
+        (tags.jedis, "{a\u2028b}{c}", "c"),
+        (tags.jedis, "{a", "{a"),
+        (tags.django_redis, "{a}b{c}", "c"),
+        (tags.django_redis, "{a{b}}", "b}"),
+        (tags.django_redis, "{}", ""),
+        (tags.django_redis, "a\n{b}", "a\n{b}"),
+        (tags.phpredis, "{a}{b}", "a"),
+        (tags.phpredis, "{}x", ""),
+        (tags.phpredis, "}{", "}{"),
+        (tags.mcrouter, "/region/cluster/key", "key"),
+        (tags.mcrouter, "/region/cluster/", ""),
+        (tags.mcrouter, "/region/key", "/region/key"),
+        (tags.mcrouter, "//key", "//key"),
+        (tags.mcrouter, "///key", "key"),
+        (tags.mcrouter, "/", "/"),
+        (tags.mcrouter, "region/cluster/key", "region/cluster/key"),
+        (tags.mcrouter, "key|#|rest|#|more", "key"),
+        (tags.mcrouter, "/a/b/key|#|/c/d", "key"),
+        (tags.mcrouter, "|#|", ""),
+        (tags.between("$$"), "a$b$c", "b"),
+        (tags.between("$$"), "$$a$", "$$a$"),
+        (tags.between("<>"), "><a>", "a"),
+    ],
+)
+def test_which_part_of_a_key_other_clients_hash(rule: Any, key: str, part: str) -> None:
+    assert rule(key.encode()) == part.encode()
+
+
+def test_jedis_takes_no_tags_of_keys_that_are_no_text() -> None:
+    assert tags.jedis(b"\xff{a}") == b"\xff{a}"
+
+
+# Options ----------------------------------------------------------------------------------------------------------
+
+WRONG = [
+    ("libmemcached-ketama", {"hash": "md6"}, "router.hash", "found 'md6'; expected one of default, crc, md5"),
+    ("libmemcached-ketama", {"hash": "crc32"}, "router.hash", "found 'crc32'"),
+    ("twemproxy-ketama", {"hash": "fnv1a64"}, "router.hash", "did you mean 'fnv1a_64'?"),
+    ("twemproxy-ketama", {"hash_tag": "{"}, "router.hash_tag", "found '{'; expected two ASCII characters"),
+    ("jump", {"hash": 5}, "router.hash", "found 5; expected one of blake2b"),
+    ("maglev", {"table": 65536}, "router.table", "found 65536; expected a prime number"),
+    ("maglev", {"table": 1}, "router.table", "found 1; expected a whole number, 2 to 1000000"),
+    ("maglev", {"table": 2}, "router.table", "found 2; expected more places than the 3 hosts"),
+    ("uhashring", {"vnodes": 0}, "router.vnodes", "found 0; expected a whole number, 1 to"),
+    ("uhashring", {"vnodes": {"a": 1}}, "router.vnodes", "found a; expected each host: a, b, c"),
+    ("uhashring", {"vnodes": {"a": 1, "b": True, "c": 1}}, "router.vnodes['b']", "found True"),
+    ("uhashring", {"points": 5}, "router.points", "found 5; expected a whole number, 1 to 4"),
+    ("pymemcache", {"seed": -1}, "router.seed", "found -1; expected a whole number, 0 to 4294967295"),
+    ("rendezvous", {"label": "adress"}, "router.label", "did you mean 'address'?"),
+    ("rendezvous", {"labels": {"z": "x"}}, "router.labels", "there is no host 'z'; hosts: a, b, c"),
+    ("rendezvous", {"labels": {"a": 1}}, "router.labels['a']", "found int; expected text"),
+    ("rendezvous", {"labels": ["x"]}, "router.labels", "found list; expected a dict of texts by host"),
+    ("rendezvous", {"labels": {"a": "b"}}, "hosts", "hosts 'a' and 'b' have one label, 'b'"),
+    ("rendezvous", {"labels": {"b": "a"}}, "hosts", "hosts 'a' and 'b' have one label; "),
+    ("rendezvous", {"hash_tags": 1}, "router.hash_tags", "found 1; expected true or false"),
+    (
+        "rendezvous",
+        {"weights": 1},
+        "router.weights",
+        "unknown option of 'rendezvous'; known: hash_tags, label",
+    ),
+    ("rb-ketama", {}, "hosts", "found the name 'a'; rb knows hosts by numbers"),
+    ("libmemcached-modula", {"prefix": 5}, "router.prefix", "found int; expected text"),
+    ("redis-slots", {"slots": [1]}, "router.slots", "found list; expected a dict of ranges by host"),
+    ("redis-slots", {"slots": {"z": []}}, "router.slots", "there is no host 'z'"),
+    ("redis-slots", {"slots": {"a": "0-16383"}}, "router.slots['a']", "found '0-16383'; expected a list"),
+    (
+        "redis-slots",
+        {"slots": {"a": [[5, 4]]}},
+        "router.slots['a']",
+        "found [5, 4]; expected a slot, or the first",
+    ),
+    ("redis-slots", {"slots": {"a": [16384]}}, "router.slots['a']", "found 16384"),
+    (
+        "redis-slots",
+        {"slots": {"a": [[0, 9]], "b": [9]}},
+        "router.slots['b']",
+        "slot 9 is given to 'a' already",
+    ),
+    ("redis-slots", {"slots": {"a": [[0, 9], [11, 16383]]}}, "router.slots", "slot 10 has no host"),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "path", "message"), WRONG)
+def test_a_wrong_option_is_refused_with_its_place(
+    name: str, options: dict[str, Any], path: str, message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        profile(name)([Node(each, address=f"{each}:1") for each in "abc"], **options)
+    assert caught.value.path == path
+    assert message in caught.value.message
+
+
+def test_settings_name_the_option_that_a_profile_does_not_have() -> None:
+    settings = {"engine": BaseEngine, "hosts": [{}], "router": {"name": "uhashring", "vnode": 5}}
+    with pytest.raises(
+        ConfigError, match=r"^router\.vnode: unknown setting; known: .*; did you mean 'vnodes'\?"
+    ):
+        create_cluster(settings)
+
+
+def test_a_host_without_an_address_is_refused_where_addresses_count() -> None:
+    with pytest.raises(ConfigError, match=r"^hosts\['a'\]: this host has no address"):
+        profiles.pymemcache([Node("a")])
+    assert profiles.pymemcache([Node("a")], labels={"a": "10.0.0.1:11211"}).locate(b"key") == "a"
+
+
+@pytest.mark.parametrize("name", ["jump", "twemproxy-modula", "partition"])
+def test_rules_that_number_hosts_take_whole_weights(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"^hosts\['b'\]\.weight: found 1\.5; .* takes whole weights only"):
+        profile(name)([Node("a"), Node("b", 1.5)])
+
+
+@pytest.mark.parametrize("name", [name for name, row in PROFILES.items() if row.weighted])
+def test_a_host_of_weight_0_has_no_keys(name: str) -> None:
+    hosts = [Node(each, int(each != "1"), f"id-{each}", f"host-{each}:1") for each in "012"]
+    router = profile(name)(hosts)
+    found = {router.locate(b"%d" % number) for number in range(300)}
+    assert found == ({"0", "1", "2"} if "libmemcached" in name else {"0", "2"})  # there 0 counts as 1
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_profile_says_whether_addresses_count(name: str) -> None:
+    def places(identifier: str, address: str, db: int) -> tuple[Any, list[str]]:
+        hosts = [Node(each, 1, f"{identifier}-{each}", f"{address}-{each}:1", db) for each in "012"]
+        router = profile(name)(hosts)
+        return router, [router.locate(b"%d" % number) for number in range(300)]
+
+    router, before = places("id", "host", 0)
+    _, after = places("other", "elsewhere", 1)
+    assert (before != after) == router.by_address == profile(name).by_address == PROFILES[name].by_address
+
+
 # One rule each ----------------------------------------------------------------------------------------------------
 
 
@@ -257,6 +318,11 @@ def test_round_robin_finds_the_host_that_is_left_while_others_take_turns() -> No
 
     router.locate(b"")
     assert router.locate(b"", Contended({"b"})) == "a"
+
+
+def test_round_robin_gives_a_heavier_host_more_turns_spread_over_the_round() -> None:
+    router = RoundRobinRouter([Node("a", 1), Node("b", 3), Node("c", 0), Node("d", 2)])
+    assert [router.locate(b"") for _ in range(12)] == list("bdabdb") * 2
 
 
 def test_broadcast_has_no_place_for_a_key() -> None:

@@ -17,6 +17,8 @@ from nydus_core.deadlines import Deadline, DeadlineBlock, any_deadline, deadline
 from nydus_core.delivery import Delivery, chooses_hosts
 from nydus_core.engine import Engine, SurfaceFactory
 from nydus_core.errors import ConfigError, HostError, RoutingError
+from nydus_core.explain import Explanation, explain
+from nydus_core.guard import fingerprint_of, guard, has_fingerprint
 from nydus_core.health import HostHealth
 from nydus_core.mapping import Map
 from nydus_core.monitor import Watch
@@ -89,6 +91,26 @@ class Cluster:
         with self._changing:
             self._delivery = self._delivery.over(self._delivery.by_key, router)
             self._blueprint = blueprint
+
+    @property
+    def fingerprint(self) -> str:
+        """A short text that stands for where keys live: the same one in all processes that place keys alike.
+
+        Raises:
+            ConfigError: The router has none.
+        """
+        return fingerprint_of(self.router, self._delivery.placement.names)
+
+    def guard(self, expected: str | Mapping[str, Any]) -> None:
+        """Refuse to go on if keys do not live where they are expected to.
+
+        Parameters:
+            expected: A ``fingerprint``; or a ``router.rule()``, which tells more where they differ.
+
+        Raises:
+            ConfigError: They differ, or the router has no fingerprint.
+        """
+        guard(self.router, self._delivery.placement.names, expected)
 
     # Membership -----------------------------------------------------------------------------------------------------
 
@@ -206,6 +228,20 @@ class Cluster:
         index = names.index(str(host))
         return delivery.engines[index].client(self._make_surface, partial(self._deliver_to, delivery, index))
 
+    def explain(self, name: str, /, *args: Any, **kwargs: Any) -> Explanation:
+        """Tell where a command would go, and why, without sending it.
+
+        ::
+
+            print(cluster.explain("mget", "a", "b"))
+
+        Parameters:
+            name: The name of the method, such as ``'mget'``.
+            args: Its positional arguments.
+            kwargs: Its keyword arguments.
+        """
+        return explain(self._make_surface, self._delivery.placement, name, args, kwargs)
+
     def deadline(self, seconds: float) -> DeadlineBlock:
         """Limit how long calls may take, over all their attempts and hosts and the waits for a connection.
 
@@ -268,7 +304,8 @@ class Cluster:
     def __repr__(self) -> str:
         hosts = ", ".join(f"{key!r}: {engine.identifier}" for key, engine in self.hosts.items())
         count = "1 host" if len(self) == 1 else f"{len(self)} hosts"
-        return f"<{type(self).__name__} of {count} {{{hosts}}}, router {self.router!r}>"
+        placed = f", placement {self.fingerprint}" if has_fingerprint(self.router) else ""
+        return f"<{type(self).__name__} of {count} {{{hosts}}}, router {self.router!r}{placed}>"
 
     # Delivery ---------------------------------------------------------------------------------------------------
 

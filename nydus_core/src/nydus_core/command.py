@@ -113,6 +113,11 @@ class Command:
         """Whether applying it twice leaves the same data as once; its second answer may differ. Asked after a failure."""
         return self.access is Access.READ
 
+    @property
+    def wire_form(self) -> bytes | None:
+        """Its bytes as they go over the wire, where the engine knows them beforehand."""
+        return None
+
     def get_command(self) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
         """Return ``(name, args, kwargs)``, for pipelines written for nydus 0.11."""
         return self.name, self.args, self.kwargs

@@ -29,6 +29,7 @@ def create_cluster(settings: Mapping[str, Any] | str | os.PathLike[str], name: s
               ``{'name': …, **options}``. Without one every command goes to all hosts.
             - ``defaults``: options for every host that does not set them itself.
             - ``cluster``: a subclass of ``Cluster``, or its dotted path.
+            - ``fingerprint``: refuse to build a cluster that places keys otherwise; see ``Cluster.guard``.
             - ``deadline``: seconds that each call may take, over all attempts and hosts; by default no limit.
             - ``retry``: what is tried again: a dict with ``attempts``, ``backoff``, ``most`` and ``repeat``, see
               ``Retry``; or a ``RetryPolicy``, its class or its dotted path.
@@ -84,6 +85,8 @@ def _build(settings: ClusterSettings) -> Cluster:
         raise ConfigError(f"{cluster_class.__qualname__} is not a Cluster; expected a subclass", "cluster")
     cluster: Cluster = cluster_class(engines, blueprint.surface(), settings.delivery)
     cluster.install_router(blueprint.router(cluster, engines), blueprint)
+    if settings.fingerprint is not None:
+        cluster.guard(settings.fingerprint)
     return cluster
 
 

@@ -47,6 +47,8 @@ class Placement:
         self._by_name = {name: index for index, name in enumerate(self.names)}
         self._keys = list(keys)
         self._everywhere = range(len(self.names))
+        #: What decides.
+        self.router = router
         self._router = cast(Router, router)
         self.sole = router is None and len(self.names) == 1
         self.by_call = isinstance(router, BaseRouter)
@@ -96,6 +98,10 @@ class Placement:
         if self._by_keys and command.scope is Scope.UNKNOWN:
             raise RoutingError(f"cannot tell the keys of {command.name}: {command.state_keys}")
         return self._several(command, self._everywhere, always_list=True)
+
+    def takes_any(self, command: Command) -> bool:
+        """Tell whether any host will do for a command, so that each time it is another one's turn."""
+        return self._any and self.may_move(command)
 
     def may_move(self, command: Command) -> bool:
         """Tell whether the router chose the host of a command, so that it can be asked for another one."""

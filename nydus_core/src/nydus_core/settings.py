@@ -22,7 +22,7 @@ from nydus_core.routers.legacy import BaseRouter
 
 __all__ = ["ClusterSettings", "read_settings", "read_toml"]
 
-_KNOWN = ("engine", "backend", "router", "hosts", "defaults", "cluster", *RESILIENCE)
+_KNOWN = ("engine", "backend", "router", "hosts", "defaults", "cluster", "fingerprint", *RESILIENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class ClusterSettings:
         cluster: The class of the cluster; None for the usual one.
         delivery: What to do about hosts that fail.
         defaults: Options for every host that does not set them itself.
+        fingerprint: What the cluster must have, or the rule that its router must follow; None for any.
     """
 
     engine: type[Any]
@@ -46,6 +47,7 @@ class ClusterSettings:
     cluster: type[Any] | None = None
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)  # may hold a password
+    fingerprint: str | Mapping[str, Any] | None = None
 
 
 def read_settings(settings: Mapping[str, Any]) -> ClusterSettings:
@@ -71,7 +73,17 @@ def read_settings(settings: Mapping[str, Any]) -> ClusterSettings:
         None if cluster is None else registry.find_class("", cluster, "cluster"),
         read_resilience(settings, engine),
         dict(settings.get("defaults") or {}),
+        _fingerprint(settings.get("fingerprint")),
     )
+
+
+def _fingerprint(given: Any) -> str | Mapping[str, Any] | None:
+    if given is not None and not isinstance(given, str | Mapping):
+        raise ConfigError(
+            f"found {type(given).__name__}; expected a cluster's fingerprint, or its router.rule()",
+            "fingerprint",
+        )
+    return given
 
 
 def read_toml(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:

@@ -43,6 +43,11 @@ class MemcacheCommand(Command):
         """Its bytes. Without any there is nothing to send, and no answer."""
         raise NotImplementedError
 
+    @property
+    def wire_form(self) -> bytes:
+        """Its bytes."""
+        return self.request
+
     def read(self, link: Link) -> Any:
         """Read its answer. An error of the server is returned.
 

@@ -80,6 +80,11 @@ class RedisCommand(Command):
         self.waits = 0.0
 
     @property
+    def wire_form(self) -> bytes:
+        """Its bytes."""
+        return self.packed
+
+    @property
     def idempotent(self) -> bool:
         """Whether applying it twice leaves the same data as once. With a condition its second answer would mislead."""
         words = (*self.name.split(), *self.args)

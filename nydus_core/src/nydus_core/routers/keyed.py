@@ -16,7 +16,7 @@ from nydus_core.routers.hashes import HASHES, Hash
 from nydus_core.routers.labels import BY_ADDRESS, LABELS, labels_of
 from nydus_core.routers.protocol import Node, NodeRouter
 from nydus_core.routers.rules import digest
-from nydus_core.routers.tags import TAGS, as_text, between
+from nydus_core.routers.tags import FORMS, TAGS, between
 
 __all__ = ["KeyRouter", "LabelledRouter", "choose", "hash_named", "whole_number"]
 
@@ -31,10 +31,11 @@ class KeyRouter(NodeRouter):
     Parameters:
         nodes: The hosts, in host order.
         hash_tags: Whether only the part of a key between braces counts.
-        tags: Whose rule says what that part is: ``redis``, ``jedis``, ``django-redis``, ``phpredis`` or ``mcrouter``.
+        tags: Whose rule says what that part is: ``redis``, ``jedis``, ``django-redis`` or ``phpredis``.
         hash_tag: Instead of these two: the two characters that the part stands between, as in twemproxy.
         prefix: A text that is hashed before the key.
-        keys: ``bytes`` to hash keys as they are; ``text`` for clients that make text of them with ``str``.
+        keys: ``bytes`` to hash keys as they are; ``text`` for clients that make text of them with ``str``;
+            ``mcrouter`` for its routing keys.
         empty: The hash of the empty key: ``hashed`` like any other, or ``zero``.
 
     Raises:
@@ -59,7 +60,7 @@ class KeyRouter(NodeRouter):
     ) -> None:
         super().__init__(nodes, hash_tags=hash_tags or bool(hash_tag))
         choose(TAGS, tags, "router.tags")
-        choose({"bytes": 0, "text": 0}, keys, "router.keys")
+        form = choose(FORMS, keys, "router.keys")
         choose({"hashed": 0, "zero": 0}, empty, "router.empty")
         if not isinstance(prefix, str):
             raise ConfigError(f"found {type(prefix).__name__}; expected text", "router.prefix")
@@ -74,8 +75,8 @@ class KeyRouter(NodeRouter):
             steps.append(between(hash_tag) if hash_tag else TAGS[tags])
         if prefix:
             steps.append(prefix.encode().__add__)
-        if keys == "text":
-            steps.append(lambda key: as_text(key).encode())
+        if form is not None:
+            steps.append(form)
         self._part = _chained(steps)
         #: Only keys with this in them have a part that counts; others are hashed whole.
         self._mark = (
@@ -85,7 +86,8 @@ class KeyRouter(NodeRouter):
     def _hash_of_keys(self, name: str) -> Callable[[bytes], int]:
         """The hash function of that name, for keys."""
         function = hash_named(name).function
-        if self._key_rule["empty"] == "hashed":
+        if self._key_rule["empty"] == "hashed" or function(b"") == 0:
+            self._key_rule["empty"] = "hashed"
             return function
         return lambda key: function(key) if key else 0
 
@@ -93,6 +95,14 @@ class KeyRouter(NodeRouter):
         """Return what the rule was made with, besides the hosts, as plain data."""
         key = {name: value for name, value in self._key_rule.items() if value not in ("", "bytes", "hashed")}
         return {"hash_tags": self.hash_tags, **key}
+
+    def part_of(self, key: bytes) -> bytes:
+        """Return what of a key is hashed: its hash tag, or all of it."""
+        return self._part(key) if self._part is not None and self._mark in key else key
+
+    def hash_of(self, key: bytes) -> int | None:
+        """Return the value that decides the place of a key; None if the rule has no single one."""
+        return None
 
     def rule(self) -> dict[str, Any]:
         """Return the whole rule as plain data, to keep or to compare: see ``differences``."""

@@ -55,6 +55,11 @@ class Maglev(LabelledRouter):
         self._size = table
         places = maglev_table(self.labels, [node.weight for node in nodes], table)
         self._table = [self.names[host] for host in places]
+        self._owners = frozenset(self._table)
+
+    def hash_of(self, key: bytes) -> int:
+        """Return the hash of a key."""
+        return self._hash(self.part_of(key))
 
     def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
         """Return the name of the host that a key belongs to.
@@ -71,11 +76,11 @@ class Maglev(LabelledRouter):
         return self._other(place, avoid) if avoid and name in avoid else name
 
     def _other(self, place: int, avoid: Collection[str]) -> str:
-        for i in range(1, self._size):
-            name = self._table[(place + i) % self._size]
-            if name not in avoid:
-                return name
-        raise HostListExhausted(f"all hosts are to be avoided: {', '.join(self.names)}")
+        if all(name in avoid for name in self._owners):
+            raise HostListExhausted(f"all hosts are to be avoided: {', '.join(self.names)}")
+        while self._table[place] in avoid:
+            place = (place + 1) % self._size
+        return self._table[place]
 
     def parameters(self) -> dict[str, Any]:
         """Return what the rule was made with, besides the hosts, as plain data."""
@@ -83,7 +88,7 @@ class Maglev(LabelledRouter):
 
     def owners(self) -> Collection[str]:
         """Return the names of the hosts that have a place."""
-        return set(self._table)
+        return self._owners
 
     def placement(self) -> list[Any]:
         """Return the hash of keys, and the table."""

@@ -121,6 +121,11 @@ class Numbered(KeyRouter):
         self._table = [name for name, weight in zip(self.names, weights, strict=True) for _ in range(weight)]
         self._count = len(self._table)
 
+    def hash_of(self, key: bytes) -> int:
+        """Return the hash of a key."""
+        number: int = self._number(self.part_of(key))
+        return number
+
     def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
         """Return the name of the host that a key belongs to.
 

@@ -55,7 +55,6 @@ _SHARDED = {
     "successor": ">=",
     "tags": "jedis",
 }
-_MCROUTER_TAGS = {"tags": "mcrouter", "hash_tags": True}
 
 _ROWS = (
     Profile(
@@ -264,7 +263,7 @@ _ROWS = (
         "mcrouter-ch3",
         Furc,
         "mcrouter, Ch3HashFunc (mcrouter/lib/fbi/hash.c)",
-        _MCROUTER_TAGS,
+        {"keys": "mcrouter"},
         weighted=False,
         differs="No salt. The weighted form of mcrouter is another function and not this.",
     ),
@@ -272,7 +271,7 @@ _ROWS = (
         "mcrouter-crc32",
         Modulo,
         "mcrouter, Crc32HashFunc",
-        {"hash": "crc31", **_MCROUTER_TAGS},
+        {"hash": "crc31", "keys": "mcrouter"},
         weighted=False,
         differs="No salt.",
     ),

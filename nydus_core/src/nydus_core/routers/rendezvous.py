@@ -12,9 +12,9 @@ from fractions import Fraction
 from itertools import groupby
 from typing import Any, ClassVar, NamedTuple
 
-from nydus_core.errors import HostListExhausted
+from nydus_core.errors import ConfigError, HostListExhausted
 from nydus_core.routers.keyed import LabelledRouter, choose, whole_number
-from nydus_core.routers.protocol import Node, refuse_weights
+from nydus_core.routers.protocol import Node, refuse_weights, where
 from nydus_core.routers.scores import SCORES, Scores
 
 __all__ = ["Rendezvous"]
@@ -23,8 +23,8 @@ __all__ = ["Rendezvous"]
 NEAR = 1e-9
 _EXACT = Context(prec=100)
 _TWO_64 = 2.0**-64
-#: Some number that no ratio of sensible weights is as large as.
-_MOST = 1e300
+#: The greatest weight may be as many times the smallest.
+MOST = 10**12
 
 
 class _Equals(NamedTuple):
@@ -120,7 +120,7 @@ class Rendezvous(LabelledRouter):
 
 def _ranked(labels: Sequence[str], nodes: Sequence[Node], *, larger: bool) -> list[tuple[int, str, str]]:
     """Weight, label and name of the hosts that have a share: by weight, and then as ties go."""
-    weights = _reduced([node.weight for node in nodes])
+    weights = _reduced(nodes)
     hosts = sorted(
         (
             (weight, label, node.name)
@@ -133,11 +133,17 @@ def _ranked(labels: Sequence[str], nodes: Sequence[Node], *, larger: bool) -> li
     return sorted(hosts, key=lambda host: -host[0])
 
 
-def _reduced(weights: Sequence[float]) -> list[int]:
+def _reduced(nodes: Sequence[Node]) -> list[int]:
     """The smallest whole numbers with the same ratios."""
-    exact = [Fraction(str(weight)) for weight in weights]
+    exact = [Fraction(str(node.weight)) for node in nodes]
     common = math.lcm(*(each.denominator for each in exact))
     whole = [int(each * common) for each in exact]
+    for node, weight in zip(nodes, whole, strict=True):
+        if 0 < weight * MOST < max(whole):
+            raise ConfigError(
+                f"found {node.weight}; expected 0, or at least a millionth of a millionth of the greatest weight",
+                f"{where(node)}.weight",
+            )
     divisor = math.gcd(*whole)
     return [each // divisor for each in whole]
 
@@ -146,8 +152,7 @@ def _classes(weights: Sequence[int]) -> list[_Equals]:
     found: list[_Equals] = []
     for weight, group in groupby(weights):
         first = found[-1].end if found else 0
-        cost = weights[0] / weight if weights[0] / weight < _MOST else _MOST
-        found.append(_Equals(first, first + len(list(group)), weight, cost))
+        found.append(_Equals(first, first + len(list(group)), weight, weights[0] / weight))
     return found
 
 

@@ -95,6 +95,10 @@ class Ring(LabelledRouter):
         self._owners = [self.names[owner] for owner in owners]
         self._step = -1 if shift < 0 else 1
 
+    def hash_of(self, key: bytes) -> int:
+        """Return the hash of a key."""
+        return self._hash(self.part_of(key))
+
     def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
         """Return the name of the host that a key belongs to.
 
@@ -111,11 +115,11 @@ class Ring(LabelledRouter):
 
     def _other(self, place: int, avoid: Collection[str]) -> str:
         owners, step = self._owners, self._step
-        for i in range(len(owners)):
-            owner = owners[(place + i * step) % len(owners)]
-            if owner not in avoid:
-                return owner
-        raise HostListExhausted(f"no host is left on the ring of {', '.join(self.names)}")
+        if all(count == 0 or name in avoid for name, count in self.points.items()):
+            raise HostListExhausted(f"no host is left on the ring of {', '.join(self.names)}")
+        while owners[place] in avoid:
+            place = (place + step) % len(owners)
+        return owners[place]
 
     def parameters(self) -> dict[str, Any]:
         """Return what the rule was made with, besides the hosts, as plain data."""

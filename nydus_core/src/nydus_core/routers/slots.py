@@ -54,6 +54,11 @@ class Slots(KeyRouter):
             self._table = [self.names[host] for host in dealt([node.weight for node in nodes])]
         else:
             self._table = _given(slots, self.names)
+        self._owners = tuple(dict.fromkeys(self._table))
+
+    def hash_of(self, key: bytes) -> int:
+        """Return the slot of a key."""
+        return crc_hqx(self.part_of(key), 0) % SLOTS
 
     def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
         """Return the name of the host that a key belongs to.
@@ -70,7 +75,7 @@ class Slots(KeyRouter):
         return self._other(slot, avoid) if avoid and name in avoid else name
 
     def _other(self, slot: int, avoid: Collection[str]) -> str:
-        left = [name for name in dict.fromkeys(self._table) if name not in avoid]
+        left = [name for name in self._owners if name not in avoid]
         if not left:
             raise HostListExhausted(f"all hosts are to be avoided: {', '.join(self.names)}")
         return left[slot % len(left)]
@@ -82,7 +87,7 @@ class Slots(KeyRouter):
 
     def owners(self) -> Collection[str]:
         """Return the names of the hosts that have a slot."""
-        return set(self._table)
+        return self._owners
 
     def placement(self) -> list[Any]:
         """Return the host of each slot."""
@@ -133,7 +138,7 @@ def _given(slots: Any, names: Sequence[str]) -> list[str]:
         for each in ranges:
             for slot in _range(each, path):
                 if table[slot]:
-                    raise ConfigError(f"slot {slot} is {table[slot]!r}'s already", path)
+                    raise ConfigError(f"slot {slot} is given to {table[slot]!r} already", path)
                 table[slot] = name
     if "" in table:
         raise ConfigError(

@@ -12,7 +12,7 @@ from typing import Any
 from nydus_core.errors import ConfigError
 from nydus_core.routers.protocol import hash_tag
 
-__all__ = ["TAGS", "as_text", "between"]
+__all__ = ["FORMS", "TAGS", "as_text", "between"]
 
 #: Java's dot takes anything but the ends of lines, of which it knows more than Python.
 _JEDIS = re.compile("\\{([^\n\r\x85\u2028\u2029]+?)\\}")
@@ -56,8 +56,9 @@ def mcrouter(key: bytes) -> bytes:
     Source: mcrouter, ``carbon::Keys``.
     """
     if key.startswith(b"/"):
-        end = key.find(b"/", key.find(b"/", 1) + 1) if key.find(b"/", 1) > 0 else -1
-        key = key[end + 1 :] if end > 0 else key
+        first = key.find(b"/", 1)
+        second = key.find(b"/", first + 1) if first > 0 else -1
+        key = key[second + 1 :]  # all of it where there is no second one
     return key.partition(b"|#|")[0]
 
 
@@ -101,5 +102,11 @@ TAGS: dict[str, Callable[[bytes], bytes]] = {
     "jedis": jedis,
     "django-redis": django_redis,
     "phpredis": phpredis,
+}
+
+#: What else clients make of a key, by name.
+FORMS: dict[str, Callable[[bytes], bytes] | None] = {
+    "bytes": None,
+    "text": lambda key: as_text(key).encode(),
     "mcrouter": mcrouter,
 }

@@ -1,0 +1,80 @@
+"""The fingerprint of a cluster: where its keys live, as a short text; and the refusal of any other placement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nydus_core.errors import ConfigError
+from nydus_core.routers.rules import differences, digest
+
+__all__ = ["fingerprint_of", "guard", "has_fingerprint"]
+
+
+def has_fingerprint(router: Any) -> bool:
+    """Tell whether a router, or the lack of one, has a fingerprint."""
+    return router is None or hasattr(router, "fingerprint")
+
+
+def fingerprint_of(router: Any, names: Sequence[str]) -> str:
+    """Return the fingerprint of a placement.
+
+    Parameters:
+        router: The router; None, if every command goes to all hosts.
+        names: The names of the hosts.
+
+    Raises:
+        ConfigError: The router has none.
+    """
+    if not has_fingerprint(router):
+        raise ConfigError(
+            f"{type(router).__name__} has no fingerprint: it may send each call where it likes", "router"
+        )
+    found: str = f"all:{digest(sorted(names))}" if router is None else router.fingerprint
+    return found
+
+
+def guard(router: Any, names: Sequence[str], expected: str | Mapping[str, Any]) -> None:
+    """Refuse a placement that is not the expected one.
+
+    Parameters:
+        router: The router; None, if every command goes to all hosts.
+        names: The names of the hosts.
+        expected: A fingerprint, or a ``router.rule()``.
+
+    Raises:
+        ConfigError: It is another one, with what differs.
+    """
+    if isinstance(expected, str):
+        _guard_fingerprint(router, names, expected)
+        return
+    rule = router.rule() if hasattr(router, "rule") else None
+    if rule is None:
+        raise ConfigError(f"{_named(router)} has no rule to compare; give a fingerprint", "fingerprint")
+    try:
+        changes = differences(expected, rule)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError("found no rule; expected what router.rule() returns", "fingerprint") from error
+    if changes:
+        raise ConfigError(f"keys do not live where they are expected to: {'; '.join(changes)}", "fingerprint")
+
+
+def _guard_fingerprint(router: Any, names: Sequence[str], expected: str) -> None:
+    found = fingerprint_of(router, names)
+    if found == expected:
+        return
+    family, was = found.partition(":")[0], expected.partition(":")[0]
+    what = (
+        f"the rule is {family!r}, expected {was!r}"
+        if family != was
+        else "the hosts, weights or options differ"
+    )
+    raise ConfigError(
+        f"keys do not live where they are expected to: found {found!r}, expected {expected!r}; {what}. The hosts are "
+        f"{', '.join(names)}. To see what differs, guard with the router.rule() of the cluster that is right",
+        "fingerprint",
+    )
+
+
+def _named(router: Any) -> str:
+    return "a cluster without a router" if router is None else type(router).__name__
