@@ -6,6 +6,7 @@ every later answer belonged to its question. Prints how many calls were interrup
 
 from __future__ import annotations
 
+import faulthandler
 import random
 import signal
 import sys
@@ -53,6 +54,7 @@ def _used(cluster: Any) -> int:
 
 
 if __name__ == "__main__":
+    faulthandler.dump_traceback_later(40, exit=True)  # where it hangs, should it
     engine, seconds, *paths = sys.argv[1:]
     try:
         main(engine, paths, float(seconds) or None)

@@ -6,6 +6,7 @@ Exit status 0 if every answer belonged to its question, in every process.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import random
 import sys
@@ -85,5 +86,6 @@ def _started(
 
 
 if __name__ == "__main__":
+    faulthandler.dump_traceback_later(40, exit=True)  # where it hangs, should it
     engine, seconds, *paths = sys.argv[1:]
     sys.exit(main(engine, paths, float(seconds) or None))

@@ -444,7 +444,7 @@ def _files() -> int:
 
 
 #: The threads that Nydus keeps: of its pool, and the timer.
-_KEPT = re.compile(r"nydus-(\d+|timer)")
+_KEPT = re.compile(r"nydus[-_](\d+|timer)")
 
 
 def _threads() -> int:
@@ -461,7 +461,7 @@ def _busy() -> list[threading.Thread]:
         if _KEPT.fullmatch(thread.name)
         and thread.name != "nydus-timer"
         and thread.ident in frames
-        and frames[thread.ident].f_code.co_name != "_run"
+        and frames[thread.ident].f_code.co_name not in ("_run", "_worker")
     ]
 
 
