@@ -64,11 +64,7 @@ def read(cluster: Cluster, engine: str, own: str, dice: random.Random) -> None:
         if type(answer) is not (int if engine == "redis" else bool):
             raise Crossed(f"append to {own} was answered {answer!r}")
     else:
-        answers = (
-            cluster.echo(own)
-            if engine == "redis"
-            else [answer[:2] for answer in cluster.version()]
-        )
+        answers = cluster.echo(own) if engine == "redis" else [answer[:2] for answer in cluster.version()]
         expected = own.encode() if engine == "redis" else b"1."
         if answers != [expected] * len(cluster):
             raise Crossed(f"all hosts were asked, and answered {answers!r}")
