@@ -22,6 +22,7 @@ from nydus_core.routers.protocol import Spread
 from nydus_redis.host_pipeline import HostPipeline
 from nydus_redis.options import wire_options
 from nydus_redis.refusals import OnOneHost, OverManyHosts, Queued
+from nydus_redis.scan import ClusterScan
 from nydus_redis.scripts import Scripts
 from nydus_redis.wire import Wire
 
@@ -120,6 +121,29 @@ class _ClusterClient(OverManyHosts, _Client):
 
     nydus_scripts: Scripts
     nydus_cluster: Cluster
+
+    def scan_iter(
+        self,
+        match: Any = None,
+        count: int | None = None,
+        _type: str | None = None,
+        *,
+        cursor: str | None = None,
+        **kwargs: Any,
+    ) -> ClusterScan:
+        """Iterate over the keys of all hosts, one host after the other.
+
+        Parameters:
+            match: Only keys that match this pattern.
+            count: About how many keys a server looks at for one request.
+            _type: Only keys with values of this type, such as ``'string'``.
+            cursor: Go on from here: the ``.cursor`` of an earlier iteration, perhaps of another process.
+            kwargs: Further options of redis-py's ``scan``.
+
+        Raises:
+            RoutingError: That is no cursor; or it is one of other hosts, or was begun with other options.
+        """
+        return ClusterScan(self.nydus_cluster, match, count, _type, cursor, **kwargs)
 
     def register_script(self, script: Any) -> Any:
         """Return a script that can be called. A host that does not know it is given its text."""
