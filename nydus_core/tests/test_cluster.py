@@ -542,7 +542,7 @@ def test_a_cluster_counts_lists_and_gives_its_hosts() -> None:
         cluster[3]
     with pytest.raises(TypeError):
         cluster.hosts[3] = cluster[0]
-    assert repr(cluster) == "<Cluster of 3 hosts {0: 0, 1: 1, 2: 2}, router None>"
+    assert repr(cluster).startswith("<Cluster of 3 hosts {0: 0, 1: 1, 2: 2}, router None, placement all:")
 
 
 def test_on_sends_every_command_to_one_host() -> None:

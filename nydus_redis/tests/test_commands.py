@@ -192,7 +192,8 @@ def test_first_only_says_that_the_one_key_is_the_first_argument() -> None:
             Scope.HOST,
             "SUBSCRIBE|MONITOR|MULTI|EXEC|AUTH|SELECT|HELLO|CLIENT REPLY|CLIENT SETNAME|SCAN|SHUTDOWN",
         ),
-        (Scope.HOST, "REPLICAOF|CLUSTER INFO|WAIT|PUBLISH|SWAPDB|SENTINEL|DEBUG|EVAL|FT.CURSOR"),
+        (Scope.CHANNEL, "PUBLISH|SPUBLISH"),
+        (Scope.HOST, "REPLICAOF|CLUSTER INFO|WAIT|SWAPDB|SENTINEL|DEBUG|EVAL|FT.CURSOR"),
     ],
 )
 def test_where_a_command_without_a_key_goes(scope: Scope, commands: str) -> None:

@@ -215,9 +215,6 @@ def test_an_unknown_command_is_refused_until_its_keys_are_stated(cluster: Cluste
 @pytest.mark.parametrize(
     "call",
     [
-        lambda c: c.pipeline(),
-        lambda c: c.transaction(print),
-        lambda c: c.pubsub(),
         lambda c: c.monitor(),
         lambda c: c.client(),
         lambda c: c.execute_command("WATCH", "k"),
@@ -225,7 +222,6 @@ def test_an_unknown_command_is_refused_until_its_keys_are_stated(cluster: Cluste
         lambda c: c.execute_command("SUBSCRIBE", "news"),
         lambda c: c.select(1),
         lambda c: c.scan(),
-        lambda c: next(c.scan_iter()),
     ],
 )
 def test_what_lives_on_one_connection_needs_a_host_and_says_so(

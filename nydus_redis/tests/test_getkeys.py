@@ -27,6 +27,7 @@ Call = tuple[Any, ...]
 #: Where COMMAND GETKEYS sees something else, and why.
 NOT_COMPARED = {
     "CLUSTERSCAN": "its cursor is no key",
+    "PUBLISH": "as SPUBLISH",
     "SPUBLISH": "a server says that its channel is no key, but it routes as one",
     "SSUBSCRIBE": "as SPUBLISH",
     "SUNSUBSCRIBE": "as SPUBLISH",

@@ -22,7 +22,7 @@ from nydus_core import Cluster, RoutingError, create_cluster
 from nydus_core.testing import FaultProxy
 from nydus_redis import Redis
 from nydus_redis.server import PrivateServer, _bundled_server
-from nydus_redis.surface import surfaces
+from nydus_redis.surface import Surfaces
 from other_calls import (
     ARRAYS,
     EVERYWHERE,
@@ -286,7 +286,7 @@ def test_commands_for_a_connection(pair: Pair) -> None:
 @pytest.mark.parametrize("sample", UNSENT, ids=name_of)
 def test_what_is_not_sent_to_a_real_server(sample: Call) -> None:
     found: list[Any] = []
-    made(sample, surfaces([{}])(found.append))
+    made(sample, Surfaces([{}])(found.append))
     plain = Packing()
     made(sample, plain)
     assert [command.packed for command in found] == plain.packed
@@ -305,7 +305,7 @@ class Packing(redis.Redis):
 
 @pytest.mark.parametrize("sample", NOT_IMPLEMENTED, ids=name_of)
 def test_what_redis_py_itself_refuses(sample: Call) -> None:
-    for client in (redis.Redis(), surfaces([{}])(pytest.fail)):
+    for client in (redis.Redis(), Surfaces([{}])(pytest.fail)):
         with pytest.raises(NotImplementedError):
             made(sample, client)
 

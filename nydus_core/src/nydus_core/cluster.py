@@ -12,9 +12,9 @@ from typing import Any, Self
 
 from nydus_core.announcer import Announcer
 from nydus_core.blueprint import Blueprint
-from nydus_core.command import Command
+from nydus_core.command import Command, key_bytes
 from nydus_core.deadlines import Deadline, DeadlineBlock, any_deadline, deadline_of
-from nydus_core.delivery import Delivery, chooses_hosts
+from nydus_core.delivery import Delivery, KeyDispatch, chooses_hosts
 from nydus_core.engine import Engine, SurfaceFactory
 from nydus_core.errors import ConfigError, HostError, RoutingError
 from nydus_core.explain import Explanation, explain
@@ -52,7 +52,8 @@ class Cluster:
     ) -> None:
         self._settings = delivery or DeliverySettings()
         self._make_surface = surface
-        self._surface = surface(self._deliver)
+        of_cluster = getattr(surface, "of_cluster", None)
+        self._surface = of_cluster(self, self._deliver) if of_cluster else surface(self._deliver)
         self._announcer = Announcer(self, surface, self._settings.on_readmit)
         self._changing = threading.Lock()
         self._blueprint: Blueprint | None = None
@@ -241,6 +242,29 @@ class Cluster:
             kwargs: Its keyword arguments.
         """
         return explain(self._make_surface, self._delivery.placement, name, args, kwargs)
+
+    def on_key(self, key: Any) -> Any:
+        """Return the client of the host that a key belongs to: for what takes several steps there, such as a transaction.
+
+        Like ``on(host)``, but a command with a key that lives elsewhere is refused. While the host is down its commands
+        are not rerouted.
+
+        Parameters:
+            key: The key: text, bytes, or what the client library makes a key of.
+
+        Raises:
+            RoutingError: The router gives no key a host of its own; or, by a command, its keys live elsewhere.
+        """
+        delivery = self._delivery
+        index = delivery.placement.home(key_bytes(key))
+        dispatch = KeyDispatch(
+            partial(self._deliver_to, delivery, index),
+            partial(self._admit, delivery.placement.names[index], key),
+        )
+        return delivery.engines[index].client(self._make_surface, dispatch)
+
+    def _admit(self, host: str, key: Any, command: Command) -> None:
+        self._delivery.placement.admit(command, host, key)
 
     def deadline(self, seconds: float) -> DeadlineBlock:
         """Limit how long calls may take, over all their attempts and hosts and the waits for a connection.

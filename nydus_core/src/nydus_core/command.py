@@ -33,6 +33,8 @@ class Scope(enum.Enum):
     HOST = "host"
     #: nowhere: it only has a meaning on the connection that sends it, and connections are shared
     CONNECTION = "connection"
+    #: to the host of its key, and to no other even while that is down: those who wait for it wait there
+    CHANNEL = "channel"
     #: it may have a key that cannot be told from its arguments: refused by routers by key
     UNKNOWN = "unknown"
 

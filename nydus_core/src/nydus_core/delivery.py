@@ -6,11 +6,11 @@ change gets another one, and a call uses one of the two, never half of each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from nydus_core.command import Command
+from nydus_core.command import Command, Dispatch
 from nydus_core.deadlines import Deadline
 from nydus_core.drivers import run
 from nydus_core.engine import Engine
@@ -20,7 +20,27 @@ from nydus_core.plan import Lane, Placement, Plan, make_plan
 from nydus_core.resilience import DeliverySettings
 from nydus_core.routers.protocol import Spread
 
-__all__ = ["Delivery", "chooses_hosts"]
+__all__ = ["Delivery", "KeyDispatch", "chooses_hosts"]
+
+
+class KeyDispatch:
+    """What the commands of the client of a key's host end in. Those with keys that live elsewhere are refused.
+
+    Parameters:
+        deliver: Delivers a command to that host.
+        admit: Raises ``RoutingError`` if the keys of a command live elsewhere. An engine asks it about what it sends
+            itself, such as a pipeline of the client library's own.
+    """
+
+    __slots__ = ("_deliver", "admit")
+
+    def __init__(self, deliver: Dispatch, admit: Callable[[Command], None]) -> None:
+        self._deliver = deliver
+        self.admit = admit
+
+    def __call__(self, command: Command) -> Any:
+        self.admit(command)
+        return self._deliver(command)
 
 
 class Delivery:

@@ -19,7 +19,8 @@ from nydus_core.surface import PlainSurface
 
 __all__ = ["BaseEngine", "Engine", "SurfaceFactory"]
 
-#: Makes the object that users call, given what its calls end in.
+#: Makes the object that users call, given what its calls end in. One with a method ``of_cluster(cluster, dispatch)`` is
+#: called there for the cluster itself: for methods of a client library that are more than one command.
 SurfaceFactory = Callable[[Dispatch], Any]
 
 

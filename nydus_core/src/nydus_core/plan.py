@@ -103,10 +103,45 @@ class Placement:
         """Tell whether any host will do for a command, so that each time it is another one's turn."""
         return self._any and self.may_move(command)
 
+    def home(self, key: bytes) -> int:
+        """Return the index of the host that a key belongs to, whether it is up or not.
+
+        Raises:
+            RoutingError: The router gives no key a host of its own.
+        """
+        if self.sole:
+            return 0
+        if not self._by_keys:
+            raise RoutingError(f"here no key has a host of its own: {self._on_host()}")
+        return self._index(self._router.locate(key), key)
+
+    def admit(self, command: Command, host: str, key: Any) -> None:
+        """Refuse what is meant for one host and belongs to others.
+
+        Parameters:
+            command: The command.
+            host: The name of the host.
+            key: The key that it was chosen by.
+
+        Raises:
+            RoutingError: One of its keys lives elsewhere, or they cannot be told.
+        """
+        if command.scope is Scope.UNKNOWN and not command.keys:
+            raise RoutingError(
+                f"cannot tell the keys of {command.name}: {command.state_keys}; or use cluster.on({host!r})"
+            )
+        for other in command.keys:
+            home = self.names[self.home(other)]
+            if home != host:
+                raise RoutingError(
+                    f"{command.name}: {other!r} lives on host {home!r}; this is host {host!r}, that of {key!r}. "
+                    f"Nothing was sent. Use cluster.on_key() with that key, or cluster.on({host!r}) to have it here"
+                )
+
     def may_move(self, command: Command) -> bool:
         """Tell whether the router chose the host of a command, so that it can be asked for another one."""
         if self._by_keys:
-            return bool(command.keys)
+            return bool(command.keys) and command.scope is not Scope.CHANNEL
         return self._any and (bool(command.keys) or command.scope is Scope.UNKNOWN)
 
     def elsewhere(self, command: Command, avoid: Collection[int]) -> Route:
@@ -137,14 +172,14 @@ class Placement:
         key = command.keys[0] if command.keys else b""
         return 0 if self.sole else self._index(self._router.locate(key, avoid), command)
 
-    def _index(self, name: str, command: Command) -> int:
+    def _index(self, name: str, what: Command | bytes) -> int:
         if name not in self._by_name:
-            raise self._no_such_host(name, command)
+            raise self._no_such_host(name, what)
         return self._by_name[name]
 
-    def _no_such_host(self, host: Any, command: Command) -> RoutingError:
+    def _no_such_host(self, host: Any, what: Command | bytes) -> RoutingError:
         return RoutingError(
-            f"{type(self._router).__name__} gave host {host!r} for {command!r}; the hosts are {self._keys}"
+            f"{type(self._router).__name__} gave host {host!r} for {what!r}; the hosts are {self._keys}"
         )
 
     def _several(self, command: Command, hosts: Sequence[int], always_list: bool = False) -> Route:

@@ -15,7 +15,7 @@ from nydus_redis import options as host_options
 from nydus_redis.batch import RedisBatch, TransactionBatch
 from nydus_redis.patience import no_connecting, patient
 from nydus_redis.replies import ANSWERS, FAILURES, await_reply, only_pushes, read_reply, says_later
-from nydus_redis.surface import host_client, surfaces
+from nydus_redis.surface import Surfaces, host_client
 from nydus_redis.wire import RedisCommand, UnreadableReply
 
 __all__ = ["Redis"]
@@ -111,11 +111,11 @@ class Redis(BaseEngine):
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
         """Return what makes surfaces: objects with all methods of ``redis.Redis``."""
-        return surfaces(options)
+        return Surfaces(options)
 
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
         """Return a client of this host, a ``redis.Redis``; pipelines and subscriptions work on it too."""
-        return host_client(self.pool, self._wire_options, dispatch)
+        return host_client(self, self._wire_options, dispatch)
 
     def connect(self) -> Any:
         """Return the client; its pool connects at first use."""

@@ -1,7 +1,8 @@
 """What users call: a ``redis.Redis`` whose commands end in ``dispatch`` instead of a socket.
 
 redis-py's own methods put the commands together and make sense of the replies, so a host receives exactly what
-redis-py would have sent it. What lives on a connection (pipelines, subscriptions) is refused with the way to it.
+redis-py would have sent it. There are three: the cluster's own, that of one host, and that of a ``map()`` block, which
+only queues. What is more than one command (pipelines, subscriptions, iteration) has modules of its own.
 """
 
 from __future__ import annotations
@@ -9,17 +10,27 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import redis
+from redis.exceptions import NoScriptError
 
 from nydus_core.command import Command, Dispatch, Scope
-from nydus_core.errors import MaybeApplied, RoutingError
+from nydus_core.errors import HostError, MaybeApplied, RoutingError
 from nydus_core.registry import nearest
+from nydus_core.routers.protocol import Spread
+from nydus_redis.host_pipeline import HostPipeline
 from nydus_redis.options import wire_options
+from nydus_redis.refusals import OnOneHost, OverManyHosts, Queued
+from nydus_redis.scan import ClusterScan
+from nydus_redis.scripts import Scripts
 from nydus_redis.wire import Wire
 
-__all__ = ["host_client", "surfaces"]
+if TYPE_CHECKING:
+    from nydus_core.cluster import Cluster
+    from nydus_redis.engine import Redis
+
+__all__ = ["Surfaces", "host_client"]
 
 
 class _NoPool(redis.ConnectionPool):
@@ -39,8 +50,8 @@ class _SingleClient(redis.Redis):
         super().close()
 
 
-class _HostClient(redis.Redis):
-    """A ``redis.Redis`` whose single commands end in a dispatch; the rest of it works on its own pool."""
+class _Client(redis.Redis):
+    """A ``redis.Redis`` whose single commands end in a dispatch."""
 
     def nydus_end_in(self, dispatch: Dispatch, wire: Wire) -> Self:
         describe = wire.describe
@@ -49,35 +60,112 @@ class _HostClient(redis.Redis):
             return dispatch(describe(args, options))
 
         self.execute_command = execute_command  # type: ignore[method-assign]  # a method's self would cost a tenth
+        self.nydus_dispatch, self.nydus_wire = dispatch, wire
         return self
 
     def __getattr__(self, name: str) -> NoReturn:
         near = "" if name.startswith("_") else nearest(name, dir(redis.Redis))
         raise AttributeError(f"redis-py has no command {name!r}{near}")
 
+
+class _HostClient(OnOneHost, _Client):
+    """The client of one host: pipelines and subscriptions work on its pool.
+
+    That of a key's host refuses commands with keys that live elsewhere, there too.
+    """
+
+    nydus_engine: Redis
+    nydus_admit: Callable[[Command], None] | None
+
     def client(self) -> Any:
         """Return a client with a connection of its own."""
         return _SingleClient(connection_pool=self.connection_pool, single_connection_client=True)
 
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> HostPipeline:
+        """Return a pipeline of redis-py, which is sent at most once."""
+        pipeline = HostPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        return pipeline.nydus_on(self.nydus_engine, self.nydus_wire, self.nydus_admit)
 
-class _Surface(_HostClient):
-    """The same over many hosts: refuses what lives on one connection."""
+    def pubsub(self, **kwargs: Any) -> Any:
+        """Return redis-py's own subscriptions, on this host."""
+        redis_py: Any = redis.Redis
+        subscriber: Any = redis_py.pubsub(self, **kwargs)
+        admit, execute = self.nydus_admit, subscriber.execute_command
+        if admit is None:
+            return subscriber
 
-    def pipeline(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise RoutingError(
-            "a pipeline belongs to one host: use cluster.map(), or cluster.on(host).pipeline()"
-        )
+        def execute_command(*args: Any) -> Any:
+            if args[0] in ("SUBSCRIBE", "SSUBSCRIBE"):
+                admit(self.nydus_wire.describe(("EXISTS", *args[1:]), {}))
+            return execute(*args)
 
-    def transaction(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise RoutingError(
-            "a transaction belongs to one host: use cluster.map(transaction=True), or cluster.on(host).transaction()"
-        )
+        subscriber.execute_command = execute_command
+        return subscriber
 
-    def pubsub(self, **kwargs: Any) -> NoReturn:
-        raise RoutingError("a subscription belongs to one host: use cluster.on(host).pubsub()")
 
-    def monitor(self) -> NoReturn:
-        raise RoutingError("MONITOR belongs to one host: use cluster.on(host).monitor()")
+class _MapClient(Queued, _Client):
+    """What a ``map()`` block works on: commands are queued."""
+
+    nydus_scripts: Scripts
+
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
+        """Queue a script; the text of a registered one goes with it, so that no host has to know it."""
+        text = self.nydus_scripts.text(sha)
+        if text is not None:
+            return self.eval(text, numkeys, *keys_and_args)
+        return super().evalsha(sha, numkeys, *keys_and_args)
+
+
+class _ClusterClient(OverManyHosts, _Client):
+    """What a cluster's own commands are methods of."""
+
+    nydus_scripts: Scripts
+    nydus_cluster: Cluster
+
+    def scan_iter(
+        self,
+        match: Any = None,
+        count: int | None = None,
+        _type: str | None = None,
+        *,
+        cursor: str | None = None,
+        **kwargs: Any,
+    ) -> ClusterScan:
+        """Iterate over the keys of all hosts, one host after the other.
+
+        Parameters:
+            match: Only keys that match this pattern.
+            count: About how many keys a server looks at for one request.
+            _type: Only keys with values of this type, such as ``'string'``.
+            cursor: Go on from here: the ``.cursor`` of an earlier iteration, perhaps of another process.
+            kwargs: Further options of redis-py's ``scan``.
+
+        Raises:
+            RoutingError: That is no cursor; or it is one of other hosts, or was begun with other options.
+        """
+        return ClusterScan(self.nydus_cluster, match, count, _type, cursor, **kwargs)
+
+    def register_script(self, script: Any) -> Any:
+        """Return a script that can be called. A host that does not know it is given its text."""
+        return self.nydus_scripts.remember(super().register_script(script))
+
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
+        """Run a script by its name; a host that does not know a registered one is given its text."""
+        text = self.nydus_scripts.text(sha)
+        if text is not None and self._goes_to_many():
+            return self.eval(text, numkeys, *keys_and_args)
+        try:
+            return super().evalsha(sha, numkeys, *keys_and_args)
+        except NoScriptError as error:
+            if isinstance(error, HostError):  # some hosts have run it: redis-py must not run it there again
+                raise MaybeApplied(error.reason, host=error.host, command=error.command) from error
+            if text is None:
+                raise
+            return self.eval(text, numkeys, *keys_and_args)
+
+    def _goes_to_many(self) -> bool:
+        router = self.nydus_cluster.router
+        return len(self.nydus_cluster) > 1 and getattr(router, "spread", Spread.ALL) is Spread.ALL
 
     def script_load(self, script: Any) -> Any:
         """Load a script on all hosts. They give it one name: redis-py's scripts and locks need that.
@@ -90,19 +178,9 @@ class _Surface(_HostClient):
             return hashlib.sha1(script.encode() if isinstance(script, str) else script).hexdigest()
         return names[0] if type(names) is list else names
 
-    def client(self) -> NoReturn:
-        raise RoutingError("a single connection belongs to one host: use cluster.on(host).client()")
 
-    def set_retry(self, retry: Any) -> NoReturn:
-        raise RoutingError("the cluster alone decides what may be sent again: redis-py's retries stay off")
-
-    @classmethod
-    def from_url(cls, url: str, **kwargs: Any) -> NoReturn:
-        raise RoutingError("hosts of a cluster are named in its settings: use create_cluster")
-
-
-def surfaces(options: Sequence[Mapping[str, Any]]) -> Callable[[Dispatch], _Surface]:
-    """Return what makes surfaces.
+class Surfaces:
+    """Makes surfaces: for ``map()`` blocks, and with ``of_cluster`` for clusters. See ``Engine.surface``.
 
     Parameters:
         options: The options of each host.
@@ -110,21 +188,33 @@ def surfaces(options: Sequence[Mapping[str, Any]]) -> Callable[[Dispatch], _Surf
     Raises:
         ConfigError: The hosts do not agree on how commands and replies look.
     """
-    how = wire_options(options)
-    prototype = _Surface(connection_pool=_NoPool(**how))
-    wire = Wire(how, prototype.response_callbacks)
 
-    def make(dispatch: Dispatch) -> _Surface:
-        return copy.copy(prototype).nydus_end_in(dispatch, wire)  # building one costs 30 times as much
+    def __init__(self, options: Sequence[Mapping[str, Any]]) -> None:
+        how = wire_options(options)
+        pool, scripts = _NoPool(**how), Scripts()
+        self._map_client, self._cluster_client = (
+            _MapClient(connection_pool=pool),
+            _ClusterClient(connection_pool=pool),
+        )
+        self._map_client.nydus_scripts = self._cluster_client.nydus_scripts = scripts
+        self._wire = Wire(how, self._map_client.response_callbacks)
 
-    return make
+    def __call__(self, dispatch: Dispatch) -> _MapClient:
+        """Return an object with redis-py's methods, each of which ends in a dispatch that queues."""
+        # Building one costs 30 times as much.
+        return copy.copy(self._map_client).nydus_end_in(dispatch, self._wire)
+
+    def of_cluster(self, cluster: Cluster, dispatch: Dispatch) -> _ClusterClient:
+        """Return the one whose methods are the cluster's own."""
+        client = copy.copy(self._cluster_client).nydus_end_in(dispatch, self._wire)
+        client.nydus_cluster = cluster
+        return client
 
 
-def host_client(
-    pool: redis.ConnectionPool, options: Mapping[str, Any], call: Callable[[Command], Any]
-) -> _HostClient:
+def host_client(engine: Redis, options: Mapping[str, Any], call: Callable[[Command], Any]) -> _HostClient:
     """Return a client of one host: commands end in ``call``, and pipelines and subscriptions work on its pool."""
-    client = _HostClient(connection_pool=pool)
+    client = _HostClient(connection_pool=engine.pool)
+    client.nydus_engine, client.nydus_admit = engine, getattr(call, "admit", None)
 
     def dispatch(command: Command) -> Any:
         if command.scope is Scope.CONNECTION:

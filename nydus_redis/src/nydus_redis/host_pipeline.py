@@ -1,0 +1,90 @@
+"""redis-py's own pipelines, on one host: with WATCH, and with errors that tell what is known about their commands.
+
+redis-py takes a connection that is lost while keys are watched for a watched key that has changed, and its
+``transaction()`` then runs again. But EXEC may have been applied. So here that is ``MaybeApplied``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
+
+from redis.client import Pipeline
+from redis.exceptions import WatchError
+
+from nydus_core.command import Command
+from nydus_core.errors import HostDown, HostError, MaybeApplied
+from nydus_redis.refusals import OnOneHost
+from nydus_redis.replies import ANSWERS, FAILURES
+from nydus_redis.wire import Wire
+
+if TYPE_CHECKING:
+    from nydus_redis.engine import Redis
+
+__all__ = ["HostPipeline"]
+
+_Pipeline: Any = Pipeline  # has no types
+#: What passes as it is.
+_TOLD: tuple[type[Exception], ...] = (*ANSWERS, WatchError, HostError)
+
+
+class HostPipeline(OnOneHost, Pipeline):
+    """A pipeline of redis-py on one host, sent at most once.
+
+    Raises:
+        HostDown: By ``execute`` and by what is sent at once after ``watch``: nothing was sent.
+        MaybeApplied: By the same: it was sent, or partly, and no answer came.
+        RoutingError: Of a pipeline that belongs to a key, by a command: a key of it lives elsewhere.
+    """
+
+    def nydus_on(self, engine: Redis, wire: Wire, admit: Callable[[Command], None] | None) -> Self:
+        """Say which host it is for, and what refuses commands that belong elsewhere."""
+        self._engine, self._wire, self._admit = engine, wire, admit
+        return self
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Queue a command; or send it at once, if keys are watched and ``multi()`` was not called yet."""
+        if self._admit is not None:
+            words = ("EXISTS", *args[1:]) if args[0] == "WATCH" else args
+            self._admit(self._wire.describe(words, dict(options)))
+        return _Pipeline.execute_command(self, *args, **options)
+
+    def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command at once."""
+        command = Command(str(args[0]))
+        self._take_connection(command)
+        return self._sent(command, lambda: _Pipeline.immediate_execute_command(self, *args, **options))
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send what is queued, and return the values by position. See redis-py."""
+        if not self.command_stack and not self.watching:
+            return []
+        count = len(self.command_stack)
+        command = Command(f"a pipeline of {count} command{'s' * (count != 1)}")
+        self._take_connection(command)
+        values: list[Any] = self._sent(command, lambda: Pipeline.execute(self, raise_on_error))
+        return values
+
+    def _take_connection(self, command: Command) -> None:
+        if self.connection is None:
+            try:
+                self.connection = self._engine.acquire()
+            except FAILURES as error:
+                self.reset()
+                raise self._engine.failed(HostDown, error, command) from error
+
+    def _sent(self, command: Command, send: Callable[[], Any]) -> Any:
+        try:
+            return send()
+        except _TOLD:
+            raise
+        except FAILURES as error:
+            raise self._engine.failed(MaybeApplied, error, command) from error
+
+    def _disconnect_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
+        conn.disconnect()
+        self.watching = False
+
+    def _disconnect_reset_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
+        self._disconnect_raise_on_watching(conn)
+        self.reset()

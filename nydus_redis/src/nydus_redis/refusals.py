@@ -1,0 +1,66 @@
+"""What a cluster cannot do as one server would: refused before anything is sent, with the way to do it.
+
+redis-py's methods that would need a connection of their own are listed here, one message each; so none of them ends in
+an error about connections that do not exist.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from nydus_core.errors import RoutingError
+
+__all__ = ["OnOneHost", "OverManyHosts", "Queued"]
+
+
+def _refusal(why: str) -> Any:
+    def refuse(*args: Any, **kwargs: Any) -> NoReturn:
+        raise RoutingError(why)
+
+    return refuse
+
+
+_NO_STATE = (
+    "HIMPORT needs the fields of its connection, and connections are shared: use cluster.on(host).client()"
+)
+_RETRIES = "the cluster alone decides what may be sent again: redis-py's retries stay off"
+_SETTINGS = "hosts of a cluster are named in its settings: use create_cluster"
+
+
+class OnOneHost:
+    """What the client of one host refuses, for its connections are shared."""
+
+    himport_prepare = himport_set = himport_discard = himport_discard_all = _refusal(_NO_STATE)
+
+
+class OverManyHosts(OnOneHost):
+    """What belongs to one host or one connection."""
+
+    transaction = _refusal(
+        "a transaction that watches keys belongs to one host: use cluster.on_key(key).transaction(), or "
+        "cluster.map(transaction=True) for one that watches none"
+    )
+    monitor = _refusal("MONITOR belongs to one host: use cluster.on(host).monitor()")
+    client = _refusal("a single connection belongs to one host: use cluster.on(host).client()")
+    parse_response = _refusal(
+        "an answer is read from a connection of one host: use cluster.on(host).client()"
+    )
+    get_retry = set_retry = staticmethod(_refusal(_RETRIES))
+    from_url = from_pool = staticmethod(_refusal(_SETTINGS))
+
+
+def _several(name: str) -> Any:
+    return _refusal(f"{name}() needs answers, and here commands are only queued: use cluster.{name}()")
+
+
+class Queued(OverManyHosts):
+    """What cannot be queued, since it needs the answer of one command for the next."""
+
+    pipeline = _several("pipeline")
+    pubsub = _several("pubsub")
+    keyspace_notifications = _several("keyspace_notifications")
+    lock = _several("lock")
+    scan_iter = _several("scan_iter")
+    sscan_iter = _several("sscan_iter")
+    hscan_iter = _several("hscan_iter")
+    zscan_iter = _several("zscan_iter")

@@ -1,0 +1,25 @@
+"""The scripts that a program has registered, by name; so that a host that does not know one is given its text."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+__all__ = ["Scripts"]
+
+
+class Scripts:
+    """Remembers scripts as long as the program does."""
+
+    def __init__(self) -> None:
+        self._by_sha: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+
+    def remember(self, script: Any) -> Any:
+        """Remember one of redis-py's ``Script``; return it."""
+        self._by_sha[script.sha] = script
+        return script
+
+    def text(self, sha: str) -> Any:
+        """Return the text of a script, by the name that servers give it; None if it is not known."""
+        script = self._by_sha.get(sha)
+        return None if script is None else script.script
