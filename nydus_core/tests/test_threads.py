@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -277,3 +278,26 @@ def test_a_child_has_threads_and_a_timer_of_its_own_and_none_of_the_alarms() -> 
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], timeout=30, check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("seconds", [1000.0, 0.01])
+def test_an_interrupt_on_the_way_into_the_timer_leaves_it_unlocked(seconds: float) -> None:
+    """Raised wherever Python code of the standard library returns, where a Ctrl-C may be seen."""
+
+    def trace(frame: FrameType, event: str, arg: object) -> Any:
+        if event == "return" and frame.f_code.co_filename == threading.__file__:
+            raise KeyboardInterrupt
+        return trace
+
+    set_alarm(now() + 2000, print).cancel()  # the timer has its thread
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        set_alarm(now() + seconds, print).cancel()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before)
+    bell = threading.Event()
+    threading.Thread(target=lambda: set_alarm(now(), bell.set), daemon=True).start()
+    assert bell.wait(10)

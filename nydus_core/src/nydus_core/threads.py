@@ -158,12 +158,14 @@ class _Timer:
 
     def __init__(self) -> None:
         self._alarms: set[Alarm] = set()
-        self._changed = threading.Condition(threading.Lock())
+        # Taken by callers as it is: a Ctrl-C on the way into a Condition, which is Python code, would leave it locked
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._wakes = math.inf
         self._thread: threading.Thread | None = None
 
     def set(self, alarm: Alarm) -> Alarm:
-        with self._changed:
+        with self._lock:
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="nydus-timer", daemon=True)
                 thread.start()
@@ -174,7 +176,7 @@ class _Timer:
         return alarm
 
     def forget(self, alarm: Alarm) -> None:
-        with self._changed:
+        with self._lock:
             self._alarms.discard(alarm)
 
     def _run(self) -> None:
