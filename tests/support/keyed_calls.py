@@ -45,6 +45,7 @@ STRINGS: list[Call] = [
     call.lcs("{k}s", "{k}s2", len=True),
     call.mget("{k}s", "{k}none", "{k}s", "{k}l"),
     call.mget(["{k}s", "{k}s2"], "{k}n"),
+    call.mget([]),
     call.mset({"{k}s": 1, "{k}new": 2.5, b"{k}bytes": b"\xff"}),
     call.msetex({"{k}s": 1, "{k}new": 2}, ex=100),
     call.msetnx({"{k}s": 1, "{k}new": 2}),

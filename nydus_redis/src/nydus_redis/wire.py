@@ -193,6 +193,9 @@ class Wire:
         if spec is None:
             # Of an unknown command only the first word: who knows what follows, it may be a secret.
             name, keys, kind = key_bytes(words[0]).decode(errors="replace"), self._stated(stated), _UNKNOWN
+        elif len(args) == 1 and EMPTY_RESPONSE in options:
+            # mget([]), which a server refuses, and redis-py answers with []: any one host will do
+            name, keys, kind = spec.name, (b"",), _kind(spec)
         else:
             name, keys, kind = spec.name, self._keys(spec, words), _kind(spec)
             if spec.first_only and args[0] == name and " " not in name:
