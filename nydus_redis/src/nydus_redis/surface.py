@@ -18,9 +18,11 @@ from redis.exceptions import NoScriptError
 from nydus_core.command import Command, Dispatch, Scope
 from nydus_core.errors import HostError, MaybeApplied, RoutingError
 from nydus_core.registry import nearest
+from nydus_core.routers.legacy import BaseRouter
 from nydus_core.routers.protocol import Spread
 from nydus_redis.host_pipeline import HostPipeline
 from nydus_redis.options import wire_options
+from nydus_redis.pipeline import ClusterPipeline
 from nydus_redis.refusals import OnOneHost, OverManyHosts, Queued
 from nydus_redis.scan import ClusterScan
 from nydus_redis.scripts import Scripts
@@ -121,6 +123,23 @@ class _ClusterClient(OverManyHosts, _Client):
 
     nydus_scripts: Scripts
     nydus_cluster: Cluster
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> ClusterPipeline:
+        """Return an object with redis-py's names for a ``map()``: see ``nydus_redis.pipeline.ClusterPipeline``.
+
+        Parameters:
+            transaction: Whether each host applies all of its commands or none.
+            shard_hint: Has no effect, as in redis-py.
+
+        Raises:
+            RoutingError: The router is one for nydus 0.11, which wants to see calls.
+        """
+        cluster = self.nydus_cluster
+        if isinstance(cluster.router, BaseRouter):
+            raise RoutingError("a router of nydus 0.11 wants to see each call: use cluster.map()")
+        return ClusterPipeline(
+            cluster, self.connection_pool, self.nydus_wire, self.nydus_scripts, transaction
+        )
 
     def scan_iter(
         self,
