@@ -33,6 +33,7 @@ def fleet() -> Iterator[Fleet]:
         yield fleet
 
 
+@pytest.mark.slow_env
 @pytest.mark.parametrize("seed", range(1, 31))
 def test_every_outcome_is_true_whatever_fails(fleet: Fleet, seed: int) -> None:
     result = run(make_schedule(seed), fleet)
