@@ -38,6 +38,8 @@ from typing import Any
 
 import redis
 
+from nydus_redis.told import read_entry
+
 PACKAGE = Path(__file__).resolve().parent.parent / "nydus_redis" / "src" / "nydus_redis"
 TABLE = PACKAGE / "commands.tsv"
 BY_HAND = PACKAGE / "commands_by_hand.tsv"
@@ -140,39 +142,8 @@ def lay_over(rows: dict[str, Row], by_hand: str) -> None:
 
 
 def row_of(info: list[Any], product: str) -> Row:
-    """Return one entry of the answer to ``COMMAND`` as a row."""
-    name = info[0].decode().upper().replace("|", " ")
-    flags = {flag.decode() for flag in info[2]}
-    tips = {tip.decode() for tip in info[7]}
-    keys = " ".join(key_rule(pairs(spec)) for spec in info[8]) or "-"
-    everywhere = tips & {"request_policy:all_nodes", "request_policy:all_shards"}
-    return Row(
-        name=name,
-        # What does not say that it only reads, such as EVAL, may do anything, so it is not to be repeated.
-        access="read" if "readonly" in flags else "write",
-        keys=keys,
-        scope="all" if everywhere and keys == "-" else "host",
-        flags="blocking" if "blocking" in flags else "-",
-        source=product,
-    )
-
-
-def key_rule(spec: Mapping[str, Any]) -> str:
-    """Return a server's key specification as a part of a rule; "unknown" is for a line by hand to say."""
-    begin, find = pairs(spec["begin_search"]), pairs(spec["find_keys"])
-    if begin["type"] != b"index":
-        return "unknown"
-    first, how = pairs(begin["spec"])["index"], pairs(find["spec"])
-    step = f"/{how['keystep']}" if how["keystep"] != 1 else ""
-    if find["type"] == b"keynum":
-        return f"#{first}{step}" if (how["keynumidx"], how["firstkey"]) == (0, 1) else "unknown"
-    last = how["lastkey"] if how["lastkey"] < 0 else first + how["lastkey"]
-    return str(first) if last == first else f"{first}..{last}{step}"
-
-
-def pairs(flat: list[Any]) -> dict[str, Any]:
-    """Return a map that RESP2 gives as a flat list."""
-    return {key.decode(): value for key, value in zip(flat[::2], flat[1::2], strict=True)}
+    """Return one entry of the answer to ``COMMAND`` as a row; keys that are "unknown" are for a line by hand to say."""
+    return Row(**read_entry(info)._asdict(), source=product)
 
 
 def ask(binary: Path) -> Server:

@@ -216,7 +216,7 @@ def a_cluster_node() -> Iterator[redis.Redis]:
         yield client
 
 
-@fuzz(300)
+@fuzz(100)
 @given(key=KEYS)
 def test_a_key_has_the_slot_that_redis_cluster_gives_it(a_cluster_node: redis.Redis, key: bytes) -> None:
     assert a_cluster_node.execute_command("CLUSTER KEYSLOT", key) == slot_of(key)

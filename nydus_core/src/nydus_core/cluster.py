@@ -358,9 +358,14 @@ class Cluster:
     ) -> Any:
         if delivery.placement.by_call:
             command.call = current_call()
-        plan = delivery.plan([command]) if host is None else delivery.plan_for(host, command)
+        deadline = self._deadline()
         start = time.perf_counter()
-        outcome = delivery.run(plan, deadline=self._deadline(), begun=begun, bound=host is not None)[0]
+        if host is None:
+            (command,) = delivery.clarified([command], deadline)
+            plan = delivery.plan([command])
+        else:
+            plan = delivery.plan_for(host, command)
+        outcome = delivery.run(plan, deadline=deadline, begun=begun, bound=host is not None)[0]
         error = outcome if isinstance(outcome, Exception) else None
         if hooks.listens("nydus_command_done"):
             hooks.call(
@@ -379,12 +384,15 @@ class Cluster:
         self, transaction: bool, commands: Sequence[Command]
     ) -> tuple[Plan, Callable[[], Sequence[Any]]]:
         delivery = self._delivery
-        plan = delivery.plan(commands)
-        return plan, partial(self._deliver_map, delivery, plan, transaction)
+        deadline = self._deadline()
+        plan = delivery.plan(delivery.clarified(commands, deadline))
+        return plan, partial(self._deliver_map, delivery, plan, transaction, deadline)
 
-    def _deliver_map(self, delivery: Delivery, plan: Plan, transaction: bool) -> list[Any]:
+    def _deliver_map(
+        self, delivery: Delivery, plan: Plan, transaction: bool, deadline: Deadline | None
+    ) -> list[Any]:
         start = time.perf_counter()
-        outcomes = delivery.run(plan, transaction=transaction, deadline=self._deadline())
+        outcomes = delivery.run(plan, transaction=transaction, deadline=deadline)
         if hooks.listens("nydus_batch_done"):
             hooks.call(
                 "nydus_batch_done",

@@ -120,6 +120,24 @@ class Command:
         """Its bytes as they go over the wire, where the engine knows them beforehand."""
         return None
 
+    def question(self) -> Command | None:
+        """Return what one host is to be asked, so that the keys of this command can be told; None if nothing helps.
+
+        Only asked of a command of scope ``UNKNOWN`` without keys, whose host depends on them.
+        """
+        return None
+
+    def told(self, answer: Any) -> Command:
+        """Return the same command as it is with the answer to its question.
+
+        Parameters:
+            answer: The value of the question.
+
+        Raises:
+            RoutingError: The arguments are not those of the command.
+        """
+        return self
+
     def get_command(self) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
         """Return ``(name, args, kwargs)``, for pipelines written for nydus 0.11."""
         return self.name, self.args, self.kwargs

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from nydus_core.command import Command, Dispatch
+from nydus_core.command import Command, Dispatch, Scope
 from nydus_core.deadlines import Deadline
 from nydus_core.drivers import run
 from nydus_core.engine import Engine
@@ -89,6 +89,45 @@ class Delivery:
             RoutingError: One of them has no place. Nothing is to be sent then.
         """
         return make_plan(commands, self.placement)
+
+    def clarified(self, commands: Sequence[Command], deadline: Deadline | None) -> Sequence[Command]:
+        """Return the commands, those whose keys nobody could tell replaced by what a host says of them.
+
+        Parameters:
+            commands: The commands, by position.
+            deadline: When it has to be over.
+
+        Raises:
+            RoutingError: The arguments of one are not those of the command.
+        """
+        if not self.placement.by_keys or all(command.scope is not Scope.UNKNOWN for command in commands):
+            return commands
+        asked: dict[Any, Any] = {}
+        return [
+            command
+            if command.scope is not Scope.UNKNOWN or command.keys
+            else self._clarified(command, asked, deadline)
+            for command in commands
+        ]
+
+    def _clarified(self, command: Command, asked: dict[Any, Any], deadline: Deadline | None) -> Command:
+        question = command.question()
+        if question is None:
+            return command
+        about = question.name, question.args
+        if about not in asked:
+            asked[about] = self._answer(question, deadline)
+        answer = asked[about]
+        return command if isinstance(answer, Exception) else command.told(answer)
+
+    def _answer(self, question: Command, deadline: Deadline | None) -> Any:
+        """Ask the hosts, one after the other, until one answers; return its value, or the last error."""
+        answer: Any = None
+        for host in range(len(self.engines)):
+            (answer,) = self.run(self.plan_for(host, question), deadline=deadline, bound=True)
+            if not isinstance(answer, Exception):
+                break
+        return answer
 
     def plan_for(self, host: int, command: Command) -> Plan:
         """Plan a command for one host, wherever its keys belong."""

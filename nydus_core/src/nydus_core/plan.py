@@ -52,10 +52,10 @@ class Placement:
         self._router = cast(Router, router)
         self.sole = router is None and len(self.names) == 1
         self.by_call = isinstance(router, BaseRouter)
-        self._by_keys = not self.by_call and router is not None and self._router.spread is Spread.KEY
+        self.by_keys = not self.by_call and router is not None and self._router.spread is Spread.KEY
         self._any = not self.by_call and router is not None and self._router.spread is Spread.ANY
         #: Returns the index of the host of a command with one key or one host, the everyday case; else None.
-        self.single: Callable[[Command], int | None] = self._single_by_key() if self._by_keys else self._only
+        self.single: Callable[[Command], int | None] = self._single_by_key() if self.by_keys else self._only
 
     def _single_by_key(self) -> Callable[[Command], int | None]:
         locate, by_name = self._router.locate, self._by_name  # no look-ups on the way of every command
@@ -91,11 +91,11 @@ class Placement:
             raise RoutingError(f"{command.name} is for one host, which has to be named: {self._on_host()}")
         if self.by_call:
             return self._several(command, self._called(command))
-        if self._by_keys and command.keys:
+        if self.by_keys and command.keys:
             return self._keyed(command)
         if self.sole or self.may_move(command):
             return Route((self._next(command),), (command,), None)
-        if self._by_keys and command.scope is Scope.UNKNOWN:
+        if self.by_keys and command.scope is Scope.UNKNOWN:
             raise RoutingError(f"cannot tell the keys of {command.name}: {command.state_keys}")
         return self._several(command, self._everywhere, always_list=True)
 
@@ -111,7 +111,7 @@ class Placement:
         """
         if self.sole:
             return 0
-        if not self._by_keys:
+        if not self.by_keys:
             raise RoutingError(f"here no key has a host of its own: {self._on_host()}")
         return self._index(self._router.locate(key), key)
 
@@ -140,7 +140,7 @@ class Placement:
 
     def may_move(self, command: Command) -> bool:
         """Tell whether the router chose the host of a command, so that it can be asked for another one."""
-        if self._by_keys:
+        if self.by_keys:
             return bool(command.keys) and command.scope is not Scope.CHANNEL
         return self._any and (bool(command.keys) or command.scope is Scope.UNKNOWN)
 
@@ -155,7 +155,7 @@ class Placement:
         names = [self.names[host] for host in avoid]
         route = (
             self._keyed(command, names)
-            if self._by_keys
+            if self.by_keys
             else Route((self._next(command, names),), (command,), None)
         )
         for host in route.hosts:

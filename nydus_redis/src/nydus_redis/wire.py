@@ -16,6 +16,7 @@ from nydus_core.promise import EventualCommand
 from nydus_redis.blocking import longest_wait
 from nydus_redis.commands import CommandSpec, lookup
 from nydus_redis.splits import SPLITS
+from nydus_redis.told import specs_told
 
 __all__ = ["READING", "RedisCommand", "UnreadableReply", "Wire"]
 
@@ -87,8 +88,7 @@ class RedisCommand(Command):
     @property
     def idempotent(self) -> bool:
         """Whether applying it twice leaves the same data as once. With a condition its second answer would mislead."""
-        words = (*self.name.split(), *self.args)
-        spec = lookup(words)
+        spec = self.wire.lookup((*self.name.split(), *self.args))
         if spec is None or not spec.idempotent:
             return False
         said = {key_bytes(word).upper() for word in self.args[1:]}
@@ -97,6 +97,21 @@ class RedisCommand(Command):
     def remade(self, args: Sequence[Any]) -> RedisCommand:
         """Return the same command with other arguments."""
         return self.wire.describe((*self.name.split(), *args), self.kwargs)
+
+    def question(self) -> RedisCommand | None:
+        """Return the ``COMMAND INFO`` that tells where the keys are of a command that the table lacks."""
+        return self.wire.question(self.name)
+
+    def told(self, answer: Any) -> RedisCommand:
+        """Return the same command, its keys told by the answer to its question, which is kept.
+
+        Raises:
+            RoutingError: The arguments are not those of the command.
+        """
+        self.wire.learn(self.name, answer)
+        clear = self.remade(self.args)
+        clear.callback = self.callback  # redis-py knows it by the name as it was written
+        return clear
 
     def parsed(self, reply: Any) -> Any:
         """Return redis-py's value of the server's reply.
@@ -139,6 +154,7 @@ class Wire:
         self._pack_simple = _pack_at_once or self.pack
         self._callbacks = callbacks
         self._simple: dict[Any, Kind] = {}
+        self._told: dict[str, CommandSpec] = {}
         # hiredis packs text as UTF-8 whatever the options say
         self._key: Callable[[Any], bytes] = key_bytes
         if not HIREDIS_AVAILABLE:
@@ -179,6 +195,26 @@ class Wire:
         callback = dict.get(self._callbacks, name)  # without its look at the case, which has a price
         return RedisCommand(name, args[1:], options, (self._key(args[1]),), kind, packed, callback, self)
 
+    def lookup(self, words: Sequence[Any]) -> CommandSpec | None:
+        """Find a command in the table, or in what servers have told; None if it is unknown."""
+        found = lookup(words)
+        if found is None and self._told:
+            name, second = (key_bytes(word).decode("latin-1").upper() for word in (*words[:2], "")[:2])
+            found = self._told.get(f"{name} {second}") or self._told.get(name)
+        return found
+
+    def question(self, name: str) -> RedisCommand | None:
+        """Return what a server is asked about a command that is not known; None if nothing can be asked."""
+        if not name.isascii():
+            return None
+        kind = Access.READ, None, Scope.HOST
+        packed = self.pack(("COMMAND", "INFO", name))
+        return RedisCommand("COMMAND INFO", (name,), {}, (), kind, packed, None, self)
+
+    def learn(self, name: str, answer: Any) -> None:
+        """Keep what a server has answered to the question about a command."""
+        self._told.update(specs_told(name.upper(), answer))
+
     def _describe_other(
         self, args: tuple[Any, ...], options: dict[str, Any], stated: Sequence[Any] | None
     ) -> RedisCommand:
@@ -189,7 +225,7 @@ class Wire:
             packed = self.pack(args)
         callback = self._callbacks.get(args[0])
         words = _words(args)
-        spec = lookup(words)
+        spec = self.lookup(words)
         if spec is None:
             # Of an unknown command only the first word: who knows what follows, it may be a secret.
             name, keys, kind = key_bytes(words[0]).decode(errors="replace"), self._stated(stated), _UNKNOWN

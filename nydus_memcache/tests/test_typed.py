@@ -1,0 +1,23 @@
+"""Typed clusters at run time: nothing differs. What type checkers make of them is in ``tests/typing``."""
+
+from __future__ import annotations
+
+import pytest
+
+from nydus_core import BaseEngine, Cluster, ConfigError, create_cluster
+from nydus_memcache import MemcacheCluster, as_memcache_cluster, create_memcache_cluster
+
+
+def test_a_typed_cluster_is_a_cluster() -> None:
+    settings = {"engine": "memcache", "hosts": ["localhost:11211"]}
+    plain = create_cluster(settings)
+    assert as_memcache_cluster(plain) is plain
+    assert type(create_memcache_cluster(settings)) is Cluster is MemcacheCluster
+
+
+def test_another_engine_is_refused() -> None:
+    class Other(BaseEngine):
+        pass
+
+    with pytest.raises(ConfigError, match="engine: found Other; expected 'memcache'"):
+        create_memcache_cluster({"engine": Other, "hosts": [{}]})

@@ -1,0 +1,28 @@
+"""Code as users write it: what type checkers have to accept, and on the marked lines to refuse. Never run."""
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+
+from typing import Any, assert_type
+
+from nydus_core import Cluster, create_cluster
+from nydus_memcache import MemcacheCluster, as_memcache_cluster, create_memcache_cluster
+
+
+def methods_are_known(cluster: MemcacheCluster) -> None:
+    cluster.set_many({"a": 1, b"b": 2}, expire=60)
+    assert_type(cluster.get("a", default=0), Any)
+    assert_type(cluster.on("north").get("a"), Any)
+
+
+def mistakes_are_found(cluster: MemcacheCluster) -> None:
+    cluster.get()  # type: ignore[call-arg]
+    cluster.set("a", 1, expires=5)  # type: ignore[call-arg]
+    cluster.getmany(["a"])  # type: ignore[operator]
+    cluster.get_many(5)  # type: ignore[arg-type]
+
+
+def ways_to_get_one() -> None:
+    settings = {"engine": "memcache", "router": "consistent", "hosts": ["localhost:11211"]}
+    cluster = create_memcache_cluster(settings)
+    plain: Cluster = cluster
+    print(plain.router)
+    assert_type(as_memcache_cluster(create_cluster(settings)), MemcacheCluster)
