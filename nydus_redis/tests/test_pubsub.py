@@ -475,3 +475,21 @@ def test_what_hosts_know_of_subscriptions(cluster: Cluster) -> None:
         assert cluster.pubsub_channels() == [[channel] for channel in channels]
         assert cluster.pubsub_numsub(channels[0]) == [[(channels[0], n)] for n in (1, 0, 0)]
         assert cluster.pubsub_numpat() == [0, 0, 0]
+
+
+def test_names_may_come_with_handlers_of_their_own(redis_servers: Servers) -> None:
+    typing: Any = pytest.importorskip("redis.typing")
+    if not hasattr(typing, "Subscription"):
+        pytest.skip("this version of redis-py has no class for it")
+    heard: list[Any] = []
+    with (
+        cluster_of(*redis_servers(3), decode_responses=False) as cluster,
+        cluster.pubsub() as subscriber,
+    ):
+        subscriber.subscribe(typing.Subscription(b"\xe9", heard.append), "plain")
+        said(subscriber, 2, "subscribe")
+        assert cluster.publish(b"\xe9", "hello") == 1
+        end = time.monotonic() + WAIT
+        while not heard and time.monotonic() < end:
+            subscriber.get_message(timeout=0.1)
+        assert [message["data"] for message in heard] == [b"hello"]

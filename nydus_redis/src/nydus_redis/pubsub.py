@@ -1,7 +1,6 @@
 """Subscriptions over many hosts: each channel on the host of its name, where ``publish`` sends its messages.
 
-One of redis-py's ``PubSub`` a host does the talking. This object waits for all of them at once, and tells the user when a
-host, and so some of the subscriptions, are lost. It is used as redis-py's own.
+One of redis-py's ``PubSub`` a host does the talking. This object waits for all at once, and tells when a host is lost.
 """
 
 from __future__ import annotations
@@ -14,12 +13,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from redis.client import PubSubWorkerThread
-from redis.commands.helpers import list_or_args
 from redis.exceptions import PubSubError
 
 from nydus_core.errors import HostError
 from nydus_redis.subscribers import Subscribers
-from nydus_redis.subscriptions import CHANNELS, LEAVING, PATTERNS, SHARD_CHANNELS
+from nydus_redis.subscriptions import CHANNELS, LEAVING, PATTERNS, SHARD_CHANNELS, handlers
 from nydus_redis.wire import Wire
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClusterPubSub"]
 
-#: Seconds after which one who waits looks whether the hosts, or what other threads subscribe to, have changed.
+#: Seconds after which one who waits looks whether the hosts, or the subscriptions, have changed.
 _SLICE = 0.2
 
 _KIND_OF = {"message": CHANNELS, "pmessage": PATTERNS, "smessage": SHARD_CHANNELS}
@@ -120,13 +118,13 @@ class ClusterPubSub:
 
     def _subscribe(self, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         with self._lock:
-            self._all.subscribe(kind, {**dict(map(_handled, _flat(args))), **kwargs})
+            self._all.subscribe(kind, {**handlers(args), **kwargs})
             if len(self._all.ledger):
                 self.subscribed_event.set()
 
     def _unsubscribe(self, kind: str, args: tuple[Any, ...]) -> None:
         with self._lock:
-            self._all.unsubscribe(kind, _flat(args) if args else None)
+            self._all.unsubscribe(kind, list(handlers(args)) if args else None)
 
     # Messages ---------------------------------------------------------------------------------------------------
 
@@ -300,13 +298,3 @@ class ClusterPubSub:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.reset()
-
-
-def _flat(args: tuple[Any, ...]) -> list[Any]:
-    flat: list[Any] = list_or_args(args[0], args[1:]) if args else []
-    return flat
-
-
-def _handled(name: Any) -> tuple[Any, Any]:
-    """A name and its handler: newer versions of redis-py have a class for both."""
-    return getattr(name, "name", name), getattr(name, "handler", None)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from redis.commands.helpers import list_or_args
+
 from nydus_core.command import key_bytes
 from nydus_core.routers.protocol import Spread
 from nydus_redis.wire import Wire
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from nydus_core.cluster import Cluster
     from nydus_core.engine import Engine
 
-__all__ = ["CHANNELS", "LEAVING", "PATTERNS", "SHARD_CHANNELS", "Entry", "Ledger", "Places"]
+__all__ = ["CHANNELS", "LEAVING", "PATTERNS", "SHARD_CHANNELS", "Entry", "Ledger", "Places", "handlers"]
 
 #: The kinds of subscriptions, each by the name of its command.
 CHANNELS, PATTERNS, SHARD_CHANNELS = "subscribe", "psubscribe", "ssubscribe"
@@ -28,6 +30,15 @@ LEAVING = {"unsubscribe": CHANNELS, "punsubscribe": PATTERNS, "sunsubscribe": SH
 
 #: What the names of channels begin with on which servers publish by themselves.
 _SERVERS_OWN = (b"__keyspace@", b"__keyevent@", b"__sentinel__:", b"__redis__:")
+
+
+def handlers(args: tuple[Any, ...]) -> dict[Any, Any]:
+    """Return the handlers by name, of the positional arguments of ``subscribe``; None for plain names.
+
+    Newer versions of redis-py have a class for a name and its handler.
+    """
+    names = list_or_args(args[0], args[1:]) if args else []
+    return {getattr(name, "name", name): getattr(name, "handler", None) for name in names}
 
 
 class Places:
