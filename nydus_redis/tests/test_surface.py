@@ -91,7 +91,10 @@ def test_no_method_asks_for_a_connection_that_there_is_not(
         (lambda c: c.client(), r"cluster\.on\(host\)\.client\(\)"),
         (lambda c: c.himport_prepare("f", ["a"]), r"cluster\.on\(host\)\.client\(\)"),
         (lambda c: c.on(0).himport_prepare("f", ["a"]), r"cluster\.on\(host\)\.client\(\)"),
-        (lambda c: c.json().pipeline().get("k").execute(), r"cluster\.on\(host\)"),
+        (lambda c: c.json().pipeline(), r"cluster\.on\(host\)"),
+        (lambda c: c.ft("index").pipeline(), r"cluster\.on\(host\)"),
+        (lambda c: c.ts().pipeline(), r"cluster\.on\(host\)"),
+        (lambda c: c.on_key("k").json().pipeline(), r"cluster\.on\(host\)"),
         (lambda c: c.select(1), r"cluster\.on\(host\)"),
         (lambda c: c.on(0).select(1), r"cluster\.on\(host\)\.client\(\)"),
         (lambda c: c.client_id(), r"cluster\.on\(host\)"),
@@ -114,3 +117,8 @@ def test_what_reads_replies_can_be_set_for_all(redis_servers: Callable[..., list
         cluster.set("k", 1)
         assert cluster.get("k") == ("read", b"1")
         assert cluster.pipeline().get("k").execute() == [("read", b"1")]
+
+
+def test_groups_of_commands_have_pipelines_on_one_host(nowhere: Cluster) -> None:
+    assert nowhere.on(0).json().pipeline() is not None
+    assert nowhere.on(0).ts().pipeline() is not None

@@ -24,7 +24,7 @@ from nydus_redis.host_pipeline import HostPipeline
 from nydus_redis.options import wire_options
 from nydus_redis.pipeline import ClusterPipeline
 from nydus_redis.pubsub import ClusterPubSub
-from nydus_redis.refusals import OnOneHost, OverManyHosts, Queued
+from nydus_redis.refusals import NoGroupPipelines, OnOneHost, OverManyHosts, Queued
 from nydus_redis.scan import ClusterScan
 from nydus_redis.scripts import Scripts
 from nydus_redis.wire import Wire
@@ -71,7 +71,7 @@ class _Client(redis.Redis):
         raise AttributeError(f"redis-py has no command {name!r}{near}")
 
 
-class _HostClient(OnOneHost, _Client):
+class _HostClient(NoGroupPipelines, OnOneHost, _Client):
     """The client of one host: pipelines and subscriptions work on its pool.
 
     That of a key's host refuses commands with keys that live elsewhere, there too.
@@ -251,6 +251,7 @@ def host_client(engine: Redis, options: Mapping[str, Any], call: Callable[[Comma
     """Return a client of one host: commands end in ``call``, and pipelines and subscriptions work on its pool."""
     client = _HostClient(connection_pool=engine.pool)
     client.nydus_engine, client.nydus_admit = engine, getattr(call, "admit", None)
+    client.nydus_groups_have_pipelines = client.nydus_admit is None
 
     def dispatch(command: Command) -> Any:
         if command.scope is Scope.CONNECTION:
