@@ -572,6 +572,25 @@ def test_on_refuses_a_host_that_there_is_not(host: Any) -> None:
         cluster_of().on(host)
 
 
+def test_the_client_of_a_keys_host_takes_no_key_that_lives_elsewhere() -> None:
+    cluster = cluster_of()
+    home = cluster.on_key("b1")
+    home.set("b2", 1)
+    assert cluster.get("b2") == 1
+    assert home.ping() == "pong from b"
+    with pytest.raises(RoutingError, match="set: b'a1' lives on host 'a'; this is host 'b', that of 'b1'"):
+        home.set("a1", 1)
+    with pytest.raises(RoutingError, match="cannot tell the keys of set"):
+        home.set(value=1)
+    assert cluster.get("a1") is None
+
+
+@pytest.mark.parametrize("router", [None, "round-robin", "broadcast"])
+def test_a_key_without_a_host_of_its_own_has_no_client(router: Any) -> None:
+    with pytest.raises(RoutingError, match=r"use cluster\.on\(host\), with host one of a, b, c"):
+        cluster_of(router=router).on_key("b1")
+
+
 def test_nothing_connects_before_its_first_command() -> None:
     cluster = cluster_of({"a": {"down": True}, "b": {}})
     cluster.on("a")

@@ -32,6 +32,7 @@ class ClusterPipeline(Queued, Pipeline):
     Parameters:
         cluster: The cluster.
         pool: What tells redis-py how text is encoded.
+        callbacks: redis-py's functions that make sense of replies.
         wire: What makes commands.
         scripts: The registered scripts.
         transaction: Whether each host applies all of its commands or none. With all keys on one host, that is what
@@ -42,9 +43,15 @@ class ClusterPipeline(Queued, Pipeline):
     """
 
     def __init__(
-        self, cluster: Cluster, pool: redis.ConnectionPool, wire: Wire, scripts: Scripts, transaction: bool
+        self,
+        cluster: Cluster,
+        pool: redis.ConnectionPool,
+        callbacks: Any,
+        wire: Wire,
+        scripts: Scripts,
+        transaction: bool,
     ) -> None:
-        super().__init__(pool, {}, transaction, None)
+        super().__init__(pool, callbacks, transaction, None)
         self._cluster = cluster
         self._wire = wire
         self._known = scripts

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+import redis
+
 from nydus_core.errors import RoutingError
 
-__all__ = ["OnOneHost", "OverManyHosts", "Queued"]
+__all__ = ["NoGroupPipelines", "OnOneHost", "OverManyHosts", "Queued"]
+
+_Redis: Any = redis.Redis  # has no types
 
 
 def _refusal(why: str) -> Any:
@@ -33,7 +37,34 @@ class OnOneHost:
     himport_prepare = himport_set = himport_discard = himport_discard_all = _refusal(_NO_STATE)
 
 
-class OverManyHosts(OnOneHost):
+class NoGroupPipelines:
+    """Refuses ``json().pipeline()`` and its like, which redis-py sends to any host without asking where keys live."""
+
+    #: Whether they are fine here.
+    nydus_groups_have_pipelines = False
+
+    def json(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the commands of JSON. See redis-py."""
+        return self._group(_Redis.json(self, *args, **kwargs))
+
+    def ft(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the commands of search. See redis-py."""
+        return self._group(_Redis.ft(self, *args, **kwargs))
+
+    def ts(self) -> Any:
+        """Return the commands of time series. See redis-py."""
+        return self._group(_Redis.ts(self))
+
+    def _group(self, group: Any) -> Any:
+        if not self.nydus_groups_have_pipelines:
+            group.pipeline = _refusal(
+                "this pipeline does not look where keys live: use cluster.on(host) for it, or execute_command() of "
+                "cluster.pipeline()"
+            )
+        return group
+
+
+class OverManyHosts(NoGroupPipelines, OnOneHost):
     """What belongs to one host or one connection."""
 
     transaction = _refusal(

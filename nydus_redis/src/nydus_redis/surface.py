@@ -23,7 +23,8 @@ from nydus_core.routers.protocol import Spread
 from nydus_redis.host_pipeline import HostPipeline
 from nydus_redis.options import wire_options
 from nydus_redis.pipeline import ClusterPipeline
-from nydus_redis.refusals import OnOneHost, OverManyHosts, Queued
+from nydus_redis.pubsub import ClusterPubSub
+from nydus_redis.refusals import NoGroupPipelines, OnOneHost, OverManyHosts, Queued
 from nydus_redis.scan import ClusterScan
 from nydus_redis.scripts import Scripts
 from nydus_redis.wire import Wire
@@ -70,7 +71,7 @@ class _Client(redis.Redis):
         raise AttributeError(f"redis-py has no command {name!r}{near}")
 
 
-class _HostClient(OnOneHost, _Client):
+class _HostClient(NoGroupPipelines, OnOneHost, _Client):
     """The client of one host: pipelines and subscriptions work on its pool.
 
     That of a key's host refuses commands with keys that live elsewhere, there too.
@@ -138,8 +139,23 @@ class _ClusterClient(OverManyHosts, _Client):
         if isinstance(cluster.router, BaseRouter):
             raise RoutingError("a router of nydus 0.11 wants to see each call: use cluster.map()")
         return ClusterPipeline(
-            cluster, self.connection_pool, self.nydus_wire, self.nydus_scripts, transaction
+            cluster,
+            self.connection_pool,
+            self.response_callbacks,
+            self.nydus_wire,
+            self.nydus_scripts,
+            transaction,
         )
+
+    def pubsub(self, **kwargs: Any) -> Any:
+        """Return subscriptions over all hosts: see ``nydus_redis.pubsub.ClusterPubSub``.
+
+        Raises:
+            RoutingError: The router is one for nydus 0.11, which does not tell where a channel belongs.
+        """
+        if isinstance(self.nydus_cluster.router, BaseRouter):
+            raise RoutingError("a router of nydus 0.11 gives channels no host: use cluster.on(host).pubsub()")
+        return ClusterPubSub(self.nydus_cluster, self.nydus_wire, self.get_encoder(), **kwargs)
 
     def scan_iter(
         self,
@@ -216,7 +232,8 @@ class Surfaces:
             _ClusterClient(connection_pool=pool),
         )
         self._map_client.nydus_scripts = self._cluster_client.nydus_scripts = scripts
-        self._wire = Wire(how, self._map_client.response_callbacks)
+        self._cluster_client.response_callbacks = callbacks = self._map_client.response_callbacks
+        self._wire = Wire(how, callbacks)
 
     def __call__(self, dispatch: Dispatch) -> _MapClient:
         """Return an object with redis-py's methods, each of which ends in a dispatch that queues."""
@@ -234,6 +251,7 @@ def host_client(engine: Redis, options: Mapping[str, Any], call: Callable[[Comma
     """Return a client of one host: commands end in ``call``, and pipelines and subscriptions work on its pool."""
     client = _HostClient(connection_pool=engine.pool)
     client.nydus_engine, client.nydus_admit = engine, getattr(call, "admit", None)
+    client.nydus_groups_have_pipelines = client.nydus_admit is None
 
     def dispatch(command: Command) -> Any:
         if command.scope is Scope.CONNECTION:

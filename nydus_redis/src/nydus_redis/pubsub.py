@@ -1,0 +1,300 @@
+"""Subscriptions over many hosts: each channel on the host of its name, where ``publish`` sends its messages.
+
+One of redis-py's ``PubSub`` a host does the talking. This object waits for all at once, and tells when a host is lost.
+"""
+
+from __future__ import annotations
+
+import selectors
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from redis.client import PubSubWorkerThread
+from redis.exceptions import PubSubError
+
+from nydus_core.errors import HostError
+from nydus_redis.subscribers import Subscribers
+from nydus_redis.subscriptions import CHANNELS, LEAVING, PATTERNS, SHARD_CHANNELS, handlers
+from nydus_redis.wire import Wire
+
+if TYPE_CHECKING:
+    from nydus_core.cluster import Cluster
+
+__all__ = ["ClusterPubSub"]
+
+#: Seconds after which one who waits looks whether the hosts, or the subscriptions, have changed.
+_SLICE = 0.2
+
+_KIND_OF = {"message": CHANNELS, "pmessage": PATTERNS, "smessage": SHARD_CHANNELS}
+
+
+class ClusterPubSub:
+    """Subscriptions over all hosts, with the methods of redis-py's ``PubSub``.
+
+    A channel is subscribed to on the host of its name, a pattern on all hosts; each message comes once. When hosts come
+    and go, the subscriptions follow. A connection that is lost raises ``HostDown`` once, and again for each attempt that
+    fails to subscribe anew; the messages of the other hosts come in between.
+
+    Parameters:
+        cluster: The cluster.
+        wire: What makes keys of the names of channels.
+        encoder: redis-py's, for names.
+        ignore_subscribe_messages: Do not hand out what servers say of subscribing.
+        options: Further options of redis-py's ``pubsub``.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        wire: Wire,
+        encoder: Any,
+        ignore_subscribe_messages: bool = False,
+        **options: Any,
+    ) -> None:
+        self.encoder = encoder
+        self.ignore_subscribe_messages = ignore_subscribe_messages
+        self.subscribed_event = threading.Event()
+        self._all = Subscribers(cluster, wire, encoder, options)
+        self._pings: list[set[str]] = []
+        self._turn = 0
+        self._lock = threading.RLock()
+
+    # What is subscribed to --------------------------------------------------------------------------------------
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether there are subscriptions."""
+        return self.subscribed_event.is_set()
+
+    @property
+    def channels(self) -> dict[Any, Any]:
+        """The channels, each with its handler."""
+        return self._all.ledger.of(CHANNELS)
+
+    @property
+    def patterns(self) -> dict[Any, Any]:
+        """The patterns, each with its handler."""
+        return self._all.ledger.of(PATTERNS)
+
+    @property
+    def shard_channels(self) -> dict[Any, Any]:
+        """The channels of ``ssubscribe``, each with its handler."""
+        return self._all.ledger.of(SHARD_CHANNELS)
+
+    def subscribe(self, *args: Any, **kwargs: Any) -> None:
+        """Subscribe to channels, each on the host of its name.
+
+        Parameters:
+            args: Names of channels.
+            kwargs: Handlers by names of channels.
+
+        Raises:
+            HostDown: A host cannot be reached. None of the new channels is subscribed to.
+        """
+        self._subscribe(CHANNELS, args, kwargs)
+
+    def psubscribe(self, *args: Any, **kwargs: Any) -> None:
+        """Subscribe to patterns, on all hosts. See ``subscribe``."""
+        self._subscribe(PATTERNS, args, kwargs)
+
+    def ssubscribe(self, *args: Any, target_node: Any = None, **kwargs: Any) -> None:
+        """Subscribe to shard channels: those of ``spublish``. See ``subscribe``."""
+        self._subscribe(SHARD_CHANNELS, args, kwargs)
+
+    def unsubscribe(self, *args: Any) -> None:
+        """End subscriptions to channels; without any, to all."""
+        self._unsubscribe(CHANNELS, args)
+
+    def punsubscribe(self, *args: Any) -> None:
+        """End subscriptions to patterns; without any, to all."""
+        self._unsubscribe(PATTERNS, args)
+
+    def sunsubscribe(self, *args: Any, target_node: Any = None) -> None:
+        """End subscriptions to shard channels; without any, to all."""
+        self._unsubscribe(SHARD_CHANNELS, args)
+
+    def _subscribe(self, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        with self._lock:
+            self._all.subscribe(kind, {**handlers(args), **kwargs})
+            if len(self._all.ledger):
+                self.subscribed_event.set()
+
+    def _unsubscribe(self, kind: str, args: tuple[Any, ...]) -> None:
+        with self._lock:
+            self._all.unsubscribe(kind, list(handlers(args)) if args else None)
+
+    # Messages ---------------------------------------------------------------------------------------------------
+
+    def get_message(
+        self, ignore_subscribe_messages: bool = False, timeout: float | None = 0.0
+    ) -> dict[str, Any] | None:
+        """Return the next message of any host, or None if there is none in time, or if a handler took it.
+
+        Parameters:
+            ignore_subscribe_messages: Do not return what servers say of subscribing.
+            timeout: Seconds to wait; None for as long as it takes.
+
+        Raises:
+            HostDown: The connection to a host was lost, or could not be made again. It names the channels that are not
+                heard. The next call tries it again.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            with self._lock:
+                message = self._next()
+            if message is not None:
+                return self._handed_out(message, ignore_subscribe_messages)
+            left = _SLICE if until is None else until - time.monotonic()
+            if left <= 0:
+                return None
+            self._wait(min(left, _SLICE))
+
+    get_sharded_message = get_message
+
+    def listen(self) -> Iterator[dict[str, Any]]:
+        """Yield messages as long as there are subscriptions. See ``get_message``."""
+        while self.subscribed:
+            message = self.get_message(timeout=None)
+            if message is not None:
+                yield message
+
+    def _next(self) -> dict[str, Any] | None:
+        if self._all.ended:
+            return self._end_seen(self._all.ended.popleft())
+        self._all.follow()
+        lines = list(self._all.lines.items())
+        for step in range(len(lines)):
+            turn = (self._turn + step) % len(lines)
+            host, line = lines[turn]
+            try:
+                while (message := line.receive()) is not None:
+                    if self._counts(host, message):
+                        self._turn = turn + 1  # the others are heard first the next time
+                        return self._end_seen(message)
+            except HostError:
+                self._turn = turn + 1
+                self._all.ledger.lost(host)
+                self._pings = [hosts for hosts in self._pings if host not in hosts]
+                raise
+        return None
+
+    def _counts(self, host: str, message: dict[str, Any]) -> bool:
+        """Tell whether a message is for the user. What servers say of subscribing counts when all of them have said it."""
+        kind, name = message["type"], message["channel"]
+        if kind in _KIND_OF:
+            return True
+        if kind == "pong":
+            return self._ponged(host)
+        if kind in LEAVING:
+            kind = LEAVING[kind]
+            news = self._all.ledger.left(kind, name, host)
+        else:
+            news = self._all.ledger.confirmed(kind, name, host)
+        message["data"] = self._all.ledger.count(kind)
+        return news
+
+    def _end_seen(self, message: dict[str, Any]) -> dict[str, Any]:
+        if message["type"] in LEAVING and not len(self._all.ledger):
+            self.subscribed_event.clear()
+        return message
+
+    def _handed_out(self, message: dict[str, Any], ignore_subscribe_messages: bool) -> dict[str, Any] | None:
+        kind = _KIND_OF.get(message["type"])
+        if kind is not None:
+            entry = self._all.ledger.get(kind, message["pattern" if kind == PATTERNS else "channel"])
+            if entry is not None and entry.handler is not None:
+                entry.handler(message)
+                return None
+        elif message["type"] != "pong" and (ignore_subscribe_messages or self.ignore_subscribe_messages):
+            return None
+        return message
+
+    def _wait(self, seconds: float) -> None:
+        """Wait until a host says something, or for so long."""
+        sockets = [line.socket for line in list(self._all.lines.values()) if line.subscribed]
+        if not self.subscribed:
+            self.subscribed_event.wait(seconds)
+        elif None in sockets or not sockets:
+            time.sleep(min(seconds, 0.05))
+        else:
+            try:
+                with selectors.DefaultSelector() as selector:
+                    for each in sockets:
+                        selector.register(each, selectors.EVENT_READ)
+                    selector.select(seconds)
+            except (ValueError, OSError):  # another thread has closed one
+                time.sleep(min(seconds, 0.01))
+
+    # The rest of redis-py's PubSub --------------------------------------------------------------------------------
+
+    def ping(self, message: Any = None) -> None:
+        """Send a PING to each host with subscriptions. When all have answered, a message of type ``pong`` comes.
+
+        Raises:
+            HostDown: One cannot be reached.
+        """
+        with self._lock:
+            hosts = {host for host, line in self._all.lines.items() if line.subscribed}
+            for host in hosts:
+                self._all.lines[host].ping(message)
+            if hosts:
+                self._pings.append(hosts)
+
+    def _ponged(self, host: str) -> bool:
+        for hosts in self._pings:
+            if host in hosts:
+                hosts.discard(host)
+                if not hosts:
+                    self._pings.remove(hosts)
+                return not hosts
+        return False
+
+    def run_in_thread(
+        self,
+        sleep_time: float = 0.0,
+        daemon: bool = False,
+        exception_handler: Callable[..., None] | None = None,
+        pubsub: Any = None,
+        sharded_pubsub: bool = False,
+    ) -> PubSubWorkerThread:
+        """Have a thread of redis-py call the handlers, until its ``stop()``.
+
+        Parameters:
+            sleep_time: Seconds that it waits for a message at a time.
+            daemon: Whether the program may end while it runs.
+            exception_handler: Called with an error, this object and the thread; without, an error ends the thread.
+            pubsub: What it reads from; by default this object.
+            sharded_pubsub: Has no effect: all kinds of channels are read.
+
+        Raises:
+            redis.PubSubError: A subscription has no handler.
+        """
+        for _, entry in self._all.ledger:
+            if entry.handler is None:
+                raise PubSubError(f"{entry.name!r} has no handler registered")
+        worker: Any = PubSubWorkerThread
+        thread: PubSubWorkerThread = worker(
+            self if pubsub is None else pubsub, sleep_time, daemon=daemon, exception_handler=exception_handler
+        )
+        thread.start()
+        return thread
+
+    def reset(self) -> None:
+        """End all subscriptions, and close the connections."""
+        with self._lock:
+            self._all.close()
+            self._pings.clear()
+            self.subscribed_event.clear()
+
+    close = reset
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.reset()
