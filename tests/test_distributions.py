@@ -148,7 +148,8 @@ result = dict(
 cluster.close()
 """)
     assert result == {
-        "cluster": "<Cluster of 2 hosts {'north': north.db, 'south': south.db}, router <ByPrefix over 2 hosts>>",
+        "cluster": "<Cluster of 2 hosts {'north': north.db, 'south': south.db}, router <ByPrefix over 2 hosts>, "
+        "placement ByPrefix:b4fa550650b709b5>",
         "user": "Ada",
         "visits": [1, 1, 1],
         "keys": 4,

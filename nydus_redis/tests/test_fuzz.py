@@ -28,7 +28,7 @@ from nydus_redis import Redis
 from nydus_redis.options import wire_options
 from nydus_redis.replies import ANSWERS
 from nydus_redis.server import PrivateServer
-from nydus_redis.surface import surfaces
+from nydus_redis.surface import Surfaces
 from resp import End, ServerSaid, understand
 from scripted import ScriptedServer, within
 from spoiling import fuzz, pieces, spoiled
@@ -160,7 +160,7 @@ def prepared(server: PrivateServer, protocol: int) -> Iterator[Callable[[bytes],
 def packed(calls: list[Call], protocol: int, *, transaction: bool = False) -> bytes:
     """The bytes of some calls."""
     found: list[Command] = []
-    surface = surfaces([wire_options([{"protocol": protocol}])])(found.append)
+    surface = Surfaces([wire_options([{"protocol": protocol}])])(found.append)
     for call in calls:
         call(surface)
     whole: Any = [command.packed for command in found]  # type: ignore[attr-defined]

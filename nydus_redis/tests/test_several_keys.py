@@ -24,7 +24,7 @@ from nydus_redis import Redis
 from nydus_redis.commands import _ROWS
 from nydus_redis.server import PrivateServer
 from nydus_redis.splits import SPLITS
-from nydus_redis.surface import surfaces
+from nydus_redis.surface import Surfaces
 from spoiling import fuzz
 
 Servers = Callable[..., list[PrivateServer]]
@@ -89,7 +89,7 @@ TWO, THREE = ["b:1", "c:1"], ["b:1", "a:1", "b:2"]
 
 def commands_of(*words: Any) -> Command:
     found: list[Command] = []
-    surfaces([{}])(found.append).execute_command(*words)
+    Surfaces([{}])(found.append).execute_command(*words)
     return found[0]
 
 
