@@ -28,8 +28,7 @@ if HIREDIS_AVAILABLE:
     import hiredis
 
     def _pack_safely(args: tuple[Any, ...]) -> bytes:
-        _check_numbers(args)
-        packed: bytes = hiredis.pack_command(args)
+        packed: bytes = hiredis.pack_command(_sendable(args))
         return packed
 
     _pack_at_once = _pack_safely
@@ -156,9 +155,7 @@ class Wire:
         self._simple: dict[Any, Kind] = {}
         self._told: dict[str, CommandSpec] = {}
         # hiredis packs text as UTF-8 whatever the options say
-        self._key: Callable[[Any], bytes] = key_bytes
-        if not HIREDIS_AVAILABLE:
-            self._key = lambda key: bytes(connection.encoder.encode(key))
+        self._encode: Callable[[Any], bytes] = key_bytes if HIREDIS_AVAILABLE else connection.encoder.encode
 
     def pack(self, args: tuple[Any, ...]) -> bytes:
         """Return the bytes of a command, just as redis-py would send them.
@@ -166,10 +163,7 @@ class Wire:
         Raises:
             redis.DataError: An argument is of a type that redis-py does not send, or too large a number.
         """
-        _check_numbers(args)
-        if any(type(arg) is memoryview for arg in args):  # redis-py counts its items, and sends its bytes
-            args = tuple(bytes(arg) if type(arg) is memoryview else arg for arg in args)
-        return b"".join(self._pack_command(*args))
+        return b"".join(self._pack_command(*_sendable(args)))
 
     def describe(self, args: tuple[Any, ...], options: dict[str, Any]) -> RedisCommand:
         """Say what a call of ``execute_command`` means.
@@ -242,6 +236,16 @@ class Wire:
             command.waits = longest_wait(name, arguments)
         return command
 
+    def _key(self, key: Any) -> bytes:
+        """Return a key just as it is sent. What its own methods say of it may be something else."""
+        if type(key) in _PLAIN:
+            return self._encode(key)
+        head, packed = (
+            b"*2\r\n$1\r\nK\r\n",
+            self.pack(("K", key.value if type(key) is EventualCommand else key)),
+        )
+        return packed[packed.index(b"\r\n", len(head)) + 2 : -2]
+
     def _stated(self, keys: Any) -> Sequence[bytes]:
         several = keys if isinstance(keys, list | tuple | set | frozenset) else [keys]
         return [] if keys is None else [self._key(key) for key in several]
@@ -255,18 +259,28 @@ class Wire:
             raise RoutingError(f"cannot tell the keys of {spec.name}: {error}. Nothing was sent") from error
 
 
-def _check_numbers(args: Sequence[Any]) -> None:
-    """Refuse numbers that cannot be written down: hiredis takes the process down with it.
+#: What is sent as its text or bytes, and nothing else; subclasses may have ideas of their own.
+_PLAIN = frozenset({str, bytes, int, float})
+
+
+def _sendable(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return arguments that can be packed.
+
+    A view goes as its bytes: of one with gaps, or items of several bytes, redis-py and hiredis make something else.
 
     Raises:
-        redis.DataError: One is among the arguments.
+        redis.DataError: A number cannot be written down: hiredis takes the process down with it.
     """
+    views = False
     for arg in args:
+        if type(arg) is memoryview:
+            views = True
         if isinstance(arg, int) and not -_LARGE < arg < _LARGE:
             try:
                 str(arg)
             except ValueError as error:
                 raise DataError(f"an integer of {arg.bit_length()} bits cannot be sent: {error}") from error
+    return tuple(bytes(arg) if type(arg) is memoryview else arg for arg in args) if views else args
 
 
 def _words(args: tuple[Any, ...]) -> tuple[Any, ...]:
