@@ -23,7 +23,7 @@ from nydus_redis.replies import (
     only_pushes,
     read_reply,
 )
-from nydus_redis.surface import Surfaces, host_client
+from nydus_redis.surface import host_client, surfaces
 from nydus_redis.wire import RedisCommand, UnreadableReply
 
 __all__ = ["Redis"]
@@ -119,7 +119,7 @@ class Redis(BaseEngine):
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
         """Return what makes surfaces: objects with all methods of ``redis.Redis``."""
-        return Surfaces(options)
+        return surfaces(options)
 
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
         """Return a client of this host, a ``redis.Redis``; pipelines and subscriptions work on it too."""
