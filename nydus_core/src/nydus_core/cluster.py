@@ -227,7 +227,8 @@ class Cluster:
         if str(host) not in names:
             raise RoutingError(f"there is no host {host!r}; the hosts are {', '.join(map(repr, self.hosts))}")
         index = names.index(str(host))
-        return delivery.engines[index].client(self._make_surface, partial(self._deliver_to, delivery, index))
+        dispatch = partial(self._deliver_on, delivery.watches[index])
+        return delivery.engines[index].client(self._make_surface, dispatch)
 
     def explain(self, name: str, /, *args: Any, **kwargs: Any) -> Explanation:
         """Tell where a command would go, and why, without sending it.
@@ -258,7 +259,7 @@ class Cluster:
         delivery = self._delivery
         index = delivery.placement.home(key_bytes(key))
         dispatch = KeyDispatch(
-            partial(self._deliver_to, delivery, index),
+            partial(self._deliver_on, delivery.watches[index]),
             partial(self._admit, delivery.placement.names[index], key),
         )
         return delivery.engines[index].client(self._make_surface, dispatch)
@@ -341,6 +342,12 @@ class Cluster:
             return self._deliver_planned(delivery, command)
         return self._deliver_to(delivery, host, command, False)
 
+    def _deliver_on(self, watch: Watch, command: Command) -> Any:
+        delivery = self._delivery
+        if watch not in delivery.watches:
+            raise RoutingError(f"{command!r}: host {watch.name!r} has left the cluster. Nothing was sent")
+        return self._deliver_to(delivery, delivery.watches.index(watch), command)
+
     def _deliver_to(self, delivery: Delivery, host: int, command: Command, bound: bool = True) -> Any:
         call = delivery.watches[host].call
         if call is None or self._settings.deadline or any_deadline() or hooks.listens("nydus_command_done"):
@@ -351,7 +358,10 @@ class Cluster:
             if not isinstance(error, HostError) and not delivery.engines[host].is_passing(error, command):
                 raise
             begun = error
-        return self._deliver_planned(delivery, command, host if bound else None, begun)
+        try:
+            return self._deliver_planned(delivery, command, host if bound else None, begun)
+        finally:
+            del begun  # it knows this frame
 
     def _deliver_planned(
         self, delivery: Delivery, command: Command, host: int | None = None, begun: Exception | None = None
@@ -376,9 +386,12 @@ class Cluster:
                 error=error,
                 seconds=time.perf_counter() - start,
             )
-        if error is not None:
+        if error is None:
+            return outcome
+        try:
             raise error
-        return outcome
+        finally:
+            del error, outcome, begun  # it knows this frame, which would keep it alive
 
     def _begin_map(
         self, transaction: bool, commands: Sequence[Command]

@@ -115,6 +115,9 @@ class Command:
         """Whether applying it twice leaves the same data as once; its second answer may differ. Asked after a failure."""
         return self.access is Access.READ
 
+    #: Seconds that the server may hold back its answer, because the command asks it to.
+    waits: float = 0.0
+
     @property
     def wire_form(self) -> bytes | None:
         """Its bytes as they go over the wire, where the engine knows them beforehand."""

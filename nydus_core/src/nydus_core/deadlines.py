@@ -27,11 +27,12 @@ class Deadline:
         seconds: What it was when it was set.
     """
 
-    __slots__ = ("seconds", "until")
+    __slots__ = ("ended", "seconds", "until")
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.until = time.monotonic() + seconds
+        self.ended = False  # its block has: a task that was begun inside still sees it
 
     def left(self) -> float:
         """Return the seconds that are left; 0 when it is over."""
@@ -49,7 +50,8 @@ any_deadline = _current.get
 
 def deadline_of(owner: object) -> Deadline | None:
     """Return the deadline that is set for a cluster in this thread or task; None if there is none."""
-    return _current.get().get(owner)
+    deadline = _current.get().get(owner)
+    return None if deadline is None or deadline.ended else deadline
 
 
 def is_time(value: object) -> bool:
@@ -74,6 +76,7 @@ class DeadlineBlock:
         self._owner = owner
         self._seconds = seconds
         self._token: Token[Mapping[Any, Deadline]] | None = None
+        self._own: Deadline | None = None
 
     def __enter__(self) -> Deadline:
         if self._token is not None:
@@ -81,6 +84,7 @@ class DeadlineBlock:
         deadline, outer = Deadline(self._seconds), deadline_of(self._owner)
         if outer is not None and outer.until < deadline.until:
             deadline = outer
+        self._own = deadline if deadline is not outer else None
         self._token = _current.set({**_current.get(), self._owner: deadline})
         return deadline
 
@@ -89,3 +93,5 @@ class DeadlineBlock:
     ) -> None:
         assert self._token is not None
         _current.reset(self._token)
+        if self._own is not None:
+            self._own.ended = True

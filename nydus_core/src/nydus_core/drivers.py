@@ -199,7 +199,8 @@ class _Timed:
         """Close the batch, or have its thread do so when it is done with it."""
         if self._future is None or self._future.done() or self._future.cancel():
             self.batch.close()
-        else:
+        else:  # too late, or interrupted: nothing more is to be sent by whoever is at it
+            self.batch.abort()
             self._future.add_done_callback(lambda _: self.batch.close())
 
     def outcomes(self, deadline: Deadline) -> list[Any]:

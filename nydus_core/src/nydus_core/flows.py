@@ -179,7 +179,7 @@ class _Delivery:
             if tried:
                 self._plan.moved.update((slot, lane.host) for slot in lane.slots if slot in tried)
             if failed:
-                self._judge(self._watches[lane.host], found)
+                self._judge(lane, found)
                 self._repeat(lane, found, attempt, again)
             else:
                 self._watches[lane.host].succeeded()
@@ -207,19 +207,30 @@ class _Delivery:
         doubt.add_note(f"it was tried again: {error}")
         return doubt
 
-    def _judge(self, watch: Watch, found: Sequence[Any]) -> None:
+    def _judge(self, lane: Lane, found: Sequence[Any]) -> None:
         """Tell a watch how its host has fared."""
-        failures = [outcome for outcome in found if isinstance(outcome, HostError)]
-        causes = (
-            failure.__cause__ or failure
-            for failure in failures
-            if not (self.impatient and isinstance(failure, DeadlineExceeded))
+        watch = self._watches[lane.host]
+        failures = [
+            (outcome, command)
+            for outcome, command in zip(found, lane.commands, strict=True)
+            if isinstance(outcome, HostError)
+        ]
+        outage = next(
+            (
+                failure.__cause__ or failure
+                for failure, command in failures
+                if _is_outage(watch, failure) and not self._was_too_short(failure, command)
+            ),
+            None,
         )
-        outage = next((cause for cause in causes if watch.engine.is_outage(cause)), None)
         if outage is not None:
             watch.failed(outage)
         elif not failures:
             watch.succeeded()
+
+    def _was_too_short(self, failure: HostError, command: Command) -> bool:
+        """Whether a deadline was missed that says nothing: of no time at all, or of less than was to be waited."""
+        return isinstance(failure, DeadlineExceeded) and (self.impatient or command.waits > 0)
 
     def _repeat(self, lane: Lane, found: Sequence[Any], attempt: int, again: dict[int, Lane]) -> None:
         """Note what a lane ended in, and put what is to be tried again into the lanes of the next attempt."""
@@ -242,7 +253,7 @@ class _Delivery:
             wanted = in_order(lane.commands, noted, wanted)
         for position in wanted:
             command, slot = lane.commands[position], lane.slots[position]
-            if self._may_move(command) and isinstance(found[position], HostError):
+            if self._should_move(lane.host, command, found[position]):
                 self._move(command, slot, lane.host, noted[position], again)
             elif self._watches[lane.host].admits:
                 self.waits = True
@@ -255,7 +266,7 @@ class _Delivery:
             error, lane.commands[position]
         ):
             return False
-        if outcome is Outcome.NOT_SENT and self._may_move(lane.commands[position]):
+        if outcome is Outcome.NOT_SENT and self._should_move(lane.host, lane.commands[position], error):
             return True  # another host is no second attempt
         attempts = attempt - self._before.get(lane.slots[position], 0)
         return self._rules.retry.repeats(lane.commands[position], outcome, attempts)
@@ -264,6 +275,14 @@ class _Delivery:
 
     def _may_move(self, command: Command) -> bool:
         return self._reroute and self._rules.placement.may_move(command)
+
+    def _should_move(self, host: int, command: Command, error: Exception) -> bool:
+        """Whether another host is to be tried: not if the host is well, and only its connections are all in use."""
+        return (
+            isinstance(error, HostError)
+            and self._may_move(command)
+            and _is_outage(self._watches[host], error)
+        )
 
     def _move(self, command: Command, slot: int, host: int, error: HostError, again: dict[int, Lane]) -> None:
         """Give a part that ended in an error to other hosts, if there are any that it can go to."""
@@ -290,6 +309,10 @@ class _Delivery:
 
     def _down(self) -> set[int]:
         return {host for host, watch in enumerate(self._watches) if not watch.admits}
+
+
+def _is_outage(watch: Watch, failure: HostError) -> bool:
+    return watch.engine.is_outage(failure.__cause__ or failure)
 
 
 def _put(lanes: dict[int, Lane], host: int, command: Command, slot: int) -> None:

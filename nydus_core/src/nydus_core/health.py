@@ -168,6 +168,11 @@ class Breaker:
         """When the next probe is to be made, on the breaker's clock; None unless it is open."""
         return self._due
 
+    def overdue(self) -> float:
+        """Return how many seconds ago a probe was due that has not begun; 0 if none was."""
+        due = self._due
+        return 0.0 if due is None else max(0.0, self._clock() - due)
+
     def begin_probe(self) -> bool:
         """Become half-open; False if it is not open, so that there is one probe at a time."""
         with self._lock:

@@ -15,12 +15,17 @@ from typing import Any, Protocol
 
 from nydus_core.command import Command
 from nydus_core.engine import Engine
-from nydus_core.health import Breaker, BreakerSettings, HostHealth
+from nydus_core.health import Breaker, BreakerSettings, HostHealth, State
 from nydus_core.threads import Alarm, in_thread, set_alarm
 
 __all__ = ["Listener", "Watch"]
 
 logger = logging.getLogger("nydus")
+
+#: Seconds that a probe takes at most, with all that is done to readmit the host.
+_LONGEST = 30.0
+#: Seconds after which a probe that was due is not going to be made any more.
+_OVERDUE = 1.0
 
 
 class Listener(Protocol):
@@ -71,7 +76,19 @@ class Watch:
     @property
     def admits(self) -> bool:
         """Whether commands may go there."""
-        return self._breaker.closed
+        if self._breaker.closed:
+            return True
+        self._heal()
+        return False
+
+    def _heal(self) -> None:
+        """Plan the next probe where that has got lost: by an interrupt just then, or by a probe that never ends."""
+        health = self._breaker.report()
+        if health.state is State.HALF_OPEN and health.seconds > _LONGEST:
+            self._breaker.probe_failed(TimeoutError(f"a probe takes more than {_LONGEST:g} seconds"))
+            self._plan_probe()
+        elif health.state is State.OPEN and self._breaker.overdue() > _OVERDUE:
+            self._plan_probe()
 
     def report(self) -> HostHealth:
         """Return what is known of the host."""
@@ -148,6 +165,7 @@ class Watch:
     def _probe(self) -> None:
         listener = self._listener()
         if listener is None:
+            self._breaker.close()
             return
         try:
             self.engine.probe()

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -25,6 +25,8 @@ logger = logging.getLogger("nydus")
 
 #: More hosts than this at once wait for each other.
 MOST_THREADS = 256
+#: Seconds after which a thread without a job ends.
+IDLE = 10.0
 
 
 def in_thread(job: Callable[[], T]) -> Future[T] | None:
@@ -93,9 +95,25 @@ class _Pool:
 
     def _run(self) -> None:
         while True:
-            self._jobs.get()()
+            try:
+                job = self._jobs.get(timeout=IDLE)
+            except Empty:
+                if self._may_end():
+                    return
+                continue
+            job()
+            del job
             with self._lock:
                 self._spare += 1
+
+    def _may_end(self) -> bool:
+        """Tell whether a thread that has waited in vain is one too many."""
+        with self._lock:
+            if self._spare <= 0:  # a job is on its way
+                return False
+            self._spare -= 1
+            self._threads -= 1
+            return True
 
 
 def set_alarm(when: float, call: Callable[[], object]) -> Alarm:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -37,9 +38,9 @@ class Pool:
         self._make_lock = make_lock
         self._retired = False
         self._start()
+        _pools.add(self)
 
     def _start(self) -> None:
-        self._pid = os.getpid()
         self._lock = self._make_lock()
         self._idle: list[tuple[Link, float]] = []
         self._used: set[Link] = set()
@@ -47,8 +48,6 @@ class Pool:
 
     def idle(self) -> Link | None:
         """Take an open connection; None if there is none that can be used."""
-        if self._pid != os.getpid():
-            self._forget()
         while True:
             with self._lock:
                 if not self._idle:
@@ -108,9 +107,21 @@ class Pool:
         self._retired = True
         self.close()
 
-    def _forget(self) -> None:
-        """After a fork: the connections belong to the parent, and its lock may have been held."""
+    def after_fork(self) -> None:
+        """In a child process: the connections belong to the parent, and the lock may have been held."""
         idle = self._idle
         self._start()
         for link, _ in idle:
             link.close()
+
+
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for pool in list(_pools):
+        pool.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -108,6 +108,8 @@ class RedisBatch:
         read = reader(self._connection)
         for command in self.commands:
             try:
+                if command.waits and self._until is not None:
+                    await_reply(self._connection, cast(float, self.engine.timeout) + command.waits)
                 if command.kwargs and not READING.isdisjoint(command.kwargs):
                     reply = read_reply(self._connection, command)
                 else:

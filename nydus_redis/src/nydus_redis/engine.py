@@ -15,7 +15,7 @@ from nydus_redis import options as host_options
 from nydus_redis.batch import RedisBatch, TransactionBatch
 from nydus_redis.patience import no_connecting, patient
 from nydus_redis.replies import ANSWERS, FAILURES, await_reply, only_pushes, read_reply, says_later
-from nydus_redis.surface import Surfaces, host_client
+from nydus_redis.surface import host_client, surfaces
 from nydus_redis.wire import RedisCommand, UnreadableReply
 
 __all__ = ["Redis"]
@@ -111,7 +111,7 @@ class Redis(BaseEngine):
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
         """Return what makes surfaces: objects with all methods of ``redis.Redis``."""
-        return Surfaces(options)
+        return surfaces(options)
 
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
         """Return a client of this host, a ``redis.Redis``; pipelines and subscriptions work on it too."""

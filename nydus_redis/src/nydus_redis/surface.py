@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nydus_core.cluster import Cluster
     from nydus_redis.engine import Redis
 
-__all__ = ["Surfaces", "host_client"]
+__all__ = ["Surfaces", "host_client", "surfaces"]
 
 
 class _NoPool(redis.ConnectionPool):
@@ -245,6 +245,11 @@ class Surfaces:
         client = copy.copy(self._cluster_client).nydus_end_in(dispatch, self._wire)
         client.nydus_cluster = cluster
         return client
+
+
+def surfaces(options: Sequence[Mapping[str, Any]]) -> Surfaces:
+    """Return what makes surfaces. See ``Surfaces``."""
+    return Surfaces(options)
 
 
 def host_client(engine: Redis, options: Mapping[str, Any], call: Callable[[Command], Any]) -> _HostClient:
