@@ -207,6 +207,34 @@ def test_a_key_is_routed_by_the_bytes_that_are_sent(odd: Any, options: dict[str,
             assert command.packed.split(b"\r\n", 3)[3].startswith(size + command.keys[0] + b"\r\n")
 
 
+# Repeating -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("repeatable", "words"),
+    [
+        *((True, ("SET", "k", "v")), (True, ("set", "k", "v", "EX", 5)), (False, ("SET", "k", "v", "nx"))),
+        *(
+            (False, ("SET", "k", "v", "GET")),
+            (True, ("GET", "k")),
+            (False, ("INCR", "k")),
+            (False, ("SETNX", "k", 1)),
+        ),
+        *(
+            (True, ("ZADD", "k", 1, "a")),
+            (False, ("ZADD", "k", "INCR", 1, "a")),
+            (False, ("ZREMRANGEBYRANK", "k", 0, 1)),
+        ),
+        *((True, ("XTRIM", "k", "MAXLEN", 5)), (False, ("XTRIM", "k", "MAXLEN", "~", 5))),
+        *((False, ("SUNIONSTORE", "a", "a", "b")), (False, ("LPUSH", "k", 1)), (False, ("X.Y", "k"))),
+    ],
+)
+def test_only_what_leaves_the_same_data_twice_may_be_repeated(
+    repeatable: bool, words: tuple[Any, ...]
+) -> None:
+    assert commands_of(*words).idempotent is repeatable
+
+
 # On real servers -------------------------------------------------------------------------------------------------
 
 

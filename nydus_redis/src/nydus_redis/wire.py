@@ -129,10 +129,9 @@ class RedisCommand(Command):
             raise UnreadableReply(f"redis-py cannot make sense of the reply: {error!r}") from error
 
 
-#: Words that make a command depend on what is there, or answer with it, or count: also where they are but values.
-_CONDITIONS = frozenset(
-    {b"NX", b"XX", b"FNX", b"FXX", b"GT", b"LT", b"GET", b"INCR", b"IFEQ", b"IFNE", b"IFDEQ", b"IFDNE"}
-)
+#: Words that make a command depend on what is there, or answer with it, or count, or do a part of its work (XTRIM with
+#: ``~`` or LIMIT): also where they are but values.
+_CONDITIONS = frozenset(b"NX XX FNX FXX GT LT GET INCR IFEQ IFNE IFDEQ IFDNE ~ LIMIT".split())
 
 
 class UnreadableReply(InvalidResponse):
