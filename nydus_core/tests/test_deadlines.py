@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 
 from engines import MemoryEngine
 from nydus_core import DeadlineExceeded, NydusError, create_cluster
-from nydus_core.deadlines import Deadline, any_deadline, deadline_of, is_time
+from nydus_core.deadlines import Deadline, DeadlineBlock, any_deadline, deadline_of, is_time
 
 
 def cluster_of(**settings: Any) -> Any:
@@ -174,3 +175,20 @@ def test_a_map_takes_the_deadline_of_where_it_ends(cluster: Any) -> None:
     with cluster.deadline(60), cluster.map() as conn:
         found = conn.incr("k")
     assert found == 1
+
+
+def test_a_task_that_was_begun_in_a_block_is_free_when_the_block_has_ended() -> None:
+    owner = object()
+    with DeadlineBlock(owner, 0.01):
+        context = contextvars.copy_context()
+        assert context.run(deadline_of, owner) is not None
+    assert context.run(deadline_of, owner) is None
+
+
+def test_an_inner_block_ends_its_own_deadline_only() -> None:
+    owner = object()
+    with DeadlineBlock(owner, 1) as outer:
+        with DeadlineBlock(owner, 60) as inner:
+            assert inner is outer
+        assert deadline_of(owner) is outer
+        assert not outer.ended

@@ -5,6 +5,8 @@ applied; what a deadline ends, and what is left behind.
 from __future__ import annotations
 
 import contextlib
+import gc
+import signal
 import socket
 import subprocess
 import sys
@@ -985,3 +987,62 @@ def test_an_interrupt_while_a_thread_is_started_closes_no_batch_that_is_in_use(
 def iter_lanes(lanes: list[Lane]) -> Flow:
     yield lanes
     return []
+
+
+class JobTimeout(Exception):
+    """What a queue of jobs raises in one that takes too long."""
+
+
+def test_nothing_is_sent_by_a_call_that_was_left(redis_servers: Any, proxy: Proxies) -> None:
+    server = redis_servers(1)[0]
+    front = proxy(server, tcp=True, delay=0.15)
+    hosts = [{"host": front.host, "port": front.port}]
+
+    def stop(*_: Any) -> None:
+        raise JobTimeout
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    try:
+        with create_cluster({"engine": "redis", "hosts": hosts, "deadline": 5}) as cluster:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)  # it is still connecting
+            with pytest.raises(JobTimeout):
+                cluster.set("k", "first")
+            with redis.Redis(unix_socket_path=server.path) as plain:
+                plain.set("k", "second")
+                time.sleep(1.2)
+                assert plain.get("k") == b"second"
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+
+
+def test_a_large_answer_is_had_although_another_host_hangs(stack: Any, close: Close) -> None:
+    servers = stack.servers(2)
+    cluster = close(stack.cluster(*servers, retry={"attempts": 1}))
+    keys = one_key_each(cluster)
+    value = b"v" * 900_000
+    cluster.set(keys[1], value)
+    mapped(cluster, ("get", keys[0]), ("get", keys[1]))
+    with stopped(servers[0]), cluster.deadline(1.0):
+        outcomes = mapped(cluster, ("get", keys[0]), *[("get", keys[1])] * 5)
+    assert isinstance(outcomes[0], DeadlineExceeded)
+    assert outcomes[1:] == [value] * 5
+
+
+def test_an_error_keeps_no_frame_of_ours_alive() -> None:
+    with create_cluster({"engine": SwitchedEngine, "hosts": {"a": {}}, "retry": {"attempts": 2}}) as cluster:
+        cluster["a"].down = True
+        gc.collect()
+        gc.disable()
+        try:
+            with contextlib.suppress(HostDown):
+                cluster.set("k", Marker())
+            assert not [each for each in gc.get_objects() if isinstance(each, Marker)]
+        finally:
+            gc.enable()
+
+
+class Marker:
+    """A value to look for in what is left behind."""
+
+    def __init__(self) -> None:
+        self.data: list[Any] = []  # so that the collector knows of it

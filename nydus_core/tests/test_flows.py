@@ -824,3 +824,23 @@ def test_whatever_hosts_say_it_ends_and_no_outcome_says_less_than_what_happened(
                 assert (outcome_of(outcome) is Outcome.MAYBE_APPLIED) == any(applied)
             if isinstance(outcome, HostError) and len(command.keys) == 1:
                 assert outcome.attempts == len(ends[0])
+
+
+def test_what_is_no_fault_of_a_host_sends_nothing_elsewhere() -> None:
+    run = Run(reroute=True, stale=True)
+    command = write("a")
+    full = run.failure(HostDown, "a", command, Busy("all connections are in use"))
+    (error,) = run(unless(a=full), command)
+    assert isinstance(error, HostDown)
+    assert [list(sent) for sent in run.rounds] == [["a"], ["a"]]
+    assert run.down() == []
+
+
+def test_a_deadline_that_ends_a_wait_that_was_asked_for_blames_nobody() -> None:
+    class Waiting(Command):
+        waits = 5.0
+
+    run = Run(health={"failures": 1})
+    command = Waiting("blpop", ("a",), keys=[b"a"])
+    run(unless(a=run.failure(NotAnsweredInTime, "a", command)), command)
+    assert run.down() == []

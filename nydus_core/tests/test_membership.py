@@ -261,3 +261,34 @@ def test_a_retired_engine_connects_for_who_still_uses_it_and_closes_after() -> N
     command = engine.describe("ping", (), {})
     assert client(command) == "pong from a"
     assert engine._connection is None
+
+
+def test_the_client_of_a_host_that_was_replaced_leads_to_neither_of_the_two() -> None:
+    cluster = cluster_of(0, 1, router=PartitionRouter)
+    key = next(key for key in KEYS if cluster.router.locate(key.encode()) == "0")
+    by_name, by_key, before = cluster.on(0), cluster.on_key(key), cluster[0]
+    cluster.remove_host(0)
+    cluster.add_host(0, {})
+    for client in (by_name, by_key):
+        with pytest.raises(RoutingError, match="host '0' has left the cluster"):
+            client.set(key, 1)
+    assert before._connection is None
+
+
+def test_the_client_of_a_host_that_stays_goes_on() -> None:
+    cluster = cluster_of("a", "b", router=PartitionRouter)
+    client = cluster.on("b")
+    cluster.remove_host("a")
+    assert client.who("k") == "b"
+
+
+def test_a_cluster_that_is_refused_leaves_no_host_open() -> None:
+    closed: list[Any] = []
+
+    class Closing(MemoryEngine):
+        def close(self) -> None:
+            closed.append(self.num)
+
+    with pytest.raises(ConfigError, match="do not live where"):
+        create_cluster({"engine": Closing, "hosts": {"a": {}, "b": {}}, "fingerprint": "all:1"})
+    assert sorted(closed) == ["a", "b"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import subprocess
@@ -530,3 +531,43 @@ def test_a_child_probes_hosts_that_were_down_in_its_parent(tmp_path: Any) -> Non
     for state_of_parent in ("open", "half-open"):
         command = [sys.executable, "-c", textwrap.dedent(program), support, state_of_parent]
         assert subprocess.run(command, timeout=30, check=False).returncode == 0
+
+
+def test_a_probe_whose_planning_was_interrupted_is_made_up_for(
+    cluster_of: Any, monkeypatch: pytest.MonkeyPatch, told: Recorder
+) -> None:
+    cluster = cluster_of()
+    with monkeypatch.context() as patch:
+        patch.setattr(monitor.Watch, "_plan_probe", lambda self: True)  # as if a Ctrl-C had come just before
+        fail(cluster)
+    assert cluster.health()["a"].state is State.OPEN
+    monkeypatch.setattr(monitor, "_OVERDUE", 0.0)
+    cluster["a"].down = False
+    time.sleep(0.1)
+    with contextlib.suppress(HostDown):
+        cluster.get("a")
+    until(lambda: ("up", "a") in told.words)
+    assert cluster.incr("a") == 1
+
+
+def test_a_probe_that_never_ends_is_given_up(
+    cluster_of: Any, monkeypatch: pytest.MonkeyPatch, told: Recorder
+) -> None:
+    cluster, hung, go_on = cluster_of(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        hung.set()
+        go_on.wait(10)
+        raise HostDown("at last")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster["a"], "probe", hang)
+        fail(cluster)
+        assert hung.wait(10)
+        patch.setattr(monitor, "_LONGEST", 0.0)
+        with pytest.raises(HostDown):
+            cluster.get("a")  # whoever asks finds out
+    cluster["a"].down = False
+    until(lambda: ("up", "a") in told.words)
+    go_on.set()
+    assert cluster.incr("a") == 1

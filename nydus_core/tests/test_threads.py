@@ -301,3 +301,17 @@ def test_an_interrupt_on_the_way_into_the_timer_leaves_it_unlocked(seconds: floa
     bell = threading.Event()
     threading.Thread(target=lambda: set_alarm(now(), bell.set), daemon=True).start()
     assert bell.wait(10)
+
+
+def test_threads_without_work_end(fresh_pool: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "IDLE", 0.05)
+    before = set(threading.enumerate())
+    futures = [in_thread(lambda: time.sleep(0.05)) for _ in range(5)]
+    assert all(future is not None and future.result(10) is None for future in futures)
+    until = time.monotonic() + 10
+    while set(threading.enumerate()) - before:
+        assert time.monotonic() < until, "threads are left"
+        time.sleep(0.01)
+    future = in_thread(lambda: "done")
+    assert future is not None
+    assert future.result(10) == "done"

@@ -421,3 +421,30 @@ def test_a_server_that_is_not_who_it_should_be_is_sent_nothing(
         ):
             cluster.set("k", b"v")
     assert isinstance(caught.value, ssl.SSLError)
+
+
+@pytest.mark.parametrize("deadline", [None, 5])
+def test_a_signal_handler_that_raises_while_sending_does_not_make_it_unsent(
+    servers: list[MemcachedServer], deadline: float | None
+) -> None:
+    class Interrupted:
+        """A socket whose ``send`` is interrupted when it has taken everything."""
+
+        def __init__(self, sock: Any) -> None:
+            self._sock = sock
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._sock, name)
+
+        def send(self, data: Any) -> int:
+            self._sock.send(data)
+            raise TimeoutError("the job took too long")  # as handlers of SIGALRM do
+
+    hosts = [{"unix_socket_path": servers[0].path}]
+    with create_cluster({"engine": "memcache", "hosts": hosts, "deadline": deadline}) as cluster:
+        cluster.set("n", 0)
+        link = cluster.hosts[0].pool._idle[0][0]
+        link._sock = Interrupted(link._sock)
+        with pytest.raises(MaybeApplied):
+            cluster.incr("n", 1)
+        assert cluster.get("n") == 1

@@ -195,7 +195,7 @@ ODD: list[Any] = [
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: type(odd).__name__)
 def test_a_key_is_routed_by_the_bytes_that_are_sent(odd: Any, options: dict[str, Any]) -> None:
     found: list[Any] = []
-    surface = surfaces([options])(found.append)
+    surface = Surfaces([options])(found.append)
     for _ in range(2):  # the second time there is a short cut
         for words in (("APPEND", odd, "v"), ("MGET", odd, "v")):
             try:

@@ -18,7 +18,8 @@ __all__ = ["BasePipeline", "Batch", "PipelineBatch", "SerialBatch"]
 class Batch(Protocol):
     """Some commands on their way to one host.
 
-    ``send`` and ``receive`` never raise because a host fails: each command has its outcome in what ``receive``
+    One with a method ``fileno()``, which returns the socket that answers come from, is read when they come; without, in
+    the order of the hosts. ``send`` and ``receive`` never raise because a host fails: each command has its outcome in what ``receive``
     returns.
     """
 

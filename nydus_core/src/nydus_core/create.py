@@ -84,9 +84,13 @@ def _build(settings: ClusterSettings) -> Cluster:
     if not issubclass(cluster_class, Cluster):
         raise ConfigError(f"{cluster_class.__qualname__} is not a Cluster; expected a subclass", "cluster")
     cluster: Cluster = cluster_class(engines, blueprint.surface(), settings.delivery)
-    cluster.install_router(blueprint.router(cluster, engines), blueprint)
-    if settings.fingerprint is not None:
-        cluster.guard(settings.fingerprint)
+    try:
+        cluster.install_router(blueprint.router(cluster, engines), blueprint)
+        if settings.fingerprint is not None:
+            cluster.guard(settings.fingerprint)
+    except BaseException:
+        cluster.close()  # an engine may have begun something: the embedded one starts a server
+        raise
     return cluster
 
 

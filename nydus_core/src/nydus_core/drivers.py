@@ -11,8 +11,9 @@ cannot be interrupted: that is left to its own thread, and to its own timeouts.
 from __future__ import annotations
 
 import logging
+import selectors
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -116,10 +117,14 @@ def _exchange_in_time(
         _Timed(engines[lane.host], lane, engines[lane.host].batch(lane.commands, transaction=transaction))
         for lane in lanes
     ]
+    try:
+        alarm = set_alarm(deadline.until, partial(_abort, timed))
+    except RuntimeError as error:  # no thread to be had: nobody would keep the deadline, so nothing is begun
+        return [each.refused(error) for each in timed]
     with ExitStack() as stack:
         for each in reversed(timed):
             stack.callback(each.close)
-        stack.enter_context(set_alarm(deadline.until, partial(_abort, timed)))
+        stack.enter_context(alarm)
         ready: list[_Timed] = []
         for each in timed:
             if each.batch.ready:
@@ -133,12 +138,34 @@ def _exchange_in_time(
                 here.append(each)
             elif each.settled is None:
                 each.start(each.receive)
-        for each in here:
+        for each in _as_answered(here, deadline):
             if each.settled is None:
                 each.receive()
         for each in timed:
             each.wait(deadline)
     return [each.outcomes(deadline) for each in timed]
+
+
+def _as_answered(timed: list[_Timed], deadline: Deadline) -> Iterator[_Timed]:
+    """Yield batches as their answers begin to arrive, so that one whose host hangs does not keep others from theirs."""
+    waiting = list(timed)
+    while len(waiting) > 1 and deadline.left():
+        sockets = {each: each.fileno() for each in waiting}
+        if None in sockets.values():
+            break
+        readable = _readable(list(sockets.values()), deadline.left())
+        for each in [each for each in waiting if sockets[each] in readable]:
+            waiting.remove(each)
+            yield each
+    yield from waiting
+
+
+def _readable(sockets: Sequence[int | None], seconds: float) -> set[int]:
+    with selectors.DefaultSelector() as selector:
+        for each in sockets:
+            if each is not None:
+                selector.register(each, selectors.EVENT_READ)
+        return {key.fd for key, _ in selector.select(seconds)}
 
 
 def _abort(timed: Sequence[_Timed]) -> None:
@@ -171,6 +198,16 @@ class _Timed:
         if not start(self._future, job):
             self._future = None
             job()
+
+    def refused(self, why: Exception) -> list[Any]:
+        """The outcomes, if nothing is sent."""
+        return [self._engine.failed(HostDown, why, command) for command in self._lane.commands]
+
+    def fileno(self) -> int | None:
+        """The socket that answers come from, if the batch tells it."""
+        fileno: Callable[[], int | None] | None = getattr(self.batch, "fileno", None)
+        number = None if fileno is None else fileno()
+        return None if number is None or number < 0 else number
 
     def exchange(self) -> None:
         self.batch.send()

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 
 from nydus_core.batches import BasePipeline, Batch, PipelineBatch, SerialBatch
 from nydus_core.command import Command, Dispatch, Scope, key_bytes
-from nydus_core.errors import HostDown, HostError, MaybeApplied, host_error
+from nydus_core.errors import HostDown, HostError, MaybeApplied, host_error, is_own_want
 from nydus_core.surface import PlainSurface
 
 __all__ = ["BaseEngine", "Engine", "SurfaceFactory"]
@@ -298,6 +298,7 @@ class BaseEngine:
                 raise self.failed(MaybeApplied, error, command) from error
             raise
         finally:
+            self._attempt.refusal = None  # it would keep alive what its frames hold
             self.leave()
 
     def _function(self, command: Command) -> Callable[..., Any]:
@@ -331,8 +332,8 @@ class BaseEngine:
         return TimeoutError(why)
 
     def is_outage(self, cause: BaseException) -> bool:
-        """Tell whether what the client raised speaks against the host: by default all that does not answer."""
-        return True
+        """Tell whether what the client raised speaks against the host: by default all but a want of this process."""
+        return not is_own_want(cause)
 
     def is_passing(self, answer: Exception, command: Command) -> bool:
         """Tell whether an error that the server answered may be tried later: by default none."""

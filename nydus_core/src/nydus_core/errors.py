@@ -25,6 +25,7 @@ Backends add their own, below ``NydusError``: an embedded server that does not s
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -48,6 +49,7 @@ __all__ = [
     "PluginError",
     "RoutingError",
     "host_error",
+    "is_own_want",
 ]
 
 
@@ -238,6 +240,19 @@ STUMBLES: tuple[type[Exception], ...] = (
     AttributeError,
     MemoryError,
 )
+
+
+def is_own_want(error: BaseException | None) -> bool:
+    """Tell whether an error, or what caused it, is that this process or machine has run out of something."""
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OWN_WANTS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+#: No more files, memory or local ports.
+_OWN_WANTS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
 
 
 def host_error(kind: type[HostError], cause: BaseException, *, host: str, command: str) -> HostError:

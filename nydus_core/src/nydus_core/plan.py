@@ -357,7 +357,7 @@ def joined(join: Join, outcomes: Sequence[Any], hosts: Sequence[Sequence[str]]) 
     if len(errors) < len(found) and join.command.access is Access.WRITE:
         gravest = _partly_applied(join.command, gravest, failed)
     if len(found) > 1:
-        gravest.add_note(_how_all_fared([", ".join(names) for names in hosts], found))
+        gravest.add_note(_how_all_fared([", ".join(dict.fromkeys(names)) for names in hosts], found))
     return gravest
 
 

@@ -149,6 +149,10 @@ class MemcacheBatch:
             start += len(run.request)
         return errors
 
+    def fileno(self) -> int | None:
+        """Return the socket that the answers come from; None if there are none to wait for."""
+        return None if self._failure is not None or self._link is None else self._link.fileno()
+
     def abort(self) -> list[Any] | None:
         """Shut the connection, so that whoever waits for it need not; without one, never send."""
         self._aborted = True

@@ -152,7 +152,7 @@ class Memcache(BaseEngine):
 
     def is_outage(self, cause: BaseException) -> bool:
         """Tell whether a failure speaks against the host: not if all connections are in use."""
-        return not isinstance(cause, RuntimeError)
+        return not isinstance(cause, RuntimeError) and super().is_outage(cause)
 
     def probe(self) -> None:
         """Find out whether the host is up: ask for its version.

@@ -144,9 +144,21 @@ class Link:
         """
         self.sent = 0
         self._until = time.monotonic() + self._timeout
-        whole = memoryview(request)
-        self.sent = self._sock.send(whole[: self._at_once])
-        self._unsent = whole[self.sent :]
+        self._unsent = memoryview(request)
+        self._hand_over(self._at_once)
+
+    def _hand_over(self, most: int | None) -> None:
+        """Hand over what the socket takes at once. In between it counts as sent: a signal handler may raise just then."""
+        before, piece = self.sent, self._unsent[:most]
+        self.sent = before + len(piece)
+        try:
+            taken = self._sock.send(piece)
+        except OSError as error:
+            if error.errno is not None:  # the socket's own error, and not that of a signal handler
+                self.sent = before
+            raise
+        self.sent = before + taken
+        self._unsent = self._unsent[taken:]
 
     def wait(self) -> None:
         """Wait for the answer to begin, counted from ``send``: so many hosts that hang cost one timeout.
@@ -188,6 +200,10 @@ class Link:
             raise MemcacheUnknownError(f"a value that does not end after the {size} bytes that were said")
         self._at = end + 2
         return self._buffer[start:end]
+
+    def fileno(self) -> int:
+        """Return the number of the socket."""
+        return self._sock.fileno()
 
     def shut(self) -> None:
         """End what another thread sends or reads here: it finds the connection closed."""
@@ -238,9 +254,7 @@ class Link:
         if not (readable or writable):
             raise TimeoutError(f"nothing more was taken within {self._timeout} seconds")
         if writable:
-            taken = self._sock.send(self._unsent[:_WRITE])
-            self.sent += taken
-            self._unsent = self._unsent[taken:]
+            self._hand_over(_WRITE)
         return readable
 
 

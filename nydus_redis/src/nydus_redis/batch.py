@@ -130,6 +130,13 @@ class RedisBatch:
         except UnreadableReply as error:
             return self.engine.failed(MaybeApplied, error, command)
 
+    def fileno(self) -> int | None:
+        """Return the socket that the answers come from; None if there are none to wait for."""
+        if self._failure is not None or self._connection is None or self._connection._sock is None:
+            return None
+        number: int = self._connection._sock.fileno()
+        return number
+
     def abort(self) -> list[Any] | None:
         """Shut the connection, so that whoever waits for it need not; without one, never send."""
         self._aborted = True

@@ -192,9 +192,11 @@ class Redis(BaseEngine):
         self._give_back(connection, clean)
 
     def _give_back(self, connection: Any, clean: bool) -> None:
-        if not clean or (self._retired and self._own_pool):
-            connection.disconnect()
-        self.pool.release(connection)
+        try:
+            if not clean or (self._retired and self._own_pool):
+                connection.disconnect()
+        finally:
+            self.pool.release(connection)
 
     def unavailable(self, why: str) -> Exception:
         """Make redis-py's error for a host that cannot be reached."""
@@ -208,7 +210,7 @@ class Redis(BaseEngine):
         """Tell whether a failure speaks against the host: not if all connections are in use, or an answer is strange."""
         if isinstance(cause, UnreadableReply | UnicodeDecodeError):
             return False
-        return not str(cause).startswith(_ALL_IN_USE)
+        return not str(cause).startswith(_ALL_IN_USE) and super().is_outage(cause)
 
     def is_passing(self, answer: Exception, command: Command) -> bool:
         """Tell whether the server said "later": it loads its data, runs a script, or has no master just now.
