@@ -27,6 +27,8 @@ from nydus_core.routers import (
     profiles,
     tags,
 )
+from nydus_core.routers.hashes import blake2b_64
+from nydus_core.routers.modulo import jump
 
 
 def nodes(names: Sequence[Any], identifiers: Sequence[str] = ()) -> list[Node]:
@@ -288,6 +290,13 @@ def test_consistent_gives_a_heavier_host_more_keys() -> None:
 def test_consistent_refuses_hosts_of_which_none_has_a_point(weights: tuple[float, ...]) -> None:
     with pytest.raises(ConfigError, match="weight"):
         ConsistentHashingRouter([Node(str(weight), weight, f"h{n}") for n, weight in enumerate(weights)])
+
+
+def test_jump_is_written_out_as_it_is_written_down() -> None:
+    hosts = [Node(str(number), 1 + number % 2) for number in range(50)]
+    table = [node.name for node in hosts for _ in range(int(node.weight))]
+    router = profiles.jump(hosts, hash="blake2b")
+    assert all(router.locate(key) == table[jump(blake2b_64(hash_tag(key)), 75)] for key in KEYS)
 
 
 def test_round_robin_takes_the_hosts_in_turn_from_the_first() -> None:
