@@ -48,10 +48,11 @@ demo: ## a guided tour on real servers: examples/demo.py
 	@tools/setup .venv
 	.venv/bin/python examples/demo.py
 
-bench: ## measure: benchmarks/run.py
+bench: ## measure: benchmarks/run.py and benchmarks/placement.py
 	@tools/need_memcached
-	@tools/setup .venv
+	@tools/setup .venv bench
 	.venv/bin/python benchmarks/run.py
+	.venv/bin/python benchmarks/placement.py
 
 docs: ## the documentation, into docs/_build/html
 	@tools/setup .venv docs

@@ -26,6 +26,7 @@ from fractions import Fraction
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 VECTORS = Path(__file__).resolve().parent.parent / "tests" / "vectors"
 ENCODING = (
@@ -340,6 +341,13 @@ fwrite(STDERR, phpversion("redis"));
 def phpredis(*php: str) -> None:
     """RedisArray's own answer. Keys with a zero byte are left out: it looks for tags as C does, up to there."""
     found = {tagged: key for tagged, key in keys().items() if b"\0" not in key}
+    bounds = [
+        0xFFFFFFFF // count * part + near
+        for count in (3, 5)
+        for part in range(1, count)
+        for near in (-1, 0, 1)
+    ]
+    found |= {f"x:{key.hex()}": key for key in map(with_crc32, bounds)}
     counts = (1, 2, 3, 5, 7, 20)
     lines = "".join(f"{count} x{key.hex()}\n" for count in counts for key in found.values())
     with tempfile.NamedTemporaryFile("w", suffix=".php") as file:
@@ -359,6 +367,23 @@ def phpredis(*php: str) -> None:
     write(
         "phpredis", f"phpredis {done.stderr.strip()} (Debian)", algorithm, "RedisArray::_target(key)", cases
     )
+
+
+def with_crc32(wanted: int) -> bytes:
+    """A key that has this CRC-32: a text, and four bytes that make it so."""
+    for number in range(1000):
+        start = b"bound:%d:" % number
+        register = wanted ^ 0xFFFFFFFF
+        for byte in bytes(4):
+            top = next(each for each in range(256) if CRC_TABLE[each] >> 24 == register >> 24)
+            register = (register ^ CRC_TABLE[top]) << 8 & 0xFFFFFFFF | top ^ byte
+        key = start + ((crc32(start) ^ 0xFFFFFFFF) ^ register).to_bytes(4, "little")
+        if crc32(key) == wanted and not set(key) & set(b"\0{}"):
+            return key
+    raise ValueError(wanted)
+
+
+CRC_TABLE = [crc32(bytes([each ^ 0xFF]), 0) ^ 0xFFFFFFFF ^ 0x00FFFFFF for each in range(256)]
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ What any router must do is in ``nydus_core.testing.routers``; ``test_routers_con
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,12 +22,15 @@ from nydus_core.routers import (
     Node,
     NodeRouter,
     PartitionRouter,
+    Ring,
     RoundRobinRouter,
     Spread,
     hash_tag,
     profiles,
     tags,
 )
+from nydus_core.routers.hashes import blake2b_64
+from nydus_core.routers.modulo import jump
 
 
 def nodes(names: Sequence[Any], identifiers: Sequence[str] = ()) -> list[Node]:
@@ -288,6 +292,22 @@ def test_consistent_gives_a_heavier_host_more_keys() -> None:
 def test_consistent_refuses_hosts_of_which_none_has_a_point(weights: tuple[float, ...]) -> None:
     with pytest.raises(ConfigError, match="weight"):
         ConsistentHashingRouter([Node(str(weight), weight, f"h{n}") for n, weight in enumerate(weights)])
+
+
+def test_jump_is_written_out_as_it_is_written_down() -> None:
+    hosts = [Node(str(number), 1 + number % 2) for number in range(50)]
+    table = [node.name for node in hosts for _ in range(int(node.weight))]
+    router = profiles.jump(hosts, hash="blake2b")
+    assert all(router.locate(key) == table[jump(blake2b_64(hash_tag(key)), 75)] for key in KEYS)
+
+
+@pytest.mark.parametrize(("ties", "owner"), [("first", "node62"), ("last", "node581")])
+def test_a_point_of_two_hosts_is_the_first_or_the_last_ones(ties: str, owner: str) -> None:
+    """These two share a point, 2086610694: see the last case of nydus_ketama.json."""
+    ring = Ring([Node("node62"), Node("node581")], template="{label}-{i}-salt", successor=">=", ties=ties)
+    assert ring._owners[bisect_right(ring._starts, 2086610694) - 1] == owner
+    assert sum(ring.points.values()) == 319
+    assert ring.points[owner] == 160
 
 
 def test_round_robin_takes_the_hosts_in_turn_from_the_first() -> None:

@@ -7,16 +7,24 @@ A hash takes bytes and returns a whole number of 0 or more. Written out by hand 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import struct
 from binascii import crc_hqx
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from nydus_core.routers import hashes_bytewise as bytewise
 from nydus_core.routers import hashes_wordwise as wordwise
 
 __all__ = ["HASHES", "Hash", "blake2b_64", "md5_words"]
+
+# The interpreter's own MD5 takes half as long for a short key as OpenSSL's, which comes with hashlib. It may be missing.
+try:
+    _md5: Callable[[bytes], Any] = importlib.import_module("_md5").md5
+except ImportError:
+    _md5 = partial(hashlib.md5, usedforsecurity=False)
 
 _first_word = struct.Struct("<I").unpack_from
 _first_long = struct.Struct("<Q").unpack_from
@@ -40,7 +48,7 @@ class Hash(NamedTuple):
 
 def md5(data: bytes) -> int:
     """Return the first four bytes of the MD5 digest, read as a little-endian number."""
-    word: int = _first_word(hashlib.md5(data, usedforsecurity=False).digest())[0]
+    word: int = _first_word(_md5(data).digest())[0]
     return word
 
 
@@ -51,12 +59,12 @@ def md5_words(data: bytes, count: int) -> tuple[int, ...]:
         data: What is hashed.
         count: How many words, 1 to 4.
     """
-    return struct.unpack_from(f"<{count}I", hashlib.md5(data, usedforsecurity=False).digest())
+    return struct.unpack_from(f"<{count}I", _md5(data).digest())
 
 
 def md5_whole(data: bytes) -> int:
     """Return the whole MD5 digest, read as a big-endian number."""
-    return int.from_bytes(hashlib.md5(data, usedforsecurity=False).digest(), "big")
+    return int.from_bytes(_md5(data).digest(), "big")
 
 
 def sha256_whole(data: bytes) -> int:

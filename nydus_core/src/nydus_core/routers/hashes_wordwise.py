@@ -67,8 +67,12 @@ def murmur3(data: bytes, seed: int = 0) -> int:
         seed: A 32-bit number to start from.
     """
     found = seed
-    for word in _words(data):
-        found = _left(found ^ _murmur3_word(word), 13) * 5 + 0xE6546B64 & _WORD
+    for word in struct.unpack(f"<{len(data) >> 2}I", data[: len(data) & ~3]):
+        word = (
+            word * 0xCC9E2D51 & _WORD
+        )  # _murmur3_word and _left, written out: pymemcache's rule hashes once a host
+        found ^= (word << 15 | word >> 17) * 0x1B873593 & _WORD
+        found = ((found << 13 | found >> 19) & _WORD) * 5 + 0xE6546B64 & _WORD
     if rest := data[len(data) & ~3 :]:
         found ^= _murmur3_word(int.from_bytes(rest, "little"))
     found ^= len(data)

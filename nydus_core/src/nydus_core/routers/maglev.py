@@ -69,7 +69,7 @@ class Maglev(LabelledRouter):
         Raises:
             HostListExhausted: All hosts are to be avoided.
         """
-        if self._part is not None and self._mark in key:
+        if self._part is not None and (self._mark is None or self._mark in key):
             key = self._part(key)
         place = self._hash(key) % self._size
         name = self._table[place]

@@ -68,6 +68,9 @@ class Profile:
         return self.parameters.get("label", "name") in BY_ADDRESS
 
 
+_BY_ADDRESS = "A host that gets another address loses its place, unless 'labels' pin it."
+
+
 def router_class(row: Profile, module: str) -> type[KeyRouter]:
     """Return the router of a profile: a subclass of its family that takes the options of the profile.
 
@@ -82,7 +85,7 @@ def router_class(row: Profile, module: str) -> type[KeyRouter]:
     name = row.name.replace("-", "_")
     body: dict[str, Any] = {
         "__init__": __init__,
-        "__doc__": f"As {row.source}.\n\n{row.differs}".rstrip(),
+        "__doc__": " ".join((f"Places keys as {row.source}.", _BY_ADDRESS * row.by_address, row.differs)),
         "__module__": module,
         "__signature__": _signature(row),
         "profile": row.name,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
-from nydus_core.routers.keyed import KeyRouter
 from nydus_core.routers.maglev import Maglev
 from nydus_core.routers.modulo import Furc, Jump, Modulo
 from nydus_core.routers.profile import Profile, router_class
@@ -292,7 +292,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType({row.name: row for row in _RO
 _CLASSES = {row.name.replace("-", "_"): router_class(row, __name__) for row in _ROWS}
 
 
-def __getattr__(name: str) -> type[KeyRouter]:
+def __getattr__(name: str) -> type[Any]:
     if name in _CLASSES:
         return _CLASSES[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

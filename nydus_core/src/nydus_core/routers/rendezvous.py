@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from decimal import Context, Decimal
 from fractions import Fraction
-from itertools import groupby
-from typing import Any, ClassVar, NamedTuple
+from math import gcd, inf, lcm, log
+from operator import mul, sub
+from typing import Any, ClassVar
 
 from nydus_core.errors import ConfigError, HostListExhausted
 from nydus_core.routers.keyed import LabelledRouter, choose, whole_number
@@ -19,21 +19,13 @@ from nydus_core.routers.scores import SCORES, Scores
 
 __all__ = ["Rendezvous"]
 
-#: Two costs nearer than this, relative to one another, are compared exactly. A logarithm of a double is never that wrong.
+#: Two ratings nearer than this, relative to one another, are compared exactly. A logarithm of a double is never that wrong.
 NEAR = 1e-9
 _EXACT = Context(prec=100)
-_TWO_64 = 2.0**-64
+#: What a score 1 + X / 2 ** 52 is more than its u, (2 * X + 1) / 2 ** 53. The difference is exact.
+_BELOW = 1 - 2.0**-53
 #: The greatest weight may be as many times the smallest.
 MOST = 10**12
-
-
-class _Equals(NamedTuple):
-    """Hosts of equal weight: from which position, to which, the weight, and the greatest weight divided by it."""
-
-    first: int
-    end: int
-    weight: int
-    cost: float
 
 
 class Rendezvous(LabelledRouter):
@@ -82,7 +74,10 @@ class Rendezvous(LabelledRouter):
         weights, labels, hosts = zip(*self._ranked, strict=True)
         self._hosts: tuple[str, ...] = hosts
         self._scores: Scores = make_scores(labels, seed)
-        self._classes = _classes(weights)
+        self._weights: tuple[int, ...] = weights
+        self._costs = [weights[0] / weight for weight in weights]
+        self._below = (_BELOW,) * len(hosts)
+        self._even = weights[0] == weights[-1]
 
     def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
         """Return the name of the host that a key belongs to.
@@ -92,18 +87,32 @@ class Rendezvous(LabelledRouter):
         Raises:
             HostListExhausted: All hosts are to be avoided.
         """
-        if self._part is not None and self._mark in key:
+        if self._part is not None and (self._mark is None or self._mark in key):
             key = self._part(key)
-        scores: Sequence[int] = self._scores(key)
-        classes = self._classes
-        if avoid:
-            scores = [-1 if name in avoid else score for name, score in zip(self._hosts, scores, strict=True)]
-            classes = [equals for equals in classes if max(scores[equals.first : equals.end]) >= 0]
-            if not classes:
-                raise HostListExhausted(f"all hosts are to be avoided: {', '.join(self.names)}")
-        if len(classes) == 1:
+        scores = self._scores(key)
+        if self._even and not avoid:
             return self._hosts[scores.index(max(scores))]
-        return self._hosts[_highest_rated(scores, classes)]
+        return self._hosts[self._highest_rated(scores, avoid)]
+
+    def _highest_rated(self, scores: Sequence[float], avoid: Collection[str]) -> int:
+        """The position of the host with the highest rating: with the ln(u) / w that is nearest to 0."""
+        ratings = list(
+            scores if self._even else map(mul, map(log, map(sub, scores, self._below)), self._costs)
+        )
+        if avoid:
+            ratings = [
+                -inf if name in avoid else each for name, each in zip(self._hosts, ratings, strict=True)
+            ]
+        highest = max(ratings)
+        if highest == -inf:
+            raise HostListExhausted(f"all hosts are to be avoided: {', '.join(self.names)}")
+        found = ratings.index(highest)
+        if not self._even:
+            bound, ratings[found] = highest * (1 + NEAR), -inf
+            if max(ratings) >= bound:
+                near = (position for position, rating in enumerate(ratings) if rating >= bound)
+                return max(sorted((found, *near)), key=lambda each: _exact(scores[each], self._weights[each]))
+        return found
 
     def parameters(self) -> dict[str, Any]:
         """Return what the rule was made with, besides the hosts, as plain data."""
@@ -136,7 +145,7 @@ def _ranked(labels: Sequence[str], nodes: Sequence[Node], *, larger: bool) -> li
 def _reduced(nodes: Sequence[Node]) -> list[int]:
     """The smallest whole numbers with the same ratios."""
     exact = [Fraction(str(node.weight)) for node in nodes]
-    common = math.lcm(*(each.denominator for each in exact))
+    common = lcm(*(each.denominator for each in exact))
     whole = [int(each * common) for each in exact]
     for node, weight in zip(nodes, whole, strict=True):
         if 0 < weight * MOST < max(whole):
@@ -144,29 +153,11 @@ def _reduced(nodes: Sequence[Node]) -> list[int]:
                 f"found {node.weight}; expected 0, or at least a millionth of a millionth of the greatest weight",
                 f"{where(node)}.weight",
             )
-    divisor = math.gcd(*whole)
+    divisor = gcd(*whole)
     return [each // divisor for each in whole]
 
 
-def _classes(weights: Sequence[int]) -> list[_Equals]:
-    found: list[_Equals] = []
-    for weight, group in groupby(weights):
-        first = found[-1].end if found else 0
-        found.append(_Equals(first, first + len(list(group)), weight, weights[0] / weight))
-    return found
-
-
-def _highest_rated(scores: Sequence[int], classes: Sequence[_Equals]) -> int:
-    """The position of the highest rating: of the ln(u) / w that is nearest to 0, among the best of each weight."""
-    ratings = [math.log(max(scores[first:end]) * _TWO_64) * cost for first, end, _, cost in classes]
-    bound = max(ratings) * (1 + NEAR)
-    near = [equals for rating, equals in zip(ratings, classes, strict=True) if rating >= bound]
-    first, end, *_ = (
-        near[0] if len(near) == 1 else max(near, key=lambda equals: _exact_rating(scores, equals))
-    )
-    return scores.index(max(scores[first:end]), first, end)
-
-
-def _exact_rating(scores: Sequence[int], equals: _Equals) -> Decimal:
-    u = _EXACT.divide(Decimal(max(scores[equals.first : equals.end])), Decimal(1 << 64))
-    return _EXACT.divide(_EXACT.ln(u), Decimal(equals.weight))
+def _exact(score: float, weight: int) -> Decimal:
+    """ln(u) / w, in a hundred digits."""
+    u = _EXACT.subtract(Decimal(score), Decimal(_BELOW))
+    return _EXACT.divide(_EXACT.ln(u), Decimal(weight))

@@ -107,7 +107,7 @@ class Ring(LabelledRouter):
         Raises:
             HostListExhausted: All hosts are to be avoided.
         """
-        if self._part is not None and self._mark in key:
+        if self._part is not None and (self._mark is None or self._mark in key):
             key = self._part(key)
         place = bisect_right(self._starts, self._hash(key)) - 1
         owner = self._owners[place]

@@ -15,17 +15,17 @@ from nydus_core.routers.tags import as_text
 
 __all__ = ["SCORES", "Scores", "go_redis", "mixed", "pymemcache"]
 
-Scores = Callable[[bytes], Sequence[int]]
+Scores = Callable[[bytes], Sequence[float]]
 
 _LONG = 0xFFFFFFFFFFFFFFFF
 #: The multipliers and shifts of SplitMix64's finalizer.
 _FIRST, _SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
-#: Of the 64 bits of a score 52 count; the one below them is set, so that it stands for a number between 0 and 1.
-_COUNTING, _HALF = _LONG >> 12 << 12, 1 << 11
+#: The 52 bits of a double after its point, and the bits before them that make it a number from 1 to 2.
+_FRACTION, _ONE = (1 << 52) - 1, 0x3FF << 52
 
 
 def mixed(labels: Sequence[str], seed: int) -> Scores:
-    """Return the scores of the rule ``rendezvous``: numbers ``u * 2 ** 64``, with u between 0 and 1.
+    """Return the scores of the rule ``rendezvous``: numbers ``1 + X / 2 ** 52``, at least 1 and less than 2.
 
     For each host::
 
@@ -33,14 +33,15 @@ def mixed(labels: Sequence[str], seed: int) -> Scores:
         x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9 mod 2 ** 64
         x = (x ^ x >> 27) * 0x94d049bb133111eb mod 2 ** 64
         x = x ^ x >> 31
-        u = (2 * (x >> 12) + 1) / 2 ** 53
+        X = x >> 12
 
     ``blake2b_64`` is BLAKE2b with a digest of eight bytes, read as a little-endian number; a label is hashed as UTF-8. The
     three lines in the middle are the finalizer of SplitMix64 (Steele, Lea and Flood, *Fast Splittable Pseudorandom
-    Number Generators*, 2014): it makes the scores of different hosts independent of one another. Of the result 52 bits
-    count, so every u is exact as a double in any language, and none is 0 or 1.
+    Number Generators*, 2014): it makes the scores of different hosts independent of one another. X has 52 bits, as many
+    as a double after its point, so a score is exact in any language.
 
-    All hosts are computed at once: each has 128 bits of one long number, room enough for a product of 64 bits.
+    All hosts are computed at once: each has 128 bits of one long number, room enough for a product of 64 bits. Then X is
+    laid into the bits of a double, which is read as it stands.
 
     Parameters:
         labels: The labels of the hosts.
@@ -48,17 +49,17 @@ def mixed(labels: Sequence[str], seed: int) -> Scores:
     """
     lanes = range(len(labels))
     ones = sum(1 << 128 * lane for lane in lanes)
-    low, counting, half = ones * _LONG, ones * _COUNTING, ones * _HALF
+    low, fraction, one = ones * _LONG, ones * _FRACTION, ones * _ONE
     seeds = [blake2b_64(label.encode()) for label in labels]
     seeded = sum((each ^ each >> 30) << 128 * lane for lane, each in zip(lanes, seeds, strict=True))
-    unpack = struct.Struct("<" + "Q8x" * len(labels)).unpack
+    unpack = struct.Struct("<" + "d8x" * len(labels)).unpack
     size = 16 * len(labels)
 
-    def scores(key: bytes) -> Sequence[int]:
+    def scores(key: bytes) -> Sequence[float]:
         hashed = blake2b_64(key)
         x = ((hashed ^ hashed >> 30) * ones ^ seeded) * _FIRST & low
         x = ((x ^ x >> 27) & low) * _SECOND & low
-        return unpack(((x ^ x >> 31) & counting | half).to_bytes(size, "little"))
+        return unpack(((x ^ x >> 31) >> 12 & fraction | one).to_bytes(size, "little"))
 
     return scores
 

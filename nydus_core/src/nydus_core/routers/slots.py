@@ -68,7 +68,7 @@ class Slots(KeyRouter):
         Raises:
             HostListExhausted: All hosts are to be avoided.
         """
-        if self._part is not None and self._mark in key:
+        if self._part is not None and (self._mark is None or self._mark in key):
             key = self._part(key)
         slot = crc_hqx(key, 0) % SLOTS
         name = self._table[slot]

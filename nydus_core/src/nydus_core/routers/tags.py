@@ -107,6 +107,6 @@ TAGS: dict[str, Callable[[bytes], bytes]] = {
 #: What else clients make of a key, by name.
 FORMS: dict[str, Callable[[bytes], bytes] | None] = {
     "bytes": None,
-    "text": lambda key: as_text(key).encode(),
+    "text": lambda key: key if key.isascii() else as_text(key).encode(),
     "mcrouter": mcrouter,
 }
