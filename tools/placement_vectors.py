@@ -339,8 +339,8 @@ fwrite(STDERR, phpversion("redis"));
 
 
 def phpredis(*php: str) -> None:
-    """RedisArray's own answer. Keys with a zero byte are left out: it looks for tags as C does, up to there."""
-    found = {tagged: key for tagged, key in keys().items() if b"\0" not in key}
+    """RedisArray's own answer, also at the bounds of its ranges."""
+    found = keys() | {f"x:{key.hex()}": key for key in (b"\0{a}", b"{a\0}", b"{a}\0{b}", b"{\0")}
     bounds = [
         0xFFFFFFFF // count * part + near
         for count in (3, 5)

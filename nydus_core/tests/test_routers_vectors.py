@@ -453,7 +453,7 @@ def test_phpredis() -> None:
     def make(case: dict[str, Any]) -> Any:
         return profiles.phpredis(nodes(range(case["hosts"])))
 
-    assert compare("phpredis", make, answer=lambda name, _: int(name)) == {"equal": 2_778}
+    assert compare("phpredis", make, answer=lambda name, _: int(name)) == {"equal": 2_820}
 
 
 def test_every_answer_is_compared() -> None:

@@ -96,7 +96,9 @@ class KeyRouter(NodeRouter):
 
     def part_of(self, key: bytes) -> bytes:
         """Return what of a key is hashed: its hash tag, or all of it."""
-        return self._part(key) if self._part is not None and self._mark in key else key
+        if self._part is not None and (self._mark is None or self._mark in key):
+            return self._part(key)
+        return key
 
     def hash_of(self, key: bytes) -> int | None:
         """Return the value that decides the place of a key; None if the rule has no single one."""

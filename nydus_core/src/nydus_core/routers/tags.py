@@ -41,12 +41,14 @@ def django_redis(key: bytes) -> bytes:
 
 
 def phpredis(key: bytes) -> bytes:
-    """Return what stands between the first ``{`` and the next ``}``, also if it is empty.
+    """Return what stands between the first ``{`` and the next ``}``, also if it is empty; not behind a zero byte.
 
-    Source: phpredis, ``ra_extract_key``.
+    Source: phpredis 5.3.7, ``ra_extract_key``, which takes keys for C strings here.
     """
-    start = key.find(b"{")
-    end = key.find(b"}", start + 1)
+    zero = key.find(b"\0")
+    text = key if zero < 0 else key[:zero]
+    start = text.find(b"{")
+    end = text.find(b"}", start + 1)
     return key[start + 1 : end] if 0 <= start < end else key
 
 
