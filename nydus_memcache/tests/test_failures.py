@@ -447,4 +447,7 @@ def test_a_signal_handler_that_raises_while_sending_does_not_make_it_unsent(
         link._sock = Interrupted(link._sock)
         with pytest.raises(MaybeApplied):
             cluster.incr("n", 1)
+        until = time.monotonic() + 5  # the server may not have come to it yet
+        while cluster.get("n") != 1 and time.monotonic() < until:
+            time.sleep(0.01)
         assert cluster.get("n") == 1
