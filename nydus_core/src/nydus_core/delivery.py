@@ -7,6 +7,7 @@ change gets another one, and a call uses one of the two, never half of each.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +22,9 @@ from nydus_core.resilience import DeliverySettings
 from nydus_core.routers.protocol import Spread
 
 __all__ = ["Delivery", "KeyDispatch", "chooses_hosts"]
+
+#: In C, since it is asked of each command of a map().
+_scope_of = attrgetter("scope")
 
 
 class KeyDispatch:
@@ -100,7 +104,7 @@ class Delivery:
         Raises:
             RoutingError: The arguments of one are not those of the command.
         """
-        if not self.placement.by_keys or all(command.scope is not Scope.UNKNOWN for command in commands):
+        if not self.placement.by_keys or Scope.UNKNOWN not in map(_scope_of, commands):
             return commands
         asked: dict[Any, Any] = {}
         return [

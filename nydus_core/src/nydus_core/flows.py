@@ -172,13 +172,11 @@ class _Delivery:
         outcomes, tried = self.outcomes, self._tried
         self.waits = False
         for lane, found in zip(lanes, answers, strict=True):
-            failed = False
             for slot, outcome in zip(lane.slots, found, strict=True):
                 outcomes[slot] = outcome
-                failed = failed or isinstance(outcome, Exception)
             if tried:
                 self._plan.moved.update((slot, lane.host) for slot in lane.slots if slot in tried)
-            if failed:
+            if any(issubclass(kind, Exception) for kind in set(map(type, found))):
                 self._judge(lane, found)
                 self._repeat(lane, found, attempt, again)
             else:

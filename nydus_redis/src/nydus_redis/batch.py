@@ -22,7 +22,7 @@ from nydus_redis.replies import (
     read_reply,
     reader,
 )
-from nydus_redis.wire import READING, RedisCommand, UnreadableReply
+from nydus_redis.wire import READING, BlockingCommand, RedisCommand, UnreadableReply
 
 if TYPE_CHECKING:
     from nydus_redis.engine import Redis
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["RedisBatch", "TransactionBatch"]
 
 #: Bytes that a socket takes at once, even if nobody reads them.
-_AT_ONCE = 65536
+_AT_ONCE = 131072
 
 
 class RedisBatch:
@@ -41,7 +41,6 @@ class RedisBatch:
     def __init__(self, engine: Redis, commands: Sequence[Command]) -> None:
         self.engine = engine
         self.commands = cast(Sequence[RedisCommand], commands)
-        self._request = b"".join(self._packed())
         self._connection: Any = None
         self._failure: tuple[type[HostError], Exception] | None = None
         self._until: float | None = None
@@ -54,7 +53,7 @@ class RedisBatch:
 
         A large request waits for a server that takes its time to read it, so it is not ready either.
         """
-        if self._connection is None and len(self._request) <= _AT_ONCE:
+        if self._connection is None and sum(map(len, self._packed())) <= _AT_ONCE:
             self._connection = self.engine.claim()
         return self._connection is not None
 
@@ -72,7 +71,7 @@ class RedisBatch:
             return
         self._clean = False
         try:
-            self._connection.send_packed_command([self._request], check_health=False)
+            self._connection.send_packed_command([b"".join(self._packed())], check_health=False)
         except FAILURES as error:
             self._failure = MaybeApplied, error
         timeout = self.engine.timeout
@@ -106,9 +105,10 @@ class RedisBatch:
 
     def _read(self, outcomes: list[Any]) -> None:
         read = reader(self._connection)
+        waiting = BlockingCommand in set(map(type, self.commands))
         for command in self.commands:
             try:
-                if command.waits and self._until is not None:
+                if waiting and command.waits and self._until is not None:
                     await_reply(self._connection, cast(float, self.engine.timeout) + command.waits)
                 if command.kwargs and not READING.isdisjoint(command.kwargs):
                     reply = read_reply(self._connection, command)

@@ -28,7 +28,12 @@ if HIREDIS_AVAILABLE:
     import hiredis
 
     def _pack_safely(args: tuple[Any, ...]) -> bytes:
-        packed: bytes = hiredis.pack_command(_sendable(args))
+        for arg in args:
+            kind = type(arg)
+            if kind is not str and kind is not bytes and not (kind is int and -_LARGE < arg < _LARGE):
+                args = _sendable(args)
+                break
+        packed: bytes = hiredis.pack_command(args)
         return packed
 
     _pack_at_once = _pack_safely
@@ -49,11 +54,10 @@ class RedisCommand(Command):
     Attributes:
         packed: Its bytes.
         callback: What makes redis-py's value of the server's reply; None if the reply is the value.
-        waits: Seconds that the server may hold back its answer.
         wire: What made it.
     """
 
-    __slots__ = ("callback", "packed", "waits", "wire")
+    __slots__ = ("callback", "packed", "wire")
 
     state_keys: ClassVar[str] = "state them: cluster.execute_command('X.Y', 'k', keys=['k'])"
 
@@ -77,7 +81,6 @@ class RedisCommand(Command):
         self.packed = packed
         self.callback = callback
         self.wire = wire
-        self.waits = 0.0
 
     @property
     def wire_form(self) -> bytes:
@@ -127,6 +130,17 @@ class RedisCommand(Command):
             return self.callback(reply, **options)
         except Exception as error:
             raise UnreadableReply(f"redis-py cannot make sense of the reply: {error!r}") from error
+
+
+class BlockingCommand(RedisCommand):
+    """A command that asks the server to hold back its answer until something happens."""
+
+    __slots__ = ()
+
+    @property
+    def waits(self) -> float:  # type: ignore[override]  # of all others it is none
+        """Seconds that it may take."""
+        return longest_wait(self.name, self.args)
 
 
 #: Words that make a command depend on what is there, or answer with it, or count, or do a part of its work (XTRIM with
@@ -186,7 +200,9 @@ class Wire:
         except (TypeError, DataError):
             return self._describe_other(args, options, stated)
         callback = dict.get(self._callbacks, name)  # without its look at the case, which has a price
-        return RedisCommand(name, args[1:], options, (self._key(args[1]),), kind, packed, callback, self)
+        key = args[1]
+        key = self._encode(key) if type(key) in _PLAIN else self._key(key)
+        return RedisCommand(name, args[1:], options, (key,), kind, packed, callback, self)
 
     def lookup(self, words: Sequence[Any]) -> CommandSpec | None:
         """Find a command in the table, or in what servers have told; None if it is unknown."""
@@ -230,10 +246,10 @@ class Wire:
             if spec.first_only and args[0] == name and " " not in name:
                 self._simple[name] = kind
         arguments = words[len(name.split()) :]
-        command = RedisCommand(name, arguments, options, keys, kind, packed, callback, self)
+        made: type[RedisCommand] = RedisCommand
         if spec is not None and spec.blocking:
-            command.waits = longest_wait(name, arguments)
-        return command
+            made = BlockingCommand
+        return made(name, arguments, options, keys, kind, packed, callback, self)
 
     def _key(self, key: Any) -> bytes:
         """Return a key just as it is sent. What its own methods say of it may be something else."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
+from zlib import crc32
 
 from nydus_core.routers.modulo import Modulo
 from nydus_core.routers.profiles import PROFILES
@@ -31,6 +32,13 @@ class PartitionRouter(Modulo):
 
     def __init__(self, nodes: Sequence[Node], *, hash_tags: bool = False) -> None:
         super().__init__(nodes, **PROFILES[self.profile].settle({"hash_tags": hash_tags}))
+
+    def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
+        """Return the name of the host that a key belongs to. The everyday case of ``Modulo.locate``, in one step."""
+        if avoid or self._part is not None:
+            return super().locate(key, avoid)
+        crc = crc32(key)
+        return self._table[(crc - ((crc & 0x80000000) << 1)) % self._count]
 
 
 class ConsistentHashingRouter(Ring):
