@@ -51,7 +51,7 @@ LAYERS = (
     },
     {"nydus_core.routers.profiles"},
     {"nydus_core.routers.nydus_rules"},
-    {"nydus_core.guard", "nydus_core.resilience", "nydus_core.routers"},
+    {"nydus_core.guard", "nydus_core.placement", "nydus_core.resilience", "nydus_core.routers"},
     {
         "nydus_core.surface",
         "nydus_core.promise",

@@ -36,7 +36,8 @@ from nydus_core import (
 from nydus_core.command import Command, Outcome, Scope
 from nydus_core.engine import BaseEngine
 from nydus_core.errors import NotResolved, host_error
-from nydus_core.plan import Placement, make_plan
+from nydus_core.placement import Placement
+from nydus_core.plan import make_plan
 from nydus_core.routers import BaseRouter, NodeRouter, PartitionRouter
 
 both_engines = pytest.mark.parametrize("engine", [MemoryEngine, PipelinedEngine])

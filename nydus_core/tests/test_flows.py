@@ -25,7 +25,8 @@ from nydus_core.errors import NotAnsweredInTime, NotSentInTime
 from nydus_core.flows import Pause, Rules, deliver
 from nydus_core.health import BreakerSettings
 from nydus_core.monitor import Watch
-from nydus_core.plan import Lane, Placement, Plan, make_plan
+from nydus_core.placement import Placement
+from nydus_core.plan import Lane, Plan, make_plan
 from nydus_core.retry import Retry
 from nydus_core.routers import Node, NodeRouter, RoundRobinRouter
 

@@ -19,7 +19,8 @@ from importlib_metadata import entry_points
 
 from nydus_core import Cluster, CrossHostError, RoutingError, create_cluster
 from nydus_core.command import Command, Scope
-from nydus_core.plan import Placement, make_plan
+from nydus_core.placement import Placement
+from nydus_core.plan import make_plan
 from nydus_core.routers import Node, NodeRouter, slot_of
 from nydus_redis import Redis
 from nydus_redis.commands import _ROWS

@@ -17,7 +17,8 @@ from nydus_core.drivers import run
 from nydus_core.engine import Engine
 from nydus_core.flows import Rules, deliver
 from nydus_core.monitor import Watch
-from nydus_core.plan import Lane, Placement, Plan, make_plan
+from nydus_core.placement import Placement
+from nydus_core.plan import Lane, Plan, make_plan
 from nydus_core.resilience import DeliverySettings
 from nydus_core.routers.protocol import Spread
 

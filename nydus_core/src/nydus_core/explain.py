@@ -10,7 +10,7 @@ from typing import Any
 from nydus_core.command import Command
 from nydus_core.engine import SurfaceFactory
 from nydus_core.errors import HostListExhausted, RoutingError
-from nydus_core.plan import Placement
+from nydus_core.placement import Placement
 from nydus_core.routers.protocol import Spread
 from nydus_core.surface import current_call, remember_call
 

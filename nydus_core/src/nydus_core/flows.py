@@ -24,7 +24,8 @@ from nydus_core.errors import (
     host_error,
 )
 from nydus_core.monitor import Watch
-from nydus_core.plan import Lane, Placement, Plan
+from nydus_core.placement import Placement
+from nydus_core.plan import Lane, Plan
 from nydus_core.retry import RetryPolicy, in_order
 
 __all__ = ["Flow", "Pause", "Rules", "deliver"]

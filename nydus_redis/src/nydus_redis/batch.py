@@ -120,7 +120,16 @@ class RedisBatch:
                 if not (HIREDIS_AVAILABLE and self.engine.decodes):
                     raise  # redis-py's own parser does not get past it; and else it was no reply, but a push message
                 reply = self.engine.failed(MaybeApplied, error, command)
-            outcomes.append(reply if command.callback is None else self._parsed(command, reply))
+            callback = command.callback
+            if callback is None:
+                outcomes.append(reply)
+            elif command.kwargs or isinstance(reply, Exception):
+                outcomes.append(self._parsed(command, reply))
+            else:  # as _parsed does, without two calls for each reply
+                try:
+                    outcomes.append(callback(reply))
+                except Exception:
+                    outcomes.append(self._parsed(command, reply))
 
     def _parsed(self, command: RedisCommand, reply: Any) -> Any:
         if isinstance(reply, Exception):
