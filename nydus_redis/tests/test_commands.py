@@ -186,14 +186,14 @@ def test_first_only_says_that_the_one_key_is_the_first_argument() -> None:
     [
         (
             Scope.ALL,
-            "PING|FLUSHDB|FLUSHALL|INFO|DBSIZE|KEYS|CONFIG GET|CONFIG SET|SCRIPT LOAD|TIME|FT.SEARCH",
+            "PING|FLUSHDB|FLUSHALL|INFO|DBSIZE|KEYS|CONFIG GET|CONFIG SET|SCRIPT LOAD|TIME|FT.CREATE",
         ),
         (
             Scope.HOST,
             "SUBSCRIBE|MONITOR|MULTI|EXEC|AUTH|SELECT|HELLO|CLIENT REPLY|CLIENT SETNAME|SCAN|SHUTDOWN",
         ),
         (Scope.CHANNEL, "PUBLISH|SPUBLISH"),
-        (Scope.HOST, "REPLICAOF|CLUSTER INFO|WAIT|SWAPDB|SENTINEL|DEBUG|EVAL|FT.CURSOR"),
+        (Scope.HOST, "REPLICAOF|CLUSTER INFO|WAIT|SWAPDB|SENTINEL|DEBUG|EVAL|FT.CURSOR|FT.SEARCH"),
     ],
 )
 def test_where_a_command_without_a_key_goes(scope: Scope, commands: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from keyed_calls import HASHES, LISTS, PLACES, SETS, SORTED_SETS, STRINGS
-from module_calls import MODULES, MODULES_EVERYWHERE
+from module_calls import MODULES, MODULES_EVERYWHERE, MODULES_ON_ONE_HOST
 from nydus_core import Cluster, RoutingError, create_cluster
 from nydus_core.testing import FaultProxy
 from nydus_redis import Redis
@@ -40,6 +40,7 @@ SAMPLES = [
     *KEYED,
     *EVERYWHERE,
     *MODULES_EVERYWHERE,
+    *MODULES_ON_ONE_HOST,
     *ON_ONE_HOST,
     *ON_A_CONNECTION,
     *UNSENT,
@@ -266,7 +267,7 @@ def test_commands_for_all_hosts(pair: Pair) -> None:
 
 
 def test_commands_for_one_host(pair: Pair) -> None:
-    one, samples = pair.cluster.on(1), known(ON_ONE_HOST)
+    one, samples = pair.cluster.on(1), known([*ON_ONE_HOST, *MODULES_ON_ONE_HOST])
     assert not [sample for sample in samples if not pair.refuses(sample, pair.cluster)]
     assert not [wrong for sample in samples if (wrong := pair.differences(sample, one, [False, True, False]))]
 
