@@ -7,7 +7,6 @@ nor for its probe.
 from __future__ import annotations
 
 import logging
-import os
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +15,7 @@ from typing import Any, Protocol
 from nydus_core.command import Command
 from nydus_core.engine import Engine
 from nydus_core.health import Breaker, BreakerSettings, HostHealth, State
-from nydus_core.threads import Alarm, in_thread, set_alarm
+from nydus_core.threads import Alarm, in_thread, renew_after_fork, set_alarm
 
 __all__ = ["Listener", "Watch"]
 
@@ -69,7 +68,7 @@ class Watch:
         self._listener: Callable[[], Listener | None] = weakref.ref(listener)
         self._alarm: Alarm | None = None
         self.call: Callable[[Command], Any] | None = engine.call
-        _watches.add(self)
+        renew_after_fork(self)
 
     # What deliveries ask and tell ----------------------------------------------------------------------------------
 
@@ -194,15 +193,3 @@ def _begin_probe(watch: weakref.ref[Watch]) -> None:
     found = watch()
     if found is not None:
         found.begin_probe()
-
-
-_watches: weakref.WeakSet[Watch] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for watch in list(_watches):
-        watch.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)  # after that of threads.py: handlers run in order

@@ -11,13 +11,14 @@ import math
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
-__all__ = ["Alarm", "in_thread", "set_alarm", "start"]
+__all__ = ["Alarm", "Renewable", "in_thread", "renew_after_fork", "set_alarm", "start"]
 
 T = TypeVar("T")
 
@@ -219,11 +220,29 @@ _pool = _Pool()
 _timer = _Timer()
 
 
-def _forget_threads() -> None:
+class Renewable(Protocol):
+    """What holds locks, connections or alarms that are of no use after a fork."""
+
+    def after_fork(self) -> None:
+        """Become usable in a child process, where no thread of the parent is."""
+        ...
+
+
+_renewable: weakref.WeakSet[Renewable] = weakref.WeakSet()
+
+
+def renew_after_fork(thing: Renewable) -> None:
+    """Have the ``after_fork`` of something called in child processes, as long as it is in use, before all else there."""
+    _renewable.add(thing)
+
+
+def _after_fork() -> None:
     """A fork has copied the objects but not the threads: its child starts its own."""
     global _pool, _timer
     _pool, _timer = _Pool(), _Timer()
+    for thing in list(_renewable):
+        thing.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_threads)
+    os.register_at_fork(after_in_child=_after_fork)

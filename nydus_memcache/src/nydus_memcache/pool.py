@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from nydus_core.threads import renew_after_fork
 from nydus_memcache.link import Link
 
 __all__ = ["Pool"]
@@ -38,7 +37,7 @@ class Pool:
         self._make_lock = make_lock
         self._retired = False
         self._start()
-        _pools.add(self)
+        renew_after_fork(self)
 
     def _start(self) -> None:
         self._lock = self._make_lock()
@@ -113,15 +112,3 @@ class Pool:
         self._start()
         for link, _ in idle:
             link.close()
-
-
-_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for pool in list(_pools):
-        pool.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
