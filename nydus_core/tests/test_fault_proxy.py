@@ -266,28 +266,18 @@ class TestReplies:
             client.sendall(INCR)
             assert read(client, 4) == b":2\r\n"
 
-    def test_that_are_held_back_are_swallowed_too(self, server: Listening, proxy: Proxies) -> None:
-        between = proxy(server, delay=FOREVER)
-        with connect(between) as client:
-            client.sendall(INCR)
-            assert soon(lambda: count(server) == 1)
-            settle(between)
-            between.swallow = True
-            between.delay = 0
-            settle(between)
-            between.swallow = False
-            client.sendall(INCR)
-            assert read(client, 4) == b":2\r\n"
-
-    def test_the_rest_of_a_reply_that_trickles_is_swallowed(self, server: Listening, proxy: Proxies) -> None:
+    @pytest.mark.parametrize("fault", ["delay", "trickle"])
+    def test_that_are_held_back_or_trickle_are_swallowed_too(
+        self, server: Listening, proxy: Proxies, fault: str
+    ) -> None:
         between = proxy(server)
-        between.trickle = FOREVER
+        setattr(between, fault, FOREVER)
         with connect(between) as client:
             client.sendall(INCR)
             assert soon(lambda: count(server) == 1)
             settle(between)
             between.swallow = True
-            between.trickle = 0
+            setattr(between, fault, 0)
             settle(between)
             between.swallow = False
             client.sendall(INCR)

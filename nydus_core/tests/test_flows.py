@@ -29,6 +29,7 @@ from nydus_core.placement import Placement
 from nydus_core.plan import Lane, Plan, make_plan
 from nydus_core.retry import Retry
 from nydus_core.routers import Node, NodeRouter, RoundRobinRouter
+from splitting import ByPosition
 
 HOSTS = "abcd"
 
@@ -74,7 +75,7 @@ class Stubborn(Next):
         return super().locate(key)
 
 
-class Each:
+class Each(ByPosition):
     """Cuts a command into one a host; joins lists by position."""
 
     def cut(self, command: Command, groups: Sequence[Sequence[int]]) -> list[Command]:
@@ -90,14 +91,6 @@ class Each:
             for group in groups
             for cut in [len(group) > 1]
         ]
-
-    def join(self, command: Command, groups: Sequence[Sequence[int]], values: Sequence[Any]) -> list[Any]:
-        found = {
-            position: each
-            for group, value in zip(groups, values, strict=True)
-            for position, each in zip(group, value, strict=True)
-        }
-        return [found[position] for position in range(len(command.keys))]
 
 
 def read(*keys: str, split: Any = None) -> Command:

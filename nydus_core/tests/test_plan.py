@@ -21,6 +21,7 @@ from nydus_core.routers import (
     PartitionRouter,
     RoundRobinRouter,
 )
+from splitting import ByPosition
 
 HOSTS = ("a", "b", "c")
 
@@ -33,19 +34,11 @@ class ByName(NodeRouter):
         return name if name in self.names else self.names[0]
 
 
-class Each:
+class Each(ByPosition):
     """Cuts ``(name, *keys)`` into a command a host; joins lists by position."""
 
     def cut(self, command: Command, groups: Sequence[Sequence[int]]) -> list[Command]:
         return [keyed(*(command.keys[position].decode() for position in group)) for group in groups]
-
-    def join(self, command: Command, groups: Sequence[Sequence[int]], values: Sequence[Any]) -> list[Any]:
-        found = {
-            position: each
-            for group, value in zip(groups, values, strict=True)
-            for position, each in zip(group, value, strict=True)
-        }
-        return [found[position] for position in range(len(command.keys))]
 
 
 def keyed(*keys: str, split: Any = None, scope: Scope = Scope.ALL) -> Command:

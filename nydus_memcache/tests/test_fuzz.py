@@ -11,7 +11,6 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -21,18 +20,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymemcache.exceptions import MemcacheError, MemcacheIllegalInputError, MemcacheUnknownCommandError
 
+import exchanges
+from exchanges import NUMBERS, ONCE, Call, Ended, in_threads, new_keys
 from memcached import MemcachedServer
 from nydus_core import Cluster, HostError, NydusError, create_cluster
-from nydus_core.command import Outcome, outcome_of
+from nydus_core.command import Outcome
 from nydus_memcache import Memcache
 from nydus_memcache.commands import MemcacheCommand
 from nydus_memcache.options import wire
 from nydus_memcache.surface import Surface
 from scripted import ScriptedServer, within
 from spoiling import fuzz, pieces, spoiled
-
-Call = Callable[[Any], Any]
-Ended = tuple[Outcome, Any]
 
 _STORED = {b"STORED": True, b"NOT_STORED": False}
 
@@ -103,9 +101,7 @@ def bad(real: MemcachedServer) -> Iterator[ScriptedServer]:
 
 def connected(server: ScriptedServer, **options: Any) -> Cluster:
     host = {"unix_socket_path": server.path, "timeout": 10, **options}
-    # What one attempt ends in is asked here, however many have failed before
-    once = {"retry": {"attempts": 1}, "health": {"failures": 1_000_000, "calls": 1_000_000}}
-    return create_cluster({"engine": Memcache, "hosts": [host], **once})
+    return create_cluster({"engine": Memcache, "hosts": [host], **ONCE})
 
 
 def asked(server: MemcachedServer, request: bytes) -> bytes:
@@ -149,25 +145,7 @@ def merged(chosen: list[tuple[Call, bytes, Any]]) -> list[list[tuple[Call, bytes
 
 
 def outcomes(cluster: Cluster, calls: list[Call], way: str) -> list[Ended]:
-    """What calls ended in, none of them with an error that is not documented."""
-    if way == "single":
-        (call,) = calls
-        try:
-            found: list[Ended] = [(Outcome.VALUE, call(cluster))]
-        except Exception as error:
-            found = [(outcome_of(error), error)]
-    else:
-        with cluster.map(fail_silently=True) as conn:
-            promises = [call(conn) for call in calls]
-        found = [
-            (each.outcome, each.value if each.outcome is Outcome.VALUE else each.error) for each in promises
-        ]
-    for _, value in found:
-        assert not isinstance(value, Exception) or isinstance(value, (HostError, MemcacheError)), repr(value)
-    return found
-
-
-_numbers = itertools.count()
+    return exchanges.outcomes(cluster, calls, way, (MemcacheError,))
 
 
 def assert_in_step(cluster: Cluster, threads: int = 1) -> None:
@@ -175,7 +153,7 @@ def assert_in_step(cluster: Cluster, threads: int = 1) -> None:
 
     def ask() -> None:
         for _ in range(2):
-            keys = [f"own{next(_numbers)}" for _ in range(4)]
+            keys = new_keys(4)
             assert cluster.set(keys[0], keys[0]) is True
             assert cluster.get(keys[0]) == keys[0]
             with cluster.map() as conn:
@@ -184,22 +162,7 @@ def assert_in_step(cluster: Cluster, threads: int = 1) -> None:
                 gone = [conn.delete(key) for key in (keys[0], "no" + keys[0])]
             assert (stored, values, gone) == ([True] * 3, keys, [True, False])
 
-    failed: list[BaseException] = []
-
-    def safely() -> None:
-        try:
-            ask()
-        except BaseException as error:
-            failed.append(error)
-
-    running = [threading.Thread(target=safely) for _ in range(threads - 1)]
-    for thread in running:
-        thread.start()
-    safely()
-    for thread in running:
-        thread.join()
-    if failed:
-        raise failed[0]
+    in_threads(ask, threads)
 
 
 # The judge -----------------------------------------------------------------------------------------------------
@@ -489,7 +452,7 @@ def test_odd_arguments_are_refused_or_sent_as_the_command_that_they_are_for(
             pass
         for chunk in bad.requests:
             assert_commands(chunk, most=3)
-        number = next(_numbers)
+        number = next(NUMBERS)
         assert cluster.set("own", number) is True
         assert cluster.get("own") == number
 

@@ -6,12 +6,10 @@ Properties, of a real server whose replies are spoiled on their way. ``NYDUS_FUZ
 
 from __future__ import annotations
 
-import itertools
 import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -22,8 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.utils import HIREDIS_AVAILABLE
 
+import exchanges
+from exchanges import ONCE, Call, Ended, in_threads, new_keys
 from nydus_core import Cluster, HostDown, HostError, NydusError, create_cluster
-from nydus_core.command import Command, Outcome, outcome_of
+from nydus_core.command import Command, Outcome
 from nydus_redis import Redis
 from nydus_redis.options import wire_options
 from nydus_redis.replies import ANSWERS
@@ -34,7 +34,6 @@ from scripted import ScriptedServer, within
 from spoiling import fuzz, pieces, spoiled
 
 Servers = Callable[..., list[PrivateServer]]
-Call = Callable[[Any], Any]
 
 #: Each with whether redis-py makes something of the reply, which it may not know how to do.
 CALLS: list[tuple[Call, bool]] = [
@@ -116,9 +115,7 @@ def bad(real: PrivateServer) -> Iterator[ScriptedServer]:
 def connected(server: ScriptedServer, protocol: int = 3, **options: Any) -> Cluster:
     where = {"unix_socket_path": server.path} if server.path else {"host": "127.0.0.1", "port": server.port}
     host = {**where, "protocol": protocol, "timeout": 10, **options}
-    # What one attempt ends in is asked here, however many have failed before
-    once = {"retry": {"attempts": 1}, "health": {"failures": 1_000_000, "calls": 1_000_000}}
-    return create_cluster({"engine": Redis, "hosts": [host], **once})
+    return create_cluster({"engine": Redis, "hosts": [host], **ONCE})
 
 
 @contextmanager
@@ -167,29 +164,8 @@ def packed(calls: list[Call], protocol: int, *, transaction: bool = False) -> by
     return b"".join([b"MULTI\r\n", *whole, b"EXEC\r\n"] if transaction else whole)
 
 
-Ended = tuple[Outcome, Any]
-
-
 def outcomes(cluster: Cluster, calls: list[Call], way: str) -> list[Ended]:
-    """What calls ended in, none of them with an error that is not documented."""
-    if way == "single":
-        (call,) = calls
-        try:
-            found: list[Ended] = [(Outcome.VALUE, call(cluster))]
-        except Exception as error:
-            found = [(outcome_of(error), error)]
-    else:
-        with cluster.map(fail_silently=True, transaction=way == "transaction") as conn:
-            promises = [call(conn) for call in calls]
-        found = [
-            (each.outcome, each.value if each.outcome is Outcome.VALUE else each.error) for each in promises
-        ]
-    for _, value in found:
-        assert not isinstance(value, Exception) or isinstance(value, (HostError, *ANSWERS)), repr(value)
-    return found
-
-
-_numbers = itertools.count()
+    return exchanges.outcomes(cluster, calls, way, ANSWERS)
 
 
 def assert_in_step(cluster: Cluster, threads: int = 1) -> None:
@@ -197,7 +173,7 @@ def assert_in_step(cluster: Cluster, threads: int = 1) -> None:
 
     def ask() -> None:
         for _ in range(2):
-            keys = [f"own{next(_numbers)}" for _ in range(4)]
+            keys = new_keys(4)
             assert cluster.set(keys[0], keys[0]) is True
             assert cluster.get(keys[0]) == keys[0].encode()
             with cluster.map() as conn:
@@ -209,22 +185,7 @@ def assert_in_step(cluster: Cluster, threads: int = 1) -> None:
                 values = [conn.get(key) for key in reversed(keys)]
             assert values == [key.encode() for key in reversed(keys)]
 
-    failed: list[BaseException] = []
-
-    def safely() -> None:
-        try:
-            ask()
-        except BaseException as error:
-            failed.append(error)
-
-    running = [threading.Thread(target=safely) for _ in range(threads - 1)]
-    for thread in running:
-        thread.start()
-    safely()
-    for thread in running:
-        thread.join()
-    if failed:
-        raise failed[0]
+    in_threads(ask, threads)
 
 
 def expected_of(stream: bytes, protocol: int, count: int, way: str) -> tuple[list[Any], End]:
