@@ -33,8 +33,8 @@ from nydus_core import (
     create_cluster,
     threads,
 )
+from nydus_core.base_engine import BaseEngine
 from nydus_core.command import Command, Outcome, Scope
-from nydus_core.engine import BaseEngine
 from nydus_core.errors import NotResolved, host_error
 from nydus_core.placement import Placement
 from nydus_core.plan import make_plan

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from nydus_core import CrossHostError, HostDown, HostListExhausted, MaybeApplied, RoutingError
+from nydus_core.base_engine import BaseEngine
 from nydus_core.command import Access, Command, Outcome, Scope, key_bytes, outcome_of
-from nydus_core.engine import BaseEngine
 from nydus_core.placement import Placement
 from nydus_core.plan import Plan, make_plan
 from nydus_core.routers import (

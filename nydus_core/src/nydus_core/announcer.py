@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from nydus_core.engine import Engine, SurfaceFactory
+from nydus_core.engine import SurfaceFactory
 from nydus_core.plugins import hooks
 from nydus_core.resilience import Readmit
 
@@ -30,7 +30,7 @@ class Announcer:
         """Tell the plugins that a host is taken for down."""
         self._announce("nydus_host_down", host=host, cause=cause)
 
-    def readmit(self, host: str, engine: Engine) -> None:
+    def readmit(self, host: str, engine: Any) -> Any:
         """Do with the data of a host that is up again what the settings say."""
         if callable(self._on_readmit):
             self._on_readmit(host, engine.client(self._make_surface, engine.call))

@@ -10,7 +10,8 @@ from nydus_core.command import Command
 from nydus_core.errors import HostDown, MaybeApplied
 
 if TYPE_CHECKING:
-    from nydus_core.engine import BaseEngine, Engine
+    from nydus_core.base_engine import BaseEngine
+    from nydus_core.engine import Engine
 
 __all__ = ["BasePipeline", "Batch", "PipelineBatch", "SerialBatch"]
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from nydus_core.engine import Engine
 from nydus_core.errors import ConfigError
 from nydus_core.hosts import HostSettings, in_order, read_host, read_weight, without_secrets
 from nydus_core.registry import nearest
@@ -28,7 +27,7 @@ class Blueprint:
         self.settings = settings
         self.hosts: Mapping[Any, HostSettings] = {host.key: host for host in settings.hosts}
 
-    def engine(self, key: Any) -> Engine:
+    def engine(self, key: Any) -> Any:
         """Make the engine of a host.
 
         Raises:
@@ -36,7 +35,7 @@ class Blueprint:
         """
         host, kind = self.hosts[key], self.settings.engine
         try:
-            engine: Engine = kind(host.key, *host.args, **host.options)
+            engine = kind(host.key, *host.args, **host.options)
         except ConfigError as error:
             raise error.under(host.path) from error
         except (TypeError, ValueError) as error:
@@ -53,7 +52,7 @@ class Blueprint:
         """
         return self.settings.engine.surface([host.options for host in self.hosts.values()])
 
-    def router(self, cluster: Any, engines: Mapping[Any, Engine]) -> Any:
+    def router(self, cluster: Any, engines: Mapping[Any, Any]) -> Any:
         """Make the router; None if there is none.
 
         Parameters:

@@ -5,30 +5,33 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Generic
 
 from nydus_core import registry
+from nydus_core.aio.cluster import AsyncCluster
 from nydus_core.cluster import Cluster
-from nydus_core.create import create_cluster
+from nydus_core.create import C, create_async_cluster, create_cluster
 from nydus_core.errors import ConfigError
 from nydus_core.settings import read_toml
 
-__all__ = ["CONNECTIONS", "LazyConnectionHandler", "configure", "connections"]
+__all__ = ["CONNECTIONS", "AsyncConnectionHandler", "LazyConnectionHandler", "configure", "connections"]
 
 
-class LazyConnectionHandler(Mapping[str, Cluster]):
+class _ClustersByName(Mapping[str, C], Generic[C]):
     """Clusters by name. Each is built when it is first asked for, once, however many threads ask.
 
     Parameters:
         settings: Returns the settings of all clusters, by name.
+        create: Builds a cluster.
     """
 
-    def __init__(self, settings: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(self, settings: Callable[[], Mapping[str, Any]], create: Callable[[Any], C]) -> None:
         self._settings = settings
-        self._built: dict[str, Cluster] = {}
+        self._create = create
+        self._built: dict[str, C] = {}
         self._lock = threading.RLock()
 
-    def __getitem__(self, name: str) -> Cluster:
+    def __getitem__(self, name: str) -> C:
         """Return the cluster of that name.
 
         Raises:
@@ -42,7 +45,7 @@ class LazyConnectionHandler(Mapping[str, Cluster]):
                 self._built[name] = self._build(name)
             return self._built[name]
 
-    def _build(self, name: str) -> Cluster:
+    def _build(self, name: str) -> C:
         known = self._settings()
         if name not in known:
             names = ", ".join(map(repr, known)) or "none; call nydus.conf.configure(CONNECTIONS=…) first"
@@ -50,7 +53,7 @@ class LazyConnectionHandler(Mapping[str, Cluster]):
                 f"there is no cluster {name!r}; there is {names}{registry.nearest(name, known)}"
             )
         try:
-            return create_cluster(known[name])
+            return self._create(known[name])
         except ConfigError as error:
             raise error.under(f"CONNECTIONS[{name!r}]") from error
 
@@ -64,6 +67,21 @@ class LazyConnectionHandler(Mapping[str, Cluster]):
         """Whether there is a cluster of that name; builds none."""
         return name in self._settings()
 
+
+class LazyConnectionHandler(_ClustersByName[Cluster]):
+    """Clusters by name. Each is built when it is first asked for, once, however many threads ask.
+
+    Parameters:
+        settings: Returns the settings of all clusters, by name.
+
+    Attributes:
+        aio: The same clusters for asyncio: ``connections.aio[name]``.
+    """
+
+    def __init__(self, settings: Callable[[], Mapping[str, Any]]) -> None:
+        super().__init__(settings, create_cluster)
+        self.aio = AsyncConnectionHandler(settings)
+
     def disconnect(self) -> None:
         """Close the connections of all clusters that were built. A later command opens new ones."""
         with self._lock:
@@ -71,10 +89,39 @@ class LazyConnectionHandler(Mapping[str, Cluster]):
                 cluster.close()
 
     def reload(self) -> None:
-        """Close the clusters that were built and forget them: each is built anew when it is next asked for."""
+        """Close the clusters that were built and forget them: each is built anew when it is next asked for.
+
+        Those for asyncio are closed as they fall out of use.
+        """
         with self._lock:
             self.disconnect()
             self._built.clear()
+        self.aio.reload()
+
+
+class AsyncConnectionHandler(_ClustersByName[AsyncCluster]):
+    """Clusters for asyncio by name. Each is built when it is first asked for, once, and serves all event loops.
+
+    Parameters:
+        settings: Returns the settings of all clusters, by name.
+    """
+
+    def __init__(self, settings: Callable[[], Mapping[str, Any]]) -> None:
+        super().__init__(settings, create_async_cluster)
+
+    async def aclose(self) -> None:
+        """Close the connections of all clusters that were built. A later command opens new ones."""
+        for cluster in list(self._built.values()):
+            await cluster.aclose()
+
+    def reload(self) -> None:
+        """Forget the clusters that were built; their connections are closed as they fall out of use."""
+        with self._lock:
+            built = list(self._built.values())
+            self._built.clear()
+        for cluster in built:
+            for engine in cluster.hosts.values():
+                engine.retire()
 
 
 class UnknownConnection(ConfigError, KeyError):

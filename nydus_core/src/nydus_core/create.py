@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
+from nydus_core.aio.cluster import AsyncCluster
 from nydus_core.blueprint import Blueprint
 from nydus_core.cluster import Cluster
+from nydus_core.cluster_base import ClusterBase
 from nydus_core.errors import ConfigError
 from nydus_core.plugins import hooks
 from nydus_core.registry import nearest
 from nydus_core.settings import ClusterSettings, read_settings, read_toml
 
-__all__ = ["create_cluster"]
+__all__ = ["create_async_cluster", "create_cluster"]
+
+C = TypeVar("C", bound=ClusterBase[Any])
 
 
 def create_cluster(settings: Mapping[str, Any] | str | os.PathLike[str], name: str | None = None) -> Cluster:
@@ -45,6 +49,37 @@ def create_cluster(settings: Mapping[str, Any] | str | os.PathLike[str], name: s
     Raises:
         ConfigError: Something in the settings is unknown, missing or wrong. The error says where.
     """
+    return _create(settings, name, Cluster)
+
+
+def create_async_cluster(
+    settings: Mapping[str, Any] | str | os.PathLike[str], name: str | None = None
+) -> AsyncCluster:
+    """Build a cluster for asyncio. No host is connected to before the first command.
+
+    ::
+
+        async with create_async_cluster({...}) as cluster:
+            await cluster.incr("foo")
+
+    It may be built before any event loop runs, and used in several, one after the other or each in its thread.
+
+    Parameters:
+        settings: What ``create_cluster`` takes, with the same meaning. ``cluster`` names a subclass of ``AsyncCluster``;
+            the function of ``on_readmit`` is given an asynchronous client, and may be a coroutine function.
+        name: Which cluster of a TOML file.
+
+    Returns:
+        The cluster.
+
+    Raises:
+        ConfigError: Something in the settings is unknown, missing or wrong, or the engine has no side for asyncio. The
+            error says where.
+    """
+    return _create(settings, name, AsyncCluster)
+
+
+def _create(settings: Mapping[str, Any] | str | os.PathLike[str], name: str | None, kind: type[C]) -> C:
     where = ""
     if isinstance(settings, str | os.PathLike):
         settings, where = _named(settings, name)
@@ -56,7 +91,7 @@ def create_cluster(settings: Mapping[str, Any] | str | os.PathLike[str], name: s
         given = _copied(settings)
         hooks.call("nydus_configure", settings=given)
     try:
-        cluster = _build(read_settings(given))
+        cluster = _build(read_settings(given, asynchronous=kind is AsyncCluster), kind)
     except ConfigError as error:
         if where:
             raise error.under(where) from error
@@ -77,21 +112,27 @@ def _named(path: str | os.PathLike[str], name: str | None) -> tuple[dict[str, An
     return tables[name], f"{os.fspath(path)}: {name}"
 
 
-def _build(settings: ClusterSettings) -> Cluster:
+def _build(settings: ClusterSettings, kind: type[C]) -> C:
     blueprint = Blueprint(settings)
     engines = {key: blueprint.engine(key) for key in blueprint.hosts}
-    cluster_class = settings.cluster or Cluster
-    if not issubclass(cluster_class, Cluster):
-        raise ConfigError(f"{cluster_class.__qualname__} is not a Cluster; expected a subclass", "cluster")
-    cluster: Cluster = cluster_class(engines, blueprint.surface(), settings.delivery)
+    cluster_class = settings.cluster or kind
+    if not issubclass(cluster_class, kind):
+        raise ConfigError(
+            f"{cluster_class.__qualname__} is not {_KINDS[kind]}; expected a subclass", "cluster"
+        )
+    cluster: C = cluster_class(engines, blueprint.surface(), settings.delivery)
     try:
         cluster.install_router(blueprint.router(cluster, engines), blueprint)
         if settings.fingerprint is not None:
             cluster.guard(settings.fingerprint)
     except BaseException:
-        cluster.close()  # an engine may have begun something: the embedded one starts a server
+        for engine in engines.values():
+            engine.retire()  # it may have begun something: the embedded one starts a server
         raise
     return cluster
+
+
+_KINDS: Mapping[type[Any], str] = {Cluster: "a Cluster", AsyncCluster: "an AsyncCluster"}
 
 
 def _copied(value: Any) -> Any:

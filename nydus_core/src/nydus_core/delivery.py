@@ -1,4 +1,4 @@
-"""Delivery: commands on their way through plan, flow and driver, with what a cluster knows of its hosts.
+"""Delivery: commands on their way through plan and flow, with what a cluster knows of its hosts. No I/O.
 
 A ``Delivery`` is a snapshot: the hosts, the router and the rules that belong together. A cluster whose hosts or router
 change gets another one, and a call uses one of the two, never half of each.
@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic
 
 from nydus_core.command import Command, Dispatch, Scope
 from nydus_core.deadlines import Deadline
-from nydus_core.drivers import run
-from nydus_core.engine import Engine
-from nydus_core.flows import Rules, deliver
+from nydus_core.engine import E
+from nydus_core.flows import Flow, Rules, deliver
 from nydus_core.monitor import Watch
 from nydus_core.placement import Placement
 from nydus_core.plan import Lane, Plan, make_plan
@@ -48,7 +47,7 @@ class KeyDispatch:
         return self._deliver(command)
 
 
-class Delivery:
+class Delivery(Generic[E]):
     """Delivers commands to the hosts of a cluster.
 
     Parameters:
@@ -65,14 +64,12 @@ class Delivery:
         placement: Where keys live.
     """
 
-    def __init__(self, watches: Mapping[Any, Watch], router: Any, settings: DeliverySettings) -> None:
-        self.hosts: Mapping[Any, Engine] = MappingProxyType(
-            {key: watch.engine for key, watch in watches.items()}
-        )
+    def __init__(self, watches: Mapping[Any, Watch[E]], router: Any, settings: DeliverySettings) -> None:
+        self.hosts: Mapping[Any, E] = MappingProxyType({key: watch.engine for key, watch in watches.items()})
         self.router = router
         self.by_key = watches
-        self.watches: Sequence[Watch] = tuple(watches.values())
-        self.engines: Sequence[Engine] = tuple(self.hosts.values())
+        self.watches: Sequence[Watch[E]] = tuple(watches.values())
+        self.engines: Sequence[E] = tuple(self.hosts.values())
         self.placement = Placement(tuple(watches), router)
         self._settings = settings
         self._rules = Rules(
@@ -83,7 +80,7 @@ class Delivery:
             stale=settings.on_readmit != "keep",
         )
 
-    def over(self, watches: Mapping[Any, Watch], router: Any) -> Delivery:
+    def over(self, watches: Mapping[Any, Watch[E]], router: Any) -> Delivery[E]:
         """Return one for other hosts or another router, with the same settings."""
         return Delivery(watches, router, self._settings)
 
@@ -95,7 +92,7 @@ class Delivery:
         """
         return make_plan(commands, self.placement)
 
-    def clarified(self, commands: Sequence[Command], deadline: Deadline | None) -> Sequence[Command]:
+    def clarified(self, commands: Sequence[Command], deadline: Deadline | None) -> Flow[Sequence[Command]]:
         """Return the commands, those whose keys nobody could tell replaced by what a host says of them.
 
         Parameters:
@@ -108,28 +105,27 @@ class Delivery:
         if not self.placement.by_keys or Scope.UNKNOWN not in map(_scope_of, commands):
             return commands
         asked: dict[Any, Any] = {}
-        return [
-            command
-            if command.scope is not Scope.UNKNOWN or command.keys
-            else self._clarified(command, asked, deadline)
-            for command in commands
-        ]
+        clear: list[Command] = []
+        for command in commands:
+            unclear = command.scope is Scope.UNKNOWN and not command.keys
+            clear.append((yield from self._clarified(command, asked, deadline)) if unclear else command)
+        return clear
 
-    def _clarified(self, command: Command, asked: dict[Any, Any], deadline: Deadline | None) -> Command:
+    def _clarified(self, command: Command, asked: dict[Any, Any], deadline: Deadline | None) -> Flow[Command]:
         question = command.question()
         if question is None:
             return command
         about = question.name, question.args
         if about not in asked:
-            asked[about] = self._answer(question, deadline)
+            asked[about] = yield from self._answer(question, deadline)
         answer = asked[about]
         return command if isinstance(answer, Exception) else command.told(answer)
 
-    def _answer(self, question: Command, deadline: Deadline | None) -> Any:
+    def _answer(self, question: Command, deadline: Deadline | None) -> Flow[Any]:
         """Ask the hosts, one after the other, until one answers; return its value, or the last error."""
         answer: Any = None
         for host in range(len(self.engines)):
-            (answer,) = self.run(self.plan_for(host, question), deadline=deadline, bound=True)
+            (answer,) = yield from self.deliver(self.plan_for(host, question), deadline=deadline, bound=True)
             if not isinstance(answer, Exception):
                 break
         return answer
@@ -138,20 +134,20 @@ class Delivery:
         """Plan a command for one host, wherever its keys belong."""
         return Plan([command], [Lane(host, [command], [0])], {}, 1, self.placement.names)
 
-    def run(
+    def deliver(
         self,
         plan: Plan,
         *,
-        transaction: bool = False,
+        together: bool = False,
         deadline: Deadline | None = None,
         begun: Exception | None = None,
         bound: bool = False,
-    ) -> list[Any]:
+    ) -> Flow[list[Any]]:
         """Deliver a plan.
 
         Parameters:
             plan: What goes where.
-            transaction: Whether each host applies all of its commands or none.
+            together: Whether each host applies all of its commands or none.
             deadline: When it has to be over.
             begun: What the first attempt of the only command ended in, if there was one already.
             bound: Whether the hosts were named by the user, so that no other will do.
@@ -159,8 +155,7 @@ class Delivery:
         Returns:
             For each command its value, or the exception that it ended in.
         """
-        flow = deliver(plan, self._rules, together=transaction, bound=bound, deadline=deadline, begun=begun)
-        return run(flow, self.engines, transaction=transaction, deadline=deadline)
+        return deliver(plan, self._rules, together=together, bound=bound, deadline=deadline, begun=begun)
 
 
 def chooses_hosts(router: Any) -> bool:

@@ -23,7 +23,7 @@ from nydus_core.batches import Batch
 from nydus_core.deadlines import Deadline
 from nydus_core.engine import Engine
 from nydus_core.errors import LATE, HostDown, MaybeApplied
-from nydus_core.flows import Flow, Pause
+from nydus_core.flows import Flow, Pause, Step
 from nydus_core.plan import Lane
 from nydus_core.threads import set_alarm, start
 
@@ -35,8 +35,8 @@ logger = logging.getLogger("nydus")
 
 
 def run(
-    flow: Flow, engines: Sequence[Engine], *, transaction: bool = False, deadline: Deadline | None = None
-) -> list[Any]:
+    flow: Flow[T], engines: Sequence[Engine], *, transaction: bool = False, deadline: Deadline | None = None
+) -> T:
     """Drive a flow to its end.
 
     Parameters:
@@ -46,7 +46,10 @@ def run(
         deadline: When it has to be over.
 
     Returns:
-        For each command its value, or the exception that it ended in.
+        What the flow returns.
+
+    Raises:
+        Exception: What it raises.
     """
     answers: Sequence[Sequence[Any]] = ()
     begun = False
@@ -54,16 +57,25 @@ def run(
         try:
             step = flow.send(answers) if begun else next(flow)
         except StopIteration as end:
-            outcomes: list[Any] = end.value
-            return outcomes
+            value: T = end.value
+            return value
         begun = True
-        if isinstance(step, Pause):
-            time.sleep(step.seconds)
-            answers = ()
-        elif deadline is None:
-            answers = _exchange(step, engines, transaction)
-        else:
-            answers = _exchange_in_time(step, engines, transaction, deadline)
+        try:
+            answers = _performed(step, engines, transaction, deadline)
+        except BaseException as error:
+            flow.throw(error)  # it has promises to mark
+            raise
+
+
+def _performed(
+    step: Step, engines: Sequence[Engine], transaction: bool, deadline: Deadline | None
+) -> Sequence[Sequence[Any]]:
+    if isinstance(step, Pause):
+        time.sleep(step.seconds)
+        return ()
+    if deadline is None:
+        return _exchange(step, engines, transaction)
+    return _exchange_in_time(step, engines, transaction, deadline)
 
 
 def _exchange(lanes: Sequence[Lane], engines: Sequence[Engine], transaction: bool) -> list[list[Any]]:

@@ -1,33 +1,31 @@
 """What an engine is: it knows one client library, and talks to one host through it.
 
 The engine says what a command means (its keys, whether it only reads, how it splits), sends it, reads the answer,
-and tells which errors mean what. It knows nothing of other hosts or of the router. ``BaseEngine`` is the class to
-start from: ``connect()`` and ``disconnect()`` are enough for a working one.
+and tells which errors mean what. It knows nothing of other hosts or of the router. It has a blocking side, ``Engine``,
+or one for asyncio, ``AsyncEngine``, or a class for each; ``base_engine`` and ``aio.engine`` have classes to start from.
 """
 
 from __future__ import annotations
 
-import inspect
-import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
-from nydus_core.batches import BasePipeline, Batch, PipelineBatch, SerialBatch
-from nydus_core.command import Command, Dispatch, Scope, key_bytes
-from nydus_core.errors import HostDown, HostError, MaybeApplied, host_error, is_own_want
-from nydus_core.surface import PlainSurface
+from nydus_core.batches import Batch
+from nydus_core.command import Command, Dispatch
+from nydus_core.errors import HostError
 
-__all__ = ["BaseEngine", "Engine", "SurfaceFactory"]
+__all__ = ["AnyEngine", "AsyncEngine", "E", "Engine", "SurfaceFactory"]
 
 #: Makes the object that users call, given what its calls end in. One with a method ``of_cluster(cluster, dispatch)`` is
 #: called there for the cluster itself: for methods of a client library that are more than one command.
 SurfaceFactory = Callable[[Dispatch], Any]
 
 
-class Engine(Protocol):
-    """A client library, as the core uses it: one class a library, one instance a host.
+class AnyEngine(Protocol):
+    """What a client library's blocking and asynchronous sides have in common: one class a side, one instance a host.
 
-    A class of this protocol is called with the key of the host in the settings, and the host's options.
+    A class of this protocol is called with the key of the host in the settings, and the host's options. It may name the
+    class of its other side, as ``async_side`` or ``sync_side``: see ``base_engine.EngineBase``.
     """
 
     @property
@@ -42,7 +40,10 @@ class Engine(Protocol):
 
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
-        """Return what makes surfaces for a cluster, given the options of each of its hosts."""
+        """Return what makes surfaces for a cluster, given the options of each of its hosts.
+
+        In a ``map()`` they queue, with asyncio too: there ``conn.get(key)`` returns a promise, nothing to be awaited.
+        """
         ...
 
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
@@ -55,21 +56,12 @@ class Engine(Protocol):
         ...
 
     def call(self, command: Command) -> Any:
-        """Do one command and return its value.
+        """Do one command and return its value; of an asynchronous engine it has to be awaited.
 
         Raises:
             HostDown: It was not sent.
             MaybeApplied: It was sent, or partly, and no answer came.
             Exception: Anything else is the server's own answer.
-        """
-        ...
-
-    def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
-        """Prepare some commands to be sent together. No I/O happens yet, and nothing is taken that has to be closed.
-
-        Parameters:
-            commands: The commands, in order.
-            transaction: Whether the host must apply all of them or none.
         """
         ...
 
@@ -99,6 +91,26 @@ class Engine(Protocol):
         """Tell whether an error that the server answered means that it was not applied, and may be tried later."""
         ...
 
+    def retire(self) -> None:
+        """Close all connections, but those in use not before they fall out of use: the host has left the cluster.
+
+        Waits for nothing, in an asynchronous engine too.
+        """
+        ...
+
+
+class Engine(AnyEngine, Protocol):
+    """A client library, as ``Cluster`` uses it."""
+
+    def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
+        """Prepare some commands to be sent together. No I/O happens yet, and nothing is taken that has to be closed.
+
+        Parameters:
+            commands: The commands, in order.
+            transaction: Whether the host must apply all of them or none.
+        """
+        ...
+
     def probe(self) -> None:
         """Find out whether the host is up, with a command that does nothing.
 
@@ -119,249 +131,53 @@ class Engine(Protocol):
         """Close all connections. A later command opens new ones."""
         ...
 
-    def retire(self) -> None:
-        """Close all connections, but those in use not before they fall out of use: the host has left the cluster."""
-        ...
 
+class AsyncEngine(AnyEngine, Protocol):
+    """A client library, as ``AsyncCluster`` uses it. It may be used in several event loops.
 
-class BaseEngine:
-    """An engine to start from. Also known as ``BaseConnection``, its name in nydus 0.11.
-
-    A subclass defines ``connect()``, which returns a client, and ``disconnect()``. Then every attribute of the
-    client is a command, dotted names too, and its key is the argument ``key`` or else the first one::
-
-        class Ftp(BaseEngine):
-            def __init__(self, num, host="localhost", **options):
-                super().__init__(num, **options)
-                self.host = host
-
-            def connect(self):
-                return ftplib.FTP(self.host)
-
-            def disconnect(self):
-                self.connection.quit()
-
-    Parameters:
-        num: The key of the host in the settings.
-        options: The options of the host.
+    A task that is cancelled in any of these methods lets go of its connection at once, and never gives one back on
+    which an answer is still to come.
     """
 
-    #: What ``connect`` or a command raises when the host fails, rather than answers. Without a word on it, an error
-    #: of a command is taken for the server's answer.
-    retryable_exceptions: ClassVar[Collection[type[Exception]]] = ()
-    #: Whether ``get_pipeline()`` returns a pipeline for ``map()``.
-    supports_pipelines: ClassVar[bool] = False
-    #: Whether ``batch(transaction=True)`` is applied whole or not at all.
-    supports_transactions: ClassVar[bool] = False
-    #: Whether ``flush()`` deletes all data of the host.
-    supports_flush: ClassVar[bool] = False
-    #: The schemes of URLs that may stand for a host's options.
-    url_schemes: ClassVar[tuple[str, ...]] = ()
-    #: Whether ``hosts`` may be a number: that many hosts with the default options.
-    countable: ClassVar[bool] = False
+    async def call(self, command: Command) -> Any:
+        """Do one command and return its value. See ``AnyEngine.call``."""
+        ...
 
-    def __init__(self, num: Any, **options: Any) -> None:
-        self.num = num
-        self.options = options
-        self._connection: Any = None
-        self._connecting = threading.Lock()
-        self._connector: int | None = None
-        self._attempt = threading.local()  # what connecting raised, in the call that this thread is in
-        self._using = threading.Lock()
-        self._users = 0
-        self._retired = False
+    async def exchange(self, commands: Sequence[Command], *, transaction: bool = False) -> list[Any]:
+        """Send some commands together, and read all answers. Never raises because the host fails.
 
-    # What a subclass defines -------------------------------------------------------------------------------------
-
-    def connect(self) -> Any:
-        """Return a client that is connected to the host."""
-        raise NotImplementedError(f"{type(self).__name__} has to define connect()")
-
-    def disconnect(self) -> None:
-        """Close ``self.connection``."""
-        raise NotImplementedError(f"{type(self).__name__} has to define disconnect()")
-
-    @property
-    def identifier(self) -> str:
-        """A stable text that names the host's address, by default its key. Never holds a password."""
-        return str(self.num)
-
-    def get_pipeline(self) -> BasePipeline:
-        """Return a new pipeline, where ``supports_pipelines`` says that there are any."""
-        raise NotImplementedError(f"{type(self).__name__} has to define get_pipeline()")
-
-    @classmethod
-    def describe(cls, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Command:
-        """Say what a call means: make its command.
+        It has a task of its own, which is cancelled when nobody wants to wait any more. Then it should return at once
+        what is known by then; if it raises ``CancelledError`` instead, all of the commands may have been applied.
 
         Parameters:
-            name: What was called, dotted where attributes of attributes were: ``'a.b'``.
-            args: The positional arguments.
-            kwargs: The keyword arguments.
+            commands: The commands, in order.
+            transaction: Whether the host must apply all of them or none.
+
+        Returns:
+            The outcome of each command, in order: its value, or the exception that it ended in.
         """
-        if "key" in kwargs:
-            return Command(name, args, kwargs, (key_bytes(kwargs["key"]),))
-        if args:
-            return Command(name, args, kwargs, (key_bytes(args[0]),))
-        return Command(name, args, kwargs, scope=Scope.UNKNOWN if kwargs else Scope.ALL)
+        ...
 
-    @classmethod
-    def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
-        """Return what makes surfaces: by default, of those on which any attribute is a command."""
-        return lambda dispatch: PlainSurface(dispatch, cls.describe)
-
-    @classmethod
-    def option_types(cls) -> Mapping[str, Any] | None:
-        """Return the options of a host, each with the type or tuple of types that it takes, None for any.
-
-        By default the arguments of the constructor; None, if the constructor takes any.
-        """
-        parameters = list(inspect.signature(cls).parameters.values())[1:]
-        if any(
-            parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) for parameter in parameters
-        ):
-            return None
-        return {parameter.name: None for parameter in parameters}
-
-    @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
-        """Return the options that a URL stands for.
-
-        Raises:
-            ValueError: The URL makes no sense.
-        """
-        raise ValueError(f"{cls.__name__} takes no URLs")
-
-    # What the core calls ------------------------------------------------------------------------------------------
-
-    @property
-    def connection(self) -> Any:
-        """The client; connected at first use, once, however many threads ask."""
-        return self._connected()
-
-    def _connected(self) -> Any:
-        if self._connection is not None:
-            return self._connection
-        with self._connecting:
-            if self._connection is None:
-                self._connector = threading.get_ident()
-                try:
-                    self._connection = self.connect()
-                except Exception as error:
-                    self._attempt.refusal = error
-                    raise
-                finally:
-                    self._connector = None
-            return self._connection
-
-    def close(self) -> None:
-        """Disconnect, if connected. A later command connects again."""
-        try:
-            if self._connection is not None:
-                self.disconnect()
-        finally:
-            self._connection = None
-
-    def retire(self) -> None:
-        """Disconnect as soon as no call uses the connection."""
-        with self._using:
-            self._retired = True
-        self.leave(0)
-
-    def enter(self) -> None:
-        """Note that a call is about to use the connection."""
-        with self._using:
-            self._users += 1
-
-    def leave(self, count: int = 1) -> None:
-        """Note that it no longer does. The last one of a host that has left the cluster disconnects."""
-        with self._using:
-            self._users -= count
-            last = self._retired and not self._users
-        if last:
-            self.close()
-
-    def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
-        """Return an object on which every command goes to this host: by default a surface of the cluster's kind."""
-        return make_surface(dispatch)
-
-    def call(self, command: Command) -> Any:
-        """Do one command through the client. See ``Engine.call``."""
-        self._attempt.refusal = None
-        self.enter()
-        try:
-            return self._function(command)(*command.args, **command.kwargs)
-        except Exception as error:
-            if error is getattr(self._attempt, "refusal", None):
-                raise self.failed(HostDown, error, command) from error
-            if isinstance(error, tuple(self.retryable_exceptions)):
-                raise self.failed(MaybeApplied, error, command) from error
-            raise
-        finally:
-            self._attempt.refusal = None  # it would keep alive what its frames hold
-            self.leave()
-
-    def _function(self, command: Command) -> Callable[..., Any]:
-        first, *rest = command.name.split(".")
-        target: Any = self if self._is_own(first) else self._connected()
-        for piece in (first, *rest):
-            target = getattr(target, piece)
-        function: Callable[..., Any] = target
-        return function
-
-    def _is_own(self, name: str) -> bool:
-        """A method that a subclass adds is a command too, before the client's of the same name."""
-        return hasattr(type(self), name) and not hasattr(BaseEngine, name)
-
-    def failed(self, kind: type[HostError], cause: BaseException, command: Command) -> HostError:
-        """Make the error for a command that this host could not do.
-
-        Parameters:
-            kind: ``HostDown`` (not sent) or ``MaybeApplied``.
-            cause: What the client raised.
-            command: The command.
-        """
-        return host_error(kind, cause, host=f"{self.num!r} ({self.identifier})", command=repr(command))
-
-    def unavailable(self, why: str) -> Exception:
-        """Make the error for a host that cannot be reached, of a type that the client raises for it."""
-        return ConnectionError(why)
-
-    def late(self, why: str) -> Exception:
-        """Make the error for an answer that did not come in time, of a type that the client raises for it."""
-        return TimeoutError(why)
-
-    def is_outage(self, cause: BaseException) -> bool:
-        """Tell whether what the client raised speaks against the host: by default all but a want of this process."""
-        return not is_own_want(cause)
-
-    def is_passing(self, answer: Exception, command: Command) -> bool:
-        """Tell whether an error that the server answered may be tried later: by default none."""
-        return False
-
-    def probe(self) -> None:
-        """Find out whether the host is up: by default connect to it anew.
+    async def probe(self) -> None:
+        """Find out whether the host is up, with a command that does nothing.
 
         Raises:
             Exception: It is not.
         """
-        self.close()
-        self._connected()
+        ...
 
-    def flush(self) -> None:
-        """Delete all data of the host, where ``supports_flush`` says that this is known."""
-        raise NotImplementedError(f"{type(self).__name__} has to define flush()")
+    async def flush(self) -> None:
+        """Delete all data of the host.
 
-    def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
-        """Prepare some commands; many go through ``get_pipeline()`` if there is one, else one after the other."""
-        pipelined = self.supports_pipelines and len(commands) > 1
-        return PipelineBatch(self, commands) if pipelined else SerialBatch(self, commands)
+        Raises:
+            NotImplementedError: It is not known how.
+        """
+        ...
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or self._connector == threading.get_ident():
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        client = self._connected()
-        return client if name == "connection" else getattr(client, name)  # its property raised AttributeError
+    async def aclose(self) -> None:
+        """Close all connections. A later command opens new ones."""
+        ...
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.num!r} at {self.identifier}>"
+
+#: The engines of a cluster, all of one side.
+E = TypeVar("E", bound=AnyEngine)

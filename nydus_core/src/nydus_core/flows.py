@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from nydus_core.command import Access, Command, Outcome, outcome_of
 from nydus_core.deadlines import Deadline
+from nydus_core.engine import AnyEngine
 from nydus_core.errors import (
     DeadlineExceeded,
     HostDown,
@@ -28,7 +29,9 @@ from nydus_core.placement import Placement
 from nydus_core.plan import Lane, Plan
 from nydus_core.retry import RetryPolicy, in_order
 
-__all__ = ["Flow", "Pause", "Rules", "deliver"]
+__all__ = ["Flow", "Interrupted", "Pause", "Rules", "Step", "deliver"]
+
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +57,35 @@ class Rules:
         stale: Whether a host that missed a write, because it went to another one, has to be readmitted.
     """
 
-    watches: Sequence[Watch]
+    watches: Sequence[Watch[Any]]
     placement: Placement
     retry: RetryPolicy
     reroute: bool = False
     stale: bool = False
 
 
+class Interrupted(BaseException):
+    """Thrown into a flow by the driver of a caller that wants no more of it, such as a task that was cancelled.
+
+    The flow notes what is known of the commands by then, and raises it again.
+
+    Parameters:
+        answers: For each lane under way the outcomes of its commands; none in a pause.
+    """
+
+    def __init__(self, answers: Sequence[Sequence[Any]]) -> None:
+        super().__init__(answers)
+        self.answers = answers
+
+
 #: Seconds that a host must have had, before it speaks against it that it missed a deadline.
 _PATIENCE = 0.05
 
-#: Yields lanes, to be sent for each of them the outcomes of its commands, or a pause; returns the outcome of each command.
-Flow = Generator[Sequence[Lane] | Pause, Sequence[Sequence[Any]], list[Any]]
+#: What a flow wants done next.
+Step = Sequence[Lane] | Pause
+
+#: Yields lanes, to be sent for each of them the outcomes of its commands, or a pause; returns what it is for.
+Flow = Generator[Step, Sequence[Sequence[Any]], T_co]
 
 
 def deliver(
@@ -76,7 +96,7 @@ def deliver(
     bound: bool = False,
     deadline: Deadline | None = None,
     begun: Exception | None = None,
-) -> Flow:
+) -> Flow[list[Any]]:
     """Deliver a plan: all lanes at the same time, and again what may and should be tried again.
 
     Parameters:
@@ -89,9 +109,26 @@ def deliver(
 
     Returns:
         For each command its value, or the exception that it ended in.
+
+    Raises:
+        Interrupted: By a driver that was. What everything ended in is in the plan then, too.
     """
     delivery = _Delivery(plan, rules, together, bound or together)
-    lanes: Sequence[Lane] = plan.lanes
+    try:
+        yield from _attempts(delivery, plan.lanes, rules, deadline, begun)
+    except Interrupted:
+        plan.results(delivery.outcomes)
+        raise
+    return plan.results(delivery.outcomes)
+
+
+def _attempts(
+    delivery: _Delivery,
+    lanes: Sequence[Lane],
+    rules: Rules,
+    deadline: Deadline | None,
+    begun: Exception | None,
+) -> Flow[None]:
     answers: Sequence[Sequence[Any]] | None = None if begun is None else [[begun]]
     attempt = 1
     while lanes:
@@ -101,7 +138,11 @@ def deliver(
                 break
             lanes = delivery.admitted(lanes, attempt)
             delivery.impatient = deadline is not None and deadline.left() < _PATIENCE
-            answers = (yield lanes) if lanes else []
+            try:
+                answers = (yield lanes) if lanes else []
+            except Interrupted as end:
+                delivery.note_end(lanes, end.answers, attempt)
+                raise
         lanes = delivery.sorted_out(lanes, answers, attempt)
         answers = None
         if lanes and delivery.waits:
@@ -110,7 +151,6 @@ def deliver(
                 break
             yield Pause(pause)
         attempt += 1
-    return plan.results(delivery.outcomes)
 
 
 class _Delivery:
@@ -164,8 +204,9 @@ class _Delivery:
 
     def _refusal(self, command: Command, host: int) -> HostError:
         watch = self._watches[host]
-        cause = watch.engine.unavailable(f"it is taken for down: {watch.report().cause}")
-        return watch.engine.failed(HostDown, cause, command)
+        engine: AnyEngine = watch.engine
+        cause = engine.unavailable(f"it is taken for down: {watch.report().cause}")
+        return engine.failed(HostDown, cause, command)
 
     def sorted_out(self, lanes: Sequence[Lane], answers: Sequence[Sequence[Any]], attempt: int) -> list[Lane]:
         """Note what the lanes ended in; return the lanes of the next attempt."""
@@ -183,6 +224,14 @@ class _Delivery:
             else:
                 self._watches[lane.host].succeeded()
         return list(again.values())
+
+    def note_end(self, lanes: Sequence[Lane], answers: Sequence[Sequence[Any]], attempt: int) -> None:
+        """Note what lanes ended in that nobody waits for any more. It says nothing of their hosts."""
+        for lane, found in zip(lanes, answers, strict=True):
+            for command, slot, outcome in zip(lane.commands, lane.slots, found, strict=True):
+                noted = self._noted(outcome, command, slot, lane.host)
+                if isinstance(noted, HostError):
+                    noted.attempts = attempt
 
     def _noted(self, outcome: Any, command: Command, slot: int, host: int) -> Any:
         """Note what a part has ended in by now, and return it.
@@ -310,8 +359,9 @@ class _Delivery:
         return {host for host, watch in enumerate(self._watches) if not watch.admits}
 
 
-def _is_outage(watch: Watch, failure: HostError) -> bool:
-    return watch.engine.is_outage(failure.__cause__ or failure)
+def _is_outage(watch: Watch[Any], failure: HostError) -> bool:
+    engine: AnyEngine = watch.engine
+    return engine.is_outage(failure.__cause__ or failure)
 
 
 def _put(lanes: dict[int, Lane], host: int, command: Command, slot: int) -> None:

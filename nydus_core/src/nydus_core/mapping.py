@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic
 
+from nydus_core.calls import MapCall
 from nydus_core.command import Command
-from nydus_core.engine import SurfaceFactory
+from nydus_core.drivers import run
+from nydus_core.engine import E, Engine, SurfaceFactory
 from nydus_core.errors import CommandError, CommandFailure, NotResolved, NydusError
+from nydus_core.flows import Flow, Interrupted
 from nydus_core.plan import Plan
 from nydus_core.promise import EventualCommand, abandon, settle
 from nydus_core.surface import current_call, remember_call
 
-__all__ = ["Map", "MapConnection"]
-
-#: Plans some commands; returns the plan, and what delivers it and returns for each command its value or the exception
-#: that it ended in.
-Begin = Callable[[Sequence[Command]], tuple[Plan, Callable[[], Sequence[Any]]]]
+__all__ = ["Map", "MapBlock", "MapConnection"]
 
 
 class MapConnection:
@@ -102,13 +101,13 @@ class MapConnection:
             ]
 
 
-class Map:
-    """A ``map()`` block; see ``Cluster.map``.
+class MapBlock(Generic[E]):
+    """What blocking and asynchronous ``map()`` blocks have in common.
 
     Parameters:
         make_surface: Makes the object with the client library's methods.
         by_call: Whether the router wants to see the calls of the user.
-        begin: Plans the commands, at the end of the block.
+        begin: Returns what plans and delivers the commands; called at the end of the block.
         fail_silently: Whether failures are only recorded.
     """
 
@@ -116,7 +115,7 @@ class Map:
         self,
         make_surface: SurfaceFactory,
         by_call: bool,
-        begin: Begin,
+        begin: Callable[[], MapCall[E]],
         fail_silently: bool,
     ) -> None:
         self._begin = begin
@@ -124,30 +123,50 @@ class Map:
         self._entered = False
         self.connection = MapConnection(make_surface, by_call)
 
-    def __enter__(self) -> MapConnection:
+    def _enter(self) -> MapConnection:
         if self._entered:
             raise NydusError("a map() block is used once: call cluster.map() again")
         self._entered = True
         return self.connection
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        connection = self.connection
+    def _left(self, kind: type[BaseException] | None) -> MapCall[E] | None:
+        """Return what sends the commands, unless the block raised."""
         if kind is not None:
-            connection._abandon("raised", sent=False)
-            return
+            self.connection._abandon("raised", sent=False)
+            return None
+        return self._begin()
+
+    def _end(self, call: MapCall[E]) -> Flow[None]:
+        """Send the commands and fill the promises."""
+        connection = self.connection
         connection._ended = "begun to send"
         try:
-            plan, deliver = self._begin([promise._nydus_command for promise in connection._promises])
+            plan = yield from call.plan([promise._nydus_command for promise in connection._promises])
         except BaseException:
             connection._abandon("been refused", sent=False)
             raise
         try:
-            outcomes = deliver()
+            outcomes = yield from call.deliver(plan)
+        except Interrupted:
+            connection._settle(plan, plan.outcomes[: len(plan.commands)])
+            raise
         except BaseException:
             connection._abandon("been interrupted", sent=True)
             raise
         connection._settle(plan, outcomes)
         if connection._failures and not self._fail_silently:
             raise CommandError(connection._failures)
+
+
+class Map(MapBlock[Engine]):
+    """A ``map()`` block; see ``Cluster.map``."""
+
+    def __enter__(self) -> MapConnection:
+        return self._enter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        call = self._left(kind)
+        if call is not None:
+            run(self._end(call), call.engines, transaction=call.transaction, deadline=call.deadline)

@@ -10,21 +10,29 @@ import logging
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
 
 from nydus_core.command import Command
-from nydus_core.engine import Engine
+from nydus_core.engine import E
 from nydus_core.health import Breaker, BreakerSettings, HostHealth, State
-from nydus_core.threads import Alarm, in_thread, renew_after_fork, set_alarm
+from nydus_core.threads import in_thread, renew_after_fork, set_alarm
 
-__all__ = ["Listener", "Watch"]
+__all__ = ["LONGEST", "Cancelable", "Listener", "Watch"]
 
 logger = logging.getLogger("nydus")
 
 #: Seconds that a probe takes at most, with all that is done to readmit the host.
-_LONGEST = 30.0
+LONGEST = 30.0
 #: Seconds after which a probe that was due is not going to be made any more.
 _OVERDUE = 1.0
+
+
+class Cancelable(Protocol):
+    """What will be called at a time."""
+
+    def cancel(self) -> object:
+        """Prevent the call."""
+        ...
 
 
 class Listener(Protocol):
@@ -34,8 +42,10 @@ class Listener(Protocol):
         """A host is taken for down."""
         ...
 
-    def readmit(self, host: str, engine: Engine) -> None:
+    def readmit(self, host: str, engine: Any) -> Any:
         """A probe of a host has succeeded: do what has to be done before commands go there again.
+
+        That of an asynchronous cluster is awaited.
 
         Raises:
             Exception: It is not fit for use yet.
@@ -47,7 +57,7 @@ class Listener(Protocol):
         ...
 
 
-class Watch:
+class Watch(Generic[E]):
     """Watches one host. Threads may share it.
 
     Parameters:
@@ -61,12 +71,12 @@ class Watch:
             commands fare.
     """
 
-    def __init__(self, name: str, engine: Engine, settings: BreakerSettings, listener: Listener) -> None:
+    def __init__(self, name: str, engine: E, settings: BreakerSettings, listener: Listener) -> None:
         self.name = name
         self.engine = engine
         self._breaker = Breaker(settings)
         self._listener: Callable[[], Listener | None] = weakref.ref(listener)
-        self._alarm: Alarm | None = None
+        self._alarm: Cancelable | None = None
         self.call: Callable[[Command], Any] | None = engine.call
         renew_after_fork(self)
 
@@ -83,8 +93,8 @@ class Watch:
     def _heal(self) -> None:
         """Plan the next probe where that has got lost: by an interrupt just then, or by a probe that never ends."""
         health = self._breaker.report()
-        if health.state is State.HALF_OPEN and health.seconds > _LONGEST:
-            self._breaker.probe_failed(TimeoutError(f"a probe takes more than {_LONGEST:g} seconds"))
+        if health.state is State.HALF_OPEN and health.seconds > LONGEST:
+            self._breaker.probe_failed(TimeoutError(f"a probe takes more than {LONGEST:g} seconds"))
             self._plan_probe()
         elif health.state is State.OPEN and self._breaker.overdue() > _OVERDUE:
             self._plan_probe()
@@ -147,13 +157,16 @@ class Watch:
         if due is None:
             return True
         try:
-            self._alarm = set_alarm(due, partial(_begin_probe, weakref.ref(self)))
+            self._alarm = self._set_alarm(due, partial(_begin_probe, weakref.ref(self)))
         except RuntimeError as error:  # without a timer nobody would ever find out that it is up again
             logger.warning("cannot plan a probe of host %s: %s", self.name, error)
             self._breaker.close()
             self._settle()
             return False
         return True
+
+    def _set_alarm(self, when: float, call: Callable[[], object]) -> Cancelable:
+        return set_alarm(when, call)
 
     def begin_probe(self) -> None:
         """Probe the host in a thread, unless that is being done, or it is well."""
@@ -166,14 +179,21 @@ class Watch:
         if listener is None:
             self._breaker.close()
             return
+        engine: Any = self.engine
         try:
-            self.engine.probe()
-            listener.readmit(self.name, self.engine)
+            engine.probe()
+            listener.readmit(self.name, engine)
         except BaseException as error:  # a SystemExit of the user's function too, or it would be out for ever
-            logger.debug("a probe of host %s failed: %s", self.name, error)
-            self._breaker.probe_failed(error)
-            self._plan_probe()
-            return
+            self._probe_failed(error)
+        else:
+            self._readmitted(listener)
+
+    def _probe_failed(self, error: BaseException) -> None:
+        logger.debug("a probe of host %s failed: %s", self.name, error)
+        self._breaker.probe_failed(error)
+        self._plan_probe()
+
+    def _readmitted(self, listener: Listener) -> None:
         self._breaker.close()
         self._settle()
         listener.host_up(self.name)
@@ -188,7 +208,7 @@ def _nobody() -> None:
     """What a reference to a listener that is gone returns."""
 
 
-def _begin_probe(watch: weakref.ref[Watch]) -> None:
+def _begin_probe(watch: weakref.ref[Watch[Any]]) -> None:
     """What an alarm calls: it must not keep alive what nobody uses any more."""
     found = watch()
     if found is not None:

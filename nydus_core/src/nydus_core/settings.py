@@ -50,11 +50,12 @@ class ClusterSettings:
     fingerprint: str | Mapping[str, Any] | None = None
 
 
-def read_settings(settings: Mapping[str, Any]) -> ClusterSettings:
+def read_settings(settings: Mapping[str, Any], *, asynchronous: bool = False) -> ClusterSettings:
     """Check settings and find the classes that they name.
 
     Parameters:
         settings: As ``create_cluster`` takes them. They are not changed.
+        asynchronous: Whether the engine's side for asyncio is wanted.
 
     Raises:
         ConfigError: Something is unknown, missing or wrong; ``PluginError`` if a name leads nowhere.
@@ -62,7 +63,7 @@ def read_settings(settings: Mapping[str, Any]) -> ClusterSettings:
     if not isinstance(settings, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f"found {type(settings).__name__}; expected a dict of settings")
     refuse_unknown(settings, _KNOWN, "")
-    engine = _engine(settings)
+    engine = _engine(settings, "async" if asynchronous else "sync")
     router, options = _router(settings.get("router"))
     cluster = settings.get("cluster")
     return ClusterSettings(
@@ -114,20 +115,35 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     return tables
 
 
-_ENGINE_HAS = ("surface", "call", "batch", "close", "probe", "failed", "is_outage", "is_passing")
+#: What engines of each side must have, besides what both have.
+_ENGINE_HAS = {"sync": ("batch", "close"), "async": ("exchange", "aclose")}
+_BOTH_HAVE = ("surface", "call", "probe", "failed", "is_outage", "is_passing")
 
 
-def _engine(settings: Mapping[str, Any]) -> type[Any]:
+def _engine(settings: Mapping[str, Any], side: str) -> type[Any]:
     if "engine" in settings and "backend" in settings:
         raise ConfigError("found both 'engine' and 'backend'; they are one setting: keep 'engine'", "backend")
     path = "backend" if "backend" in settings else "engine"
     if settings.get(path) is None:
         raise ConfigError("missing; expected an engine, such as 'redis'", path)
-    engine = registry.find_class(registry.ENGINES, settings[path], path)
-    missing = [name for name in _ENGINE_HAS if not hasattr(engine, name)]
+    named = registry.find_class(registry.ENGINES, settings[path], path)
+    engine = _side_of(named, side, settings[path], path)
+    missing = [name for name in (*_BOTH_HAVE, *_ENGINE_HAS[side]) if not hasattr(engine, name)]
     if missing:
         raise ConfigError(f"{engine.__qualname__} is not an engine: it has no {', '.join(missing)}", path)
     return engine
+
+
+def _side_of(engine: type[Any], side: str, named: Any, path: str) -> type[Any]:
+    """Return the class of an engine for blocking calls or for asyncio. One for both sides names the other class."""
+    offered = "async" if getattr(engine, "is_async", False) else "sync"
+    if side == offered:
+        return engine
+    other = vars(engine).get(f"{side}_side")  # not inherited: a subclass is something else than its parent
+    if other is None:
+        shown = repr(named) if isinstance(named, str) else repr(engine.__qualname__)
+        raise ConfigError(f"engine {shown} has no {side} side (it offers: {offered})", path)
+    return registry.find_class("", other, path)
 
 
 def _router(setting: Any) -> tuple[type[Any] | None, dict[str, Any]]:

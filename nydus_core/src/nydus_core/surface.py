@@ -7,13 +7,15 @@ An engine with a surface of its own may send something else than what was called
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from nydus_core.command import Command, Dispatch
 
-__all__ = ["Call", "Describe", "PlainSurface", "current_call", "remember_call"]
+__all__ = ["Call", "Describe", "PlainSurface", "current_call", "remember_awaited_call", "remember_call"]
 
 #: Makes a command of a call: its name, positional and keyword arguments.
 Describe = Callable[[str, tuple[Any, ...], dict[str, Any]], Command]
@@ -83,10 +85,36 @@ def remember_call(name: str, function: Any) -> Any:
 
     @functools.wraps(function)
     def remembering(*args: Any, **kwargs: Any) -> Any:
-        token = _current.set((name, args, kwargs))
-        try:
+        with _remembered((name, args, kwargs)):
             return function(*args, **kwargs)
-        finally:
-            _current.reset(token)
 
     return remembering
+
+
+def remember_awaited_call(name: str, function: Any) -> Any:
+    """Wrap a method of an asynchronous surface so that ``current_call`` tells how it was called. See ``remember_call``."""
+    if isinstance(function, _Call) or not callable(function):
+        return function
+
+    @functools.wraps(function)
+    def remembering(*args: Any, **kwargs: Any) -> Any:
+        call = name, args, kwargs
+        with _remembered(call):
+            found = function(*args, **kwargs)
+        return _awaited(call, found) if inspect.iscoroutine(found) else found
+
+    return remembering
+
+
+async def _awaited(call: Call, found: Coroutine[Any, Any, Any]) -> Any:
+    with _remembered(call):
+        return await found
+
+
+@contextmanager
+def _remembered(call: Call) -> Generator[None]:
+    token = _current.set(call)
+    try:
+        yield
+    finally:
+        _current.reset(token)

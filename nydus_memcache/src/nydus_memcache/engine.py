@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 from pymemcache.client.base import PooledClient
 from pymemcache.exceptions import MemcacheUnexpectedCloseError, MemcacheUnknownError
 
+from nydus_core.base_engine import BaseEngine
 from nydus_core.batches import Batch, SerialBatch
 from nydus_core.command import Command
-from nydus_core.engine import BaseEngine, SurfaceFactory
+from nydus_core.engine import SurfaceFactory
 from nydus_core.errors import HostDown, MaybeApplied
 from nydus_memcache import options as host_options
 from nydus_memcache.batch import MemcacheBatch

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from nydus_core.base_engine import BaseEngine
 from nydus_core.command import Dispatch
-from nydus_core.engine import BaseEngine, SurfaceFactory
+from nydus_core.engine import SurfaceFactory
 from nydus_redis.engine import Redis
 from nydus_redis.options import TIMEOUT
 from nydus_redis.server import PrivateServer

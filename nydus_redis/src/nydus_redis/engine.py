@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 import redis
 
+from nydus_core.base_engine import BaseEngine
 from nydus_core.batches import Batch
 from nydus_core.command import Command, Dispatch
-from nydus_core.engine import BaseEngine, SurfaceFactory
+from nydus_core.engine import SurfaceFactory
 from nydus_core.errors import HostDown, MaybeApplied
 from nydus_redis import options as host_options
 from nydus_redis.batch import RedisBatch, TransactionBatch

@@ -1,7 +1,8 @@
-"""Clusters: ``create_cluster`` and the named ``connections``."""
+"""Clusters: ``create_cluster``, ``create_async_cluster`` and the named ``connections``."""
 
+from nydus_core.aio.cluster import AsyncCluster
 from nydus_core.cluster import Cluster
 from nydus_core.connections import connections
-from nydus_core.create import create_cluster
+from nydus_core.create import create_async_cluster, create_cluster
 
-__all__ = ["Cluster", "connections", "create_cluster"]
+__all__ = ["AsyncCluster", "Cluster", "connections", "create_async_cluster", "create_cluster"]

@@ -1,0 +1,165 @@
+"""The I/O of a flow with asyncio: a task for each host, all at the same time.
+
+A lane that nobody wants to wait for any more, since a deadline is over or the caller was cancelled, is cancelled; then
+its engine tells what is known of each command by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio import CancelledError
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from nydus_core.command import Command
+from nydus_core.deadlines import Deadline
+from nydus_core.engine import AsyncEngine
+from nydus_core.errors import LATE, HostDown, HostError, MaybeApplied
+from nydus_core.flows import Flow, Interrupted, Pause, Step
+from nydus_core.plan import Lane
+
+__all__ = ["run"]
+
+T = TypeVar("T")
+
+logger = logging.getLogger("nydus")
+
+#: Seconds that an engine whose task was cancelled has to say what is known. Then its commands may have been applied.
+_GRACE = 0.1
+
+
+async def run(
+    flow: Flow[T],
+    engines: Sequence[AsyncEngine],
+    *,
+    transaction: bool = False,
+    deadline: Deadline | None = None,
+) -> T:
+    """Drive a flow to its end. See ``nydus_core.drivers.run``.
+
+    Raises:
+        CancelledError: The task was cancelled. What its commands ended in was noted before.
+    """
+    answers: Sequence[Sequence[Any]] = ()
+    begun = False
+    while True:
+        try:
+            step = flow.send(answers) if begun else next(flow)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        begun = True
+        jobs = _jobs(step, engines, transaction)
+        try:
+            await _performed(step, jobs, deadline)
+            answers = [job.outcomes() for job in jobs]
+        except CancelledError:
+            await _end(jobs, None)
+            with suppress(Interrupted):
+                flow.throw(Interrupted([job.outcomes() for job in jobs]))
+            raise
+        except BaseException as error:
+            flow.throw(error)
+            raise
+
+
+def _jobs(step: Step, engines: Sequence[AsyncEngine], transaction: bool) -> list[_Job]:
+    return [] if isinstance(step, Pause) else [_Job(engines[lane.host], lane, transaction) for lane in step]
+
+
+async def _performed(step: Step, jobs: Sequence[_Job], deadline: Deadline | None) -> None:
+    if isinstance(step, Pause):
+        await asyncio.sleep(step.seconds)
+        return
+    _, pending = await asyncio.wait(
+        [job.task for job in jobs], timeout=None if deadline is None else deadline.left()
+    )
+    if pending:
+        cancelled = await _end(jobs, deadline)
+        if cancelled is not None:
+            raise cancelled
+
+
+async def _end(jobs: Sequence[_Job], deadline: Deadline | None) -> CancelledError | None:
+    """Cancel what is under way, and wait until that has ended.
+
+    Parameters:
+        jobs: All jobs of a step.
+        deadline: The deadline that is over; None if the caller was cancelled.
+
+    Returns:
+        The cancellation that came meanwhile, if there was one.
+    """
+    pending = [job.task for job in jobs if job.cancel(deadline)]
+    cancelled: CancelledError | None = None
+    until = asyncio.get_running_loop().time() + _GRACE
+    while pending and (left := until - asyncio.get_running_loop().time()) > 0:
+        try:
+            await asyncio.wait(pending, timeout=left)
+        except CancelledError as error:
+            cancelled = error
+        pending = [task for task in pending if not task.done()]
+    for task in pending:
+        _left_alone.add(task)
+        task.add_done_callback(_forget)
+    return cancelled
+
+
+#: Tasks that did not end when they were cancelled. Kept, or they might vanish on their way.
+_left_alone: set[asyncio.Task[Any]] = set()
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    _left_alone.discard(task)
+    if not task.cancelled() and task.exception() is not None:
+        logger.debug("a task that was given up has failed", exc_info=task.exception())
+
+
+class _Job:
+    """A lane on its way to its host, in a task of its own."""
+
+    def __init__(self, engine: AsyncEngine, lane: Lane, transaction: bool) -> None:
+        self._engine = engine
+        self._lane = lane
+        self._transaction = transaction
+        self._begun = False
+        self._why: str | None = None
+        self._deadline: Deadline | None = None
+        self.task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> list[Any]:
+        self._begun = True
+        return await self._engine.exchange(self._lane.commands, transaction=self._transaction)
+
+    def cancel(self, deadline: Deadline | None) -> bool:
+        """Cancel the task; return whether it was under way."""
+        if self.task.done():
+            return False
+        self._why = "its task was cancelled" if deadline is None else str(deadline)
+        self._deadline = deadline
+        self.task.cancel()
+        return True
+
+    def outcomes(self) -> list[Any]:
+        """Return what the commands ended in. What failed after it was cancelled failed because of that."""
+        commands = self._lane.commands
+        if not self.task.done() or self.task.cancelled():
+            kind = MaybeApplied if self._begun else HostDown
+            return [self._because(kind, command) for command in commands]
+        found = self.task.result()
+        if self._why is None:
+            return found
+        return [
+            self._because(MaybeApplied if isinstance(outcome, MaybeApplied) else HostDown, command)
+            if isinstance(outcome, HostError)
+            else outcome
+            for outcome, command in zip(found, commands, strict=True)
+        ]
+
+    def _because(self, kind: type[HostError], command: Command) -> HostError:
+        engine, why = self._engine, self._why or "its task was cancelled"
+        if self._deadline is not None:
+            return engine.failed(LATE[kind], engine.late(why), command)
+        return engine.failed(kind, engine.unavailable(why), command)

@@ -1,0 +1,188 @@
+"""The asynchronous engine to start from. ``connect()`` and ``disconnect()`` are enough for a working one."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from asyncio import CancelledError
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from nydus_core.aio.loops import PerLoop
+from nydus_core.base_engine import EngineBase
+from nydus_core.command import Command
+from nydus_core.errors import HostDown, HostError, MaybeApplied
+
+__all__ = ["BaseAsyncEngine", "one_by_one"]
+
+
+class BaseAsyncEngine(EngineBase):
+    """An asynchronous engine to start from.
+
+    A subclass defines ``connect()``, which returns a client, and ``disconnect(client)``. Then every attribute of the
+    client is a command, dotted names too, and its key is the argument ``key`` or else the first one. What it returns is
+    awaited, if it can be::
+
+        class Store(BaseAsyncEngine):
+            def __init__(self, num, host="localhost", **options):
+                super().__init__(num, **options)
+                self.host = host
+
+            async def connect(self):
+                return await store.connect(self.host)
+
+            async def disconnect(self, client):
+                await client.aclose()
+
+    Each event loop has a client of its own, which its tasks share.
+
+    Parameters:
+        num: The key of the host in the settings.
+        options: The options of the host.
+    """
+
+    is_async: ClassVar[bool] = True
+
+    def __init__(self, num: Any, **options: Any) -> None:
+        super().__init__(num, **options)
+        self._own = PerLoop(_Own)
+        self._retired = False
+
+    # What a subclass defines -------------------------------------------------------------------------------------
+
+    async def connect(self) -> Any:
+        """Return a client that is connected to the host."""
+        raise NotImplementedError(f"{type(self).__name__} has to define connect()")
+
+    async def disconnect(self, client: Any) -> None:
+        """Close a client."""
+        raise NotImplementedError(f"{type(self).__name__} has to define disconnect()")
+
+    # What the core calls ------------------------------------------------------------------------------------------
+
+    async def call(self, command: Command) -> Any:
+        """Do one command through the client. See ``AnyEngine.call``.
+
+        A client in whose command a task was cancelled is used for no other: it may still get the answer.
+        """
+        try:
+            use = await self._used()
+        except Exception as error:
+            raise self.failed(HostDown, error, command) from error
+        try:
+            target = use.client
+            for piece in command.name.split("."):
+                target = getattr(target, piece)
+            value = target(*command.args, **command.kwargs)
+            return await value if inspect.isawaitable(value) else value
+        except CancelledError:
+            self._own.get().drop(use)
+            raise
+        except Exception as error:
+            if isinstance(error, tuple(self.retryable_exceptions)):
+                raise self.failed(MaybeApplied, error, command) from error
+            raise
+        finally:
+            self._leave(use)
+
+    async def exchange(self, commands: Sequence[Command], *, transaction: bool = False) -> list[Any]:
+        """Do some commands, one after the other. See ``AsyncEngine.exchange``."""
+        return await one_by_one(self, commands)
+
+    async def probe(self) -> None:
+        """Find out whether the host is up: by default connect to it anew.
+
+        Raises:
+            Exception: It is not.
+        """
+        await self.aclose()
+        self._leave(await self._used())
+
+    async def flush(self) -> None:
+        """Delete all data of the host, where ``supports_flush`` says that this is known."""
+        raise NotImplementedError(f"{type(self).__name__} has to define flush()")
+
+    async def aclose(self) -> None:
+        """Disconnect, as soon as no task uses the client any more. A later command connects again."""
+        own = self._own.get()
+        use = own.use
+        if use is not None:
+            own.drop(use)
+            if not use.users:
+                await self._disconnect(use)
+
+    def retire(self) -> None:
+        """Disconnect as soon as no task uses the client."""
+        self._retired = True
+        self._own.in_each(self._retire)
+
+    def _retire(self, own: _Own) -> None:
+        use = own.use
+        if use is not None:
+            use.users += 1
+            own.drop(use)
+            self._leave(use)
+
+    async def _used(self) -> _Use:
+        own = self._own.get()
+        if own.use is None:
+            async with own.connecting:
+                if own.use is None:
+                    own.use = _Use(await self.connect())
+        use = own.use
+        use.users += 1
+        return use
+
+    def _leave(self, use: _Use) -> None:
+        use.users -= 1
+        if self._retired:
+            self._own.get().drop(use)
+        if use.dropped and not use.users:
+            use.ending = asyncio.get_running_loop().create_task(self._disconnect(use))
+
+    async def _disconnect(self, use: _Use) -> None:
+        if not use.closed:
+            use.closed = True
+            await self.disconnect(use.client)
+
+
+class _Use:
+    """A client, and how many tasks use it."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.users = 0
+        self.dropped = self.closed = False
+        self.ending: asyncio.Task[None] | None = None
+
+
+class _Own:
+    """What an event loop has of its own."""
+
+    def __init__(self) -> None:
+        self.use: _Use | None = None
+        self.connecting = asyncio.Lock()
+
+    def drop(self, use: _Use) -> None:
+        """Have no more commands use a client. The last one that does disconnects it."""
+        use.dropped = True
+        if self.use is use:
+            self.use = None
+
+
+async def one_by_one(engine: Any, commands: Sequence[Command]) -> list[Any]:
+    """Do commands one after the other, each by ``engine.call``: an ``exchange`` for clients without pipelines."""
+    outcomes: list[Any] = []
+    for command in commands:
+        try:
+            outcomes.append(await engine.call(command))
+        except CancelledError:
+            why = engine.unavailable("its task was cancelled")
+            kinds: list[type[HostError]] = [MaybeApplied, *[HostDown] * len(commands)]
+            rest = commands[len(outcomes) :]
+            return outcomes + [
+                engine.failed(kind, why, each) for kind, each in zip(kinds, rest, strict=False)
+            ]
+        except Exception as error:
+            outcomes.append(error)
+    return outcomes

@@ -1,0 +1,25 @@
+"""The ``map()`` block of an asynchronous cluster. Commands are queued as in the blocking one; its end is awaited."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from nydus_core.aio.drivers import run
+from nydus_core.engine import AsyncEngine
+from nydus_core.mapping import MapBlock, MapConnection
+
+__all__ = ["AsyncMap"]
+
+
+class AsyncMap(MapBlock[AsyncEngine]):
+    """A ``map()`` block; see ``AsyncCluster.map``."""
+
+    async def __aenter__(self) -> MapConnection:
+        return self._enter()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        call = self._left(kind)
+        if call is not None:
+            await run(self._end(call), call.engines, transaction=call.transaction, deadline=call.deadline)

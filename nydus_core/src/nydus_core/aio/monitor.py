@@ -1,0 +1,84 @@
+"""Watches over hosts, with asyncio: a host that is down is probed by a task of the loop that found it so."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable
+from typing import Any
+
+from nydus_core.announcer import Announcer
+from nydus_core.engine import AsyncEngine
+from nydus_core.health import State
+from nydus_core.monitor import LONGEST, Cancelable, Watch
+
+__all__ = ["AsyncAnnouncer", "AsyncWatch"]
+
+
+class AsyncAnnouncer(Announcer):
+    """Tells plugins of hosts; readmits them with calls that are awaited."""
+
+    async def readmit(self, host: str, engine: AsyncEngine) -> None:
+        """Do with the data of a host that is up again what the settings say. Their function may be a coroutine's."""
+        if callable(self._on_readmit):
+            done: Any = self._on_readmit(host, engine.client(self._make_surface, engine.call))
+            if inspect.isawaitable(done):
+                await done
+        elif self._on_readmit == "flush":
+            await engine.flush()
+
+
+class AsyncWatch(Watch[AsyncEngine]):
+    """Watches one host. Several loops may share it."""
+
+    _loop: asyncio.AbstractEventLoop | None = None
+    _task: asyncio.Task[None] | None = None
+
+    def _set_alarm(self, when: float, call: Callable[[], object]) -> Cancelable:
+        self._loop = loop = asyncio.get_running_loop()
+        return loop.call_at(loop.time() + when - time.monotonic(), call)
+
+    def _heal(self) -> None:
+        """Plan the next probe also where the loop that should have made it was closed."""
+        if self._loop is None or not self._loop.is_closed():
+            super()._heal()
+            return
+        self._loop = None
+        if self._breaker.report().state is State.HALF_OPEN:
+            self._breaker.probe_failed(RuntimeError("the event loop of its probe was closed"))
+        self._plan_probe()
+
+    def begin_probe(self) -> None:
+        """Probe the host in a task, unless that is being done, or it is well."""
+        if self._breaker.begin_probe():
+            self._task = asyncio.get_running_loop().create_task(self._probe_in_time())
+
+    async def _probe_in_time(self) -> None:
+        listener = self._listener()
+        if listener is None:
+            self._breaker.close()
+            return
+        try:
+            await asyncio.wait_for(self._probe_and_readmit(listener), LONGEST)
+        except BaseException as error:
+            self._probe_failed(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._readmitted(listener)
+
+    async def _probe_and_readmit(self, listener: Any) -> None:
+        await self.engine.probe()
+        await listener.readmit(self.name, self.engine)
+
+    def reset(self) -> None:
+        """Take the host for well, and plan no more probes."""
+        super().reset()
+        task, self._task = self._task, None
+        if task is not None and self._loop is not None and not self._loop.is_closed():
+            task.cancel()
+
+    def after_fork(self) -> None:
+        """In a child process: no timer rings there, and no probe is under way. The next command plans one."""
+        self._breaker.after_fork()
