@@ -6,23 +6,22 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from redis.exceptions import InvalidResponse
 from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, HostError, MaybeApplied
+from nydus_redis.outcomes import as_transaction, outcome_of_reply, outcomes_of_transaction
 from nydus_redis.patience import shut
 from nydus_redis.replies import (
     ANSWERS,
     FAILURES,
-    REFUSALS,
     as_client_error,
     await_reply,
     read_plainly,
     read_reply,
     reader,
 )
-from nydus_redis.wire import READING, BlockingCommand, RedisCommand, UnreadableReply
+from nydus_redis.wire import READING, BlockingCommand, RedisCommand
 
 if TYPE_CHECKING:
     from nydus_redis.engine import Redis
@@ -124,20 +123,12 @@ class RedisBatch:
             if callback is None:
                 outcomes.append(reply)
             elif command.kwargs or isinstance(reply, Exception):
-                outcomes.append(self._parsed(command, reply))
-            else:  # as _parsed does, without two calls for each reply
+                outcomes.append(outcome_of_reply(self.engine, command, reply))
+            else:  # the same, without two calls for each reply
                 try:
                     outcomes.append(callback(reply))
                 except Exception:
-                    outcomes.append(self._parsed(command, reply))
-
-    def _parsed(self, command: RedisCommand, reply: Any) -> Any:
-        if isinstance(reply, Exception):
-            return reply
-        try:
-            return command.parsed(reply)
-        except UnreadableReply as error:
-            return self.engine.failed(MaybeApplied, error, command)
+                    outcomes.append(outcome_of_reply(self.engine, command, reply))
 
     def fileno(self) -> int | None:
         """Return the socket that the answers come from; None if there are none to wait for."""
@@ -166,28 +157,10 @@ class TransactionBatch(RedisBatch):
     """A pipeline to one host between MULTI and EXEC: the host applies all of it, or nothing."""
 
     def _packed(self) -> list[bytes]:
-        pack = self.commands[0].wire.pack
-        return [pack(("MULTI",)), *super()._packed(), pack(("EXEC",))]
+        return as_transaction(self.commands, super()._packed())
 
     def _read(self, outcomes: list[Any]) -> None:
         read = reader(self._connection)
         begun, *queued = [read_plainly(read) for _ in range(len(self.commands) + 1)]
         replies = read_plainly(read)
-        if isinstance(begun, Exception):  # no MULTI: each command was taken on its own
-            outcomes += [
-                reply if isinstance(reply, Exception) else self.engine.failed(MaybeApplied, begun, command)
-                for command, reply in zip(self.commands, queued, strict=True)
-            ]
-            return
-        if isinstance(
-            replies, REFUSALS
-        ):  # hiredis raises one of these also if it answers the first command alone
-            raise replies
-        if isinstance(replies, Exception):  # nothing was applied: each has its own error, or this one
-            outcomes += [error if isinstance(error, Exception) else replies for error in queued]
-            return
-        if not isinstance(replies, list):
-            raise InvalidResponse(f"EXEC was answered with a {type(replies).__name__}; expected a list")
-        outcomes += [
-            self._parsed(command, reply) for command, reply in zip(self.commands, replies, strict=True)
-        ]
+        outcomes += outcomes_of_transaction(self.engine, self.commands, begun, queued, replies)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import redis
@@ -14,6 +14,7 @@ from nydus_core.engine import SurfaceFactory
 from nydus_core.errors import HostDown, MaybeApplied
 from nydus_redis import options as host_options
 from nydus_redis.batch import RedisBatch, TransactionBatch
+from nydus_redis.host import RedisHost
 from nydus_redis.patience import no_connecting, patient
 from nydus_redis.replies import ANSWERS, FAILURES, await_reply, only_pushes, read_reply, says_later
 from nydus_redis.surface import host_client, surfaces
@@ -21,11 +22,8 @@ from nydus_redis.wire import RedisCommand, UnreadableReply
 
 __all__ = ["Redis"]
 
-#: What redis-py's two kinds of pools say when all connections are in use.
-_ALL_IN_USE = ("Too many connections", "No connection available")
 
-
-class Redis(BaseEngine):
+class Redis(RedisHost, BaseEngine):
     """A Redis or Valkey host.
 
     Every option of ``redis.Redis`` may be given, but those for retries: the cluster alone decides what is sent
@@ -47,11 +45,8 @@ class Redis(BaseEngine):
         ConfigError: An option would undo what the cluster promises.
     """
 
-    retryable_exceptions: ClassVar[Collection[type[Exception]]] = (redis.ConnectionError, redis.TimeoutError)
     supports_pipelines: ClassVar[bool] = True
-    supports_transactions: ClassVar[bool] = True
-    supports_flush: ClassVar[bool] = True
-    url_schemes: ClassVar[tuple[str, ...]] = ("redis", "rediss", "unix")
+    async_side: ClassVar[type[Any] | str | None] = "nydus_redis.aio.engine.AsyncRedis"
 
     def __init__(
         self,
@@ -66,7 +61,6 @@ class Redis(BaseEngine):
         **options: Any,
     ) -> None:
         super().__init__(num)
-        self._identifier = identifier
         addressed: dict[str, Any] = {
             "host": host,
             "port": port,
@@ -83,31 +77,8 @@ class Redis(BaseEngine):
         if self._own_pool:
             self.pool.connection_class = patient(self.pool.connection_class)
         settled = self.pool.connection_kwargs
-        self.timeout: float | None = settled.get("socket_timeout")
-        self.host, self.port = settled.get("host", host), settled.get("port", port)
-        self.db, self.unix_socket_path = settled.get("db", db), settled.get("path")
+        self._settle({**addressed, **settled}, identifier)
         self._may_claim = self._own_pool and not settled.get("health_check_interval")
-        #: Whether replies are decoded: then one may be impossible to decode.
-        self.decodes = bool(settled.get("decode_responses"))
-
-    @property
-    def identifier(self) -> str:
-        """The option of that name, else its address: ``redis://host:port/db``. Never holds a password."""
-        if self._identifier is not None:
-            return self._identifier
-        if self.unix_socket_path is not None:
-            return f"unix://{self.unix_socket_path}?db={self.db}"
-        return f"redis://{self.host}:{self.port}/{self.db}"
-
-    @classmethod
-    def option_types(cls) -> Mapping[str, Any]:
-        """Return every option, with the types that it takes."""
-        return host_options.OPTION_TYPES
-
-    @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
-        """Return the options that a URL stands for."""
-        return host_options.from_url(url)
 
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
@@ -198,27 +169,6 @@ class Redis(BaseEngine):
                 connection.disconnect()
         finally:
             self.pool.release(connection)
-
-    def unavailable(self, why: str) -> Exception:
-        """Make redis-py's error for a host that cannot be reached."""
-        return redis.ConnectionError(why)
-
-    def late(self, why: str) -> Exception:
-        """Make redis-py's error for an answer that did not come in time."""
-        return redis.TimeoutError(why)
-
-    def is_outage(self, cause: BaseException) -> bool:
-        """Tell whether a failure speaks against the host: not if all connections are in use, or an answer is strange."""
-        if isinstance(cause, UnreadableReply | UnicodeDecodeError):
-            return False
-        return not str(cause).startswith(_ALL_IN_USE) and super().is_outage(cause)
-
-    def is_passing(self, answer: Exception, command: Command) -> bool:
-        """Tell whether the server said "later": it loads its data, runs a script, or has no master just now.
-
-        A script may have written before it answers so with words of its own: what it answers is final.
-        """
-        return says_later(answer) and not command.name.startswith(("EVAL", "FCALL"))
 
     def probe(self) -> None:
         """Find out whether the host is up: send PING. Any answer but "later" will do.

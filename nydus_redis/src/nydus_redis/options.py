@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.retry import Retry
@@ -14,7 +16,20 @@ from redis.retry import Retry
 from nydus_core.errors import ConfigError
 from nydus_core.options import AT_MOST, HOST, PORT, SECONDS, Range, agreed, check_ranges, refuse
 
-__all__ = ["OPTION_TYPES", "TIMEOUT", "client_options", "from_url", "wire_options"]
+try:
+    from redis.maint_notifications import MaintNotificationsConfig
+except ImportError:  # before redis-py 7
+    MaintNotificationsConfig = None  # type: ignore[assignment, misc]
+
+__all__ = [
+    "ASYNC_OPTION_TYPES",
+    "OPTION_TYPES",
+    "TIMEOUT",
+    "async_client_options",
+    "client_options",
+    "from_url",
+    "wire_options",
+]
 
 #: Seconds that connecting, and waiting for an answer, may take where the settings do not say.
 TIMEOUT = 5.0
@@ -27,6 +42,13 @@ REFUSED = {
     "cache": "redis-py's client-side cache answers without the cluster",
     "cache_config": "redis-py's client-side cache answers without the cluster",
     "single_connection_client": "commands of several threads share a pool of connections: use max_connections",
+}
+
+#: The same, with asyncio alone.
+REFUSED_ASYNC = {
+    "connection_pool": "each event loop has a pool of its own: give the options of its connections instead",
+    "auto_close_connection_pool": "the cluster closes its connections: await cluster.aclose()",
+    "maint_notifications_config": "maintenance messages of Redis Enterprise are left to the blocking side",
 }
 
 _SECONDS = (int, float, type(None))
@@ -59,6 +81,13 @@ OPTION_TYPES: Mapping[str, Any] = {
     **{name: None for name in inspect.signature(redis.Redis).parameters if name not in _TYPES},
 }
 
+#: Those with asyncio; what is refused there is known, so that the message can say why.
+ASYNC_OPTION_TYPES: Mapping[str, Any] = {
+    **_TYPES,
+    **{name: None for name in inspect.signature(redis.asyncio.Redis).parameters if name not in _TYPES},
+    **dict.fromkeys((*REFUSED, *REFUSED_ASYNC)),
+}
+
 
 _RANGES: Mapping[str, Range] = {
     "host": HOST,
@@ -72,11 +101,12 @@ _RANGES: Mapping[str, Range] = {
 }
 
 
-def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
+def client_options(options: Mapping[str, Any], retry: type[Any] = Retry) -> dict[str, Any]:
     """Return what ``redis.Redis`` is called with: its own retries off, its timeouts set.
 
     Parameters:
         options: The options of a host. ``timeout``, in seconds, is both timeouts where they are not given apart.
+        retry: The class of redis-py's that could try again; that of ``redis.asyncio`` is another one.
 
     Raises:
         ConfigError: An option would undo what the cluster promises.
@@ -84,8 +114,8 @@ def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
     refuse(options, REFUSED)
     check_ranges(options, _RANGES)
     pool = options.get("connection_pool")
-    retry = None if pool is None else pool.connection_kwargs.get("retry")
-    if retry is not None and retry.get_retries():
+    of_pool = None if pool is None else pool.connection_kwargs.get("retry")
+    if of_pool is not None and of_pool.get_retries():
         raise ConfigError(
             "the retries of this pool would send commands again: make it with retry=Retry(NoBackoff(), 0)",
             "connection_pool",
@@ -98,8 +128,25 @@ def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "socket_timeout": timeout,
         "socket_connect_timeout": timeout,
         **given,
-        "retry": Retry(NoBackoff(), 0),
+        "retry": retry(NoBackoff(), 0),
     }
+
+
+#: Whether this version of redis-py has maintenance messages with asyncio.
+_KNOWS_MAINTENANCE = "maint_notifications_config" in inspect.signature(redis.asyncio.Redis).parameters
+
+
+def async_client_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``redis.asyncio.Redis`` is called with. See ``client_options``.
+
+    Raises:
+        ConfigError: An option would undo what the cluster promises, or is for the blocking side alone.
+    """
+    refuse(options, REFUSED_ASYNC)
+    client = client_options(options, AsyncRetry)
+    if MaintNotificationsConfig is not None and _KNOWS_MAINTENANCE:
+        client["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
+    return client
 
 
 def from_url(url: str) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
-import redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 
@@ -14,9 +13,6 @@ from nydus_core.errors import CommandFailure, HostError, RoutingError
 from nydus_redis.refusals import Queued
 from nydus_redis.scripts import Scripts
 from nydus_redis.wire import Wire
-
-if TYPE_CHECKING:
-    from nydus_core.cluster import Cluster
 
 __all__ = ["ClusterPipeline"]
 
@@ -44,8 +40,8 @@ class ClusterPipeline(Queued, Pipeline):
 
     def __init__(
         self,
-        cluster: Cluster,
-        pool: redis.ConnectionPool,
+        cluster: Any,
+        pool: Any,
         callbacks: Any,
         wire: Wire,
         scripts: Scripts,
@@ -95,13 +91,24 @@ class ClusterPipeline(Queued, Pipeline):
                 was not sent, else the server's own. Its notes name the others; ``get_results`` and ``get_errors`` have
                 everything.
         """
-        commands, transaction = self._commands, self.transaction or self.explicit_transaction
-        self.reset()
+        commands, transaction = self._taken()
         if not commands:
             return []
-        with self._cluster.map(fail_silently=True, transaction=bool(transaction)) as conn:
-            for command in commands:
-                conn.nydus_dispatch(command)
+        with self._cluster.map(fail_silently=True, transaction=transaction) as conn:
+            self._queue(conn, commands)
+        return self._ended(commands, conn, raise_on_error)
+
+    def _taken(self) -> tuple[list[Command], bool]:
+        """Return what is queued, and whether as transactions; forget it."""
+        commands, transaction = self._commands, self.transaction or self.explicit_transaction
+        self._forget()
+        return commands, bool(transaction)
+
+    def _queue(self, conn: Any, commands: Sequence[Command]) -> None:
+        for command in commands:
+            conn.nydus_dispatch(command)
+
+    def _ended(self, commands: Sequence[Command], conn: Any, raise_on_error: bool) -> list[Any]:
         self._results = [
             promise.value if promise.error is None else promise.error for promise in conn.get_results()
         ]
@@ -120,6 +127,9 @@ class ClusterPipeline(Queued, Pipeline):
 
     def reset(self) -> None:  # type: ignore[override]  # so does redis-py's own, beside a command of that name
         """Forget what is queued."""
+        self._forget()
+
+    def _forget(self) -> None:
         self.command_stack = []
         self._commands = []
         self.scripts = set()

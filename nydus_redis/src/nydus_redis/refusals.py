@@ -8,13 +8,9 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-import redis
-
 from nydus_core.errors import RoutingError
 
 __all__ = ["NoGroupPipelines", "OnOneHost", "OverManyHosts", "Queued"]
-
-_Redis: Any = redis.Redis  # has no types
 
 
 def _refusal(why: str) -> Any:
@@ -45,15 +41,18 @@ class NoGroupPipelines:
 
     def json(self, *args: Any, **kwargs: Any) -> Any:
         """Return the commands of JSON. See redis-py."""
-        return self._group(_Redis.json(self, *args, **kwargs))
+        return self._group(self._redis_py().json(*args, **kwargs))
 
     def ft(self, *args: Any, **kwargs: Any) -> Any:
         """Return the commands of search. See redis-py."""
-        return self._group(_Redis.ft(self, *args, **kwargs))
+        return self._group(self._redis_py().ft(*args, **kwargs))
 
     def ts(self) -> Any:
         """Return the commands of time series. See redis-py."""
-        return self._group(_Redis.ts(self))
+        return self._group(self._redis_py().ts())
+
+    def _redis_py(self) -> Any:
+        return super()
 
     def _group(self, group: Any) -> Any:
         if not self.nydus_groups_have_pipelines:

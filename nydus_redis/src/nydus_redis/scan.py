@@ -10,22 +10,27 @@ import base64
 import binascii
 import json
 from collections import deque
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
+from typing import Any, Self, TypeVar
 
 from redis.exceptions import ResponseError
 
 from nydus_core.command import key_bytes
 from nydus_core.errors import HostError, RoutingError
 
-if TYPE_CHECKING:
-    from nydus_core.cluster import Cluster
+__all__ = ["ClusterScan", "ScanBase"]
 
-__all__ = ["ClusterScan"]
+T = TypeVar("T")
+
+#: What a host is to be asked next: a call without arguments, whose value may have to be awaited.
+Question = Callable[[], Any]
+#: Yields questions, to be sent their answers; returns what it is for.
+Asking = Generator[Question, Any, T]
 
 
-class ClusterScan(Iterator[Any]):
-    """The keys of all hosts; see ``cluster.scan_iter``.
+class ScanBase:
+    """The keys of all hosts, as far as they can be told without I/O: where an iteration stands, and what is asked next.
 
     A key that is there from beginning to end comes up once or more, as with SCAN itself. An error of a host leaves the
     iteration where it is: ``next()`` tries again.
@@ -44,7 +49,7 @@ class ClusterScan(Iterator[Any]):
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: Any,
         match: Any = None,
         count: int | None = None,
         kind: str | None = None,
@@ -90,56 +95,79 @@ class ClusterScan(Iterator[Any]):
         self._at, self._cursor, self._process = at, place["cursor"], place["process"]
         self._resumed = True
 
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Any:
+    def _more(self) -> Asking[bool]:
+        """Get another page, if this one is used up; return whether there is any."""
         while not self._page:
             if self._following is not None:
-                self._turn()
+                yield from self._turn()
             if self._at == len(self._hosts):
-                raise StopIteration
-            self._fetch()
-        return self._page.popleft()
+                return False
+            yield from self._fetch()
+        return True
 
-    def _turn(self) -> None:
+    def _turn(self) -> Asking[None]:
         """Go on behind a page that has been handed out: to the next one, or to the next host."""
         if self._following:
             self._cursor = self._following
-        elif not self._restarted():
+        elif not (yield from self._restarted()):
             self._at, self._cursor, self._process = self._at + 1, 0, ""
         self._following, self._resumed = None, False
 
-    def _fetch(self) -> None:
-        host = self._cluster.on(self._hosts[self._at])
+    def _fetch(self) -> Asking[None]:
         if not self._process:
-            self._process = _process_of(host)
+            self._process = yield from self._process_of_host()
         elif self._resumed:
-            self._restarted()
-        self._following, keys = host.scan(cursor=self._cursor, **self._how)
+            yield from self._restarted()
+        self._following, keys = yield self._asked("scan", cursor=self._cursor, **self._how)
         self._page.extend(keys)
 
-    def _restarted(self) -> bool:
+    def _restarted(self) -> Asking[bool]:
         """Tell whether another process answers on the host than at first; then it is begun again."""
-        process = _process_of(self._cluster.on(self._hosts[self._at]))
+        process = yield from self._process_of_host()
         if process == self._process:
             return False
         self._process, self._cursor = process, 0
         return True
 
+    def _process_of_host(self) -> Asking[str]:
+        """The id of the server's process; nothing where it is not told."""
+        try:
+            told = yield self._asked("info", "server")
+            return str(told.get("run_id", ""))
+        except ResponseError as error:
+            if isinstance(error, HostError):
+                raise
+            return ""
+
+    def _asked(self, name: str, *args: Any, **options: Any) -> Question:
+        host = self._cluster.on(self._hosts[self._at])
+        return partial(getattr(host, name), *args, **options)
+
+
+class ClusterScan(ScanBase, Iterator[Any]):
+    """An iterator over the keys of all hosts; see ``cluster.scan_iter``."""
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        asking = self._more()
+        ask: Callable[[], Question] = partial(next, asking)
+        while True:
+            try:
+                question = ask()
+            except StopIteration as end:
+                if not end.value:
+                    raise StopIteration from None
+                return self._page.popleft()
+            try:
+                ask = partial(asking.send, question())
+            except ResponseError as error:
+                ask = partial(asking.throw, error)
+
 
 def _shown(match: Any) -> str | None:
     return None if match is None else key_bytes(match).decode("latin-1")
-
-
-def _process_of(host: Any) -> str:
-    """The id of the server's process; nothing where it is not told."""
-    try:
-        return str(host.info("server").get("run_id", ""))
-    except ResponseError as error:
-        if isinstance(error, HostError):
-            raise
-        return ""
 
 
 def _read(cursor: str) -> dict[str, Any]:

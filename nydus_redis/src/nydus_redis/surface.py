@@ -36,6 +36,41 @@ if TYPE_CHECKING:
 __all__ = ["Surfaces", "host_client", "surfaces"]
 
 
+def no_such_command(name: str, kind: type[Any]) -> AttributeError:
+    """Return the error for what a client of redis-py has no method for."""
+    near = "" if name.startswith("_") else nearest(name, dir(kind))
+    return AttributeError(f"redis-py has no command {name!r}{near}")
+
+
+def need_router_by_key(router: Any, why: str) -> None:
+    """Refuse what asks a router about keys, and not about calls.
+
+    Raises:
+        RoutingError: The router is one for nydus 0.11.
+    """
+    if isinstance(router, BaseRouter):
+        raise RoutingError(why)
+
+
+def goes_to_many(cluster: Any) -> bool:
+    """Tell whether commands of a cluster go to all hosts, and these are several."""
+    return len(cluster) > 1 and getattr(cluster.router, "spread", Spread.ALL) is Spread.ALL
+
+
+def on_shared_connections(call: Dispatch) -> Dispatch:
+    """Return a dispatch to one host that refuses what only has a meaning on one connection."""
+
+    def dispatch(command: Command) -> Any:
+        if command.scope is Scope.CONNECTION:
+            raise RoutingError(
+                f"{command.name} only has a meaning on one connection, and this client shares many: use "
+                "cluster.on(host).client(), which has one of its own, or a pipeline()"
+            )
+        return call(command)
+
+    return dispatch
+
+
 class _NoPool(redis.ConnectionPool):
     """A pool that never connects: a surface has no host of its own."""
 
@@ -67,8 +102,7 @@ class _Client(redis.Redis):
         return self
 
     def __getattr__(self, name: str) -> NoReturn:
-        near = "" if name.startswith("_") else nearest(name, dir(redis.Redis))
-        raise AttributeError(f"redis-py has no command {name!r}{near}")
+        raise no_such_command(name, redis.Redis)
 
 
 class _HostClient(NoGroupPipelines, OnOneHost, _Client):
@@ -136,8 +170,7 @@ class _ClusterClient(OverManyHosts, _Client):
             RoutingError: The router is one for nydus 0.11, which wants to see calls.
         """
         cluster = self.nydus_cluster
-        if isinstance(cluster.router, BaseRouter):
-            raise RoutingError("a router of nydus 0.11 wants to see each call: use cluster.map()")
+        need_router_by_key(cluster.router, "a router of nydus 0.11 wants to see each call: use cluster.map()")
         return ClusterPipeline(
             cluster,
             self.connection_pool,
@@ -153,8 +186,8 @@ class _ClusterClient(OverManyHosts, _Client):
         Raises:
             RoutingError: The router is one for nydus 0.11, which does not tell where a channel belongs.
         """
-        if isinstance(self.nydus_cluster.router, BaseRouter):
-            raise RoutingError("a router of nydus 0.11 gives channels no host: use cluster.on(host).pubsub()")
+        why = "a router of nydus 0.11 gives channels no host: use cluster.on(host).pubsub()"
+        need_router_by_key(self.nydus_cluster.router, why)
         return ClusterPubSub(self.nydus_cluster, self.nydus_wire, self.get_encoder(), **kwargs)
 
     def scan_iter(
@@ -187,7 +220,7 @@ class _ClusterClient(OverManyHosts, _Client):
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
         """Run a script by its name; a host that does not know a registered one is given its text."""
         text = self.nydus_scripts.text(sha)
-        if text is not None and self._goes_to_many():
+        if text is not None and goes_to_many(self.nydus_cluster):
             return self.eval(text, numkeys, *keys_and_args)
         try:
             return super().evalsha(sha, numkeys, *keys_and_args)
@@ -197,10 +230,6 @@ class _ClusterClient(OverManyHosts, _Client):
             if text is None:
                 raise
             return self.eval(text, numkeys, *keys_and_args)
-
-    def _goes_to_many(self) -> bool:
-        router = self.nydus_cluster.router
-        return len(self.nydus_cluster) > 1 and getattr(router, "spread", Spread.ALL) is Spread.ALL
 
     def script_load(self, script: Any) -> Any:
         """Load a script on all hosts. They give it one name: redis-py's scripts and locks need that.
@@ -226,21 +255,22 @@ class Surfaces:
 
     def __init__(self, options: Sequence[Mapping[str, Any]]) -> None:
         how = wire_options(options)
-        pool, scripts = _NoPool(**how), Scripts()
-        self._map_client, self._cluster_client = (
-            _MapClient(connection_pool=pool),
-            _ClusterClient(connection_pool=pool),
-        )
+        scripts = Scripts()
+        self._map_client = _MapClient(connection_pool=_NoPool(**how))
+        self._cluster_client = self._make_cluster_client(how)
         self._map_client.nydus_scripts = self._cluster_client.nydus_scripts = scripts
         self._cluster_client.response_callbacks = callbacks = self._map_client.response_callbacks
         self._wire = Wire(how, callbacks)
+
+    def _make_cluster_client(self, how: Mapping[str, Any]) -> Any:
+        return _ClusterClient(connection_pool=_NoPool(**how))
 
     def __call__(self, dispatch: Dispatch) -> _MapClient:
         """Return an object with redis-py's methods, each of which ends in a dispatch that queues."""
         # Building one costs 30 times as much.
         return copy.copy(self._map_client).nydus_end_in(dispatch, self._wire)
 
-    def of_cluster(self, cluster: Cluster, dispatch: Dispatch) -> _ClusterClient:
+    def of_cluster(self, cluster: Any, dispatch: Dispatch) -> Any:
         """Return the one whose methods are the cluster's own."""
         client = copy.copy(self._cluster_client).nydus_end_in(dispatch, self._wire)
         client.nydus_cluster = cluster
@@ -258,12 +288,5 @@ def host_client(engine: Redis, options: Mapping[str, Any], call: Callable[[Comma
     client.nydus_engine, client.nydus_admit = engine, getattr(call, "admit", None)
     client.nydus_groups_have_pipelines = client.nydus_admit is None
 
-    def dispatch(command: Command) -> Any:
-        if command.scope is Scope.CONNECTION:
-            raise RoutingError(
-                f"{command.name} only has a meaning on one connection, and this client shares many: use "
-                "cluster.on(host).client(), which has one of its own, or a pipeline()"
-            )
-        return call(command)
-
-    return client.nydus_end_in(dispatch, Wire(wire_options([options]), client.response_callbacks))
+    wire = Wire(wire_options([options]), client.response_callbacks)
+    return client.nydus_end_in(on_shared_connections(call), wire)

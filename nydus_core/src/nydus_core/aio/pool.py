@@ -1,0 +1,155 @@
+"""The connections to one host in one event loop: at most so many, handed out in the order in which they were asked for.
+
+What a connection is, is the engine's business. This only sees to it that tasks wait in line, that a connection on which
+anything is pending is used by nobody else, and that a task which is cancelled takes none with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+__all__ = ["Connector", "FairPool"]
+
+C = TypeVar("C")
+
+
+class Connector(Protocol[C]):
+    """How the connections of a pool are made, looked at and closed."""
+
+    async def open(self) -> C:
+        """Open a connection. One that is interrupted closes what it has begun."""
+        ...
+
+    def is_in_step(self, connection: C) -> bool:
+        """Tell whether a connection is open, and no answer is pending on it, as far as the loop has seen."""
+        ...
+
+    async def is_fresh(self, connection: C) -> bool:
+        """Tell whether one that was idle still is in step: the loop may not have looked at its socket for a while."""
+        ...
+
+    def shut(self, connection: C) -> None:
+        """Close a connection at once, whatever is under way on it."""
+        ...
+
+    async def say_goodbye(self, connection: C) -> None:
+        """Close a connection that nothing is under way on."""
+        ...
+
+    def exhausted(self, why: str) -> Exception:
+        """Make the error for a task that waited in vain for a connection. It does not speak against the host."""
+        ...
+
+
+class FairPool(Generic[C]):
+    """Connections to one host. What was used last is used next.
+
+    Parameters:
+        connector: How they are made, looked at and closed.
+        size: The most connections at once.
+        patience: Seconds that a task waits for one at most; None for no limit.
+    """
+
+    def __init__(self, connector: Connector[C], size: int, patience: float | None) -> None:
+        self._connector = connector
+        self._size = size
+        self._patience = patience
+        self._turns = asyncio.Semaphore(size)  # which lets nobody overtake
+        self._idle: list[C] = []
+        self._used: set[C] = set()
+        self._busy = 0
+        self._retired: Callable[[], object] | None = None
+
+    async def take(self) -> C:
+        """Take a connection that is ready to send; nothing of a command has been sent when this raises.
+
+        Raises:
+            Exception: All are in use, or the host cannot be reached.
+        """
+        if self._turns.locked():
+            await self._wait_for_turn()
+        else:
+            await self._turns.acquire()  # which takes no time
+        self._busy += 1
+        try:
+            connection = await self._fresh()
+        except BaseException:
+            self._leave()
+            raise
+        self._used.add(connection)
+        return connection
+
+    async def _wait_for_turn(self) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise self._connector.exhausted(
+                f"all {self._size} connections are in use, and none fell free within {self._patience:g} seconds"
+            ) from None
+
+    async def _fresh(self) -> C:
+        connector = self._connector
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                if await connector.is_fresh(connection):
+                    return connection
+            except BaseException:
+                connector.shut(connection)
+                raise
+            connector.shut(connection)
+        return await connector.open()
+
+    def give(self, connection: C, *, clean: bool) -> None:
+        """Give a connection back. One that may still get an answer to what was sent is closed, and so is one from before
+        the pool was closed.
+        """
+        known = connection in self._used
+        self._used.discard(connection)
+        if clean and known and self._retired is None and self._connector.is_in_step(connection):
+            self._idle.append(connection)
+        else:
+            self._connector.shut(connection)
+        self._leave()
+
+    def _leave(self) -> None:
+        self._turns.release()
+        self._busy -= 1
+        if self._retired is not None and not self._busy:
+            self._retired()
+
+    async def aclose(self) -> None:
+        """Close the idle connections, and those in use when they are given back. A later command opens new ones."""
+        idle = self._forget()
+        if idle:
+            await asyncio.wait(
+                [asyncio.ensure_future(self._connector.say_goodbye(each)) for each in idle], timeout=_GOODBYE
+            )
+
+    def drop(self) -> None:
+        """The same, without waiting."""
+        for connection in self._forget():
+            self._connector.shut(connection)
+
+    def _forget(self) -> list[C]:
+        idle, self._idle = self._idle, []
+        self._used.clear()
+        return idle
+
+    def retire(self, then: Callable[[], object] = lambda: None) -> None:
+        """The same, and keep none from now on.
+
+        Parameters:
+            then: Called when no connection is in use any more.
+        """
+        self._retired = then
+        self.drop()
+        if not self._busy:
+            then()
+
+
+#: Seconds that closing connections may take: TLS says goodbye.
+_GOODBYE = 1.0

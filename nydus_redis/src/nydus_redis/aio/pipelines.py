@@ -1,0 +1,133 @@
+"""``pipeline()`` with asyncio: that of a cluster, which only queues, and redis-py's own on one host."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from redis.asyncio.client import Pipeline
+from redis.exceptions import WatchError
+
+from nydus_core.command import Command
+from nydus_core.errors import HostDown, HostError, MaybeApplied
+from nydus_redis.aio.pool import shut
+from nydus_redis.pipeline import ClusterPipeline
+from nydus_redis.refusals import OnOneHost
+from nydus_redis.replies import ANSWERS, FAILURES, as_client_error
+from nydus_redis.wire import Wire
+
+if TYPE_CHECKING:
+    from nydus_redis.aio.engine import AsyncRedis
+
+__all__ = ["AsyncClusterPipeline", "AsyncHostPipeline"]
+
+_Pipeline: Any = Pipeline  # has no types
+#: What passes as it is.
+_TOLD: tuple[type[Exception], ...] = (*ANSWERS, WatchError, HostError)
+
+
+class AsyncClusterPipeline(ClusterPipeline):
+    """Queues commands, and sends them when ``execute`` is awaited: one batch a host, all hosts at once.
+
+    Every command of redis-py is a method, and returns the pipeline itself. See ``ClusterPipeline``.
+    """
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:  # type: ignore[override]
+        """Send what is queued, and forget it. See ``ClusterPipeline.execute``."""
+        commands, transaction = self._taken()
+        if not commands:
+            return []
+        async with self._cluster.map(fail_silently=True, transaction=transaction) as conn:
+            self._queue(conn, commands)
+        return self._ended(commands, conn, raise_on_error)
+
+    async def reset(self) -> None:  # type: ignore[override]
+        """Forget what is queued."""
+        self._forget()
+
+    aclose = reset
+
+    def __del__(self) -> None:
+        """Do nothing: no connection is held."""
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        """Return the pipeline: redis-py awaits what the commands of its own return."""
+        yield from ()
+        return self
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._forget()
+
+
+class AsyncHostPipeline(OnOneHost, _Pipeline):  # type: ignore[misc]
+    """A pipeline of redis-py on one host, sent at most once. See ``nydus_redis.host_pipeline.HostPipeline``.
+
+    Raises:
+        HostDown: By ``execute`` and by what is sent at once after ``watch``: nothing was sent.
+        MaybeApplied: By the same: it was sent, or partly, and no answer came.
+        RoutingError: Of a pipeline that belongs to a key, by a command: a key of it lives elsewhere.
+    """
+
+    def nydus_on(self, engine: AsyncRedis, wire: Wire, admit: Callable[[Command], None] | None) -> Self:
+        """Say which host it is for, and what refuses commands that belong elsewhere."""
+        self._engine, self._wire, self._admit = engine, wire, admit
+        self.connection: Any = None
+        return self
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Queue a command; or send it at once, if keys are watched and ``multi()`` was not called yet."""
+        if self._admit is not None:
+            words = ("EXISTS", *args[1:]) if args[0] == "WATCH" else args
+            self._admit(self._wire.describe(words, dict(options)))
+        return _Pipeline.execute_command(self, *args, **options)
+
+    async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command at once."""
+        command = Command(str(args[0]))
+        await self._take_connection(command)
+        return await self._sent(command, _Pipeline.immediate_execute_command(self, *args, **options))
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send what is queued, and return the values by position. See redis-py."""
+        if not self.command_stack and not self.watching:
+            return []
+        count = len(self.command_stack)
+        command = Command(f"a pipeline of {count} command{'s' * (count != 1)}")
+        await self._take_connection(command)
+        values: list[Any] = await self._sent(command, _Pipeline.execute(self, raise_on_error))
+        return values
+
+    async def _take_connection(self, command: Command) -> None:
+        if self.connection is None:
+            try:
+                self.connection = await self._engine.acquire()
+            except FAILURES as error:
+                await self.reset()
+                raise self._engine.failed(HostDown, as_client_error(error), command) from error
+
+    async def _sent(self, command: Command, sending: Awaitable[Any]) -> Any:
+        connection = self.connection
+        try:
+            return await sending
+        except _TOLD:
+            raise
+        except FAILURES as error:
+            shut(connection)
+            raise self._engine.failed(MaybeApplied, as_client_error(error), command) from error
+        except BaseException:  # redis-py has closed it, as far as it knows
+            shut(connection)
+            raise
+
+    async def _disconnect_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
+        shut(conn)
+        self.watching = False
+
+    async def _disconnect_reset_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
+        await self._disconnect_raise_on_watching(conn)
+        await self.reset()

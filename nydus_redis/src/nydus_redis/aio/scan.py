@@ -1,0 +1,35 @@
+"""Iterating over the keys of all hosts with ``async for``; see ``nydus_redis.scan``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any, Self
+
+from redis.exceptions import ResponseError
+
+from nydus_redis.scan import Question, ScanBase
+
+__all__ = ["AsyncClusterScan"]
+
+
+class AsyncClusterScan(ScanBase, AsyncIterator[Any]):
+    """An asynchronous iterator over the keys of all hosts; see ``cluster.scan_iter``."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        asking = self._more()
+        ask: Callable[[], Question] = partial(next, asking)
+        while True:
+            try:
+                question = ask()
+            except StopIteration as end:
+                if not end.value:
+                    raise StopAsyncIteration from None
+                return self._page.popleft()
+            try:
+                ask = partial(asking.send, await question())
+            except ResponseError as error:
+                ask = partial(asking.throw, error)

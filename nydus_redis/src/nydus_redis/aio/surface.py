@@ -1,0 +1,241 @@
+"""What users call with asyncio: a ``redis.asyncio.Redis`` whose commands end in ``dispatch`` instead of a socket.
+
+There are those of the cluster and of one host; a ``map()`` block works on the same as with blocking calls, since it only
+queues. See ``nydus_redis.surface``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+import redis.asyncio
+from redis.asyncio.client import PubSub
+from redis.exceptions import NoScriptError
+
+from nydus_core.command import Command, Dispatch
+from nydus_core.errors import HostError, MaybeApplied, RoutingError
+from nydus_redis.aio.pipelines import AsyncClusterPipeline, AsyncHostPipeline
+from nydus_redis.aio.scan import AsyncClusterScan
+from nydus_redis.options import wire_options
+from nydus_redis.refusals import NoGroupPipelines, OnOneHost, OverManyHosts
+from nydus_redis.scripts import Scripts
+from nydus_redis.surface import (
+    Surfaces,
+    goes_to_many,
+    need_router_by_key,
+    no_such_command,
+    on_shared_connections,
+)
+from nydus_redis.wire import Wire
+
+if TYPE_CHECKING:
+    from nydus_core.aio.cluster import AsyncCluster
+    from nydus_redis.aio.engine import AsyncRedis
+
+__all__ = ["async_surfaces", "host_client"]
+
+# Their types are for users: here methods answer otherwise
+_Redis: Any = redis.asyncio.Redis
+_ConnectionPool: Any = redis.asyncio.ConnectionPool
+
+
+class _NoPool(_ConnectionPool):  # type: ignore[misc]
+    """A pool that never connects: a surface has no host of its own."""
+
+    async def get_connection(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise RoutingError("this needs a connection to one host: use cluster.on(host)")
+
+
+class _SingleClient(_Redis):  # type: ignore[misc]
+    """A client of one connection, that is closed with it: what was set on it (SELECT, MULTI) is for no other."""
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        connection: Any = self.connection
+        if connection is not None:
+            await connection.disconnect()
+        await super().aclose(close_connection_pool)
+
+
+class _Client(_Redis):  # type: ignore[misc]
+    """A ``redis.asyncio.Redis`` whose single commands end in a dispatch."""
+
+    def nydus_end_in(self, dispatch: Dispatch, wire: Wire) -> Self:
+        describe = wire.describe
+
+        async def execute_command(*args: Any, **options: Any) -> Any:
+            return await dispatch(describe(args, options))
+
+        self.execute_command = execute_command
+        self.nydus_dispatch, self.nydus_wire = dispatch, wire
+        return self
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise no_such_command(name, redis.asyncio.Redis)
+
+
+class _HostClient(NoGroupPipelines, OnOneHost, _Client):
+    """The client of one host: pipelines and subscriptions work on its pools, those of the running event loop.
+
+    That of a key's host refuses commands with keys that live elsewhere, there too.
+    """
+
+    nydus_engine: AsyncRedis | None = None
+    nydus_admit: Callable[[Command], None] | None
+
+    @property
+    def connection_pool(self) -> Any:
+        """The connections for commands, in the running event loop."""
+        return self._no_pool if self.nydus_engine is None else self.nydus_engine.pipelines
+
+    @connection_pool.setter
+    def connection_pool(self, pool: Any) -> None:
+        self._no_pool = pool
+
+    def get_encoder(self) -> Any:
+        """Return what encodes arguments."""
+        return self._no_pool.get_encoder()
+
+    def client(self) -> Any:
+        """Return a client with a connection of its own."""
+        assert self.nydus_engine is not None
+        return _SingleClient(connection_pool=self.nydus_engine.held, single_connection_client=True)
+
+    def monitor(self) -> Any:
+        """Return redis-py's reader of what the host is told. It holds a connection of its own."""
+        assert self.nydus_engine is not None
+        monitor: Any = redis.asyncio.client.Monitor
+        return monitor(self.nydus_engine.held)
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> AsyncHostPipeline:
+        """Return a pipeline of redis-py, which is sent at most once."""
+        assert self.nydus_engine is not None
+        pipeline = AsyncHostPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        return pipeline.nydus_on(self.nydus_engine, self.nydus_wire, self.nydus_admit)
+
+    def pubsub(self, **kwargs: Any) -> Any:
+        """Return redis-py's own subscriptions, on this host."""
+        assert self.nydus_engine is not None
+        subscriber: Any = PubSub(self.nydus_engine.held, **kwargs)
+        admit, execute = self.nydus_admit, subscriber.execute_command
+        if admit is None:
+            return subscriber
+
+        async def execute_command(*args: Any) -> Any:
+            if args[0] in ("SUBSCRIBE", "SSUBSCRIBE"):
+                admit(self.nydus_wire.describe(("EXISTS", *args[1:]), {}))
+            return await execute(*args)
+
+        subscriber.execute_command = execute_command
+        return subscriber
+
+
+class _ClusterClient(OverManyHosts, _Client):
+    """What a cluster's own commands are methods of."""
+
+    nydus_scripts: Scripts
+    nydus_cluster: AsyncCluster
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> AsyncClusterPipeline:
+        """Return an object with redis-py's names for a ``map()``: see ``AsyncClusterPipeline``.
+
+        Parameters:
+            transaction: Whether each host applies all of its commands or none.
+            shard_hint: Has no effect, as in redis-py.
+
+        Raises:
+            RoutingError: The router is one for nydus 0.11, which wants to see calls.
+        """
+        cluster = self.nydus_cluster
+        need_router_by_key(cluster.router, "a router of nydus 0.11 wants to see each call: use cluster.map()")
+        return AsyncClusterPipeline(
+            cluster,
+            self.connection_pool,
+            self.response_callbacks,
+            self.nydus_wire,
+            self.nydus_scripts,
+            transaction,
+        )
+
+    def scan_iter(
+        self,
+        match: Any = None,
+        count: int | None = None,
+        _type: str | None = None,
+        *,
+        cursor: str | None = None,
+        **kwargs: Any,
+    ) -> AsyncClusterScan:
+        """Iterate over the keys of all hosts, one host after the other, with ``async for``.
+
+        Parameters:
+            match: Only keys that match this pattern.
+            count: About how many keys a server looks at for one request.
+            _type: Only keys with values of this type, such as ``'string'``.
+            cursor: Go on from here: the ``.cursor`` of an earlier iteration, perhaps of another process.
+            kwargs: Further options of redis-py's ``scan``.
+
+        Raises:
+            RoutingError: That is no cursor; or it is one of other hosts, or was begun with other options.
+        """
+        return AsyncClusterScan(self.nydus_cluster, match, count, _type, cursor, **kwargs)
+
+    def register_script(self, script: Any) -> Any:
+        """Return a script that can be called. A host that does not know it is given its text."""
+        return self.nydus_scripts.remember(super().register_script(script))
+
+    async def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
+        """Run a script by its name; a host that does not know a registered one is given its text."""
+        text = self.nydus_scripts.text(sha)
+        if text is not None and goes_to_many(self.nydus_cluster):
+            return await self.eval(text, numkeys, *keys_and_args)
+        try:
+            return await super().evalsha(sha, numkeys, *keys_and_args)
+        except NoScriptError as error:
+            if isinstance(error, HostError):  # some hosts have run it: redis-py must not run it there again
+                raise MaybeApplied(error.reason, host=error.host, command=error.command) from error
+            if text is None:
+                raise
+            return await self.eval(text, numkeys, *keys_and_args)
+
+    async def script_load(self, script: Any) -> Any:
+        """Load a script on all hosts. They give it one name: redis-py's scripts and locks need that.
+
+        A host that is down does not keep the others from it; the script says so when it is run there.
+        """
+        try:
+            names: Any = await super().script_load(script)
+        except MaybeApplied:
+            return hashlib.sha1(script.encode() if isinstance(script, str) else script).hexdigest()
+        return names[0] if type(names) is list else names
+
+
+class AsyncSurfaces(Surfaces):
+    """Makes surfaces: for ``map()`` blocks those of ``Surfaces``, and with ``of_cluster`` for asynchronous clusters.
+
+    Parameters:
+        options: The options of each host.
+
+    Raises:
+        ConfigError: The hosts do not agree on how commands and replies look.
+    """
+
+    def _make_cluster_client(self, how: Mapping[str, Any]) -> Any:
+        return _ClusterClient(connection_pool=_NoPool(**how))
+
+
+def async_surfaces(options: Sequence[Mapping[str, Any]]) -> AsyncSurfaces:
+    """Return what makes surfaces. See ``AsyncSurfaces``."""
+    return AsyncSurfaces(options)
+
+
+def host_client(
+    engine: AsyncRedis, options: Mapping[str, Any], call: Callable[[Command], Any]
+) -> _HostClient:
+    """Return a client of one host: commands end in ``call``, and pipelines and subscriptions work on its pools."""
+    how = wire_options([options])
+    client = _HostClient(connection_pool=_NoPool(**how))
+    client.nydus_engine, client.nydus_admit = engine, getattr(call, "admit", None)
+    client.nydus_groups_have_pipelines = client.nydus_admit is None
+    return client.nydus_end_in(on_shared_connections(call), Wire(how, client.response_callbacks))
