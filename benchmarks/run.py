@@ -6,15 +6,12 @@ the median and the middle half of the ratios of turns that stood side by side.
 
 from __future__ import annotations
 
-import gc
-import statistics
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import redis
 from pymemcache.client.hash import HashClient
@@ -23,24 +20,10 @@ from nydus.db import create_cluster
 from nydus_redis.server import PrivateServer
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "support"))
+from asyncio_rows import asyncio_rows
+from side_by_side import BATCH, HOSTS, KEYS, MANY, SINGLES, Row, heading, measure, queue
+
 from memcached import MemcachedServer
-
-HOSTS = 4
-SINGLES = 100
-BATCH = 10_000
-KEYS = [f"key:{number}" for number in range(BATCH)]
-MANY = KEYS[:1000]
-
-
-class Row(NamedTuple):
-    """One comparison: the same work done twice, and how many units it is."""
-
-    name: str
-    ours: Callable[[], Any]
-    peer: Callable[[], Any]
-    units: int
-    target: float
-    turns: int
 
 
 def main() -> None:
@@ -48,10 +31,7 @@ def main() -> None:
     names = ("redis", "hiredis", "pymemcache")
     print(f"Python {sys.version.split()[0]}, {', '.join(f'{name} {version(name)}' for name in names)}")
     print(f"{HOSTS} hosts of each kind on loopback; µs for one command or key\n")
-    print(
-        f"| {'what':44} | {'nydus':>7} | {'peer':>7} | {'ratio':>5} | {'middle half':>11} | {'target':>6} |"
-    )
-    print(f"|{'-' * 46}|{'-' * 8}:|{'-' * 8}:|{'-' * 6}:|{'-' * 12}:|{'-' * 7}:|")
+    heading()
     with rows() as each:
         for row in each:
             measure(row)
@@ -65,7 +45,11 @@ def rows() -> Iterator[list[Row]]:
         memcached_servers = [MemcachedServer(tcp=True) for _ in range(HOSTS)]
         for server in (*redis_servers, *memcached_servers):
             stack.enter_context(server)
-        yield [*redis_rows(stack, redis_servers), *memcache_rows(stack, memcached_servers)]
+        yield [
+            *redis_rows(stack, redis_servers),
+            *memcache_rows(stack, memcached_servers),
+            *asyncio_rows(stack, redis_servers),
+        ]
 
 
 def redis_rows(stack: ExitStack, servers: list[PrivateServer]) -> list[Row]:
@@ -137,18 +121,6 @@ def incrs(client: Any) -> None:
         client.incr("n" + key)
 
 
-def queue(client: Any) -> None:
-    """The commands of a batch, in thirds."""
-    for number, key in enumerate(KEYS):
-        match number % 3:
-            case 0:
-                client.set(key, number)
-            case 1:
-                client.get(key)
-            case _:
-                client.incr("n" + key)
-
-
 def mapped(cluster: Any) -> None:
     """The batch as a map()."""
     with cluster.map() as conn:
@@ -160,29 +132,6 @@ def piped(client: Any) -> None:
     with client.pipeline(transaction=False) as pipeline:
         queue(pipeline)
         pipeline.execute()
-
-
-def measure(row: Row) -> None:
-    """Let both sides take turns, and print the row."""
-    row.ours(), row.peer()  # connect, and warm up
-    ours: list[float] = []
-    peer: list[float] = []
-    for turn in range(row.turns):
-        sides = [(row.ours, ours), (row.peer, peer)]
-        for work, times in sides if turn % 2 else reversed(sides):
-            times.append(seconds(work) / row.units * 1e6)
-    ratios = sorted(mine / theirs for mine, theirs in zip(ours, peer, strict=True))
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    times_shown = f"{statistics.median(ours):7.2f} | {statistics.median(peer):7.2f}"
-    print(f"| {row.name:44} | {times_shown} | {middle:5.2f} | {low:4.2f} – {high:4.2f} | {row.target:6.2f} |")
-
-
-def seconds(work: Callable[[], Any]) -> float:
-    """How long some work takes. Garbage of the side before is not on its bill."""
-    gc.collect()
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -78,6 +78,7 @@ LAYERS = (
         "nydus_core.aio.drivers",
         "nydus_core.aio.loops",
         "nydus_core.aio.monitor",
+        "nydus_core.aio.pool",
         "nydus_core.aio.workers",
     },
     {"nydus_core.aio.engine", "nydus_core.aio.mapping", "nydus_core.aio.threaded"},

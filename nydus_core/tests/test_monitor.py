@@ -564,7 +564,7 @@ def test_a_probe_that_never_ends_is_given_up(
         patch.setattr(cluster["a"], "probe", hang)
         fail(cluster)
         assert hung.wait(10)
-        patch.setattr(monitor, "_LONGEST", 0.0)
+        patch.setattr(monitor, "LONGEST", 0.0)
         with pytest.raises(HostDown):
             cluster.get("a")  # whoever asks finds out
     cluster["a"].down = False

@@ -115,9 +115,11 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     return tables
 
 
-#: What engines of each side must have, besides what both have.
-_ENGINE_HAS = {"sync": ("batch", "close"), "async": ("exchange", "aclose")}
-_BOTH_HAVE = ("surface", "call", "probe", "failed", "is_outage", "is_passing")
+#: What engines of each side must have.
+_ENGINE_HAS = {
+    "sync": ("surface", "call", "batch", "close", "probe", "failed", "is_outage", "is_passing"),
+    "async": ("surface", "call", "exchange", "aclose", "probe", "failed", "is_outage", "is_passing"),
+}
 
 
 def _engine(settings: Mapping[str, Any], side: str) -> type[Any]:
@@ -128,7 +130,7 @@ def _engine(settings: Mapping[str, Any], side: str) -> type[Any]:
         raise ConfigError("missing; expected an engine, such as 'redis'", path)
     named = registry.find_class(registry.ENGINES, settings[path], path)
     engine = _side_of(named, side, settings[path], path)
-    missing = [name for name in (*_BOTH_HAVE, *_ENGINE_HAS[side]) if not hasattr(engine, name)]
+    missing = [name for name in _ENGINE_HAS[side] if not hasattr(engine, name)]
     if missing:
         raise ConfigError(f"{engine.__qualname__} is not an engine: it has no {', '.join(missing)}", path)
     return engine

@@ -10,16 +10,54 @@ from nydus_core.base_engine import BaseEngine
 from nydus_core.command import Dispatch
 from nydus_core.engine import SurfaceFactory
 from nydus_redis.engine import Redis
+from nydus_redis.host import RedisHost
 from nydus_redis.options import TIMEOUT
 from nydus_redis.server import PrivateServer
 
-__all__ = ["Embedded"]
+__all__ = ["Embedded", "EmbeddedHost"]
 
 #: Options of a Redis host that an embedded one has no use for: it has an address of its own.
 _ADDRESS = ("host", "port", "unix_socket_path", "connection_pool", "username", "password")
 
 
-class Embedded(Redis):
+class EmbeddedHost(RedisHost):
+    """A host that brings its own server: what needs no I/O, for both sides of the engine."""
+
+    url_schemes: ClassVar[tuple[str, ...]] = ()
+    countable: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        num: Any,
+        db: int = 0,
+        timeout: float | None = TIMEOUT,
+        config: Mapping[str, str | int] | None = None,
+        identifier: str | None = None,
+        **options: Any,
+    ) -> None:
+        #: The server; it has been spawned, and is waited for at the first command.
+        self.server = PrivateServer(config)
+        self._answers = False
+        super().__init__(
+            num,
+            db=db,
+            timeout=timeout,
+            unix_socket_path=self.server.path,
+            identifier=identifier or f"embedded://{num}/{db}",
+            **options,
+        )
+
+    @classmethod
+    def option_types(cls) -> Mapping[str, Any]:
+        """Return every option, with the types that it takes."""
+        own = {"db": int, "timeout": None, "config": (dict, type(None)), "identifier": None}
+        return {
+            **own,
+            **{name: types for name, types in super().option_types().items() if name not in _ADDRESS},
+        }
+
+
+class Embedded(EmbeddedHost, Redis):
     """A private Redis or Valkey server and a host on it: ``{'engine': 'embedded', 'hosts': 3}`` is a whole cluster.
 
     The server is the first of ``NYDUS_REDIS_SERVER``, ``redis-server`` and ``valkey-server`` on PATH, and the one
@@ -38,8 +76,7 @@ class Embedded(Redis):
         ConfigError: No server was found, or an option or setting makes no sense.
     """
 
-    url_schemes: ClassVar[tuple[str, ...]] = ()
-    countable: ClassVar[bool] = True
+    async_side: ClassVar[type[Any] | str | None] = "nydus_redis.aio.embedded.AsyncEmbedded"
 
     def __init__(
         self,
@@ -50,27 +87,8 @@ class Embedded(Redis):
         identifier: str | None = None,
         **options: Any,
     ) -> None:
-        #: The server; it has been spawned, and is waited for at the first command.
-        self.server = PrivateServer(config)
-        self._answers = False
         self._waiting = threading.Lock()
-        super().__init__(
-            num,
-            db=db,
-            timeout=timeout,
-            unix_socket_path=self.server.path,
-            identifier=identifier or f"embedded://{num}/{db}",
-            **options,
-        )
-
-    @classmethod
-    def option_types(cls) -> Mapping[str, Any]:
-        """Return every option, with the types that it takes."""
-        own = {"db": int, "timeout": None, "config": (dict, type(None)), "identifier": None}
-        return {
-            **own,
-            **{name: types for name, types in super().option_types().items() if name not in _ADDRESS},
-        }
+        super().__init__(num, db, timeout, config, identifier, **options)
 
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
         """Return a client of this host; see ``Redis.client``."""

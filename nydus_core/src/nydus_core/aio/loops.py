@@ -53,6 +53,11 @@ class PerLoop(Generic[T]):
             self._last = loop, found
         return found
 
+    def __len__(self) -> int:
+        """How many open loops have one."""
+        with self._lock:
+            return sum(not loop.is_closed() for loop in self._by_loop)
+
     def in_each(self, call: Callable[[T], object]) -> None:
         """Call something with each: at once for the running loop, else in its own, as soon as that gets to it."""
         try:

@@ -45,7 +45,7 @@ class ThreadedEngine(EngineBase):
     """
 
     is_async: ClassVar[bool] = True
-    sync_side: ClassVar[type[Any]]
+    sync_side: ClassVar[type[Any] | str | None]
     #: How many threads a host may have at once, for each event loop.
     most_threads: ClassVar[int] = 16
 
@@ -53,11 +53,11 @@ class ThreadedEngine(EngineBase):
         """Have of the blocking class what settings are read by."""
         super().__init_subclass__()
         for name in ("supports_transactions", "supports_flush", "url_schemes", "countable"):
-            setattr(cls, name, getattr(cls.sync_side, name))
+            setattr(cls, name, getattr(_blocking(cls), name))
 
     def __init__(self, num: Any, *args: Any, **options: Any) -> None:
         super().__init__(num)
-        self.engine: Any = self.sync_side(num, *args, **options)
+        self.engine: Any = _blocking(type(self))(num, *args, **options)
         for name in _ADDRESS & vars(self.engine).keys():
             setattr(self, name, getattr(self.engine, name))
         self._turns = PerLoop(lambda: asyncio.Semaphore(self.most_threads))
@@ -73,19 +73,19 @@ class ThreadedEngine(EngineBase):
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
         """Return what makes surfaces."""
-        factory: SurfaceFactory = cls.sync_side.surface(options)
+        factory: SurfaceFactory = _blocking(cls).surface(options)
         return factory
 
     @classmethod
     def option_types(cls) -> Mapping[str, Any] | None:
         """Return the options of a host, each with the types that it takes."""
-        types: Mapping[str, Any] | None = cls.sync_side.option_types()
+        types: Mapping[str, Any] | None = _blocking(cls).option_types()
         return types
 
     @classmethod
     def from_url(cls, url: str) -> dict[str, Any]:
         """Return the options that a URL stands for."""
-        options: dict[str, Any] = cls.sync_side.from_url(url)
+        options: dict[str, Any] = _blocking(cls).from_url(url)
         return options
 
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
@@ -179,6 +179,16 @@ class ThreadedEngine(EngineBase):
     def retire(self) -> None:
         """Close all connections as they fall out of use."""
         self.engine.retire()
+
+
+def _blocking(side: type[ThreadedEngine]) -> type[Any]:
+    """Return the blocking class."""
+    other = side.sync_side
+    if not isinstance(other, type):
+        raise TypeError(
+            f"{side.__qualname__} has to name the class of the blocking engine as sync_side; found {other!r}"
+        )
+    return other
 
 
 #: What routers by address look for on an engine.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import redis.asyncio
-from redis.asyncio.client import PubSub
+from redis.asyncio.client import Monitor, PubSub
 from redis.exceptions import NoScriptError
 
 from nydus_core.command import Command, Dispatch
@@ -38,6 +38,7 @@ __all__ = ["async_surfaces", "host_client"]
 
 # Their types are for users: here methods answer otherwise
 _Redis: Any = redis.asyncio.Redis
+_Monitor: Any = Monitor
 _ConnectionPool: Any = redis.asyncio.ConnectionPool
 
 
@@ -105,8 +106,7 @@ class _HostClient(NoGroupPipelines, OnOneHost, _Client):
     def monitor(self) -> Any:
         """Return redis-py's reader of what the host is told. It holds a connection of its own."""
         assert self.nydus_engine is not None
-        monitor: Any = redis.asyncio.client.Monitor
-        return monitor(self.nydus_engine.held)
+        return _Monitor(self.nydus_engine.held)
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> AsyncHostPipeline:
         """Return a pipeline of redis-py, which is sent at most once."""

@@ -1,0 +1,97 @@
+"""The asyncio side, against bare ``redis.asyncio`` on one of the servers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import ExitStack
+from typing import Any
+
+import redis.asyncio
+from side_by_side import BATCH, KEYS, SINGLES, Row, queue
+
+from nydus.db import create_async_cluster
+from nydus_redis.server import PrivateServer
+
+TASKS = 200
+EACH = 10
+
+
+def asyncio_rows(stack: ExitStack, servers: list[PrivateServer]) -> list[Row]:
+    """The comparisons, all in one event loop."""
+    runner = stack.enter_context(asyncio.Runner())
+    hosts = [f"redis://127.0.0.1:{server.port}" for server in servers]
+    cluster = create_async_cluster({"engine": "redis", "router": "partition", "hosts": hosts})
+    one = create_async_cluster({"engine": "redis", "router": "partition", "hosts": hosts[:1]})
+    # Its own number of connections is 100, and beyond it refuses
+    plain = redis.asyncio.Redis(port=servers[0].port, max_connections=TASKS)
+    stack.callback(lambda: runner.run(closed(cluster, one, plain)))
+
+    def row(name: str, work: Any, ours: Any, units: int, target: float, turns: int, peer: Any = None) -> Row:
+        return Row(
+            name,
+            lambda: runner.run(work(ours)),
+            lambda: runner.run((peer or work)(plain)),
+            units,
+            target,
+            turns,
+        )
+
+    return [
+        row("asyncio: GET, single; peer redis.asyncio", gets, cluster, SINGLES, 1.15, 100),
+        row("asyncio: INCR, single; peer redis.asyncio", incrs, cluster, SINGLES, 1.15, 100),
+        row(
+            f"asyncio: map() of {BATCH}; peer pipeline, one host", mapped, cluster, BATCH, 0.8, 15, peer=piped
+        ),
+        row(
+            f"asyncio: GET, {TASKS} tasks; peer on one host",
+            tasks,
+            cluster,
+            TASKS * EACH,
+            1 / 0.95,
+            30,
+        ),
+        row("asyncio: the same, both on one host", tasks, one, TASKS * EACH, 1 / 0.95, 30),
+    ]
+
+
+async def gets(client: Any) -> None:
+    """GET, one at a time."""
+    for key in KEYS[:SINGLES]:
+        await client.get(key)
+
+
+async def incrs(client: Any) -> None:
+    """INCR, one at a time."""
+    for key in KEYS[:SINGLES]:
+        await client.incr("n" + key)
+
+
+async def mapped(cluster: Any) -> None:
+    """The batch as a map()."""
+    async with cluster.map() as conn:
+        queue(conn)
+
+
+async def piped(client: Any) -> None:
+    """The batch as a hand-written pipeline."""
+    async with client.pipeline(transaction=False) as pipeline:
+        queue(pipeline)
+        await pipeline.execute()
+
+
+async def tasks(client: Any) -> None:
+    """GET, by tasks that run at the same time."""
+
+    async def some(first: int) -> None:
+        for key in KEYS[first : first + EACH]:
+            await client.get(key)
+
+    waiting: list[Coroutine[Any, Any, None]] = [some(number * EACH) for number in range(TASKS)]
+    await asyncio.gather(*waiting)
+
+
+async def closed(*clients: Any) -> None:
+    """Close the connections."""
+    for client in clients:
+        await client.aclose()

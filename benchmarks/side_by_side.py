@@ -1,0 +1,69 @@
+"""The work that both sides of a comparison do, and how it is measured: in turns, so that noise meets both."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+HOSTS = 4
+SINGLES = 100
+BATCH = 10_000
+KEYS = [f"key:{number}" for number in range(BATCH)]
+MANY = KEYS[:1000]
+
+
+class Row(NamedTuple):
+    """One comparison: the same work done twice, and how many units it is."""
+
+    name: str
+    ours: Callable[[], Any]
+    peer: Callable[[], Any]
+    units: int
+    target: float
+    turns: int
+
+
+def queue(client: Any) -> None:
+    """The commands of a batch, in thirds."""
+    for number, key in enumerate(KEYS):
+        match number % 3:
+            case 0:
+                client.set(key, number)
+            case 1:
+                client.get(key)
+            case _:
+                client.incr("n" + key)
+
+
+def heading() -> None:
+    """Print the head of the table."""
+    print(
+        f"| {'what':44} | {'nydus':>7} | {'peer':>7} | {'ratio':>5} | {'middle half':>11} | {'target':>6} |"
+    )
+    print(f"|{'-' * 46}|{'-' * 8}:|{'-' * 8}:|{'-' * 6}:|{'-' * 12}:|{'-' * 7}:|")
+
+
+def measure(row: Row) -> None:
+    """Let both sides take turns, and print the row."""
+    row.ours(), row.peer()  # connect, and warm up
+    ours: list[float] = []
+    peer: list[float] = []
+    for turn in range(row.turns):
+        sides = [(row.ours, ours), (row.peer, peer)]
+        for work, times in sides if turn % 2 else reversed(sides):
+            times.append(seconds(work) / row.units * 1e6)
+    ratios = sorted(mine / theirs for mine, theirs in zip(ours, peer, strict=True))
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    times_shown = f"{statistics.median(ours):7.2f} | {statistics.median(peer):7.2f}"
+    print(f"| {row.name:44} | {times_shown} | {middle:5.2f} | {low:4.2f} – {high:4.2f} | {row.target:6.2f} |")
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """How long some work takes. Garbage of the side before is not on its bill."""
+    gc.collect()
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
