@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 import redis.asyncio
 from redis.asyncio.client import Monitor, PubSub
@@ -38,7 +38,7 @@ __all__ = ["async_surfaces", "host_client"]
 
 # Their types are for users: here methods answer otherwise
 _Redis: Any = redis.asyncio.Redis
-_Monitor: Any = Monitor
+_Monitor: Any = cast(Any, Monitor)
 _ConnectionPool: Any = redis.asyncio.ConnectionPool
 
 
