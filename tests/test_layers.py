@@ -67,6 +67,7 @@ LAYERS = (
         "nydus_core.explain",
         "nydus_core.monitor",
     },
+    {"nydus_core.progress"},
     {"nydus_core.flows"},
     {"nydus_core.delivery", "nydus_core.drivers"},
     {"nydus_core.calls"},

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import operator
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, Self
 
 from nydus_core.command import Command, Outcome, outcome_of
 from nydus_core.errors import NotResolved
@@ -98,6 +98,11 @@ class EventualCommand:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return copy.deepcopy(self.value, memo)
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        """Return the promise itself, at once: in an asynchronous block commands are only queued, too."""
+        yield from ()
+        return self
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return _itself, (self.value,)

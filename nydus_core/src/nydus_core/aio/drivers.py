@@ -61,6 +61,8 @@ async def run(
                 flow.throw(Interrupted([job.outcomes() for job in jobs]))
             raise
         except BaseException as error:
+            for job in jobs:
+                job.cancel(None)
             flow.throw(error)
             raise
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import time
 from collections.abc import Callable
@@ -37,7 +38,8 @@ class AsyncWatch(Watch[AsyncEngine]):
 
     def _set_alarm(self, when: float, call: Callable[[], object]) -> Cancelable:
         self._loop = loop = asyncio.get_running_loop()
-        return loop.call_at(loop.time() + when - time.monotonic(), call)
+        own = contextvars.Context()  # the probe has nothing to do with the call that made it necessary
+        return loop.call_at(loop.time() + when - time.monotonic(), call, context=own)
 
     def _heal(self) -> None:
         """Plan the next probe also where the loop that should have made it was closed."""

@@ -74,10 +74,13 @@ class AsyncHostPipeline(OnOneHost, _Pipeline):  # type: ignore[misc]
         RoutingError: Of a pipeline that belongs to a key, by a command: a key of it lives elsewhere.
     """
 
+    def __init__(self, pool: Any, callbacks: Any, transaction: bool, shard_hint: Any) -> None:
+        _Pipeline.__init__(self, pool, callbacks, transaction, shard_hint)
+        self.connection: Any = None
+
     def nydus_on(self, engine: AsyncRedis, wire: Wire, admit: Callable[[Command], None] | None) -> Self:
         """Say which host it is for, and what refuses commands that belong elsewhere."""
         self._engine, self._wire, self._admit = engine, wire, admit
-        self.connection: Any = None
         return self
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
