@@ -38,6 +38,7 @@ class EmbeddedHost(RedisHost):
         #: The server; it has been spawned, and is waited for at the first command.
         self.server = PrivateServer(config)
         self._answers = False
+        self._waiting = threading.Lock()
         super().__init__(
             num,
             db=db,
@@ -77,18 +78,6 @@ class Embedded(EmbeddedHost, Redis):
     """
 
     async_side: ClassVar[type[Any] | str | None] = "nydus_redis.aio.embedded.AsyncEmbedded"
-
-    def __init__(
-        self,
-        num: Any,
-        db: int = 0,
-        timeout: float | None = TIMEOUT,
-        config: Mapping[str, str | int] | None = None,
-        identifier: str | None = None,
-        **options: Any,
-    ) -> None:
-        self._waiting = threading.Lock()
-        super().__init__(num, db, timeout, config, identifier, **options)
 
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
         """Return a client of this host; see ``Redis.client``."""

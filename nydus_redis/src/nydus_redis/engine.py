@@ -48,37 +48,15 @@ class Redis(RedisHost, BaseEngine):
     supports_pipelines: ClassVar[bool] = True
     async_side: ClassVar[type[Any] | str | None] = "nydus_redis.aio.engine.AsyncRedis"
 
-    def __init__(
-        self,
-        num: Any,
-        host: str = "localhost",
-        port: int = 6379,
-        db: int = 0,
-        timeout: float | None = host_options.TIMEOUT,
-        password: str | None = None,
-        unix_socket_path: str | None = None,
-        identifier: str | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(num)
-        addressed: dict[str, Any] = {
-            "host": host,
-            "port": port,
-            "db": db,
-            "unix_socket_path": unix_socket_path,
-        }
-        client = host_options.client_options(
-            {**addressed, "timeout": timeout, "password": password, **options}
-        )
-        self._client = redis.Redis(**client)
-        self._wire_options = options
+    def _prepare(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._client = redis.Redis(**host_options.client_options(options))
         self.pool: redis.ConnectionPool = self._client.connection_pool
         self._own_pool = options.get("connection_pool") is None
         if self._own_pool:
             self.pool.connection_class = patient(self.pool.connection_class)
-        settled = self.pool.connection_kwargs
-        self._settle({**addressed, **settled}, identifier)
+        settled: Mapping[str, Any] = self.pool.connection_kwargs
         self._may_claim = self._own_pool and not settled.get("health_check_interval")
+        return settled
 
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:

@@ -23,7 +23,7 @@ _ALL_IN_USE = ("Too many connections", "No connection available")
 class RedisHost(EngineBase):
     """What is known of a host without asking it: its options and address, and which errors mean what.
 
-    A subclass has a client of redis-py, and calls ``_settle`` with what that makes of the options.
+    A subclass makes a client of redis-py of the options, in ``_prepare``.
     """
 
     retryable_exceptions: ClassVar[Collection[type[Exception]]] = (redis.ConnectionError, redis.TimeoutError)
@@ -31,21 +31,32 @@ class RedisHost(EngineBase):
     supports_flush: ClassVar[bool] = True
     url_schemes: ClassVar[tuple[str, ...]] = ("redis", "rediss", "unix")
 
-    _identifier: str | None = None
-    host: Any
-    port: Any
-    db: Any
-    unix_socket_path: Any
-    timeout: float | None
-    #: Whether replies are decoded: then one may be impossible to decode.
-    decodes: bool
-
-    def _settle(self, settled: Mapping[str, Any], identifier: str | None) -> None:
+    def __init__(
+        self,
+        num: Any,
+        host: str = "localhost",
+        port: int = 6379,
+        db: int = 0,
+        timeout: float | None = host_options.TIMEOUT,
+        password: str | None = None,
+        unix_socket_path: str | None = None,
+        identifier: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(num)
+        addressed = {"host": host, "port": port, "db": db, "unix_socket_path": unix_socket_path}
         self._identifier = identifier
-        self.timeout = settled.get("socket_timeout")
-        self.host, self.port = settled.get("host"), settled.get("port")
-        self.db, self.unix_socket_path = settled.get("db", 0), settled.get("path")
+        self._wire_options = options
+        settled = self._prepare({**addressed, "timeout": timeout, "password": password, **options})
+        self.timeout: float | None = settled.get("socket_timeout")
+        self.host, self.port = settled.get("host", host), settled.get("port", port)
+        self.db, self.unix_socket_path = settled.get("db", db), settled.get("path")
+        #: Whether replies are decoded: then one may be impossible to decode.
         self.decodes = bool(settled.get("decode_responses"))
+
+    def _prepare(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Take the options of the host; return what redis-py calls its connections with."""
+        raise NotImplementedError
 
     @property
     def identifier(self) -> str:

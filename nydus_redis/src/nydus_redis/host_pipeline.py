@@ -6,8 +6,8 @@ redis-py takes a connection that is lost while keys are watched for a watched ke
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 from redis.client import Pipeline
 from redis.exceptions import WatchError
@@ -18,26 +18,22 @@ from nydus_redis.refusals import OnOneHost
 from nydus_redis.replies import ANSWERS, FAILURES
 from nydus_redis.wire import Wire
 
-if TYPE_CHECKING:
-    from nydus_redis.engine import Redis
-
-__all__ = ["HostPipeline"]
+__all__ = ["TOLD", "HostPipeline", "OfHost", "sent_as"]
 
 _Pipeline: Any = Pipeline  # has no types
-#: What passes as it is.
-_TOLD: tuple[type[Exception], ...] = (*ANSWERS, WatchError, HostError)
+#: Errors that pass as they are.
+TOLD: tuple[type[Exception], ...] = (*ANSWERS, WatchError, HostError)
 
 
-class HostPipeline(OnOneHost, Pipeline):
-    """A pipeline of redis-py on one host, sent at most once.
+def sent_as(stack: Sequence[Any]) -> Command:
+    """Return what stands for the commands of a pipeline in its errors."""
+    return Command(f"a pipeline of {len(stack)} command{'s' * (len(stack) != 1)}")
 
-    Raises:
-        HostDown: By ``execute`` and by what is sent at once after ``watch``: nothing was sent.
-        MaybeApplied: By the same: it was sent, or partly, and no answer came.
-        RoutingError: Of a pipeline that belongs to a key, by a command: a key of it lives elsewhere.
-    """
 
-    def nydus_on(self, engine: Redis, wire: Wire, admit: Callable[[Command], None] | None) -> Self:
+class OfHost(OnOneHost):
+    """A pipeline that knows its host, and refuses commands that belong elsewhere."""
+
+    def nydus_on(self, engine: Any, wire: Wire, admit: Callable[[Command], None] | None) -> Self:
         """Say which host it is for, and what refuses commands that belong elsewhere."""
         self._engine, self._wire, self._admit = engine, wire, admit
         return self
@@ -47,7 +43,18 @@ class HostPipeline(OnOneHost, Pipeline):
         if self._admit is not None:
             words = ("EXISTS", *args[1:]) if args[0] == "WATCH" else args
             self._admit(self._wire.describe(words, dict(options)))
-        return _Pipeline.execute_command(self, *args, **options)
+        redis_py: Any = super()
+        return redis_py.execute_command(*args, **options)
+
+
+class HostPipeline(OfHost, Pipeline):
+    """A pipeline of redis-py on one host, sent at most once.
+
+    Raises:
+        HostDown: By ``execute`` and by what is sent at once after ``watch``: nothing was sent.
+        MaybeApplied: By the same: it was sent, or partly, and no answer came.
+        RoutingError: Of a pipeline that belongs to a key, by a command: a key of it lives elsewhere.
+    """
 
     def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command at once."""
@@ -59,8 +66,7 @@ class HostPipeline(OnOneHost, Pipeline):
         """Send what is queued, and return the values by position. See redis-py."""
         if not self.command_stack and not self.watching:
             return []
-        count = len(self.command_stack)
-        command = Command(f"a pipeline of {count} command{'s' * (count != 1)}")
+        command = sent_as(self.command_stack)
         self._take_connection(command)
         values: list[Any] = self._sent(command, lambda: Pipeline.execute(self, raise_on_error))
         return values
@@ -76,7 +82,7 @@ class HostPipeline(OnOneHost, Pipeline):
     def _sent(self, command: Command, send: Callable[[], Any]) -> Any:
         try:
             return send()
-        except _TOLD:
+        except TOLD:
             raise
         except FAILURES as error:
             raise self._engine.failed(MaybeApplied, error, command) from error

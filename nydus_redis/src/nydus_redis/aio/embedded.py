@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from nydus_core.aio.workers import in_worker
@@ -11,7 +11,6 @@ from nydus_core.errors import HostDown
 from nydus_core.threads import in_thread
 from nydus_redis.aio.engine import AsyncRedis
 from nydus_redis.embedded import EmbeddedHost
-from nydus_redis.options import TIMEOUT
 from nydus_redis.replies import FAILURES
 
 __all__ = ["AsyncEmbedded"]
@@ -34,17 +33,6 @@ class AsyncEmbedded(EmbeddedHost, AsyncRedis):
     """
 
     sync_side: ClassVar[type[Any] | str | None] = "nydus_redis.embedded.Embedded"
-
-    def __init__(
-        self,
-        num: Any,
-        db: int = 0,
-        timeout: float | None = TIMEOUT,
-        config: Mapping[str, str | int] | None = None,
-        identifier: str | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(num, db, timeout, config, identifier, **options)
 
     async def _wait(self) -> None:
         """Wait until the server answers, in a thread."""

@@ -63,35 +63,15 @@ class AsyncRedis(RedisHost):
     is_async: ClassVar[bool] = True
     sync_side: ClassVar[type[Any] | str | None] = "nydus_redis.engine.Redis"
 
-    def __init__(
-        self,
-        num: Any,
-        host: str = "localhost",
-        port: int = 6379,
-        db: int = 0,
-        timeout: float | None = host_options.TIMEOUT,
-        password: str | None = None,
-        unix_socket_path: str | None = None,
-        identifier: str | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(num)
-        addressed: dict[str, Any] = {
-            "host": host,
-            "port": port,
-            "db": db,
-            "unix_socket_path": unix_socket_path,
-        }
-        client = host_options.async_client_options(
-            {**addressed, "timeout": timeout, "password": password, **options}
-        )
-        self._wire_options = options
+    def _prepare(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        client = host_options.async_client_options(options)
         self._size = client.pop("max_connections", None) or MAX_CONNECTIONS
         made: Any = redis.asyncio.Redis(**client)
         self._template = made.connection_pool
-        self._settle({**addressed, **self._template.connection_kwargs}, identifier)
         self._own = PerLoop(self._make_own)
         self._retired = False
+        settled: Mapping[str, Any] = self._template.connection_kwargs
+        return settled
 
     def _make_own(self) -> _Own:
         own = _Own(self._template, self._size, self.timeout)

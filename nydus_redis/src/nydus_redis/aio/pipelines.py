@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from redis.asyncio.client import Pipeline
-from redis.exceptions import WatchError
 
 from nydus_core.command import Command
-from nydus_core.errors import HostDown, HostError, MaybeApplied
+from nydus_core.errors import HostDown, MaybeApplied
 from nydus_redis.aio.pool import shut
+from nydus_redis.host_pipeline import TOLD, OfHost, sent_as
 from nydus_redis.pipeline import ClusterPipeline
-from nydus_redis.refusals import OnOneHost
-from nydus_redis.replies import ANSWERS, FAILURES, as_client_error
-from nydus_redis.wire import Wire
+from nydus_redis.replies import FAILURES, as_client_error
 
 if TYPE_CHECKING:
-    from nydus_redis.aio.engine import AsyncRedis
+    pass
 
 __all__ = ["AsyncClusterPipeline", "AsyncHostPipeline"]
 
 _Pipeline: Any = Pipeline  # has no types
-#: What passes as it is.
-_TOLD: tuple[type[Exception], ...] = (*ANSWERS, WatchError, HostError)
 
 
 class AsyncClusterPipeline(ClusterPipeline):
@@ -65,7 +61,7 @@ class AsyncClusterPipeline(ClusterPipeline):
         self._forget()
 
 
-class AsyncHostPipeline(OnOneHost, _Pipeline):  # type: ignore[misc]
+class AsyncHostPipeline(OfHost, _Pipeline):  # type: ignore[misc]
     """A pipeline of redis-py on one host, sent at most once. See ``nydus_redis.host_pipeline.HostPipeline``.
 
     Raises:
@@ -78,18 +74,6 @@ class AsyncHostPipeline(OnOneHost, _Pipeline):  # type: ignore[misc]
         _Pipeline.__init__(self, pool, callbacks, transaction, shard_hint)
         self.connection: Any = None
 
-    def nydus_on(self, engine: AsyncRedis, wire: Wire, admit: Callable[[Command], None] | None) -> Self:
-        """Say which host it is for, and what refuses commands that belong elsewhere."""
-        self._engine, self._wire, self._admit = engine, wire, admit
-        return self
-
-    def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Queue a command; or send it at once, if keys are watched and ``multi()`` was not called yet."""
-        if self._admit is not None:
-            words = ("EXISTS", *args[1:]) if args[0] == "WATCH" else args
-            self._admit(self._wire.describe(words, dict(options)))
-        return _Pipeline.execute_command(self, *args, **options)
-
     async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command at once."""
         command = Command(str(args[0]))
@@ -100,8 +84,7 @@ class AsyncHostPipeline(OnOneHost, _Pipeline):  # type: ignore[misc]
         """Send what is queued, and return the values by position. See redis-py."""
         if not self.command_stack and not self.watching:
             return []
-        count = len(self.command_stack)
-        command = Command(f"a pipeline of {count} command{'s' * (count != 1)}")
+        command = sent_as(self.command_stack)
         await self._take_connection(command)
         values: list[Any] = await self._sent(command, _Pipeline.execute(self, raise_on_error))
         return values
@@ -118,7 +101,7 @@ class AsyncHostPipeline(OnOneHost, _Pipeline):  # type: ignore[misc]
         connection = self.connection
         try:
             return await sending
-        except _TOLD:
+        except TOLD:
             raise
         except FAILURES as error:
             shut(connection)
