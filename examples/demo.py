@@ -5,17 +5,18 @@ Everything it starts is gone when it ends.
 
 from __future__ import annotations
 
+import asyncio
 import textwrap
 import time
 from collections import Counter
 
-from nydus.db import Cluster, create_cluster
+from nydus.db import AsyncCluster, Cluster, create_async_cluster, create_cluster
 
 KEYS = [f"user:{number}" for number in range(3000)]
 
 
 def main() -> None:
-    """Show a cluster, where its keys go, a broadcast, and a map()."""
+    """Show a cluster, where its keys go, a broadcast, a map(), and the same with asyncio."""
     settings = {"engine": "embedded", "hosts": {"ant": {}, "bee": {}, "cat": {}}}
     with create_cluster({**settings, "router": "consistent"}) as redis:
         show_cluster(redis)
@@ -25,6 +26,7 @@ def main() -> None:
         show_refusal(redis)
     with create_cluster(settings) as redis:
         show_no_router(redis)
+    asyncio.run(show_asyncio(create_async_cluster({**settings, "router": "consistent"})))
     print("\nAll servers are stopped. Next: `make test`, and docs/start.md.")
 
 
@@ -96,6 +98,21 @@ def show_no_router(redis: Cluster) -> None:
     """Without a router every command goes to all hosts."""
     title("No router: every command on all hosts, a list in host order")
     print(f"  incr('foo') = {redis.incr('foo')}")
+
+
+async def show_asyncio(cluster: AsyncCluster) -> None:
+    """The same with asyncio: what talks to hosts is awaited."""
+    title("asyncio: the same settings and rules, with await")
+    async with cluster as redis:
+        print(f"  await ping() = {await redis.ping()}")
+        async with asyncio.TaskGroup() as group:
+            visits = [group.create_task(redis.incr("visits")) for _ in range(1000)]
+        print(
+            f"  1000 tasks, each an INCR of 'visits': the highest answer is {max(v.result() for v in visits)}"
+        )
+        async with redis.map() as conn:
+            results = [conn.incr(key) for key in KEYS]
+        print(f"  map() of {len(KEYS)} INCR, one pipeline a host: their sum is {sum(results)}")
 
 
 def title(text: str) -> None:

@@ -21,5 +21,7 @@ def test_the_demo_shows_its_cluster_and_stops_it() -> None:
     assert "ping() = [True, True, True]" in shown
     assert "CrossHostError" in shown
     assert "incr('foo') = [1, 1, 1]" in shown
+    assert "the highest answer is 1000" in shown
+    assert "their sum is 3000" in shown
     assert len(re.findall(r"█ \d+\.\d%", shown)) == 3
     assert all(gone(pid) for pid in pids)

@@ -36,7 +36,11 @@ from nydus_redis import Redis
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = [page for page in sorted(ROOT.glob("docs/**/*.md")) if "_build" not in page.parts]
 PAGES = [*sorted(ROOT.glob("*.md")), *GUIDE]
-EXAMPLES = [path for path in sorted(ROOT.glob("examples/*.py")) if path.name != "demo.py"]
+EXAMPLES = [
+    path
+    for path in sorted(ROOT.glob("examples/*.py"))
+    if path.name not in ("demo.py", "web_service.py")  # which have tests of their own
+]
 
 
 def name(path: Path) -> str:
@@ -70,7 +74,7 @@ class RealServers:
     def __init__(self, redis: Callable[[int], list[Any]], memcached: Callable[[int], list[Any]]) -> None:
         self._start = {Redis: redis, Memcache: memcached}
         self._servers: dict[Any, Any] = {}
-        self.clusters: list[nydus_core.Cluster] = []
+        self.clusters: list[nydus_core.Cluster | nydus_core.AsyncCluster] = []
 
     @nydus_core.hookimpl
     def nydus_configure(self, settings: dict[str, Any]) -> None:
@@ -95,7 +99,7 @@ class RealServers:
         return {**kept, **address, "weight": host.weight}
 
     @nydus_core.hookimpl
-    def nydus_cluster_created(self, cluster: nydus_core.Cluster) -> None:
+    def nydus_cluster_created(self, cluster: nydus_core.Cluster | nydus_core.AsyncCluster) -> None:
         self.clusters.append(cluster)
 
 
@@ -117,7 +121,11 @@ def real_servers(
     plugins.unregister(plugin)
     nydus.conf.configure()
     for cluster in plugin.clusters:
-        cluster.close()
+        if isinstance(cluster, nydus_core.Cluster):
+            cluster.close()
+        else:
+            for engine in cluster.hosts.values():
+                engine.retire()  # its event loop is over
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "\n```python\n" in page.read_text()], ids=name)

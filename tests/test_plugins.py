@@ -5,6 +5,7 @@ Most tests make up distributions: a folder with metadata, as an installer leaves
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 import logging
@@ -19,7 +20,16 @@ import pytest
 from importlib_metadata import entry_points
 
 import nydus_core.routers
-from nydus_core import BaseEngine, HostDown, PluginError, create_cluster, hookimpl, plugins, registry
+from nydus_core import (
+    BaseEngine,
+    HostDown,
+    PluginError,
+    create_async_cluster,
+    create_cluster,
+    hookimpl,
+    plugins,
+    registry,
+)
 from nydus_core.plugins import Hooks
 from nydus_core.settings import read_settings
 from nydus_memcache import Memcache
@@ -466,6 +476,30 @@ def test_the_example_engine_is_complete(shelves: Callable[..., Any]) -> None:
     counts = cluster.count()
     assert min(counts) > 0
     assert sum(counts) == 20
+
+
+def test_the_example_engine_has_a_side_for_asyncio_over_the_same_files(shelves: Callable[..., Any]) -> None:
+    blocking = shelves("north", "south")
+    blocking.set("k", "v")
+    settings = {
+        "engine": "nydus_shelf.engine.Shelf",
+        "router": "nydus_shelf.router.ByPrefix",
+        "hosts": {name: {"path": host.path} for name, host in blocking.hosts.items()},
+    }
+
+    async def main() -> None:
+        async with create_async_cluster(settings) as cluster:
+            assert await cluster.get("k") == "v"
+            async with cluster.map() as conn:
+                sums = [conn.incr(f"{number}:n", by=number) for number in range(20)]
+            assert sums == list(range(20))
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(cluster.incr("n")) for _ in range(100)]
+            assert sorted(task.result() for task in tasks) == list(range(1, 101))
+            assert sum(await cluster.count()) == 22
+
+    asyncio.run(main())
+    assert blocking.get("n") == 100
 
 
 def test_the_example_engine_loses_no_increment_of_many_threads(shelves: Callable[..., Any]) -> None:

@@ -1,7 +1,8 @@
 """What a plugin may listen to. Implement any of these with ``@hookimpl``, in a module or an object.
 
 A plugin comes in through the entry-point group ``nydus.plugins`` or by ``nydus_core.plugins.register(plugin)``.
-A hook that raises is logged with its plugin's name, and never breaks a command.
+A hook that raises is logged with its plugin's name, and never breaks a command. It is a plain function. Of an asynchronous
+cluster it is called on the event loop, so it must not block.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ def nydus_cluster_created(cluster: Any) -> None:
 def nydus_command_done(
     cluster: Any, command: Command, hosts: Sequence[str], error: Exception | None, seconds: float
 ) -> None:
-    """Called after each single command that was delivered, in the thread that made it.
+    """Called after each single command that was delivered, in the thread or task that made it.
 
-    Not for one that was refused before that.
+    Not for one that was refused before that. But for one whose task was cancelled: the error says what is known of it.
 
     Parameters:
         cluster: The cluster that it was made on.
@@ -59,7 +60,7 @@ def nydus_batch_done(
     outcomes: Sequence[Any],
     seconds: float,
 ) -> None:
-    """Called once after each ``map()`` that was delivered, in the thread that made it.
+    """Called once after each ``map()`` that was delivered, in the thread or task that made it. Also when that was cancelled.
 
     Parameters:
         cluster: The cluster that it was made on.
@@ -72,7 +73,7 @@ def nydus_batch_done(
 
 @hookspec
 def nydus_host_down(cluster: Any, host: str, cause: BaseException) -> None:
-    """Called when a host is taken for down: its breaker has opened. In the thread whose command was the last straw.
+    """Called when a host is taken for down: its breaker has opened. In the thread or task whose command was the last straw.
 
     Parameters:
         cluster: The cluster.
@@ -83,7 +84,7 @@ def nydus_host_down(cluster: Any, host: str, cause: BaseException) -> None:
 
 @hookspec
 def nydus_host_up(cluster: Any, host: str) -> None:
-    """Called when a host that was down has answered a probe and been readmitted. In the thread of the probe.
+    """Called when a host that was down has answered a probe and been readmitted. In the thread or task of the probe.
 
     Parameters:
         cluster: The cluster.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from nydus_core import BaseEngine, Command
+from nydus_core import BaseEngine, Command, ThreadedEngine
 from nydus_core.command import Access
 from nydus_shelf.store import Store
 
-__all__ = ["Shelf"]
+__all__ = ["AsyncShelf", "Shelf"]
 
 
 class Shelf(BaseEngine):
@@ -19,6 +19,8 @@ class Shelf(BaseEngine):
         path: The file.
         timeout: How long to wait while another process writes, in seconds.
     """
+
+    async_side = "nydus_shelf.engine.AsyncShelf"
 
     def __init__(self, num: Any, path: str, timeout: float = 5.0) -> None:
         super().__init__(num)
@@ -45,3 +47,9 @@ class Shelf(BaseEngine):
         if name in ("get", "count"):
             command.access = Access.READ
         return command
+
+
+class AsyncShelf(ThreadedEngine):
+    """The same for asyncio. SQLite blocks, so commands are done in threads."""
+
+    sync_side = Shelf

@@ -19,7 +19,7 @@ from nydus_core.errors import HostError, MaybeApplied, RoutingError
 from nydus_redis.aio.pipelines import AsyncClusterPipeline, AsyncHostPipeline
 from nydus_redis.aio.scan import AsyncClusterScan
 from nydus_redis.options import wire_options
-from nydus_redis.refusals import NoGroupPipelines, OnOneHost, OverManyHosts
+from nydus_redis.refusals import ClosedByAwaiting, NoGroupPipelines, OnOneHost, OverManyHosts
 from nydus_redis.scripts import Scripts
 from nydus_redis.surface import (
     Surfaces,
@@ -131,7 +131,7 @@ class _HostClient(NoGroupPipelines, OnOneHost, _Client):
         return subscriber
 
 
-class _ClusterClient(OverManyHosts, _Client):
+class _ClusterClient(ClosedByAwaiting, OverManyHosts, _Client):
     """What a cluster's own commands are methods of."""
 
     nydus_scripts: Scripts
