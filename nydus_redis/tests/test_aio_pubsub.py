@@ -181,7 +181,8 @@ def test_handlers_take_their_messages_be_they_functions_or_coroutine_functions(
             )
             await subscriber.psubscribe(**{"new*": hear})
             await subscriber.subscribe("plain")
-            assert await nothing_more(subscriber)
+            for _ in range(5):  # what is said of subscribing
+                assert await subscriber.get_message(timeout=WAIT) is None
             await cluster.publish(channels[2], "hello")
             await cluster.publish("plain", "spoken")
             assert [message["data"] for message in await said(subscriber, 1)] == ["spoken"]
@@ -262,6 +263,27 @@ def test_order_is_kept_and_nothing_lost_under_load(redis_servers: Servers, proto
     run(main)
 
 
+def test_what_is_not_fetched_stays_with_the_server(redis_servers: Servers) -> None:
+    (server,) = redis_servers(1)
+
+    async def main() -> None:
+        async with cluster_of(server) as cluster, cluster.pubsub() as subscriber:
+            await subscriber.subscribe("news")
+            await said(subscriber, 1)
+            async with cluster.map() as conn:
+                for number in range(1000):
+                    conn.publish("news", f"{number}:" + "x" * 20000)
+            await asyncio.sleep(0.1)
+            (kept,) = [
+                int(each["omem"]) for each in await cluster.on("a").client_list() if each["sub"] == "1"
+            ]
+            assert kept > 2**20
+            heard = await said(subscriber, 1000)
+            assert [int(m["data"].split(":")[0]) for m in heard] == list(range(1000))
+
+    run(main)
+
+
 def test_events_of_keys_come_from_the_host_of_the_key(new_redis_server: Callable[..., PrivateServer]) -> None:
     servers = [new_redis_server({"notify-keyspace-events": "KEA"}) for _ in range(3)]
 
@@ -298,6 +320,8 @@ def test_redis_pys_notifications_of_keys_are_heard_from_all_hosts(
             await notifications.subscribe_keyevent("set")
             await notifications.subscribe_keyspace("news:*")
             await notifications.subscribe_keyevent("del", handler=hear)
+            for _ in range(3):  # what is said of subscribing
+                assert await notifications.get_message(timeout=WAIT) is None
             for key in keys:
                 await cluster.set(key, 1)
             found: list[str] = []
@@ -593,6 +617,26 @@ def test_a_second_loop_hears_too_after_a_word_about_the_first(redis_servers: Ser
     asyncio.run(second(), debug=True)
 
 
+@pytest.mark.filterwarnings("ignore")  # what was not closed
+def test_a_loop_that_was_closed_with_tasks_in_it_is_left_behind(redis_servers: Servers) -> None:
+    cluster = cluster_of(*redis_servers(1))
+    subscriber = cluster.pubsub()
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda loop, context: None)
+    loop.run_until_complete(subscriber.subscribe("news"))
+    loop.close()
+
+    async def second() -> None:
+        async with cluster, subscriber:
+            with pytest.raises(HostDown, match="event loop"):
+                await subscriber.get_message(timeout=WAIT)
+            assert len(await said(subscriber, 1, "subscribe")) == 1
+            await cluster.publish("news", "hello")
+            assert [m["data"] for m in await said(subscriber, 1)] == ["hello"]
+
+    run(second)
+
+
 def test_a_loop_beside_the_first_one_is_refused(redis_servers: Servers) -> None:
     async def main() -> None:
         async with cluster_of(*redis_servers(1)) as cluster, cluster.pubsub() as subscriber:
@@ -789,6 +833,7 @@ def test_health_checks_do_not_end_what_is_not_fetched(
             await asyncio.sleep(1)
             heard = await said(subscriber, 1000)
             assert [int(message["data"]) for message in heard] == list(range(1000))
+            assert await nothing_more(subscriber)
 
     run(main)
 
