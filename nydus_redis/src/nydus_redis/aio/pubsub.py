@@ -12,6 +12,8 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from redis.exceptions import PubSubError
+
 from nydus_redis.aio.subscriber import AsyncSubscriber, Bell
 from nydus_redis.pubsub import SLICE, PubSubBase
 from nydus_redis.subscribers import Subscribers
@@ -53,6 +55,7 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
     ) -> None:
         self._bell = Bell()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._closings = 0
         make_line = partial(_make_line, encoder, self._bell, push_handler_func)
         super().__init__(Subscribers(cluster, wire, encoder, make_line), encoder, ignore_subscribe_messages)
 
@@ -67,6 +70,7 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
 
         Raises:
             HostDown: A host cannot be reached. None of the new channels is subscribed to.
+            redis.PubSubError: It was closed meanwhile.
         """
         await self._subscribe(CHANNELS, args, kwargs)
 
@@ -92,8 +96,10 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
 
     async def _subscribe(self, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._enter()
-        wanted = {**handlers(args), **kwargs}
+        wanted, closings = {**handlers(args), **kwargs}, self._closings
         await _all_ready(kind, self._all.hosts_of(kind, wanted))
+        if self._closings != closings:
+            raise PubSubError("it was closed before it was subscribed")
         self._all.subscribe(kind, wanted)  # from here on nothing is waited for
         self._bell.ring()
 
@@ -203,6 +209,7 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
         here = asyncio.get_running_loop()
         tasks = [task for line in self._all.lines.values() for task in line.tasks]
         self._close()
+        self._closings += 1
         self._bell.ring()
         ending = [task for task in tasks if task.get_loop() is here]
         if ending:
