@@ -844,7 +844,7 @@ def test_health_checks_do_not_end_what_is_not_fetched(
 
     async def main() -> None:
         async with (
-            cluster_of(relay, health_check_interval=0.05, timeout=2) as cluster,
+            cluster_of(relay, health_check_interval=0.05, timeout=1.5) as cluster,
             cluster.pubsub(ignore_subscribe_messages=True) as subscriber,
         ):
             await subscriber.subscribe("news")
@@ -852,7 +852,7 @@ def test_health_checks_do_not_end_what_is_not_fetched(
             async with cluster.map() as conn:
                 for number in range(1000):
                     conn.publish("news", number)
-            await asyncio.sleep(3)
+            await asyncio.sleep(4)  # twice the time that an answer may take, and more
             heard = await said(subscriber, 1000)
             assert [int(message["data"]) for message in heard] == list(range(1000))
             assert await nothing_more(subscriber)
