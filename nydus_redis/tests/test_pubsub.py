@@ -373,6 +373,56 @@ def test_ending_a_subscription_on_a_host_that_is_down_ends_it(
         assert list(subscriber.listen()) == []
 
 
+def test_an_end_that_is_not_confirmed_by_a_host_that_is_lost_is_told_all_the_same(
+    redis_servers: Servers, proxy: Callable[..., FaultProxy]
+) -> None:
+    relays = [proxy(server) for server in redis_servers(2)]
+    with cluster_of(*relays) as cluster, cluster.pubsub() as subscriber:
+        mine, other = channels_of(cluster)
+        subscriber.subscribe(mine, other)
+        subscriber.psubscribe("news:*")
+        said(subscriber, 3)
+        relays[0].blackhole = True
+        subscriber.unsubscribe(mine)
+        subscriber.punsubscribe()
+        assert nothing_more(subscriber)
+        relays[0].drop()
+        relays[0].blackhole = False
+        heard, errors = hear_through_errors(subscriber, 2)
+        assert [type(error).__mro__[1] for error in errors] == [HostDown]
+        assert {m["type"] for m in heard} == {"unsubscribe", "punsubscribe"}
+        assert subscriber.channels == {other: None}
+        assert subscriber.patterns == {}
+        assert [cluster.publish(channel, "hello") for channel in (mine, other)] == [0, 1]
+        assert [m["channel"] for m in said(subscriber, 1)] == [other]
+        assert nothing_more(subscriber)
+
+
+def test_one_that_ended_while_its_host_was_down_is_not_heard_when_that_is_back(
+    new_redis_server: Callable[..., PrivateServer],
+) -> None:
+    server = new_redis_server()
+    with cluster_of(server) as cluster, cluster.pubsub() as subscriber:
+        subscriber.subscribe("ended", "kept")
+        said(subscriber, 2)
+        server.kill()
+        with pytest.raises(HostDown):
+            subscriber.get_message(timeout=WAIT)
+        server.restart()
+        subscriber.unsubscribe("ended")
+        said(subscriber, 2)
+        for _ in range(2):  # also after another loss
+            assert cluster.publish("ended", "x") == 0
+            assert cluster.publish("kept", "hello") == 1
+            assert [m["data"] for m in said(subscriber, 1, "message")] == ["hello"]
+            server.kill()
+            with pytest.raises(HostDown):
+                subscriber.get_message(timeout=WAIT)
+            server.restart()
+            while not hear_through_errors(subscriber, 1)[0]:
+                pass
+
+
 def test_a_server_that_refuses_a_subscription_says_so(new_redis_server: Callable[..., PrivateServer]) -> None:
     server = new_redis_server()
     with cluster_of(server) as admin:
@@ -383,6 +433,21 @@ def test_a_server_that_refuses_a_subscription_says_so(new_redis_server: Callable
         subscriber.subscribe("closed")
         with pytest.raises(redis.exceptions.NoPermissionError):
             said(subscriber, 1)
+
+
+@pytest.mark.parametrize("name", ["__keyspace@0__:k", "__keyevent@0__:set", "__subkeyevent@0__:hset"])
+def test_what_servers_publish_themselves_is_heard_on_all_hosts(cluster: Cluster, name: str) -> None:
+    with cluster.pubsub() as subscriber:
+        subscriber.subscribe(name)
+        assert len(said(subscriber, 1)) == 1
+        assert cluster.pubsub_numsub(name) == [[(name, 1)]] * 3
+
+
+def test_listening_ends_when_another_thread_closes(cluster: Cluster) -> None:
+    subscriber = cluster.pubsub()
+    subscriber.subscribe("news")
+    threading.Timer(0.2, subscriber.close).start()
+    assert [message["type"] for message in subscriber.listen()] == ["subscribe"]
 
 
 # Clusters that change ------------------------------------------------------------------------------------------------

@@ -10,28 +10,153 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 from redis.client import PubSubWorkerThread
 from redis.exceptions import PubSubError
 
 from nydus_core.errors import HostError
-from nydus_redis.subscribers import Subscribers
+from nydus_redis.subscriber import Subscriber
+from nydus_redis.subscribers import L, Subscribers
 from nydus_redis.subscriptions import CHANNELS, LEAVING, PATTERNS, SHARD_CHANNELS, handlers
 from nydus_redis.wire import Wire
 
 if TYPE_CHECKING:
     from nydus_core.cluster import Cluster
 
-__all__ = ["ClusterPubSub"]
+__all__ = ["SLICE", "ClusterPubSub", "PubSubBase"]
 
 #: Seconds after which one who waits looks whether the hosts, or the subscriptions, have changed.
-_SLICE = 0.2
+SLICE = 0.2
 
 _KIND_OF = {"message": CHANNELS, "pmessage": PATTERNS, "smessage": SHARD_CHANNELS}
 
 
-class ClusterPubSub:
+class PubSubBase(Generic[L]):
+    """Subscriptions over all hosts: what both sides of the engine have in common, which is all but waiting.
+
+    Parameters:
+        subscribers: The subscriptions on the hosts.
+        encoder: redis-py's, for names.
+        ignore_subscribe_messages: Do not hand out what servers say of subscribing.
+    """
+
+    def __init__(self, subscribers: Subscribers[L], encoder: Any, ignore_subscribe_messages: bool) -> None:
+        self.encoder = encoder
+        self.ignore_subscribe_messages = ignore_subscribe_messages
+        self._all = subscribers
+        self._pings: list[set[str]] = []
+        self._turn = 0
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether there are subscriptions."""
+        return len(self._all) > 0
+
+    @property
+    def channels(self) -> dict[Any, Any]:
+        """The channels, each with its handler."""
+        return self._all.ledger.of(CHANNELS)
+
+    @property
+    def patterns(self) -> dict[Any, Any]:
+        """The patterns, each with its handler."""
+        return self._all.ledger.of(PATTERNS)
+
+    @property
+    def shard_channels(self) -> dict[Any, Any]:
+        """The channels of ``ssubscribe``, each with its handler."""
+        return self._all.ledger.of(SHARD_CHANNELS)
+
+    def _end(self, kind: str, args: tuple[Any, ...]) -> None:
+        self._all.unsubscribe(kind, list(handlers(args)) if args else None)
+
+    # Messages ---------------------------------------------------------------------------------------------------
+
+    def _next(self) -> dict[str, Any] | None:
+        if self._all.ended:
+            return self._all.ended.popleft()
+        self._all.follow()
+        lines = list(self._all.lines.items())
+        for step in range(len(lines)):
+            turn = (self._turn + step) % len(lines)
+            host, line = lines[turn]
+            try:
+                while (message := line.receive()) is not None:
+                    if self._counts(host, message):
+                        self._turn = turn + 1  # the others are heard first the next time
+                        return message
+            except HostError:
+                self._turn = turn + 1
+                self._lost(host)
+                raise
+        return None
+
+    def _lost(self, host: str) -> None:
+        self._all.lost(host)
+        self._pings = [hosts for hosts in self._pings if host not in hosts]
+
+    def _counts(self, host: str, message: dict[str, Any]) -> bool:
+        """Tell whether a message is for the user. What servers say of subscribing counts when all of them have said it."""
+        kind, name = message["type"], message["channel"]
+        if kind in _KIND_OF:
+            return True
+        if kind == "pong":
+            return self._ponged(host)
+        if kind in LEAVING:
+            kind = LEAVING[kind]
+            news = self._all.ledger.left(kind, name, host)
+        else:
+            news = self._all.ledger.confirmed(kind, name, host)
+        message["data"] = self._all.ledger.count(kind)
+        return news
+
+    def _handler(self, message: dict[str, Any]) -> Callable[[Any], Any] | None:
+        """Return what takes a message; None if it is handed out."""
+        kind = _KIND_OF.get(message["type"])
+        if kind is None:
+            return None
+        entry = self._all.ledger.get(kind, message["pattern" if kind == PATTERNS else "channel"])
+        return None if entry is None else entry.handler
+
+    def _is_shown(self, message: dict[str, Any], ignore_subscribe_messages: bool) -> bool:
+        if message["type"] in _KIND_OF or message["type"] == "pong":
+            return True
+        return not (ignore_subscribe_messages or self.ignore_subscribe_messages)
+
+    def _need_handlers(self) -> None:
+        for _, entry in self._all.ledger:
+            if entry.handler is None:
+                raise PubSubError(f"{entry.name!r} has no handler registered")
+
+    # PING -------------------------------------------------------------------------------------------------------
+
+    def _ping(self, message: Any) -> None:
+        hosts = {host for host, line in self._all.lines.items() if line.subscribed}
+        for host in hosts:
+            try:
+                self._all.lines[host].ping(message)
+            except HostError:
+                self._lost(host)
+                raise
+        if hosts:
+            self._pings.append(hosts)
+
+    def _ponged(self, host: str) -> bool:
+        for hosts in self._pings:
+            if host in hosts:
+                hosts.discard(host)
+                if not hosts:
+                    self._pings.remove(hosts)
+                return not hosts
+        return False
+
+    def _close(self) -> None:
+        self._all.close()
+        self._pings.clear()
+
+
+class ClusterPubSub(PubSubBase[Subscriber]):
     """Subscriptions over all hosts, with the methods of redis-py's ``PubSub``.
 
     A channel is subscribed to on the host of its name, a pattern on all hosts; each message comes once. When hosts come
@@ -54,12 +179,11 @@ class ClusterPubSub:
         ignore_subscribe_messages: bool = False,
         **options: Any,
     ) -> None:
-        self.encoder = encoder
-        self.ignore_subscribe_messages = ignore_subscribe_messages
+        def make_line(host: str, engine: Any) -> Subscriber:
+            return Subscriber(engine, cluster.on(host), options)
+
+        super().__init__(Subscribers(cluster, wire, encoder, make_line), encoder, ignore_subscribe_messages)
         self.subscribed_event = threading.Event()
-        self._all = Subscribers(cluster, wire, encoder, options)
-        self._pings: list[set[str]] = []
-        self._turn = 0
         self._lock = threading.RLock()
 
     # What is subscribed to --------------------------------------------------------------------------------------
@@ -68,21 +192,6 @@ class ClusterPubSub:
     def subscribed(self) -> bool:
         """Whether there are subscriptions."""
         return self.subscribed_event.is_set()
-
-    @property
-    def channels(self) -> dict[Any, Any]:
-        """The channels, each with its handler."""
-        return self._all.ledger.of(CHANNELS)
-
-    @property
-    def patterns(self) -> dict[Any, Any]:
-        """The patterns, each with its handler."""
-        return self._all.ledger.of(PATTERNS)
-
-    @property
-    def shard_channels(self) -> dict[Any, Any]:
-        """The channels of ``ssubscribe``, each with its handler."""
-        return self._all.ledger.of(SHARD_CHANNELS)
 
     def subscribe(self, *args: Any, **kwargs: Any) -> None:
         """Subscribe to channels, each on the host of its name.
@@ -119,12 +228,17 @@ class ClusterPubSub:
     def _subscribe(self, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         with self._lock:
             self._all.subscribe(kind, {**handlers(args), **kwargs})
-            if len(self._all.ledger):
-                self.subscribed_event.set()
+            self._note_subscribed()
 
     def _unsubscribe(self, kind: str, args: tuple[Any, ...]) -> None:
         with self._lock:
-            self._all.unsubscribe(kind, list(handlers(args)) if args else None)
+            self._end(kind, args)
+
+    def _note_subscribed(self) -> None:
+        if len(self._all):
+            self.subscribed_event.set()
+        else:
+            self.subscribed_event.clear()
 
     # Messages ---------------------------------------------------------------------------------------------------
 
@@ -144,73 +258,32 @@ class ClusterPubSub:
         until = None if timeout is None else time.monotonic() + timeout
         while True:
             with self._lock:
-                message = self._next()
+                try:
+                    message = self._next()
+                finally:
+                    self._note_subscribed()
             if message is not None:
                 return self._handed_out(message, ignore_subscribe_messages)
-            left = _SLICE if until is None else until - time.monotonic()
+            left = SLICE if until is None else until - time.monotonic()
             if left <= 0:
                 return None
-            self._wait(min(left, _SLICE))
+            self._wait(min(left, SLICE))
 
     get_sharded_message = get_message
 
     def listen(self) -> Iterator[dict[str, Any]]:
         """Yield messages as long as there are subscriptions. See ``get_message``."""
         while self.subscribed:
-            message = self.get_message(timeout=None)
+            message = self.get_message(timeout=SLICE)
             if message is not None:
                 yield message
 
-    def _next(self) -> dict[str, Any] | None:
-        if self._all.ended:
-            return self._end_seen(self._all.ended.popleft())
-        self._all.follow()
-        lines = list(self._all.lines.items())
-        for step in range(len(lines)):
-            turn = (self._turn + step) % len(lines)
-            host, line = lines[turn]
-            try:
-                while (message := line.receive()) is not None:
-                    if self._counts(host, message):
-                        self._turn = turn + 1  # the others are heard first the next time
-                        return self._end_seen(message)
-            except HostError:
-                self._turn = turn + 1
-                self._all.ledger.lost(host)
-                self._pings = [hosts for hosts in self._pings if host not in hosts]
-                raise
-        return None
-
-    def _counts(self, host: str, message: dict[str, Any]) -> bool:
-        """Tell whether a message is for the user. What servers say of subscribing counts when all of them have said it."""
-        kind, name = message["type"], message["channel"]
-        if kind in _KIND_OF:
-            return True
-        if kind == "pong":
-            return self._ponged(host)
-        if kind in LEAVING:
-            kind = LEAVING[kind]
-            news = self._all.ledger.left(kind, name, host)
-        else:
-            news = self._all.ledger.confirmed(kind, name, host)
-        message["data"] = self._all.ledger.count(kind)
-        return news
-
-    def _end_seen(self, message: dict[str, Any]) -> dict[str, Any]:
-        if message["type"] in LEAVING and not len(self._all.ledger):
-            self.subscribed_event.clear()
-        return message
-
     def _handed_out(self, message: dict[str, Any], ignore_subscribe_messages: bool) -> dict[str, Any] | None:
-        kind = _KIND_OF.get(message["type"])
-        if kind is not None:
-            entry = self._all.ledger.get(kind, message["pattern" if kind == PATTERNS else "channel"])
-            if entry is not None and entry.handler is not None:
-                entry.handler(message)
-                return None
-        elif message["type"] != "pong" and (ignore_subscribe_messages or self.ignore_subscribe_messages):
+        handler = self._handler(message)
+        if handler is not None:
+            handler(message)
             return None
-        return message
+        return message if self._is_shown(message, ignore_subscribe_messages) else None
 
     def _wait(self, seconds: float) -> None:
         """Wait until a host says something, or for so long."""
@@ -237,20 +310,7 @@ class ClusterPubSub:
             HostDown: One cannot be reached.
         """
         with self._lock:
-            hosts = {host for host, line in self._all.lines.items() if line.subscribed}
-            for host in hosts:
-                self._all.lines[host].ping(message)
-            if hosts:
-                self._pings.append(hosts)
-
-    def _ponged(self, host: str) -> bool:
-        for hosts in self._pings:
-            if host in hosts:
-                hosts.discard(host)
-                if not hosts:
-                    self._pings.remove(hosts)
-                return not hosts
-        return False
+            self._ping(message)
 
     def run_in_thread(
         self,
@@ -272,9 +332,7 @@ class ClusterPubSub:
         Raises:
             redis.PubSubError: A subscription has no handler.
         """
-        for _, entry in self._all.ledger:
-            if entry.handler is None:
-                raise PubSubError(f"{entry.name!r} has no handler registered")
+        self._need_handlers()
         worker: Any = PubSubWorkerThread
         thread: PubSubWorkerThread = worker(
             self if pubsub is None else pubsub, sleep_time, daemon=daemon, exception_handler=exception_handler
@@ -285,8 +343,7 @@ class ClusterPubSub:
     def reset(self) -> None:
         """End all subscriptions, and close the connections."""
         with self._lock:
-            self._all.close()
-            self._pings.clear()
+            self._close()
             self.subscribed_event.clear()
 
     close = reset

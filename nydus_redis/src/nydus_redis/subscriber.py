@@ -1,9 +1,12 @@
-"""The subscriptions on one host: redis-py's own ``PubSub``, that is never waited for, and whose loss is told."""
+"""The subscriptions on one host: redis-py's own ``PubSub``, that is never waited for, and whose loss is told.
+
+``SubscriberBase`` is what both sides of the engine have in common; the asyncio side has a module of its own.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +21,7 @@ from nydus_redis.subscriptions import CHANNELS, LEAVING, PATTERNS, SHARD_CHANNEL
 if TYPE_CHECKING:
     from nydus_core.engine import Engine
 
-__all__ = ["Subscriber"]
+__all__ = ["KEPT", "Subscriber", "SubscriberBase", "as_pong"]
 
 #: Seconds between two attempts to reach a host again.
 _PAUSES = (0.0, 0.1, 0.5, 1.0, 2.0)
@@ -27,12 +30,80 @@ _PAUSES = (0.0, 0.1, 0.5, 1.0, 2.0)
 _PATIENCE = 5.0
 
 #: Where redis-py keeps what is subscribed to.
-_KEPT = {CHANNELS: "channels", PATTERNS: "patterns", SHARD_CHANNELS: "shard_channels"}
+KEPT = {CHANNELS: "channels", PATTERNS: "patterns", SHARD_CHANNELS: "shard_channels"}
 _ENDS = {kind: end for end, kind in LEAVING.items()}
 
 
-class Subscriber:
-    """Subscriptions on one host.
+class SubscriberBase:
+    """Subscriptions on one host, as far as they need no I/O: which error its loss is, and when it is tried again.
+
+    Parameters:
+        engine: The host.
+    """
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+        self._patience: float = getattr(engine, "timeout", None) or _PATIENCE
+        self._failures = 0
+        self._due = 0.0
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether there are subscriptions."""
+        raise NotImplementedError
+
+    def subscribe(self, kind: str, names: Sequence[Any]) -> None:
+        """Subscribe to names.
+
+        Raises:
+            HostDown: The host cannot be reached. It is not subscribed to any of them.
+        """
+        raise NotImplementedError
+
+    def unsubscribe(self, kind: str, names: Sequence[Any]) -> bool:
+        """End subscriptions; return whether the host will confirm it. It will not if it cannot be reached."""
+        raise NotImplementedError
+
+    def ping(self, message: Any) -> None:
+        """Send a PING, whose answer comes as a message.
+
+        Raises:
+            HostDown: The host cannot be reached.
+        """
+        raise NotImplementedError
+
+    def receive(self) -> dict[str, Any] | None:
+        """Return the next message, if there is one; never wait for one. A lost connection is made again.
+
+        Raises:
+            HostDown: The connection is lost, or still is. What was to be confirmed on it never will be.
+            redis.ResponseError: The server refuses a subscription.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End all subscriptions, and close the connection."""
+        raise NotImplementedError
+
+    def _failed(self, error: Exception, kind: str, names: Iterable[Any]) -> HostError:
+        """Note that the host cannot be reached; return the error that says so."""
+        self._due = time.monotonic() + _PAUSES[min(self._failures, len(_PAUSES) - 1)]
+        self._failures += 1
+        command = Command(kind.upper(), keys=[key_bytes(name) for name in names])
+        raised = self.engine.failed(HostDown, as_client_error(error), command)
+        assert isinstance(raised, HostError)
+        if self.subscribed:
+            raised.reason += (
+                "; what is published there until it is subscribed again is lost: the next call tries it"
+            )
+        return raised
+
+    def _late(self) -> Exception:
+        return redis.TimeoutError(f"no answer to a health check within {self._patience:g} seconds")
+
+
+class Subscriber(SubscriberBase):
+    """Subscriptions on one host, on a connection that blocks.
 
     Parameters:
         engine: The host.
@@ -41,11 +112,8 @@ class Subscriber:
     """
 
     def __init__(self, engine: Engine, client: Any, options: dict[str, Any]) -> None:
-        self.engine = engine
+        super().__init__(engine)
         self._pubsub: Any = client.pubsub(**options)
-        self._patience: float = getattr(engine, "timeout", None) or _PATIENCE
-        self._failures = 0
-        self._due = 0.0
         self._asked: float | None = None
 
     @property
@@ -60,11 +128,7 @@ class Subscriber:
         return None if connection is None else connection._sock
 
     def subscribe(self, kind: str, names: Sequence[Any]) -> None:
-        """Subscribe to names.
-
-        Raises:
-            HostDown: The host cannot be reached. It is not subscribed to any of them.
-        """
+        """Subscribe to names. See ``SubscriberBase.subscribe``."""
         try:
             getattr(self._pubsub, kind)(*names)
         except FAILURES as error:
@@ -72,40 +136,32 @@ class Subscriber:
 
     def unsubscribe(self, kind: str, names: Sequence[Any]) -> bool:
         """End subscriptions; return whether the host will confirm it. It will not if it cannot be reached."""
-        try:
-            getattr(self._pubsub, _ENDS[kind])(*names)
-        except FAILURES:
-            self._drop(kind, names)
-            return False
-        return True
+        if self.socket is not None:
+            try:
+                getattr(self._pubsub, _ENDS[kind])(*names)
+                return True
+            except FAILURES:
+                pass
+        self._drop(kind, names)  # it is not subscribed to again
+        return False
 
     def _drop(self, kind: str, names: Sequence[Any]) -> None:
         """Have redis-py forget names, so that it does not subscribe to them again."""
         pubsub = self._pubsub
         for name in pubsub._normalize_keys(dict.fromkeys(names)):
-            getattr(pubsub, _KEPT[kind]).pop(name, None)
-        if not any(getattr(pubsub, kept) for kept in _KEPT.values()):
-            pubsub.subscribed_event.clear()
+            getattr(pubsub, KEPT[kind]).pop(name, None)
+        self._note_names()
         self._disconnect()
 
     def ping(self, message: Any) -> None:
-        """Send a PING, whose answer comes as a message.
-
-        Raises:
-            HostDown: The host cannot be reached.
-        """
+        """Send a PING. See ``SubscriberBase.ping``."""
         try:
             self._pubsub.ping(message)
         except FAILURES as error:
             raise self._failed(error, "ping", ()) from error
 
     def receive(self) -> dict[str, Any] | None:
-        """Return the next message, if there is one. Connects again where the connection was lost.
-
-        Raises:
-            HostDown: The connection is lost, or still is.
-            redis.ResponseError: The server refuses a subscription.
-        """
+        """Return the next message, if there is one. See ``SubscriberBase.receive``."""
         if not self.subscribed or time.monotonic() < self._due:
             return None
         try:
@@ -115,7 +171,7 @@ class Subscriber:
         except FAILURES as error:
             raise self._failed(error, CHANNELS, self._names()) from error
         if isinstance(reply, str | bytes):
-            return _pong(reply)
+            return as_pong(reply)
         message: dict[str, Any] | None = self._pubsub.handle_message(reply)
         return message
 
@@ -141,22 +197,28 @@ class Subscriber:
         elif self._asked is None:
             self._asked = now
         elif now - self._asked > self._patience and not pubsub.connection.can_read(timeout=0):
-            raise redis.TimeoutError(f"no answer to a health check within {self._patience:g} seconds")
+            raise self._late()
 
     def _names(self) -> list[bytes]:
-        return [key_bytes(name) for kept in _KEPT.values() for name in getattr(self._pubsub, kept)]
+        return [key_bytes(name) for kept in KEPT.values() for name in getattr(self._pubsub, kept)]
 
-    def _failed(self, error: Exception, kind: str, names: Sequence[Any]) -> HostError:
+    def _failed(self, error: Exception, kind: str, names: Iterable[Any]) -> HostError:
+        self._forget_ending()
         self._disconnect()
-        self._due = time.monotonic() + _PAUSES[min(self._failures, len(_PAUSES) - 1)]
-        self._failures += 1
-        command = Command(kind.upper(), keys=[key_bytes(name) for name in names])
-        raised = self.engine.failed(HostDown, as_client_error(error), command)
-        if self.subscribed:
-            raised.reason += (
-                "; what is published there until it is subscribed again is lost: the next call tries it"
-            )
-        return raised
+        return super()._failed(error, kind, names)
+
+    def _forget_ending(self) -> None:
+        """Have redis-py forget what was to end on the connection, or it would subscribe to it again."""
+        for kept in KEPT.values():
+            ending: set[Any] = getattr(self._pubsub, f"pending_unsubscribe_{kept}")
+            for name in ending:
+                getattr(self._pubsub, kept).pop(name, None)
+            ending.clear()
+        self._note_names()
+
+    def _note_names(self) -> None:
+        if not any(getattr(self._pubsub, kept) for kept in KEPT.values()):
+            self._pubsub.subscribed_event.clear()
 
     def _disconnect(self) -> None:
         self._asked, self._pubsub.health_check_response_counter = None, 0
@@ -169,7 +231,7 @@ class Subscriber:
         self._pubsub.close()
 
 
-def _pong(reply: str | bytes) -> dict[str, Any]:
+def as_pong(reply: str | bytes) -> dict[str, Any]:
     """The message for the answer to PING over RESP3, which is a mere text. redis-py takes only bytes for one."""
     data = reply[:0] if reply in ("PONG", b"PONG") else reply
     return {"type": "pong", "pattern": None, "channel": None, "data": data}

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from nydus_core.errors import HostError
-from nydus_redis.subscriber import Subscriber
+from nydus_redis.subscriber import SubscriberBase
 from nydus_redis.subscriptions import LEAVING, Entry, Ledger, Places
 from nydus_redis.wire import Wire
 
 if TYPE_CHECKING:
-    from nydus_core.cluster import Cluster
+    from nydus_core.cluster_base import ClusterBase
 
-__all__ = ["Subscribers"]
+__all__ = ["L", "Subscribers"]
+
+L = TypeVar("L", bound=SubscriberBase)
 
 #: Seconds between two attempts to follow the cluster to its new hosts.
 _MOVING = 1.0
 
 
-class Subscribers:
-    """One ``Subscriber`` a host that has any subscription.
+class Subscribers(Generic[L]):
+    """One subscriber a host that has any subscription. What waits for a host is the subscriber's business.
 
     Parameters:
         cluster: The cluster.
         wire: What makes keys of the names of channels.
         encoder: redis-py's, for names.
-        options: Those of redis-py's ``pubsub``.
+        make_line: Makes the subscriber of a host, of its name and engine.
 
     Attributes:
         ledger: What is subscribed to.
@@ -35,15 +38,26 @@ class Subscribers:
         ended: Messages about what ended on hosts that cannot say so themselves.
     """
 
-    def __init__(self, cluster: Cluster, wire: Wire, encoder: Any, options: dict[str, Any]) -> None:
+    def __init__(
+        self, cluster: ClusterBase[Any], wire: Wire, encoder: Any, make_line: Callable[[str, Any], L]
+    ) -> None:
         self.ledger = Ledger()
-        self.lines: dict[str, Subscriber] = {}
+        self.lines: dict[str, L] = {}
         self.ended: deque[dict[str, Any]] = deque()
-        self._cluster = cluster
         self._encoder = encoder
-        self._options = options
+        self._make_line = make_line
         self._places = Places(cluster, wire)
         self._moving, self._move_due = False, 0.0
+
+    def __len__(self) -> int:
+        """How many subscriptions there are; those whose end has not been told are counted."""
+        return len(self.ledger) + len(self.ended)
+
+    def hosts_of(self, kind: str, names: Iterable[Any]) -> list[tuple[L, list[Any]]]:
+        """Return the subscribers of the hosts to which names belong, each with its names, without subscribing."""
+        self.follow()
+        by_host = _by_host(self._entries(kind, dict.fromkeys(names)))
+        return [(self._line(host), its) for host, its in by_host.items()]
 
     def subscribe(self, kind: str, handlers: dict[Any, Any]) -> None:
         """Subscribe to names, each on its hosts.
@@ -56,20 +70,24 @@ class Subscribers:
             HostDown: A host cannot be reached. None of the new names is subscribed to.
         """
         self.follow()
-        entries = {
+        entries = self._entries(kind, handlers)
+        done: list[tuple[str, list[Any]]] = []
+        for host, names in _by_host(entries).items():
+            try:
+                self._line(host).subscribe(kind, names)
+            except HostError:
+                self.lost(host)
+                self._take_back(kind, done)
+                raise
+            done.append((host, names))
+        for name, entry in entries.items():
+            self.ledger.want(kind, name, entry)
+
+    def _entries(self, kind: str, handlers: dict[Any, Any]) -> dict[Any, Entry]:
+        return {
             self._as_replied(name): Entry(name, handler, self._places.of(kind, name))
             for name, handler in handlers.items()
         }
-        done: list[tuple[str, list[Any]]] = []
-        try:
-            for host, names in _by_host(entries).items():
-                self._line(host).subscribe(kind, names)
-                done.append((host, names))
-        except HostError:
-            self._take_back(kind, done)
-            raise
-        for name, entry in entries.items():
-            self.ledger.want(kind, name, entry)
 
     def _take_back(self, kind: str, done: list[tuple[str, list[Any]]]) -> None:
         for host, names in done:
@@ -90,6 +108,13 @@ class Subscribers:
                 if line is None or not line.unsubscribe(kind, [entry.name]):
                     self._left(kind, name, host)
 
+    def lost(self, host: str) -> None:
+        """Note that the connection to a host was lost: it has to confirm its subscriptions again, and no end of any."""
+        self.ledger.lost(host)
+        for kind, entry in self.ledger:
+            if entry.leaving is not None and host in entry.leaving:
+                self._left(kind, self._as_replied(entry.name), host)
+
     def _left(self, kind: str, name: Any, host: str) -> None:
         """Say in the place of a host that cannot be reached that a subscription has ended."""
         if self.ledger.left(kind, name, host):
@@ -101,10 +126,9 @@ class Subscribers:
     def _as_replied(self, name: Any) -> Any:
         return self._encoder.decode(self._encoder.encode(name))
 
-    def _line(self, host: str) -> Subscriber:
+    def _line(self, host: str) -> L:
         if host not in self.lines:
-            engine = self._places.engines[host]
-            self.lines[host] = Subscriber(engine, self._cluster.on(host), self._options)
+            self.lines[host] = self._make_line(host, self._places.engines[host])
         return self.lines[host]
 
     def follow(self) -> None:

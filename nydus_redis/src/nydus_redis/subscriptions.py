@@ -17,8 +17,7 @@ from nydus_core.routers.protocol import Spread
 from nydus_redis.wire import Wire
 
 if TYPE_CHECKING:
-    from nydus_core.cluster import Cluster
-    from nydus_core.engine import Engine
+    from nydus_core.cluster_base import ClusterBase
 
 __all__ = ["CHANNELS", "LEAVING", "PATTERNS", "SHARD_CHANNELS", "Entry", "Ledger", "Places", "handlers"]
 
@@ -29,7 +28,7 @@ CHANNELS, PATTERNS, SHARD_CHANNELS = "subscribe", "psubscribe", "ssubscribe"
 LEAVING = {"unsubscribe": CHANNELS, "punsubscribe": PATTERNS, "sunsubscribe": SHARD_CHANNELS}
 
 #: What the names of channels begin with on which servers publish by themselves.
-_SERVERS_OWN = (b"__keyspace@", b"__keyevent@", b"__sentinel__:", b"__redis__:")
+_SERVERS_OWN = (b"__keyspace@", b"__keyevent@", b"__subkey", b"__sentinel__:", b"__redis__:")
 
 
 def handlers(args: tuple[Any, ...]) -> dict[Any, Any]:
@@ -52,7 +51,7 @@ class Places:
         engines: The hosts by name, in host order.
     """
 
-    def __init__(self, cluster: Cluster, wire: Wire) -> None:
+    def __init__(self, cluster: ClusterBase[Any], wire: Wire) -> None:
         self._cluster = cluster
         self._wire = wire
         self.refresh()
@@ -65,7 +64,7 @@ class Places:
         """Look at the hosts and the router anew."""
         self._router: Any = self._cluster.router
         self._seen = self._cluster.hosts
-        self.engines: Mapping[str, Engine] = {str(key): engine for key, engine in self._seen.items()}
+        self.engines: Mapping[str, Any] = {str(key): engine for key, engine in self._seen.items()}
 
     def of(self, kind: str, name: Any) -> set[str]:
         """Return the hosts on which a name is to be subscribed to, so that each message is heard once."""
@@ -92,7 +91,7 @@ class Entry:
     """
 
     name: Any
-    handler: Callable[[Any], None] | None
+    handler: Callable[[Any], Any] | None
     hosts: set[str]
     leaving: set[str] | None = None
     seen: dict[str, int] = field(default_factory=dict[str, int])

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Surfaces", "host_client", "surfaces"]
 
+#: Why a cluster of such a router has no subscriptions.
+NO_CHANNELS = "a router of nydus 0.11 gives channels no host: use cluster.on(host).pubsub()"
+
 
 def no_such_command(name: str, kind: type[Any]) -> AttributeError:
     """Return the error for what a client of redis-py has no method for."""
@@ -186,8 +189,7 @@ class _ClusterClient(OverManyHosts, _Client):
         Raises:
             RoutingError: The router is one for nydus 0.11, which does not tell where a channel belongs.
         """
-        why = "a router of nydus 0.11 gives channels no host: use cluster.on(host).pubsub()"
-        need_router_by_key(self.nydus_cluster.router, why)
+        need_router_by_key(self.nydus_cluster.router, NO_CHANNELS)
         return ClusterPubSub(self.nydus_cluster, self.nydus_wire, self.get_encoder(), **kwargs)
 
     def scan_iter(

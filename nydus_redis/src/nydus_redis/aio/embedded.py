@@ -39,6 +39,12 @@ class AsyncEmbedded(EmbeddedHost, AsyncRedis):
         await in_worker(self.server.wait)
         self._answers = True
 
+    async def hold(self) -> Any:
+        """Open a connection that is held for long, once the server answers."""
+        if not self._answers:
+            await self._wait()
+        return await super().hold()
+
     async def acquire(self) -> Any:
         """Take a connection, once the server answers."""
         if not self._answers:

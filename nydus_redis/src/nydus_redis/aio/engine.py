@@ -34,7 +34,7 @@ class _Own:
         connector = RedisConnector(template.connection_class, dict(template.connection_kwargs))
         self.commands: FairPool[Any] = FairPool(connector, size, patience)
         self.pipelines = PipelinePool(self.commands, template)
-        self.held = connector.held
+        self.held, self.hold = connector.held, connector.open
 
 
 class AsyncRedis(RedisHost):
@@ -107,6 +107,10 @@ class AsyncRedis(RedisHost):
     def held(self) -> Any:
         """A pool for connections that are held for long, such as those of subscriptions; without a limit."""
         return self._own.get().held
+
+    async def hold(self) -> Any:
+        """Open a connection that is held for long, and belongs to the caller, who closes it (``pool.shut``)."""
+        return await self._own.get().hold()
 
     async def acquire(self) -> Any:
         """Take a connection that is ready to send; nothing of a command has been sent when this raises."""

@@ -17,11 +17,13 @@ from redis.exceptions import NoScriptError
 from nydus_core.command import Command, Dispatch
 from nydus_core.errors import HostError, MaybeApplied, RoutingError
 from nydus_redis.aio.pipelines import AsyncClusterPipeline, AsyncHostPipeline
+from nydus_redis.aio.pubsub import AsyncClusterPubSub
 from nydus_redis.aio.scan import AsyncClusterScan
 from nydus_redis.options import wire_options
 from nydus_redis.refusals import ClosedByAwaiting, NoGroupPipelines, OnOneHost, OverManyHosts
 from nydus_redis.scripts import Scripts
 from nydus_redis.surface import (
+    NO_CHANNELS,
     Surfaces,
     goes_to_many,
     need_router_by_key,
@@ -157,6 +159,15 @@ class _ClusterClient(ClosedByAwaiting, OverManyHosts, _Client):
             self.nydus_scripts,
             transaction,
         )
+
+    def pubsub(self, **kwargs: Any) -> AsyncClusterPubSub:
+        """Return subscriptions over all hosts: see ``nydus_redis.aio.pubsub.AsyncClusterPubSub``.
+
+        Raises:
+            RoutingError: The router is one for nydus 0.11, which does not tell where a channel belongs.
+        """
+        need_router_by_key(self.nydus_cluster.router, NO_CHANNELS)
+        return AsyncClusterPubSub(self.nydus_cluster, self.nydus_wire, self.get_encoder(), **kwargs)
 
     def scan_iter(
         self,
