@@ -114,6 +114,8 @@ class AsyncConnectionHandler(_ClustersByName[AsyncCluster]):
         for cluster in list(self._built.values()):
             await cluster.aclose()
 
+    disconnect = aclose
+
     def reload(self) -> None:
         """Forget the clusters that were built; their connections are closed as they fall out of use."""
         with self._lock:

@@ -112,7 +112,7 @@ class BaseAsyncEngine(EngineBase):
                 await self._disconnect(use)
 
     def retire(self) -> None:
-        """Disconnect as soon as no task uses the client."""
+        """Disconnect as soon as no call uses the client."""
         self._retired = True
         self._own.in_each(self._retire)
 
