@@ -64,7 +64,6 @@ _REDIS_PY = "redis-py has it on that side only"
 DIFFERENCES = {
     "cluster.aclose": _CLOSE + "; close and disconnect are other names for it",
     "connections": "the blocking one has the other one as .aio",
-    "connections.__init__": "the blocking one makes the other one, and has no docstring",
     "connections.aclose": _CLOSE + "; disconnect is another name for it",
     "connections.reload": "it waits for nothing, so with asyncio what is in use is closed later",
     "engine": "only the asynchronous one has to say what a cancelled task leaves behind",
@@ -74,10 +73,8 @@ DIFFERENCES = {
     "engine.close": _CLOSE,
     "engine.exchange": _EXCHANGE,
     "base engine": "the examples are real programs; " + _LOOPS,
-    "base engine.__init__": "they hold different things",
     "base engine.aclose": _CLOSE,
     "base engine.batch": _EXCHANGE,
-    "base engine.call": "only the asynchronous one has to say what a cancelled task leaves behind",
     "base engine.close": _CLOSE,
     "base engine.connection": _LOOPS + ", so there is not the one",
     "base engine.disconnect": _LOOPS + ", so it is told which",
