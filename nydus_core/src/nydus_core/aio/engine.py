@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from asyncio import CancelledError
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -14,6 +15,8 @@ from nydus_core.command import Command
 from nydus_core.errors import HostDown, HostError, MaybeApplied
 
 __all__ = ["BaseAsyncEngine", "one_by_one"]
+
+logger = logging.getLogger("nydus")
 
 
 class BaseAsyncEngine(EngineBase):
@@ -67,6 +70,8 @@ class BaseAsyncEngine(EngineBase):
         """
         try:
             use = await self._used()
+        except CancelledError as cancelled:
+            raise cancelled from self.failed(HostDown, self.unavailable(_CANCELLED), command)
         except Exception as error:
             raise self.failed(HostDown, error, command) from error
         try:
@@ -103,8 +108,12 @@ class BaseAsyncEngine(EngineBase):
         raise NotImplementedError(f"{type(self).__name__} has to define flush()")
 
     async def aclose(self) -> None:
-        """Disconnect, as soon as no task uses the client any more. A later command connects again."""
+        """Disconnect, as soon as no task uses the client any more. A later command connects again.
+
+        The clients of other event loops are not waited for.
+        """
         own = self._own.get()
+        self._own.in_each(lambda each: None if each is own else self._retire(each))
         use = own.use
         if use is not None:
             own.drop(use)
@@ -139,11 +148,17 @@ class BaseAsyncEngine(EngineBase):
             self._own.get().drop(use)
         if use.dropped and not use.users:
             use.ending = asyncio.get_running_loop().create_task(self._disconnect(use))
+            use.ending.add_done_callback(_ended)
 
     async def _disconnect(self, use: _Use) -> None:
         if not use.closed:
             use.closed = True
             await self.disconnect(use.client)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:  # nobody waits for it
+        logger.debug("a client cannot be disconnected", exc_info=task.exception())
 
 
 class _Use:
@@ -171,14 +186,18 @@ class _Own:
 
 
 async def one_by_one(engine: Any, commands: Sequence[Command]) -> list[Any]:
-    """Do commands one after the other, each by ``engine.call``: an ``exchange`` for clients without pipelines."""
+    """Do commands one after the other, each by ``engine.call``: an ``exchange`` for clients without pipelines.
+
+    A cancelled call whose ``CancelledError`` is raised from a ``HostDown`` was not sent.
+    """
     outcomes: list[Any] = []
     for command in commands:
         try:
             outcomes.append(await engine.call(command))
-        except CancelledError:
-            why = engine.unavailable("its task was cancelled")
-            kinds: list[type[HostError]] = [MaybeApplied, *[HostDown] * len(commands)]
+        except CancelledError as cancelled:
+            why = engine.unavailable(_CANCELLED)
+            first = HostDown if isinstance(cancelled.__cause__, HostDown) else MaybeApplied
+            kinds: list[type[HostError]] = [first, *[HostDown] * len(commands)]
             rest = commands[len(outcomes) :]
             return outcomes + [
                 engine.failed(kind, why, each) for kind, each in zip(kinds, rest, strict=False)
@@ -186,3 +205,6 @@ async def one_by_one(engine: Any, commands: Sequence[Command]) -> list[Any]:
         except Exception as error:
             outcomes.append(error)
     return outcomes
+
+
+_CANCELLED = "its task was cancelled"
