@@ -116,11 +116,3 @@ class ThreadedMemory(ThreadedEngine):
     """Its side for asyncio."""
 
     sync_side: ClassVar[type[Any] | str | None] = BlockingMemory
-
-
-async def until(true: Any, seconds: float = 10.0) -> None:
-    """Wait until something comes true."""
-    end = asyncio.get_running_loop().time() + seconds
-    while not true():
-        assert asyncio.get_running_loop().time() < end, "it did not come true"
-        await asyncio.sleep(0.002)
