@@ -122,8 +122,7 @@ class AsyncConnectionHandler(_ClustersByName[AsyncCluster]):
             built = list(self._built.values())
             self._built.clear()
         for cluster in built:
-            for engine in cluster.hosts.values():
-                engine.retire()
+            cluster._retire()
 
 
 class UnknownConnection(ConfigError, KeyError):
