@@ -67,7 +67,9 @@ def test_a_host_that_cannot_be_connected_to_is_tried_again_by_the_next_command()
     async def main() -> None:
         cluster = cluster_of(hosts={"a": {"down": True}})
         found = await asyncio.gather(*(cluster.who() for _ in range(3)), return_exceptions=True)
-        assert all(isinstance(error, HostDown) and isinstance(error, ConnectionRefusedError) for error in found)
+        assert all(
+            isinstance(error, HostDown) and isinstance(error, ConnectionRefusedError) for error in found
+        )
         cluster["a"].down = False
         assert await cluster.who() == "a"
 

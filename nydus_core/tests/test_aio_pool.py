@@ -223,9 +223,7 @@ def test_who_waits_too_long_is_told_how_many_there_are() -> None:
         held = await pool.take()
         with pytest.raises(Exhausted) as caught:
             await pool.take()
-        assert str(caught.value) == (
-            "all 2 connections are in use, and none fell free within 0.02 seconds"
-        )
+        assert str(caught.value) == ("all 2 connections are in use, and none fell free within 0.02 seconds")
         pool.give(held, clean=True)
         assert await pool.take() is held
 

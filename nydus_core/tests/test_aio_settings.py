@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -16,8 +16,15 @@ from engines import MemoryEngine
 from in_loop import in_loop, until
 from nydus.conf import configure
 from nydus.db import connections
-from nydus_core import AsyncCluster, BaseEngine, Cluster, ConfigError, PluginError
-from nydus_core import create_async_cluster, create_cluster
+from nydus_core import (
+    AsyncCluster,
+    BaseEngine,
+    Cluster,
+    ConfigError,
+    PluginError,
+    create_async_cluster,
+    create_cluster,
+)
 from nydus_core.aio.loops import PerLoop
 from nydus_core.connections import LazyConnectionHandler
 
@@ -171,16 +178,18 @@ def test_wrong_settings_are_refused_with_the_same_words(wrong: dict[str, Any]) -
 
 def test_a_toml_file_has_clusters_of_both_sides(tmp_path: Path) -> None:
     path = tmp_path / "clusters.toml"
-    path.write_text('[memory]\nengine = "async_engines.BlockingMemory"\nhosts = [{}, {}]\n[wrong]\nhosts = [{}]\n')
+    path.write_text(
+        '[memory]\nengine = "async_engines.BlockingMemory"\nhosts = [{}, {}]\n[wrong]\nhosts = [{}]\n'
+    )
     assert len(create_async_cluster(path, "memory")) == 2
-    with pytest.raises(ConfigError, match="wrong.engine: missing"):
+    with pytest.raises(ConfigError, match=r"wrong\.engine: missing"):
         create_async_cluster(path, "wrong")
 
 
 class Begun(BaseEngine):
     """An engine that begins something when it is made."""
 
-    retired: list[Any] = []
+    retired: ClassVar[list[Any]] = []
 
     def connect(self) -> None: ...
 

@@ -152,7 +152,9 @@ def _side_of(engine: type[Any], side: str, named: Any, path: str) -> type[Any]:
         raise ConfigError(f"engine {shown} has no {side} side (it offers: {offered})", path)
     found = registry.find_class("", other, path)
     if _checked(found, path) != side:
-        raise ConfigError(f"{found.__qualname__}, the {side} side of {engine.__qualname__}, is {offered} too", path)
+        raise ConfigError(
+            f"{found.__qualname__}, the {side} side of {engine.__qualname__}, is {offered} too", path
+        )
     return found
 
 

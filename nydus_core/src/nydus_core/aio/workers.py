@@ -49,7 +49,9 @@ class Job(Generic[T]):
     def _tell(self, _: Future[T]) -> None:
         try:
             self._loop.call_soon_threadsafe(self._end)
-        except RuntimeError:  # the loop is closed, and nobody waits any more; but connections are to be let go of
+        except (
+            RuntimeError
+        ):  # the loop is closed, and nobody waits any more; but connections are to be let go of
             with suppress(RuntimeError):  # of what belongs to the loop
                 self._ends.close()
 
