@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -228,6 +229,31 @@ def test_a_cluster_that_is_closed_in_one_loop_is_closed_in_the_others_too() -> N
         assert used.wait(10)
         in_loop(main)
         ended.result(20)
+
+
+@pytest.mark.parametrize("engine", [AsyncMemoryEngine, "clinging"])
+def test_a_loop_that_ends_disconnects_what_was_connected_in_it(engine: Any) -> None:
+    cluster = cluster_of(engine=Clinging if engine == "clinging" else engine)
+
+    async def main() -> None:
+        await cluster.who()
+
+    in_loop(main)
+    (client,) = clients(cluster)
+    assert client.open is (engine == "clinging")
+    in_loop(main)
+
+
+def test_a_cluster_that_nobody_uses_any_more_disconnects() -> None:
+    async def main() -> None:
+        cluster = cluster_of()
+        await cluster.who()
+        (client,) = clients(cluster)
+        del cluster
+        gc.collect()
+        await until(lambda: not client.open)
+
+    in_loop(main)
 
 
 def test_a_probe_connects_anew() -> None:

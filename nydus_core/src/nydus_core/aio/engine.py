@@ -48,7 +48,7 @@ class BaseAsyncEngine(EngineBase):
 
     def __init__(self, num: Any, **options: Any) -> None:
         super().__init__(num, **options)
-        self._own = PerLoop(_Own)
+        self._own = PerLoop(_Own, self._end)
         self._retired = False
 
     # What a subclass defines -------------------------------------------------------------------------------------
@@ -131,6 +131,16 @@ class BaseAsyncEngine(EngineBase):
             use.users += 1
             own.drop(use)
             self._leave(use)
+
+    async def _end(self, own: _Own) -> None:
+        """The loop ends: nothing uses the client any more."""
+        use = own.use
+        if use is not None:
+            own.drop(use)
+            try:
+                await self._disconnect(use)
+            except Exception:
+                logger.debug("a client cannot be disconnected", exc_info=True)
 
     async def _used(self) -> _Use:
         own = self._own.get()

@@ -36,6 +36,11 @@ class _Own:
         self.pipelines = PipelinePool(self.commands, template)
         self.held = connector.held
 
+    async def end(self) -> None:
+        """Close them: the event loop ends."""
+        self.commands.drop()
+        await self.held.disconnect()
+
 
 class AsyncRedis(RedisHost):
     """A Redis or Valkey host, for asyncio. The options are those of ``Redis``, but for those named here.
@@ -90,7 +95,7 @@ class AsyncRedis(RedisHost):
         made: Any = redis.asyncio.Redis(**client)
         self._template = made.connection_pool
         self._settle({**addressed, **self._template.connection_kwargs}, identifier)
-        self._own = PerLoop(self._make_own)
+        self._own = PerLoop(self._make_own, _Own.end)
         self._retired = False
 
     def _make_own(self) -> _Own:
