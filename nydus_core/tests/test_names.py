@@ -14,8 +14,10 @@ from nydus_core import errors
 #: Documented name, and where the object lives.
 NAMES = {
     "nydus.db.create_cluster": "nydus_core.create.create_cluster",
+    "nydus.db.create_async_cluster": "nydus_core.create.create_async_cluster",
     "nydus.db.connections": "nydus_core.connections.connections",
     "nydus.db.Cluster": "nydus_core.cluster.Cluster",
+    "nydus.db.AsyncCluster": "nydus_core.aio.cluster.AsyncCluster",
     "nydus.db.base.BaseCluster": "nydus_core.cluster.Cluster",
     "nydus.db.base.LazyConnectionHandler": "nydus_core.connections.LazyConnectionHandler",
     "nydus.db.backends.base.BaseConnection": "nydus_core.base_engine.BaseEngine",
@@ -90,6 +92,9 @@ def import_without(missing: str, module: str) -> str:
 
 def test_the_core_exports_these_names_and_no_others() -> None:
     assert nydus_core.__all__ == [
+        "AsyncCluster",
+        "AsyncEngine",
+        "BaseAsyncEngine",
         "BaseEngine",
         "Cluster",
         "Command",
@@ -111,7 +116,9 @@ def test_the_core_exports_these_names_and_no_others() -> None:
         "RetryPolicy",
         "Router",
         "RoutingError",
+        "ThreadedEngine",
         "connections",
+        "create_async_cluster",
         "create_cluster",
         "hookimpl",
     ]

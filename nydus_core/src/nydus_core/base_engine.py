@@ -211,7 +211,7 @@ class BaseEngine(EngineBase):
             self._connection = None
 
     def retire(self) -> None:
-        """Disconnect as soon as no call uses the connection."""
+        """Disconnect as soon as no call uses the client."""
         with self._using:
             self._retired = True
         self.leave(0)

@@ -177,6 +177,11 @@ class ClusterBase(Generic[E]):
             if key not in watches:
                 watch.retire()
 
+    def _retire(self) -> None:
+        """Close the connections as they fall out of use, and probe no host any more: nobody is to use it from now on."""
+        for watch in self._delivery.watches:
+            watch.retire()
+
     # Commands ---------------------------------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Any:

@@ -114,14 +114,15 @@ class AsyncConnectionHandler(_ClustersByName[AsyncCluster]):
         for cluster in list(self._built.values()):
             await cluster.aclose()
 
+    disconnect = aclose
+
     def reload(self) -> None:
         """Forget the clusters that were built; their connections are closed as they fall out of use."""
         with self._lock:
             built = list(self._built.values())
             self._built.clear()
         for cluster in built:
-            for engine in cluster.hosts.values():
-                engine.retire()
+            cluster._retire()
 
 
 class UnknownConnection(ConfigError, KeyError):

@@ -21,16 +21,18 @@ class Deadline:
 
     Parameters:
         seconds: How long from now.
+        outer: The one of the block around, if there is one.
 
     Attributes:
         until: The time, on the clock of ``time.monotonic``.
         seconds: What it was when it was set.
     """
 
-    __slots__ = ("ended", "seconds", "until")
+    __slots__ = ("ended", "outer", "seconds", "until")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, outer: Deadline | None = None) -> None:
         self.seconds = seconds
+        self.outer = outer
         self.until = time.monotonic() + seconds
         self.ended = False  # its block has: a task that was begun inside still sees it
 
@@ -51,7 +53,9 @@ any_deadline = _current.get
 def deadline_of(owner: object) -> Deadline | None:
     """Return the deadline that is set for a cluster in this thread or task; None if there is none."""
     deadline = _current.get().get(owner)
-    return None if deadline is None or deadline.ended else deadline
+    while deadline is not None and deadline.ended:
+        deadline = deadline.outer
+    return deadline
 
 
 def is_time(value: object) -> bool:
@@ -81,7 +85,8 @@ class DeadlineBlock:
     def __enter__(self) -> Deadline:
         if self._token is not None:
             raise NydusError("a deadline block is used once: call cluster.deadline() again")
-        deadline, outer = Deadline(self._seconds), deadline_of(self._owner)
+        outer = deadline_of(self._owner)
+        deadline = Deadline(self._seconds, outer)
         if outer is not None and outer.until < deadline.until:
             deadline = outer
         self._own = deadline if deadline is not outer else None

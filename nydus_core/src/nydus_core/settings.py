@@ -129,23 +129,33 @@ def _engine(settings: Mapping[str, Any], side: str) -> type[Any]:
     if settings.get(path) is None:
         raise ConfigError("missing; expected an engine, such as 'redis'", path)
     named = registry.find_class(registry.ENGINES, settings[path], path)
-    engine = _side_of(named, side, settings[path], path)
+    return _side_of(named, side, settings[path], path)
+
+
+def _checked(engine: type[Any], path: str) -> str:
+    """Return which side an engine is."""
+    side = "async" if getattr(engine, "is_async", False) else "sync"
     missing = [name for name in _ENGINE_HAS[side] if not hasattr(engine, name)]
     if missing:
         raise ConfigError(f"{engine.__qualname__} is not an engine: it has no {', '.join(missing)}", path)
-    return engine
+    return side
 
 
 def _side_of(engine: type[Any], side: str, named: Any, path: str) -> type[Any]:
     """Return the class of an engine for blocking calls or for asyncio. One for both sides names the other class."""
-    offered = "async" if getattr(engine, "is_async", False) else "sync"
+    offered = _checked(engine, path)
     if side == offered:
         return engine
     other = vars(engine).get(f"{side}_side")  # not inherited: a subclass is something else than its parent
     if other is None:
         shown = repr(named) if isinstance(named, str) else repr(engine.__qualname__)
         raise ConfigError(f"engine {shown} has no {side} side (it offers: {offered})", path)
-    return registry.find_class("", other, path)
+    found = registry.find_class("", other, path)
+    if _checked(found, path) != side:
+        raise ConfigError(
+            f"{found.__qualname__}, the {side} side of {engine.__qualname__}, is {offered} too", path
+        )
+    return found
 
 
 def _router(setting: Any) -> tuple[type[Any] | None, dict[str, Any]]:

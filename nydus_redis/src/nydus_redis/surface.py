@@ -163,7 +163,7 @@ class _ClusterClient(OverManyHosts, _Client):
     nydus_cluster: Cluster
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> ClusterPipeline:
-        """Return an object with redis-py's names for a ``map()``: see ``nydus_redis.pipeline.ClusterPipeline``.
+        """Return an object with redis-py's names for a ``map()``: see ``ClusterPipeline``.
 
         Parameters:
             transaction: Whether each host applies all of its commands or none.

@@ -75,6 +75,8 @@ class AsyncCluster(ClusterBase[AsyncEngine]):
             if error is not None:
                 raise error
 
+    close = disconnect = aclose
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -63,6 +63,7 @@ async def run(
         except BaseException as error:
             for job in jobs:
                 job.cancel(None)
+                job.ignore()
             flow.throw(error)
             raise
 
@@ -150,15 +151,22 @@ class _Job:
         if not self.task.done() or self.task.cancelled():
             kind = MaybeApplied if self._begun else HostDown
             return [self._because(kind, command) for command in commands]
-        found = self.task.result()
         if self._why is None:
-            return found
+            return self.task.result()
+        if self.task.exception() is not None:  # a fault of the engine, but nobody waits for it any more
+            return [self._because(MaybeApplied, command) for command in commands]
+        found = self.task.result()
         return [
             self._because(MaybeApplied if isinstance(outcome, MaybeApplied) else HostDown, command)
             if isinstance(outcome, HostError)
             else outcome
             for outcome, command in zip(found, commands, strict=True)
         ]
+
+    def ignore(self) -> None:
+        """Have nobody miss what the task has raised: something else is raised already."""
+        if self.task.done() and not self.task.cancelled():
+            self.task.exception()
 
     def _because(self, kind: type[HostError], command: Command) -> HostError:
         engine, why = self._engine, self._why or "its task was cancelled"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from asyncio import CancelledError
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -14,6 +15,8 @@ from nydus_core.command import Command
 from nydus_core.errors import HostDown, HostError, MaybeApplied
 
 __all__ = ["BaseAsyncEngine", "one_by_one"]
+
+logger = logging.getLogger("nydus")
 
 
 class BaseAsyncEngine(EngineBase):
@@ -45,7 +48,7 @@ class BaseAsyncEngine(EngineBase):
 
     def __init__(self, num: Any, **options: Any) -> None:
         super().__init__(num, **options)
-        self._own = PerLoop(_Own)
+        self._own = PerLoop(_Own, self._end)
         self._retired = False
 
     # What a subclass defines -------------------------------------------------------------------------------------
@@ -67,6 +70,8 @@ class BaseAsyncEngine(EngineBase):
         """
         try:
             use = await self._used()
+        except CancelledError as cancelled:
+            raise cancelled from self.failed(HostDown, self.unavailable(_CANCELLED), command)
         except Exception as error:
             raise self.failed(HostDown, error, command) from error
         try:
@@ -103,8 +108,12 @@ class BaseAsyncEngine(EngineBase):
         raise NotImplementedError(f"{type(self).__name__} has to define flush()")
 
     async def aclose(self) -> None:
-        """Disconnect, as soon as no task uses the client any more. A later command connects again."""
+        """Disconnect, as soon as no task uses the client any more. A later command connects again.
+
+        The clients of other event loops are not waited for.
+        """
         own = self._own.get()
+        self._own.in_each(lambda each: None if each is own else self._retire(each))
         use = own.use
         if use is not None:
             own.drop(use)
@@ -112,7 +121,7 @@ class BaseAsyncEngine(EngineBase):
                 await self._disconnect(use)
 
     def retire(self) -> None:
-        """Disconnect as soon as no task uses the client."""
+        """Disconnect as soon as no call uses the client."""
         self._retired = True
         self._own.in_each(self._retire)
 
@@ -122,6 +131,16 @@ class BaseAsyncEngine(EngineBase):
             use.users += 1
             own.drop(use)
             self._leave(use)
+
+    async def _end(self, own: _Own) -> None:
+        """The loop ends: nothing uses the client any more."""
+        use = own.use
+        if use is not None:
+            own.drop(use)
+            try:
+                await self._disconnect(use)
+            except Exception:
+                logger.debug("a client cannot be disconnected", exc_info=True)
 
     async def _used(self) -> _Use:
         own = self._own.get()
@@ -139,11 +158,17 @@ class BaseAsyncEngine(EngineBase):
             self._own.get().drop(use)
         if use.dropped and not use.users:
             use.ending = asyncio.get_running_loop().create_task(self._disconnect(use))
+            use.ending.add_done_callback(_ended)
 
     async def _disconnect(self, use: _Use) -> None:
         if not use.closed:
             use.closed = True
             await self.disconnect(use.client)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:  # nobody waits for it
+        logger.debug("a client cannot be disconnected", exc_info=task.exception())
 
 
 class _Use:
@@ -171,14 +196,18 @@ class _Own:
 
 
 async def one_by_one(engine: Any, commands: Sequence[Command]) -> list[Any]:
-    """Do commands one after the other, each by ``engine.call``: an ``exchange`` for clients without pipelines."""
+    """Do commands one after the other, each by ``engine.call``: an ``exchange`` for clients without pipelines.
+
+    A cancelled call whose ``CancelledError`` is raised from a ``HostDown`` was not sent.
+    """
     outcomes: list[Any] = []
     for command in commands:
         try:
             outcomes.append(await engine.call(command))
-        except CancelledError:
-            why = engine.unavailable("its task was cancelled")
-            kinds: list[type[HostError]] = [MaybeApplied, *[HostDown] * len(commands)]
+        except CancelledError as cancelled:
+            why = engine.unavailable(_CANCELLED)
+            first = HostDown if isinstance(cancelled.__cause__, HostDown) else MaybeApplied
+            kinds: list[type[HostError]] = [first, *[HostDown] * len(commands)]
             rest = commands[len(outcomes) :]
             return outcomes + [
                 engine.failed(kind, why, each) for kind, each in zip(kinds, rest, strict=False)
@@ -186,3 +215,6 @@ async def one_by_one(engine: Any, commands: Sequence[Command]) -> list[Any]:
         except Exception as error:
             outcomes.append(error)
     return outcomes
+
+
+_CANCELLED = "its task was cancelled"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from nydus_core.threads import renew_after_fork
 
@@ -18,21 +19,31 @@ T = TypeVar("T")
 class PerLoop(Generic[T]):
     """Something that is made once for each event loop, when it is first asked for there. Threads may share it.
 
-    What belongs to a loop that was closed is dropped when another one comes, and none of it is in a child process.
+    What belongs to a loop ends with it, where the loop ends as ``asyncio.run`` ends it; else it is dropped when another
+    one comes. None of it is in a child process.
 
     Parameters:
         make: Makes it, in the loop.
+        end: Ends it, in the loop; what it returns is awaited, if it can be.
     """
 
-    def __init__(self, make: Callable[[], T]) -> None:
+    def __init__(self, make: Callable[[], T], end: Callable[[T], Any] = lambda _: None) -> None:
         self._make = make
+        self._end = end
+        self._of_parents: list[Any] = []
+        self._guards: dict[asyncio.AbstractEventLoop, AsyncGenerator[None]] = {}
+        self._by_loop: dict[asyncio.AbstractEventLoop, T] = {}
         self.after_fork()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Begin anew: in a child process everything belongs to the parent."""
+        """Begin anew: in a child process everything belongs to the parent.
+
+        It must not be collected, either: it would be closed, and the selector that is told so is the parent's as well.
+        """
         self._lock = threading.Lock()
-        self._by_loop: dict[asyncio.AbstractEventLoop, T] = {}
+        self._of_parents += [self._guards, self._by_loop]
+        self._guards, self._by_loop = {}, {}
         self._last: tuple[asyncio.AbstractEventLoop | None, T | None] = None, None
 
     def get(self) -> T:
@@ -48,10 +59,34 @@ class PerLoop(Generic[T]):
         with self._lock:
             found = self._by_loop.get(loop)
             if found is None:
-                self._by_loop = {each: its for each, its in self._by_loop.items() if not each.is_closed()}
+                self._drop_closed()
                 found = self._by_loop[loop] = self._make()
+                self._guard(loop, found)
             self._last = loop, found
         return found
+
+    def _drop_closed(self) -> None:
+        for loop in [loop for loop in self._by_loop if loop.is_closed()]:
+            del self._by_loop[loop]
+            self._guards.pop(loop, None)
+
+    def _guard(self, loop: asyncio.AbstractEventLoop, own: T) -> None:
+        """Have it ended with the loop, which closes the asynchronous generators that it has not seen the end of."""
+        guard = self._guards[loop] = self._ended(loop, own)
+        with suppress(StopIteration):
+            guard.__anext__().send(None)
+
+    async def _ended(self, loop: asyncio.AbstractEventLoop, own: T) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._by_loop.pop(loop, None)
+                self._guards.pop(loop, None)
+                self._last = None, None
+            ending = self._end(own)
+            if inspect.isawaitable(ending):
+                await ending
 
     def __len__(self) -> int:
         """How many open loops have one."""

@@ -7,6 +7,7 @@ import contextvars
 import inspect
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from nydus_core.announcer import Announcer
@@ -78,8 +79,9 @@ class AsyncWatch(Watch[AsyncEngine]):
         """Take the host for well, and plan no more probes."""
         super().reset()
         task, self._task = self._task, None
-        if task is not None and self._loop is not None and not self._loop.is_closed():
-            task.cancel()
+        if task is not None:
+            with suppress(RuntimeError):  # its loop is closed, and with it the probe
+                task.get_loop().call_soon_threadsafe(task.cancel)
 
     def after_fork(self) -> None:
         """In a child process: no timer rings there, and no probe is under way. The next command plans one."""

@@ -59,7 +59,7 @@ class FairPool(Generic[C]):
         self._turns = asyncio.Semaphore(size)  # which lets nobody overtake
         self._idle: list[C] = []
         self._used: set[C] = set()
-        self._busy = 0
+        self._busy = 0  # tasks that use a connection, or wait for one
         self._retired: Callable[[], object] | None = None
 
     async def take(self) -> C:
@@ -68,14 +68,19 @@ class FairPool(Generic[C]):
         Raises:
             Exception: All are in use, or the host cannot be reached.
         """
-        if self._turns.locked():
-            await self._wait_for_turn()
-        else:
-            await self._turns.acquire()  # which takes no time
         self._busy += 1
+        try:
+            if self._turns.locked():
+                await self._wait_for_turn()
+            else:
+                await self._turns.acquire()  # which takes no time
+        except BaseException:
+            self._leave()
+            raise
         try:
             connection = await self._fresh()
         except BaseException:
+            self._turns.release()
             self._leave()
             raise
         self._used.add(connection)
@@ -113,13 +118,18 @@ class FairPool(Generic[C]):
             self._idle.append(connection)
         else:
             self._connector.shut(connection)
+        self._turns.release()
         self._leave()
 
     def _leave(self) -> None:
-        self._turns.release()
         self._busy -= 1
         if self._retired is not None and not self._busy:
-            self._retired()
+            self._end()
+
+    def _end(self) -> None:
+        then, self._retired = self._retired, _nothing
+        if then is not None:
+            then()
 
     async def aclose(self) -> None:
         """Close the idle connections, and those in use when they are given back. A later command opens new ones."""
@@ -139,16 +149,20 @@ class FairPool(Generic[C]):
         self._used.clear()
         return idle
 
-    def retire(self, then: Callable[[], object] = lambda: None) -> None:
+    def retire(self, then: Callable[[], object] | None = None) -> None:
         """The same, and keep none from now on.
 
         Parameters:
-            then: Called when no connection is in use any more.
+            then: Called, once, when no connection is in use any more, and no task waits for one.
         """
-        self._retired = then
+        self._retired = then or _nothing
         self.drop()
         if not self._busy:
-            then()
+            self._end()
+
+
+def _nothing() -> None:
+    """What is done at the end of a pool if nothing is to be done."""
 
 
 #: Seconds that closing connections may take: TLS says goodbye.

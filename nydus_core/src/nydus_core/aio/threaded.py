@@ -18,6 +18,7 @@ from nydus_core.batches import Batch
 from nydus_core.command import Command, Dispatch
 from nydus_core.engine import SurfaceFactory
 from nydus_core.errors import HostDown, HostError
+from nydus_core.threads import in_thread
 
 __all__ = ["ThreadedEngine"]
 
@@ -178,7 +179,8 @@ class ThreadedEngine(EngineBase):
 
     def retire(self) -> None:
         """Close all connections as they fall out of use."""
-        self.engine.retire()
+        if in_thread(self.engine.retire) is None:
+            self.engine.retire()
 
 
 def _blocking(side: type[ThreadedEngine]) -> type[Any]:

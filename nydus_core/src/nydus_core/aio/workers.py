@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, Generic, TypeVar
 
 from nydus_core.threads import start
@@ -26,13 +26,16 @@ class Job(Generic[T]):
         self._work = work
         self._future: Future[T] = Future()
         self._loop = asyncio.get_running_loop()
-        self._ends: list[Callable[[], object]] = []
+        self._ends = ExitStack()
         self._waiters: list[asyncio.Future[None]] = []
         self._over = False
 
     def at_end(self, call: Callable[[], object]) -> None:
-        """Have something called in the loop when the job is over, done or not. The last one is called first."""
-        self._ends.append(call)
+        """Have something called in the loop when the job is over, done or not. The last one is called first.
+
+        If the loop is closed by then, it is called in the thread.
+        """
+        self._ends.callback(call)
 
     def start(self) -> bool:
         """Begin; return False if there is no thread to be had. Then it is over, and was not done."""
@@ -44,16 +47,22 @@ class Job(Generic[T]):
         return True
 
     def _tell(self, _: Future[T]) -> None:
-        with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+        try:
             self._loop.call_soon_threadsafe(self._end)
+        except (
+            RuntimeError
+        ):  # the loop is closed, and nobody waits any more; but connections are to be let go of
+            with suppress(RuntimeError):  # of what belongs to the loop
+                self._ends.close()
 
     def _end(self) -> None:
         self._over = True
-        while self._ends:
-            self._ends.pop()()
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        try:
+            self._ends.close()
+        finally:
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
 
     def cancel(self) -> bool:
         """Prevent the job, if it has not begun; return whether it has not, and never will."""

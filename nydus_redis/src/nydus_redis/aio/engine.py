@@ -36,6 +36,11 @@ class _Own:
         self.pipelines = PipelinePool(self.commands, template)
         self.held, self.hold = connector.held, connector.open
 
+    async def end(self) -> None:
+        """Close them: the event loop ends."""
+        self.commands.drop()
+        await self.held.disconnect()
+
 
 class AsyncRedis(RedisHost):
     """A Redis or Valkey host, for asyncio. The options are those of ``Redis``, but for those named here.
@@ -68,7 +73,7 @@ class AsyncRedis(RedisHost):
         self._size = client.pop("max_connections", None) or MAX_CONNECTIONS
         made: Any = redis.asyncio.Redis(**client)
         self._template = made.connection_pool
-        self._own = PerLoop(self._make_own)
+        self._own = PerLoop(self._make_own, _Own.end)
         self._retired = False
         settled: Mapping[str, Any] = self._template.connection_kwargs
         return settled

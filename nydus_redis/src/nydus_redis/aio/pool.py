@@ -60,7 +60,10 @@ class RedisConnector:
         if not self.is_in_step(connection):
             return False
         if _readable(connection._writer.transport.get_extra_info("socket")):
-            await asyncio.sleep(0)  # the loop reads it meanwhile; TLS has messages of its own
+            for _ in range(
+                2
+            ):  # the loop reads it meanwhile, behind what is ready by now; TLS has messages of its own
+                await asyncio.sleep(0)
             if not self.is_in_step(connection):
                 return False
         if connection.health_check_interval:

@@ -178,7 +178,7 @@ class _ClusterClient(ClosedByAwaiting, OverManyHosts, _Client):
         cursor: str | None = None,
         **kwargs: Any,
     ) -> AsyncClusterScan:
-        """Iterate over the keys of all hosts, one host after the other, with ``async for``.
+        """Iterate over the keys of all hosts, one host after the other.
 
         Parameters:
             match: Only keys that match this pattern.

@@ -1,0 +1,286 @@
+"""Hosts that go down and come back, with asyncio: probes in tasks, and loops that end before their probes do."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from async_engines import AsyncSwitchedEngine
+from in_loop import in_loop, until
+from nydus_core import HostDown, HostError, create_async_cluster, hookimpl
+from nydus_core.health import State
+from nydus_core.plugins import hooks
+
+QUICK = {"failures": 2, "backoff": 0.01, "most": 0.02}
+NEVER = {"failures": 2, "backoff": 3600, "most": 3600}
+
+
+class Recorder:
+    """What the hooks were told."""
+
+    def __init__(self) -> None:
+        self.words: list[tuple[str, str]] = []
+
+    @hookimpl
+    def nydus_host_down(self, host: str) -> None:
+        self.words.append(("down", host))
+
+    @hookimpl
+    def nydus_host_up(self, host: str) -> None:
+        self.words.append(("up", host))
+
+
+@pytest.fixture
+def told() -> Iterator[Recorder]:
+    recorder = Recorder()
+    hooks.register(recorder, None)
+    yield recorder
+    hooks.unregister(recorder)
+
+
+def cluster_of(**settings: Any) -> Any:
+    given = {"engine": AsyncSwitchedEngine, "health": QUICK, "retry": {"attempts": 1}, "hosts": {"a": {}}}
+    return create_async_cluster({**given, **settings})
+
+
+async def fail(cluster: Any, times: int = 2) -> None:
+    cluster["a"].down = True
+    for _ in range(times):
+        with pytest.raises(HostDown):
+            await cluster.incr("n")
+
+
+def state(cluster: Any) -> State:
+    found: State = cluster.health()["a"].state
+    return found
+
+
+def test_a_host_that_fails_is_taken_for_down_until_a_probe_succeeds(told: Recorder) -> None:
+    async def main() -> None:
+        cluster = cluster_of()
+        await fail(cluster)
+        await until(lambda: cluster["a"].probes >= 3)
+        with pytest.raises(HostDown, match="it is taken for down: ConnectionRefusedError"):
+            await cluster.incr("n")
+        assert told.words == [("down", "a")]
+        cluster["a"].down = False
+        await until(lambda: state(cluster) is State.CLOSED)
+        assert told.words == [("down", "a"), ("up", "a")]
+        assert await cluster.incr("n") == 1
+        probes = cluster["a"].probes
+        await asyncio.sleep(0.1)
+        assert cluster["a"].probes == probes  # no more of them
+
+    in_loop(main)
+
+
+def test_a_host_that_answers_nothing_is_taken_for_down_too() -> None:
+    async def main() -> None:
+        cluster = cluster_of(health=NEVER)
+        await cluster.incr("n")
+        cluster["a"].deaf = True
+        for _ in range(2):
+            with pytest.raises(HostError, match="no answer"):
+                await cluster.incr("n")
+        assert state(cluster) is State.OPEN
+        await cluster.aclose()
+        assert state(cluster) is State.CLOSED
+
+    in_loop(main)
+
+
+def test_there_is_one_probe_at_a_time_and_no_command_waits_for_it() -> None:
+    async def main() -> None:
+        cluster = cluster_of()
+        cluster["a"].probing = asyncio.Event()
+        await fail(cluster)
+        await until(lambda: cluster["a"].probes == 1)
+        assert state(cluster) is State.HALF_OPEN
+        for _ in range(5):
+            with pytest.raises(HostDown):
+                await cluster.incr("n")
+        assert cluster["a"].probes == 1
+        cluster["a"].down = False
+        cluster["a"].probing.set()
+        await until(lambda: state(cluster) is State.CLOSED)
+
+    in_loop(main)
+
+
+@pytest.mark.parametrize("end", ["aclose", "remove_host"])
+def test_a_probe_ends_with_its_cluster_or_host(end: str, told: Recorder) -> None:
+    async def main() -> None:
+        cluster = cluster_of(router="partition", hosts={"a": {}})
+        host = cluster["a"]
+        host.probing = asyncio.Event()
+        await fail(cluster)
+        await until(lambda: host.probes == 1)
+        if end == "aclose":
+            await cluster.aclose()
+            assert state(cluster) is State.CLOSED
+        else:
+            cluster.add_host("b", {})
+            cluster.remove_host("a")
+        await asyncio.sleep(0.05)
+        assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+        assert host.probes == 1
+        assert told.words == [("down", "a")]
+
+    in_loop(main)
+
+
+def test_a_probe_of_one_loop_ends_with_a_cluster_that_is_closed_in_another() -> None:
+    cluster = cluster_of()
+    begun, closed = threading.Event(), threading.Event()
+
+    async def other() -> None:
+        cluster["a"].probing = asyncio.Event()
+        await fail(cluster)
+        await until(lambda: cluster["a"].probes == 1)
+        probing = asyncio.all_tasks() - {asyncio.current_task()}
+        begun.set()
+        await asyncio.wait(probing, timeout=20)
+        assert all(task.cancelled() for task in probing)
+        closed.set()
+
+    async def main() -> None:
+        await cluster.aclose()
+        await until(closed.is_set)
+
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(in_loop, other)
+        assert begun.wait(10)
+        in_loop(main)
+        ended.result(20)
+    assert state(cluster) is State.CLOSED
+
+
+async def _is_up_again(cluster: Any) -> None:
+    """A command finds the host down, and has it probed."""
+    cluster["a"].down, cluster["a"].probing = False, None
+    with pytest.raises(HostDown):
+        await cluster.incr("n")
+    await until(lambda: state(cluster) is State.CLOSED)
+    assert await cluster.incr("n") == 1
+
+
+def test_a_loop_that_ended_with_a_probe_planned_leaves_it_to_the_next_one() -> None:
+    cluster = cluster_of(health={"failures": 2, "backoff": 0.2, "most": 0.2})
+
+    async def main() -> None:
+        await fail(cluster)
+        assert state(cluster) is State.OPEN
+
+    in_loop(main)
+    in_loop(lambda: _is_up_again(cluster))
+
+
+def test_a_loop_that_ended_with_a_probe_under_way_leaves_it_to_the_next_one() -> None:
+    cluster = cluster_of()
+
+    async def main() -> None:
+        cluster["a"].probing = asyncio.Event()
+        await fail(cluster)
+        await until(lambda: cluster["a"].probes == 1)
+
+    in_loop(main)
+    in_loop(lambda: _is_up_again(cluster))
+
+
+def test_a_loop_that_was_closed_under_its_probe_leaves_it_to_the_next_one() -> None:
+    cluster = cluster_of()
+    probes: list[Any] = []
+
+    async def main() -> None:
+        cluster["a"].probing = asyncio.Event()
+        await fail(cluster)
+        await until(lambda: cluster["a"].probes == 1)
+        probes.extend(asyncio.all_tasks() - {asyncio.current_task()})
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(main())
+    loop.close()  # as no one should: its tasks are left as they are
+    assert state(cluster) is State.HALF_OPEN
+    in_loop(lambda: _is_up_again(cluster))
+    for probe in probes:
+        probe._log_destroy_pending = False  # asyncio's own switch: this complaint is right, and not ours
+
+
+def test_a_cluster_that_nobody_uses_any_more_is_not_probed(told: Recorder) -> None:
+    async def main() -> None:
+        cluster = cluster_of(health={"failures": 2, "backoff": 0.05, "most": 0.05})
+        await fail(cluster)
+        host, gone = cluster["a"], weakref.ref(cluster)
+        del cluster
+        gc.collect()
+        assert gone() is None
+        await asyncio.sleep(0.1)
+        assert host.probes == 0
+
+    in_loop(main)
+
+
+class Readmitted:
+    """What ``on_readmit`` functions were called with."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+        self.fail_once = False
+
+    def plain(self, host: str, client: Any) -> None:
+        self.calls.append((host, client))
+
+    async def awaited(self, host: str, client: Any) -> None:
+        await asyncio.sleep(0)
+        self.calls.append((host, await client.incr("readmitted")))
+        if self.fail_once:
+            self.fail_once = False
+            raise ValueError("not fit yet")
+
+
+async def _down_and_up(cluster: Any) -> None:
+    await fail(cluster)
+    cluster["a"].down = False
+    await until(lambda: state(cluster) is State.CLOSED)
+
+
+def test_a_host_is_readmitted_as_the_settings_say(told: Recorder) -> None:
+    async def main() -> None:
+        calls = Readmitted()
+        for on_readmit, flushes in (("keep", 0), ("flush", 1), (calls.plain, 0), (calls.awaited, 0)):
+            cluster = cluster_of(on_readmit=on_readmit)
+            await _down_and_up(cluster)
+            assert cluster["a"].flushes == flushes
+        (host, client), awaited = calls.calls
+        assert host == "a"
+        assert await client.who() == "a"
+        assert awaited == ("a", 1)
+        assert told.words == [("down", "a"), ("up", "a")] * 4
+
+    in_loop(main)
+
+
+def test_a_readmission_that_fails_is_tried_again_with_the_next_probe() -> None:
+    async def main() -> None:
+        calls = Readmitted()
+        calls.fail_once = True
+        cluster = cluster_of(on_readmit=calls.awaited)
+        await _down_and_up(cluster)
+        assert calls.calls == [("a", 1), ("a", 2)]
+
+    in_loop(main)
+
+
+@pytest.mark.parametrize("call", [lambda c: c.health(), lambda c: c.explain("incr", "n"), repr])
+def test_what_needs_no_loop_needs_none_while_a_host_is_down(call: Callable[[Any], Any]) -> None:
+    cluster = cluster_of(health=NEVER)
+    in_loop(lambda: fail(cluster))
+    call(cluster)
+    assert state(cluster) is State.OPEN

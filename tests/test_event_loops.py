@@ -1,0 +1,290 @@
+"""Clusters and event loops: none is needed to make one, and one cluster serves several, one after the other or at once."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import redis
+
+from in_loop import in_loop, until
+from nydus.db import create_async_cluster
+from nydus_redis.server import PrivateServer
+
+Servers = Callable[..., list[PrivateServer]]
+
+
+def settings_of(servers: list[PrivateServer], **settings: Any) -> dict[str, Any]:
+    hosts = [{"unix_socket_path": server.path} for server in servers]
+    return {"engine": "redis", "router": "partition", "hosts": hosts, **settings}
+
+
+async def work(cluster: Any, times: int = 1) -> int:
+    """All kinds of calls; return how often all of it was done by now."""
+    for _ in range(times):
+        found: int = await cluster.incr("worked")
+        assert await cluster.mset({"x": found, "y": found, "z": found}) is True
+        async with cluster.map() as conn:
+            promises = [conn.get(key) for key in "xyz"]
+        assert all(promise.outcome.value == "value" for promise in promises)
+        assert await cluster.ping() == [True] * len(cluster)
+        assert b"worked" in [key async for key in cluster.scan_iter(match="worked")]
+    return found
+
+
+def program(source: str, *arguments: str, flags: tuple[str, ...] = ("-W", "error", "-X", "dev")) -> str:
+    """Run a program; return what it printed. It must not complain."""
+    ended = subprocess.run(
+        [sys.executable, *flags, "-c", source, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert (ended.stderr, ended.returncode) == ("", 0), ended.stdout
+    return ended.stdout
+
+
+# One after the other --------------------------------------------------------------------------------------------------
+
+
+def test_a_cluster_made_before_any_loop_serves_one_loop_after_the_other(redis_servers: Servers) -> None:
+    cluster = create_async_cluster(settings_of(redis_servers(3)))
+    for turn in range(1, 4):
+        assert in_loop(lambda: work(cluster)) == turn
+    gc.collect()  # what the loops that are closed had open is let go of without a warning
+
+
+def test_a_program_that_closes_nothing_and_runs_twice_makes_no_noise(redis_servers: Servers) -> None:
+    printed = program(
+        """if True:
+        import asyncio, gc, sys
+        from nydus.db import create_async_cluster
+
+        hosts = [{"unix_socket_path": path} for path in sys.argv[1:]]
+        cluster = create_async_cluster({"engine": "redis", "router": "partition", "hosts": hosts})
+
+        async def main():
+            async with cluster.map() as conn:
+                for number in range(9):
+                    conn.incr(number)
+            return await cluster.incr("runs")
+
+        for _ in range(3):
+            print(asyncio.run(main()))
+            gc.collect()
+        """,
+        *(server.path for server in redis_servers(2)),
+    )
+    assert printed == "1\n2\n3\n"
+
+
+def test_a_closed_cluster_can_be_used_again_in_the_same_loop_and_in_another(redis_servers: Servers) -> None:
+    servers = redis_servers(2)
+    cluster = create_async_cluster(settings_of(servers))
+
+    async def main() -> None:
+        async with cluster:
+            await work(cluster)
+        assert clients(servers) == [0, 0]
+        await work(cluster)
+        await cluster.aclose()
+        await cluster.aclose()
+        assert clients(servers) == [0, 0]
+
+    in_loop(main)
+    in_loop(main)
+
+
+def clients(servers: list[PrivateServer]) -> list[int]:
+    """How many connections servers have, besides those that ask."""
+    found = []
+    for server in servers:
+        with redis.Redis(unix_socket_path=server.path) as client:
+            end = time.monotonic() + 5  # a server may not have seen the end of one yet
+            while (count := client.info("clients")["connected_clients"] - 1) and time.monotonic() < end:
+                time.sleep(0.005)
+        found.append(count)
+    return found
+
+
+def test_what_a_closed_loop_had_open_is_closed(redis_servers: Servers) -> None:
+    servers = redis_servers(2)
+    cluster = create_async_cluster(settings_of(servers))
+    in_loop(lambda: work(cluster))
+
+    async def other() -> None:
+        await cluster.incr("worked")
+        await cluster.aclose()
+
+    in_loop(other)
+    gc.collect()
+    assert clients(servers) == [0, 0]
+
+
+def test_an_embedded_cluster_serves_one_loop_after_the_other() -> None:
+    cluster = create_async_cluster({"engine": "embedded", "router": "partition", "hosts": 2})
+    for turn in (1, 2):
+        assert in_loop(lambda: work(cluster)) == turn
+
+    async def end() -> None:
+        await cluster.aclose()
+
+    in_loop(end)
+
+
+# At once ----------------------------------------------------------------------------------------------------------------
+
+
+def test_one_cluster_serves_loops_in_several_threads_at_once(redis_servers: Servers) -> None:
+    cluster = create_async_cluster(settings_of(redis_servers(3)))
+    together = threading.Barrier(3)
+
+    async def main() -> None:
+        together.wait(10)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(5):
+                group.create_task(work(cluster, 4))
+
+    with ThreadPoolExecutor(3) as pool:
+        for each in [pool.submit(in_loop, main) for _ in range(3)]:
+            each.result(40)
+
+    async def count() -> Any:
+        return await cluster.get("worked")
+
+    assert in_loop(count) == b"60"
+
+
+def test_a_cluster_that_is_closed_in_one_loop_closes_its_connections_in_the_others(
+    redis_servers: Servers,
+) -> None:
+    servers = redis_servers(2)
+    cluster = create_async_cluster(settings_of(servers))
+    used, closed = threading.Event(), threading.Event()
+
+    async def other() -> None:
+        await work(cluster)
+        used.set()
+        await until(closed.is_set)
+        await asyncio.to_thread(lambda: counts.extend(clients(servers)))
+        await work(cluster)
+
+    async def main() -> None:
+        await work(cluster)
+        await cluster.aclose()
+        closed.set()
+
+    counts: list[int] = []
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(in_loop, other)
+        assert used.wait(10)
+        in_loop(main)
+        ended.result(30)
+    assert counts == [0, 0]
+
+
+def test_hosts_come_and_go_from_outside_of_any_loop(redis_servers: Servers) -> None:
+    servers = redis_servers(3)
+    cluster = create_async_cluster(settings_of(servers[:2], router="rendezvous"))
+    in_loop(lambda: work(cluster))
+    cluster.add_host("2", {"unix_socket_path": servers[2].path})
+    in_loop(lambda: work(cluster))
+    cluster.remove_host("0")
+    in_loop(lambda: work(cluster))
+    gc.collect()
+    assert clients(servers[:1]) == [0]
+
+
+def test_a_command_outside_of_any_loop_is_refused_by_python(redis_servers: Servers) -> None:
+    cluster = create_async_cluster(settings_of(redis_servers(1)))
+    coroutine = cluster.get("a")
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        coroutine.send(None)
+
+
+# Nothing before it is needed -----------------------------------------------------------------------------------------------
+
+
+def test_importing_and_making_clusters_creates_no_loop_no_thread_no_task_and_no_socket() -> None:
+    printed = program(
+        """if True:
+        import os, threading
+
+        def sockets():
+            links = []
+            for fd in os.listdir("/proc/self/fd"):
+                try:
+                    links.append(os.readlink(f"/proc/self/fd/{fd}"))
+                except OSError:
+                    pass
+            return sorted(link for link in links if link.startswith(("socket:", "anon_inode:[eventpoll")))
+
+        before = sockets()
+        import asyncio
+        created = []
+        class Policy(asyncio.DefaultEventLoopPolicy):
+            def new_event_loop(self):
+                created.append(1)
+                return super().new_event_loop()
+        asyncio.set_event_loop_policy(Policy())
+
+        import nydus.conf, nydus.db, nydus_core, nydus_redis
+        from nydus.db import connections, create_async_cluster
+        hosts = [{"host": "localhost", "port": 1}, {"host": "nowhere.invalid"}]
+        settings = {"engine": "redis", "router": "consistent", "hosts": hosts}
+        cluster = create_async_cluster(settings)
+        nydus.conf.configure(CONNECTIONS={"one": settings})
+        connections.aio["one"].explain("get", "a")
+        cluster.map(); cluster.on(0); cluster.on_key("a"); cluster.health(); repr(cluster)
+        print(created, threading.active_count(), sockets() == before)
+        """,
+        flags=("-W", "error"),
+    )
+    assert printed == "[] 1 True\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_process_has_connections_of_its_own(redis_servers: Servers) -> None:
+    printed = program(
+        """if True:
+        import asyncio, os, sys
+        from nydus.db import create_async_cluster
+
+        hosts = [{"unix_socket_path": path} for path in sys.argv[1:]]
+        cluster = create_async_cluster({"engine": "redis", "router": "partition", "hosts": hosts})
+
+        async def main(times):
+            for _ in range(times):
+                async with cluster.map() as conn:
+                    found = [conn.incr(f"key{number}") for number in range(9)]
+                assert len(set(map(int, found))) == 1, found
+                last = await cluster.incr("count")
+            return last
+
+        loop = asyncio.new_event_loop()  # the parent's is not closed, and has connections open
+        loop.run_until_complete(main(3))
+        child = os.fork()
+        if child == 0:
+            try:
+                print("child", asyncio.run(main(5)), flush=True)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        print("parent", loop.run_until_complete(main(2)))
+        loop.run_until_complete(cluster.aclose())
+        loop.close()
+        """,
+        *(server.path for server in redis_servers(2)),
+    )
+    assert printed == "child 8\nparent 10\n"
