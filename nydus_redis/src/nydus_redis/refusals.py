@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from nydus_core.errors import RoutingError
 
-__all__ = ["ClosedByAwaiting", "NoGroupPipelines", "OnOneHost", "OverManyHosts", "Queued"]
+__all__ = ["NoGroupPipelines", "OnOneHost", "OverManyHosts", "Queued"]
 
 
 def _refusal(why: str) -> Any:
@@ -77,12 +77,6 @@ class OverManyHosts(NoGroupPipelines, OnOneHost):
     )
     get_retry = set_retry = staticmethod(_refusal(_RETRIES))
     from_url = from_pool = staticmethod(_refusal(_SETTINGS))
-
-
-class ClosedByAwaiting:
-    """What does not close a cluster for asyncio: redis-py's would only warn, and close nothing."""
-
-    close = _refusal("a cluster for asyncio is closed by: await cluster.aclose()")
 
 
 def _several(name: str) -> Any:

@@ -183,8 +183,8 @@ class _ClusterClient(OverManyHosts, _Client):
             transaction,
         )
 
-    def pubsub(self, **kwargs: Any) -> Any:
-        """Return subscriptions over all hosts: see ``nydus_redis.pubsub.ClusterPubSub``.
+    def pubsub(self, **kwargs: Any) -> ClusterPubSub:
+        """Return subscriptions over all hosts: see ``ClusterPubSub``.
 
         Raises:
             RoutingError: The router is one for nydus 0.11, which does not tell where a channel belongs.

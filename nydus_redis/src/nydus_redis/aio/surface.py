@@ -20,7 +20,7 @@ from nydus_redis.aio.pipelines import AsyncClusterPipeline, AsyncHostPipeline
 from nydus_redis.aio.pubsub import AsyncClusterPubSub
 from nydus_redis.aio.scan import AsyncClusterScan
 from nydus_redis.options import wire_options
-from nydus_redis.refusals import ClosedByAwaiting, NoGroupPipelines, OnOneHost, OverManyHosts
+from nydus_redis.refusals import NoGroupPipelines, OnOneHost, OverManyHosts
 from nydus_redis.scripts import Scripts
 from nydus_redis.surface import (
     NO_CHANNELS,
@@ -133,7 +133,7 @@ class _HostClient(NoGroupPipelines, OnOneHost, _Client):
         return subscriber
 
 
-class _ClusterClient(ClosedByAwaiting, OverManyHosts, _Client):
+class _ClusterClient(OverManyHosts, _Client):
     """What a cluster's own commands are methods of."""
 
     nydus_scripts: Scripts
@@ -161,7 +161,7 @@ class _ClusterClient(ClosedByAwaiting, OverManyHosts, _Client):
         )
 
     def pubsub(self, **kwargs: Any) -> AsyncClusterPubSub:
-        """Return subscriptions over all hosts: see ``nydus_redis.aio.pubsub.AsyncClusterPubSub``.
+        """Return subscriptions over all hosts: see ``AsyncClusterPubSub``.
 
         Raises:
             RoutingError: The router is one for nydus 0.11, which does not tell where a channel belongs.
