@@ -192,7 +192,10 @@ class AsyncLink(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """There is a connection."""
         self.transport = transport
-        self.transport.set_write_buffer_limits(high=0)  # to know when the socket has taken all
+        # To know when the socket has taken all. That of TLS would call 0 bytes as many as it should have
+        self.transport.set_write_buffer_limits(
+            high=0 if transport.get_extra_info("sslcontext") is None else 1
+        )
 
     def eof_received(self) -> None:
         """The server will say no more."""
