@@ -193,6 +193,28 @@ def test_what_the_socket_did_not_begin_to_take_was_not_sent(
     assert outcomes == [Outcome.MAYBE_APPLIED] * taken + [Outcome.NOT_SENT] * (100 - taken)
 
 
+def test_a_command_without_an_answer_is_done_when_the_socket_has_taken_it(
+    new_memcached_server: Callable[..., MemcachedServer], cluster_of: MakeCluster
+) -> None:
+    server = new_memcached_server()
+    cluster = cluster_of(server, timeout=0.3)
+    cluster.version()
+    values = {f"key{number}": b"v" * 500_000 for number in range(100)}
+    with stopped(server):
+        with pytest.raises(MaybeApplied, match=r"within 0\.3 seconds"):
+            cluster.set_many(values, noreply=True)
+        with cluster.map(fail_silently=True) as conn:
+            promises = [conn.set(key, value, noreply=True) for key, value in values.items()]
+            nothing = conn.get_many([])
+    outcomes = [promise.outcome for promise in promises]
+    assert outcomes[-1] is Outcome.NOT_SENT
+    assert Outcome.MAYBE_APPLIED in outcomes
+    assert outcomes == sorted(outcomes, key=[Outcome.VALUE, Outcome.MAYBE_APPLIED, Outcome.NOT_SENT].index)
+    assert nothing == {}
+    assert cluster.set_many(dict.fromkeys(values, b"v" * 5_000), noreply=True) == []
+    assert len(cluster.get_many(values)) == len(values)
+
+
 def test_a_server_that_hangs_leaves_it_open_after_the_timeout(
     new_memcached_server: Callable[..., MemcachedServer], cluster_of: MakeCluster
 ) -> None:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nydus_core.command import Command
-from nydus_core.errors import HostError
 from nydus_memcache.errors import FAILURES
 from nydus_memcache.link import Link
-from nydus_memcache.runs import outcomes, runs, without_answer
+from nydus_memcache.runs import Failure, outcomes, runs
 
 if TYPE_CHECKING:
     from nydus_memcache.engine import Memcache
@@ -65,8 +64,13 @@ class MemcacheBatch:
                 self._read(answers)
             except FAILURES as error:
                 self._failure = error
-        found = outcomes(self._runs, answers)
-        return found if self._failure is None else found + self._missing(len(answers), self._failure)
+        return outcomes(self.engine, self._runs, answers, self._why())
+
+    def _why(self) -> Failure | None:
+        if self._failure is None:
+            return None
+        sent = 0 if self._link is None or self._clean else self._link.sent
+        return Failure(self._failure, sent, sent)
 
     def _read(self, answers: list[Any]) -> None:
         link = self._link
@@ -80,10 +84,6 @@ class MemcacheBatch:
         link.flush()
         self._clean = True
 
-    def _missing(self, answered: int, cause: Exception) -> list[HostError]:
-        sent = 0 if self._link is None or self._clean else self._link.sent
-        return without_answer(self.engine, self._runs, answered, sent, cause)
-
     def fileno(self) -> int | None:
         """Return the socket that the answers come from; None if there are none to wait for."""
         return None if self._failure is not None or self._link is None else self._link.fileno()
@@ -95,7 +95,9 @@ class MemcacheBatch:
             if self._link is not None:
                 self._link.shut()
             return None
-        return self._missing(0, self.engine.late("aborted")) if self._request else None
+        if not self._request:
+            return None
+        return outcomes(self.engine, self._runs, [], Failure(self.engine.late("aborted")))
 
     def close(self) -> None:
         """Give the connection back, or close it where answers are still to come."""

@@ -8,17 +8,19 @@ repeats a key keeps its meaning, and each of them has its own answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, cast
 
 from nydus_core.command import Command
 from nydus_core.engine import AnyEngine
-from nydus_core.errors import HostDown, HostError, MaybeApplied
+from nydus_core.errors import HostDown, MaybeApplied
 from nydus_memcache.commands import MemcacheCommand
 from nydus_memcache.fetches import Fetch, request_for
 from nydus_memcache.replies import read_items
 from nydus_memcache.source import Source
 
-__all__ = ["Run", "outcomes", "runs", "without_answer"]
+__all__ = ["Failure", "Run", "outcomes", "runs"]
 
 
 class Run:
@@ -75,13 +77,51 @@ def runs(commands: Sequence[Command]) -> list[Run]:
     return found
 
 
-def outcomes(sent: Sequence[Run], answers: Sequence[Any]) -> list[Any]:
-    """Return what the commands of the runs that were answered ended in: values, or the exceptions that were raised."""
-    return [
-        _outcome(command, answer)
-        for run, answer in zip(sent, answers, strict=False)
-        for command in run.commands
-    ]
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why no more answers came.
+
+    Attributes:
+        cause: What was raised.
+        sent: How many bytes of the requests may have been sent. The others were not.
+        taken: How many of them the socket has taken for certain.
+    """
+
+    cause: BaseException
+    sent: int = 0
+    taken: int = 0
+
+
+def outcomes(
+    engine: AnyEngine, all_runs: Sequence[Run], answers: Sequence[Any], failure: Failure | None = None
+) -> list[Any]:
+    """Return what each command ended in: its value, or the exception.
+
+    Without an answer, what the socket had not begun to take was not sent. What has none is done once the socket has
+    taken all of it.
+
+    Parameters:
+        engine: The host.
+        all_runs: All that was to be sent, in order.
+        answers: What was read, for all of them or as many as there was an answer for.
+        failure: Why there are no more, or not all was sent.
+    """
+    found: list[Any] = []
+    if failure is None:
+        for run, answer in zip(all_runs, answers, strict=True):
+            found += [_outcome(command, answer) for command in run.commands]
+        return found
+    ends = list(accumulate(len(run.request) for run in all_runs))
+    heard = [end for run, end, _ in zip(all_runs, ends, answers, strict=False) if not run.silent]
+    taken = max([failure.taken, *heard])
+    for number, (run, end) in enumerate(zip(all_runs, ends, strict=True)):
+        if not run.request or (number < len(answers) and (end <= taken or not run.silent)):
+            answer = answers[number] if run.request else None
+            found += [_outcome(command, answer) for command in run.commands]
+        else:
+            kind = MaybeApplied if end - len(run.request) < failure.sent else HostDown
+            found += [engine.failed(kind, failure.cause, command) for command in run.commands]
+    return found
 
 
 def _outcome(command: MemcacheCommand, answer: Any) -> Any:
@@ -89,24 +129,3 @@ def _outcome(command: MemcacheCommand, answer: Any) -> Any:
         return command.value(answer)
     except Exception as error:
         return error
-
-
-def without_answer(
-    engine: AnyEngine, all_runs: Sequence[Run], answered: int, taken: int, cause: BaseException
-) -> list[HostError]:
-    """Return the errors of the commands without an answer: what the socket had not begun to take was not sent.
-
-    Parameters:
-        engine: The host.
-        all_runs: All that was to be sent, in order.
-        answered: How many of them were answered.
-        taken: How many bytes of their requests may have been sent.
-        cause: Why no more came.
-    """
-    start = sum(len(run.request) for run in all_runs[:answered])
-    errors: list[HostError] = []
-    for run in all_runs[answered:]:
-        kind = MaybeApplied if start < taken else HostDown
-        errors += [engine.failed(kind, cause, command) for command in run.commands]
-        start += len(run.request)
-    return errors

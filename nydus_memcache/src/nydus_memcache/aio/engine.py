@@ -19,7 +19,7 @@ from nydus_memcache.aio.surface import AsyncSurfaces
 from nydus_memcache.commands import MemcacheCommand, Plain
 from nydus_memcache.errors import FAILURES
 from nydus_memcache.host import MemcacheHost
-from nydus_memcache.runs import outcomes, runs, without_answer
+from nydus_memcache.runs import Failure, outcomes, runs
 
 __all__ = ["AsyncMemcache"]
 
@@ -69,6 +69,11 @@ class AsyncMemcache(MemcacheHost):
             pool.retire()
         return pool
 
+    @property
+    def pool(self) -> FairPool[AsyncLink]:
+        """The connections in the running event loop."""
+        return self._pools.get()
+
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
         """Return what makes surfaces: objects with the methods of ``pymemcache.Client``, to be awaited."""
@@ -84,7 +89,7 @@ class AsyncMemcache(MemcacheHost):
         request = command.request
         if not request:
             return command.value(None)
-        pool = self._pools.get()
+        pool = self.pool
         try:
             link = await pool.take()
         except FAILURES as error:
@@ -107,24 +112,21 @@ class AsyncMemcache(MemcacheHost):
         all_runs = runs(commands)
         request = b"".join([run.request for run in all_runs])
         if not request:
-            return outcomes(all_runs, [None] * len(all_runs))
-        pool = self._pools.get()
+            return outcomes(self, all_runs, [None] * len(all_runs))
+        pool = self.pool
         try:
             link = await pool.take()
         except _ENDS as error:
-            return list(without_answer(self, all_runs, 0, 0, self._cause(error)))
+            return outcomes(self, all_runs, [], Failure(self._cause(error)))
         answers: list[Any] = []
-        failure: BaseException | None = None
+        failure: Failure | None = None
         try:
             await link.ask(request, all_runs, answers)
         except _ENDS as error:
-            failure = error
+            failure = Failure(self._cause(error), link.sent)
         finally:
             pool.give(link, clean=failure is None)
-        found = outcomes(all_runs, answers)
-        if failure is not None:
-            found += without_answer(self, all_runs, len(answers), link.sent, self._cause(failure))
-        return found
+        return outcomes(self, all_runs, answers, failure)
 
     def _cause(self, error: BaseException) -> BaseException:
         cancelled = isinstance(error, CancelledError)
@@ -144,7 +146,7 @@ class AsyncMemcache(MemcacheHost):
 
     async def aclose(self) -> None:
         """Close the connections; those in use when they are given back. Those of other event loops are not waited for."""
-        pool = self._pools.get()
+        pool = self.pool
         self._pools.in_each(lambda each: None if each is pool else each.drop())
         await pool.aclose()
 
