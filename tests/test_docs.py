@@ -117,7 +117,8 @@ def real_servers(
     plugins.unregister(plugin)
     nydus.conf.configure()
     for cluster in plugin.clusters:
-        cluster.close()
+        if isinstance(cluster, nydus_core.Cluster):  # one for asyncio was closed in its loop
+            cluster.close()
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "\n```python\n" in page.read_text()], ids=name)
