@@ -548,30 +548,40 @@ ENORMOUS = [
 ]
 
 PROGRAM = """
-import resource, sys
-from nydus_core import HostError, create_cluster
+import asyncio, resource, sys
+from nydus_core import HostError, create_async_cluster, create_cluster
+
+def blocking(settings):
+    with create_cluster(settings) as cluster:
+        cluster.get("k")
+
+async def awaited(settings):
+    async with create_async_cluster(settings) as cluster:
+        await cluster.get("k")
+
+get = blocking if sys.argv[1] == "blocking" else lambda settings: asyncio.run(awaited(settings))
 
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-for path in sys.argv[1:]:
+for path in sys.argv[2:]:
     hosts = [{"unix_socket_path": path, "timeout": 5}]
-    with create_cluster({"engine": "memcache", "hosts": hosts, "retry": {"attempts": 1}}) as cluster:
-        try:
-            cluster.get("k")
-            print("value")
-        except HostError as error:
-            print(type(error).__name__)
+    try:
+        get({"engine": "memcache", "hosts": hosts, "retry": {"attempts": 1}})
+        print("value")
+    except HostError as error:
+        print(type(error).__name__)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at the memory of a process as Linux counts it")
-def test_what_an_answer_claims_to_hold_is_not_believed(real: MemcachedServer) -> None:
+@pytest.mark.parametrize("side", ["blocking", "asyncio"])
+def test_what_an_answer_claims_to_hold_is_not_believed(real: MemcachedServer, side: str) -> None:
     with ExitStack() as stack:
         servers = [stack.enter_context(ScriptedServer(real)) for _ in ENORMOUS]
         for server, stream in zip(servers, ENORMOUS, strict=True):
             server.answer(stream, close=True)
-        program = [sys.executable, "-c", PROGRAM, *[server.path for server in servers]]
+        program = [sys.executable, "-c", PROGRAM, side, *[server.path for server in servers]]
         *said, megabytes = subprocess.check_output(program, text=True, timeout=50).splitlines()
     assert said == ["MaybeApplied"] * len(ENORMOUS)
     assert int(megabytes) < 100

@@ -120,12 +120,14 @@ class AsyncMemcache(MemcacheHost):
             return outcomes(self, all_runs, [], Failure(self._cause(error)))
         answers: list[Any] = []
         failure: Failure | None = None
+        clean = False
         try:
             await link.ask(request, all_runs, answers)
+            clean = True
         except _ENDS as error:
             failure = Failure(self._cause(error), link.sent)
         finally:
-            pool.give(link, clean=failure is None)
+            pool.give(link, clean=clean)
         return outcomes(self, all_runs, answers, failure)
 
     def _cause(self, error: BaseException) -> BaseException:
