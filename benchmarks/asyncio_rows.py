@@ -1,4 +1,4 @@
-"""The asyncio side, against bare ``redis.asyncio`` on one of the servers."""
+"""The asyncio side: against bare ``redis.asyncio`` on one server; memcached against worker threads and aiomcache."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from collections.abc import Coroutine
 from contextlib import ExitStack
 from typing import Any
 
+import aiomcache
 import redis.asyncio
 from side_by_side import BATCH, KEYS, SINGLES, Row, queue
 
+from memcached import MemcachedServer
 from nydus.db import create_async_cluster
+from nydus_core import ThreadedEngine
+from nydus_memcache import Memcache
 from nydus_redis.server import PrivateServer
 
 TASKS = 200
@@ -52,6 +56,50 @@ def asyncio_rows(stack: ExitStack, servers: list[PrivateServer]) -> list[Row]:
             30,
         ),
         row("asyncio: the same, both on one host", tasks, one, TASKS * EACH, 1 / 0.95, 30),
+    ]
+
+
+class InThreads(ThreadedEngine):
+    """The blocking memcached engine in worker threads."""
+
+    sync_side = Memcache
+
+
+class Aiomcache:
+    """aiomcache, called as a cluster is."""
+
+    def __init__(self, port: int) -> None:
+        self._client = aiomcache.Client("127.0.0.1", port, pool_size=100)
+
+    async def get(self, key: str) -> Any:
+        """Return a value."""
+        return await self._client.get(key.encode())
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+
+def asyncio_memcache_rows(stack: ExitStack, servers: list[MemcachedServer]) -> list[Row]:
+    """The same for memcached, all on one host."""
+    runner = stack.enter_context(asyncio.Runner())
+    hosts = [f"memcached://127.0.0.1:{servers[0].port}"]
+    made = {"router": "partition", "hosts": hosts}
+    ours = create_async_cluster({"engine": "memcache", **made})
+    threads = create_async_cluster({"engine": InThreads, **made})
+    plain = Aiomcache(servers[0].port)
+    stack.callback(lambda: runner.run(closed(ours, threads, plain)))
+    runner.run(ours.set_many(dict.fromkeys(KEYS, b"v" * 100)))
+
+    def row(name: str, work: Any, units: int, peer: Any, target: float, turns: int) -> Row:
+        return Row(name, lambda: runner.run(work(ours)), lambda: runner.run(work(peer)), units, target, turns)
+
+    many = TASKS * EACH
+    return [
+        row("asyncio: memcached get; peer worker threads", gets, SINGLES, threads, 0.8, 100),
+        row(f"asyncio: the same, {TASKS} tasks", tasks, many, threads, 0.8, 30),
+        row("asyncio: memcached get; peer aiomcache", gets, SINGLES, plain, 1.25, 100),
+        row(f"asyncio: the same, {TASKS} tasks", tasks, many, plain, 1.75, 30),
     ]
 
 

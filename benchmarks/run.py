@@ -20,7 +20,7 @@ from nydus.db import create_cluster
 from nydus_redis.server import PrivateServer
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "support"))
-from asyncio_rows import asyncio_rows
+from asyncio_rows import asyncio_memcache_rows, asyncio_rows
 from side_by_side import BATCH, HOSTS, KEYS, MANY, SINGLES, Row, heading, measure, queue
 
 from memcached import MemcachedServer
@@ -28,7 +28,7 @@ from memcached import MemcachedServer
 
 def main() -> None:
     """Measure all rows and print them as a table."""
-    names = ("redis", "hiredis", "pymemcache")
+    names = ("redis", "hiredis", "pymemcache", "aiomcache")
     print(f"Python {sys.version.split()[0]}, {', '.join(f'{name} {version(name)}' for name in names)}")
     print(f"{HOSTS} hosts of each kind on loopback; µs for one command or key\n")
     heading()
@@ -49,6 +49,7 @@ def rows() -> Iterator[list[Row]]:
             *redis_rows(stack, redis_servers),
             *memcache_rows(stack, memcached_servers),
             *asyncio_rows(stack, redis_servers),
+            *asyncio_memcache_rows(stack, memcached_servers),
         ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pymemcache.client.base import Client
 from pymemcache.serde import pickle_serde
 
 from address import Listening
+from driven import create_driven
 from memcached import MemcachedServer
 from nydus_core import Cluster, create_cluster
 from nydus_memcache import Memcache
@@ -24,21 +26,28 @@ def address(server: Listening) -> dict[str, Any]:
     return {"unix_socket_path": server.path} if server.path else {"host": "127.0.0.1", "port": server.port}
 
 
+@pytest.fixture(params=[create_cluster, create_driven], ids=["blocking", "asyncio"])
+def create(request: pytest.FixtureRequest) -> Iterator[Callable[[dict[str, Any]], Any]]:
+    """``create_cluster``, and ``create_async_cluster`` whose cluster is called in the same way; closed at the end.
+
+    What only one side has is tested with ``@pytest.mark.parametrize("create", [create_cluster], indirect=True)``.
+    """
+    with ExitStack() as stack:
+        yield lambda settings: stack.enter_context(request.param(settings))
+
+
 @pytest.fixture
-def cluster_of() -> Iterator[MakeCluster]:
+def cluster_of(create: Callable[[dict[str, Any]], Any]) -> MakeCluster:
     """``cluster_of(server, server, router=…, **options for all hosts)``; closed at the end of the test."""
-    clusters: list[Cluster] = []
 
     def make(*servers: Listening, router: Any = PARTITION, **defaults: Any) -> Cluster:
         hosts = [address(server) for server in servers]
         once = {"attempts": 1}  # what one attempt ends in is the engine's; the rest is the core's
         settings = {"engine": Memcache, "router": router, "hosts": hosts, "defaults": defaults, "retry": once}
-        clusters.append(create_cluster(settings))
-        return clusters[-1]
+        found: Cluster = create(settings)
+        return found
 
-    yield make
-    for cluster in clusters:
-        cluster.close()
+    return make
 
 
 @pytest.fixture

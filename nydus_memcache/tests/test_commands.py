@@ -18,7 +18,7 @@ from pymemcache.exceptions import (
 from pymemcache.serde import FLAG_COMPRESSED, FLAG_INTEGER, FLAG_TEXT
 
 from memcached import MemcachedServer
-from nydus_core import BaseEngine, Cluster, CommandError, NydusError, RoutingError
+from nydus_core import BaseEngine, Cluster, CommandError, NydusError, RoutingError, create_cluster
 from nydus_core.command import Outcome
 from nydus_core.routers import BaseRouter
 from nydus_core.testing import FaultProxy
@@ -263,6 +263,7 @@ def test_a_raw_command_without_a_key_is_refused_by_routers_by_key(cluster: Clust
         cluster.raw_command("mg k v")
 
 
+@pytest.mark.parametrize("create", [create_cluster], indirect=True)
 def test_an_engine_has_a_plain_client_of_its_host(cluster: Cluster) -> None:
     engine = cluster[0]
     assert isinstance(engine, BaseEngine)

@@ -26,7 +26,10 @@ from stopping import stopped
 from tls import TlsFront
 
 MakeCluster = Callable[..., Cluster]
+Create = Callable[[dict[str, Any]], Any]
 KeysOn = Callable[[Cluster, int, int], list[str]]
+
+ONCE = {"attempts": 1}
 
 
 @pytest.fixture
@@ -103,6 +106,7 @@ def test_a_server_that_comes_back_is_used_again(
     assert cluster.set("k", b"w") is True
 
 
+@pytest.mark.parametrize("create", [create_cluster], indirect=True)
 def test_a_pool_that_is_exhausted_sends_nothing(front: FaultProxy, cluster_of: MakeCluster) -> None:
     cluster = cluster_of(front, max_pool_size=1)
     front.delay = 0.5
@@ -120,7 +124,7 @@ def test_a_pool_that_is_exhausted_sends_nothing(front: FaultProxy, cluster_of: M
     assert front.connections == 1
 
 
-def test_a_connection_that_cannot_be_opened_in_time_was_sent_nothing(cluster_of: MakeCluster) -> None:
+def test_a_connection_that_cannot_be_opened_in_time_was_sent_nothing(create: Create) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         address = full.getsockname()
         waiting = [socket.socket() for _ in range(8)]
@@ -130,10 +134,10 @@ def test_a_connection_that_cannot_be_opened_in_time_was_sent_nothing(cluster_of:
                 each.connect_ex(address)
             hosts = [{"host": address[0], "port": address[1]}]
             defaults = {"timeout": 5, "connect_timeout": 0.1}
-            with create_cluster({"engine": Memcache, "hosts": hosts, "defaults": defaults}) as cluster:
-                with pytest.raises(HostDown) as caught:
-                    cluster.set("k", b"v")
-                assert isinstance(caught.value, TimeoutError)
+            cluster = create({"engine": Memcache, "hosts": hosts, "defaults": defaults, "retry": ONCE})
+            with pytest.raises(HostDown) as caught:
+                cluster.set("k", b"v")
+            assert isinstance(caught.value, TimeoutError)
         finally:
             for each in waiting:
                 each.close()
@@ -187,6 +191,28 @@ def test_what_the_socket_did_not_begin_to_take_was_not_sent(
     taken = outcomes.count(Outcome.MAYBE_APPLIED)
     assert 0 < taken < 100
     assert outcomes == [Outcome.MAYBE_APPLIED] * taken + [Outcome.NOT_SENT] * (100 - taken)
+
+
+def test_a_command_without_an_answer_is_done_when_the_socket_has_taken_it(
+    new_memcached_server: Callable[..., MemcachedServer], cluster_of: MakeCluster
+) -> None:
+    server = new_memcached_server()
+    cluster = cluster_of(server, timeout=0.3)
+    cluster.version()
+    values = {f"key{number}": b"v" * 500_000 for number in range(100)}
+    with stopped(server):
+        with pytest.raises(MaybeApplied, match=r"within 0\.3 seconds"):
+            cluster.set_many(values, noreply=True)
+        with cluster.map(fail_silently=True) as conn:
+            promises = [conn.set(key, value, noreply=True) for key, value in values.items()]
+            nothing = conn.get_many([])
+    outcomes = [promise.outcome for promise in promises]
+    assert outcomes[-1] is Outcome.NOT_SENT
+    assert Outcome.MAYBE_APPLIED in outcomes
+    assert outcomes == sorted(outcomes, key=[Outcome.VALUE, Outcome.MAYBE_APPLIED, Outcome.NOT_SENT].index)
+    assert nothing == {}
+    assert cluster.set_many(dict.fromkeys(values, b"v" * 5_000), noreply=True) == []
+    assert len(cluster.get_many(values)) == len(values)
 
 
 def test_a_server_that_hangs_leaves_it_open_after_the_timeout(
@@ -288,36 +314,41 @@ def liar() -> Iterator[Callable[[bytes], dict[str, Any]]]:
     ],
 )
 def test_an_answer_that_nobody_understands_leaves_it_open(
-    liar: Callable[[bytes], dict[str, Any]], answer: bytes, call: Callable[[Any], Any]
+    create: Create, liar: Callable[[bytes], dict[str, Any]], answer: bytes, call: Callable[[Any], Any]
 ) -> None:
     with (
-        create_cluster({"engine": Memcache, "hosts": [liar(answer)]}) as cluster,
+        create({"engine": Memcache, "hosts": [liar(answer)]}) as cluster,
         pytest.raises(MaybeApplied) as caught,
     ):
         call(cluster)
     assert isinstance(caught.value.__cause__, (MemcacheUnknownError, ValueError))
 
 
-def test_a_server_that_cannot_tell_values_answers_an_error(liar: Callable[[bytes], dict[str, Any]]) -> None:
+def test_a_server_that_cannot_tell_values_answers_an_error(
+    create: Create, liar: Callable[[bytes], dict[str, Any]]
+) -> None:
     hosts = [liar(b"VALUE k 0 1\r\nx\r\nSERVER_ERROR out of memory writing get response\r\n")]
-    with create_cluster({"engine": Memcache, "hosts": hosts}) as cluster:
+    with create({"engine": Memcache, "hosts": hosts}) as cluster:
         for call in (lambda: cluster.get("k"), lambda: cluster.get_many(["k", "l"])):
             with pytest.raises(MemcacheServerError, match="out of memory") as caught:
                 call()
             assert not isinstance(caught.value, HostError)
 
 
-def test_a_connection_with_more_to_say_is_not_used_again(liar: Callable[[bytes], dict[str, Any]]) -> None:
-    with create_cluster({"engine": Memcache, "hosts": [liar(b"STORED\r\nSTORED\r\n")]}) as cluster:
+def test_a_connection_with_more_to_say_is_not_used_again(
+    create: Create, liar: Callable[[bytes], dict[str, Any]]
+) -> None:
+    with create({"engine": Memcache, "hosts": [liar(b"STORED\r\nSTORED\r\n")]}) as cluster:
         assert [cluster.set("k", b"v") for _ in range(3)] == [True] * 3
 
 
 def test_after_a_line_that_was_not_understood_its_value_is_not_taken_for_answers(
+    create: Create,
     liar: Callable[[bytes], dict[str, Any]],
 ) -> None:
     hosts = [liar(b"CLIENT_ERROR bad command line format\r\nSTORED\r\nSTORED\r\n")]
     with (
-        create_cluster({"engine": Memcache, "hosts": hosts}) as cluster,
+        create({"engine": Memcache, "hosts": hosts}) as cluster,
         cluster.map(fail_silently=True) as conn,
     ):
         promises = [conn.set("a", b"1"), conn.set("b", b"2")]
@@ -328,6 +359,7 @@ def test_after_a_line_that_was_not_understood_its_value_is_not_taken_for_answers
 # Connections ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("create", [create_cluster], indirect=True)
 def test_a_closed_cluster_opens_again(front: FaultProxy, cluster_of: MakeCluster) -> None:
     cluster = cluster_of(front)
     cluster.set("k", b"v")
@@ -368,6 +400,7 @@ def test_connections_that_were_idle_for_too_long_are_replaced(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.parametrize("create", [create_cluster], indirect=True)
 def test_a_forked_process_opens_connections_of_its_own(front: FaultProxy, cluster_of: MakeCluster) -> None:
     cluster = cluster_of(front)
     cluster.set("n", 0)
@@ -390,11 +423,11 @@ def test_a_forked_process_opens_connections_of_its_own(front: FaultProxy, cluste
 
 
 def test_over_tls_large_maps_and_idle_connections_work_too(
-    certificate: Path, servers: list[MemcachedServer]
+    create: Create, certificate: Path, servers: list[MemcachedServer]
 ) -> None:
     with (
         TlsFront(servers[0], certificate) as front,
-        create_cluster(
+        create(
             {
                 "engine": Memcache,
                 "hosts": [{"host": "localhost", "port": front.port}],
@@ -411,12 +444,12 @@ def test_over_tls_large_maps_and_idle_connections_work_too(
 
 
 def test_a_server_that_is_not_who_it_should_be_is_sent_nothing(
-    certificate: Path, servers: list[MemcachedServer]
+    create: Create, certificate: Path, servers: list[MemcachedServer]
 ) -> None:
     with TlsFront(servers[0], certificate) as front:
         host = {"host": "localhost", "port": front.port, "tls_context": ssl.create_default_context()}
         with (
-            create_cluster({"engine": Memcache, "hosts": [host]}) as cluster,
+            create({"engine": Memcache, "hosts": [host]}) as cluster,
             pytest.raises(HostDown, match="certificate verify failed") as caught,
         ):
             cluster.set("k", b"v")

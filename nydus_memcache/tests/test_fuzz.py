@@ -23,7 +23,7 @@ from pymemcache.exceptions import MemcacheError, MemcacheIllegalInputError, Memc
 import exchanges
 from exchanges import NUMBERS, ONCE, Call, Ended, in_threads, new_keys
 from memcached import MemcachedServer
-from nydus_core import Cluster, HostError, NydusError, create_cluster
+from nydus_core import Cluster, HostError, NydusError
 from nydus_core.command import Outcome
 from nydus_memcache import Memcache
 from nydus_memcache.commands import MemcacheCommand
@@ -31,6 +31,8 @@ from nydus_memcache.options import wire
 from nydus_memcache.surface import Surface
 from scripted import ScriptedServer, within
 from spoiling import fuzz, pieces, spoiled
+
+Create = Callable[[dict[str, Any]], Any]
 
 _STORED = {b"STORED": True, b"NOT_STORED": False}
 
@@ -99,9 +101,9 @@ def bad(real: MemcachedServer) -> Iterator[ScriptedServer]:
         yield server
 
 
-def connected(server: ScriptedServer, **options: Any) -> Cluster:
+def connected(create: Create, server: ScriptedServer, **options: Any) -> Any:
     host = {"unix_socket_path": server.path, "timeout": 10, **options}
-    return create_cluster({"engine": Memcache, "hosts": [host], **ONCE})
+    return create({"engine": Memcache, "hosts": [host], **ONCE})
 
 
 def asked(server: MemcachedServer, request: bytes) -> bytes:
@@ -281,7 +283,7 @@ def assert_true(found: list[Ended], stream: bytes, chosen: list[tuple[Call, byte
 
 @pytest.mark.parametrize("way", ["single", "map"])
 def test_spoiled_answers_are_errors_and_cross_nothing(
-    real: MemcachedServer, bad: ScriptedServer, way: str
+    create: Create, real: MemcachedServer, bad: ScriptedServer, way: str
 ) -> None:
     @fuzz(150)
     @given(st.data())
@@ -299,7 +301,9 @@ def test_spoiled_answers_are_errors_and_cross_nothing(
         # An answer that is too short is waited for if the connection is not closed behind it, which takes its time
         close = data.draw(st.integers(0, 29).map(lambda number: number < 29) if short else st.booleans())
         threads = data.draw(st.sampled_from([1, 3]))
-        with connected(bad, max_pool_size=threads, timeout=1 if short and not close else 10) as cluster:
+        with connected(
+            create, bad, max_pool_size=threads, timeout=1 if short and not close else 10
+        ) as cluster:
             cluster.version()
             bad.answer(*sent, close=close)
             found = within(20, lambda: outcomes(cluster, calls, way))
@@ -311,7 +315,9 @@ def test_spoiled_answers_are_errors_and_cross_nothing(
 
 
 @pytest.mark.parametrize("way", ["single", "map"])
-def test_anything_at_all_is_an_error_and_crosses_nothing(bad: ScriptedServer, way: str) -> None:
+def test_anything_at_all_is_an_error_and_crosses_nothing(
+    create: Create, bad: ScriptedServer, way: str
+) -> None:
     others: list[Call] = [
         *(
             lambda c: c.stats(),
@@ -341,7 +347,7 @@ def test_anything_at_all_is_an_error_and_crosses_nothing(bad: ScriptedServer, wa
         st.lists(st.one_of(st.sampled_from(answers), st.binary(max_size=20)), max_size=5).map(b"".join),
     )
     def property_(calls: list[Call], stream: bytes) -> None:
-        with connected(bad, max_pool_size=1) as cluster:
+        with connected(create, bad, max_pool_size=1) as cluster:
             cluster.version()
             bad.answer(stream, close=True)
             within(20, lambda: outcomes(cluster, calls, way))
@@ -351,7 +357,9 @@ def test_anything_at_all_is_an_error_and_crosses_nothing(bad: ScriptedServer, wa
     property_()
 
 
-def test_answers_that_nobody_asked_for_are_nobodys(real: MemcachedServer, bad: ScriptedServer) -> None:
+def test_answers_that_nobody_asked_for_are_nobodys(
+    create: Create, real: MemcachedServer, bad: ScriptedServer
+) -> None:
     surplus = st.sampled_from([b"STORED\r\n", b"END\r\n", b"7\r\n", b"SERVER_ERROR no\r\n", b"\r\n"])
 
     @fuzz(50)
@@ -359,7 +367,7 @@ def test_answers_that_nobody_asked_for_are_nobodys(real: MemcachedServer, bad: S
     def property_(chosen: tuple[Call, bytes, Any], more: bytes) -> None:
         prepare(real)
         honest = asked(real, requests([chosen[0]])[0])
-        with connected(bad, max_pool_size=1) as cluster:
+        with connected(create, bad, max_pool_size=1) as cluster:
             cluster.version()
             bad.answer(honest + more[:1], more[1:])
             found = within(20, lambda: outcomes(cluster, [chosen[0]], "single"))
@@ -432,7 +440,7 @@ def assert_commands(chunk: bytes, most: int) -> None:
 
 @pytest.mark.parametrize("way", ["single", "map"])
 def test_odd_arguments_are_refused_or_sent_as_the_command_that_they_are_for(
-    bad: ScriptedServer, way: str
+    create: Create, bad: ScriptedServer, way: str
 ) -> None:
     @fuzz(400)
     @given(st.sampled_from(ODD_CALLS), ODD, ODD)
@@ -456,7 +464,7 @@ def test_odd_arguments_are_refused_or_sent_as_the_command_that_they_are_for(
         assert cluster.set("own", number) is True
         assert cluster.get("own") == number
 
-    with connected(bad, max_pool_size=1) as cluster:
+    with connected(create, bad, max_pool_size=1) as cluster:
         cluster.version()
         property_()
 
@@ -483,9 +491,9 @@ def test_odd_arguments_are_refused_or_sent_as_the_command_that_they_are_for(
 )
 @pytest.mark.parametrize("way", ["single", "map"])
 def test_what_only_looks_like_an_answer_is_none(
-    bad: ScriptedServer, answer: bytes, call: Call, way: str
+    create: Create, bad: ScriptedServer, answer: bytes, call: Call, way: str
 ) -> None:
-    with connected(bad) as cluster:
+    with connected(create, bad) as cluster:
         cluster.version()
         bad.answer(answer)
         (ended,) = within(10, lambda: outcomes(cluster, [call], way))
@@ -493,8 +501,8 @@ def test_what_only_looks_like_an_answer_is_none(
         within(20, lambda: assert_in_step(cluster))
 
 
-def test_statistics_that_a_server_does_not_have_are_an_answer(bad: ScriptedServer) -> None:
-    with connected(bad) as cluster:
+def test_statistics_that_a_server_does_not_have_are_an_answer(create: Create, bad: ScriptedServer) -> None:
+    with connected(create, bad) as cluster:
         with pytest.raises(MemcacheUnknownCommandError) as caught:
             cluster.stats("bogus")
         assert not isinstance(caught.value, HostError)
@@ -520,8 +528,8 @@ def test_statistics_that_a_server_does_not_have_are_an_answer(bad: ScriptedServe
         lambda c: c.raw_command("mn", b""),
     ],
 )
-def test_what_cannot_be_sent_is_refused_by_name(bad: ScriptedServer, call: Call) -> None:
-    with connected(bad) as cluster, pytest.raises(NydusError) as caught:
+def test_what_cannot_be_sent_is_refused_by_name(create: Create, bad: ScriptedServer, call: Call) -> None:
+    with connected(create, bad) as cluster, pytest.raises(NydusError) as caught:
         call(cluster)
     assert isinstance(caught.value, MemcacheIllegalInputError)
     assert "Nothing was sent" in str(caught.value)
@@ -540,30 +548,40 @@ ENORMOUS = [
 ]
 
 PROGRAM = """
-import resource, sys
-from nydus_core import HostError, create_cluster
+import asyncio, resource, sys
+from nydus_core import HostError, create_async_cluster, create_cluster
+
+def blocking(settings):
+    with create_cluster(settings) as cluster:
+        cluster.get("k")
+
+async def awaited(settings):
+    async with create_async_cluster(settings) as cluster:
+        await cluster.get("k")
+
+get = blocking if sys.argv[1] == "blocking" else lambda settings: asyncio.run(awaited(settings))
 
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-for path in sys.argv[1:]:
+for path in sys.argv[2:]:
     hosts = [{"unix_socket_path": path, "timeout": 5}]
-    with create_cluster({"engine": "memcache", "hosts": hosts, "retry": {"attempts": 1}}) as cluster:
-        try:
-            cluster.get("k")
-            print("value")
-        except HostError as error:
-            print(type(error).__name__)
+    try:
+        get({"engine": "memcache", "hosts": hosts, "retry": {"attempts": 1}})
+        print("value")
+    except HostError as error:
+        print(type(error).__name__)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at the memory of a process as Linux counts it")
-def test_what_an_answer_claims_to_hold_is_not_believed(real: MemcachedServer) -> None:
+@pytest.mark.parametrize("side", ["blocking", "asyncio"])
+def test_what_an_answer_claims_to_hold_is_not_believed(real: MemcachedServer, side: str) -> None:
     with ExitStack() as stack:
         servers = [stack.enter_context(ScriptedServer(real)) for _ in ENORMOUS]
         for server, stream in zip(servers, ENORMOUS, strict=True):
             server.answer(stream, close=True)
-        program = [sys.executable, "-c", PROGRAM, *[server.path for server in servers]]
+        program = [sys.executable, "-c", PROGRAM, side, *[server.path for server in servers]]
         *said, megabytes = subprocess.check_output(program, text=True, timeout=50).splitlines()
     assert said == ["MaybeApplied"] * len(ENORMOUS)
     assert int(megabytes) < 100

@@ -1,15 +1,27 @@
-"""The memcached backend of Nydus, on pymemcache. ``Memcache`` talks to one host."""
+"""The memcached backend of Nydus, on pymemcache. ``Memcache`` talks to one host, ``AsyncMemcache`` with asyncio."""
 
+from nydus_memcache.aio.engine import AsyncMemcache
 from nydus_memcache.engine import Memcache
 from nydus_memcache.errors import IllegalArgument, IllegalKey, UnreadableValue
-from nydus_memcache.typed import MemcacheCluster, as_memcache_cluster, create_memcache_cluster
+from nydus_memcache.typed import (
+    AsyncMemcacheCluster,
+    MemcacheCluster,
+    as_async_memcache_cluster,
+    as_memcache_cluster,
+    create_async_memcache_cluster,
+    create_memcache_cluster,
+)
 
 __all__ = [
+    "AsyncMemcache",
+    "AsyncMemcacheCluster",
     "IllegalArgument",
     "IllegalKey",
     "Memcache",
     "MemcacheCluster",
     "UnreadableValue",
+    "as_async_memcache_cluster",
     "as_memcache_cluster",
+    "create_async_memcache_cluster",
     "create_memcache_cluster",
 ]

@@ -1,22 +1,14 @@
-"""Commands for one host, sent together: one write, then as many answers, each by its position.
-
-Gets that follow one another become one ``get`` of many keys. Nothing else is grouped, because nothing else would gain:
-sets and deletes of different keys are as many lines whether or not one method of pymemcache sends them. So one that
-repeats a key keeps its meaning, and each of them has its own answer.
-"""
+"""Commands for one host, sent together: one write, then as many answers, each by its position. See ``runs``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from nydus_core.command import Command
-from nydus_core.errors import HostDown, HostError, MaybeApplied
-from nydus_memcache.commands import MemcacheCommand
 from nydus_memcache.errors import FAILURES
-from nydus_memcache.fetches import Fetch, request_for
 from nydus_memcache.link import Link
-from nydus_memcache.replies import read_items
+from nydus_memcache.runs import Failure, outcomes, runs
 
 if TYPE_CHECKING:
     from nydus_memcache.engine import Memcache
@@ -24,59 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["MemcacheBatch"]
 
 
-class _Run:
-    """Commands that share a request and its answer: gets of the same kind, or a single one of anything."""
-
-    __slots__ = ("commands", "keys", "request")
-
-    def __init__(self, first: MemcacheCommand) -> None:
-        self.commands = [first]
-        self.keys: Sequence[bytes] | None = None
-        self.request = b""
-
-    def seal(self) -> None:
-        """Put the request together, now that all commands are known."""
-        first = self.commands[0]
-        if len(self.commands) == 1:
-            self.request = first.request
-        else:
-            self.keys = [key for command in cast("list[Fetch]", self.commands) for key in command.wire_keys]
-            self.request = request_for(cast("Fetch", first).verb, self.keys)
-
-    def read(self, link: Link) -> Any:
-        """Read the answer; None if none comes, because nothing was sent."""
-        first = self.commands[0]
-        if not self.request:
-            return None
-        return (
-            first.read(link) if self.keys is None else read_items(link, cast("Fetch", first).verb, self.keys)
-        )
-
-    @property
-    def silent(self) -> bool:
-        return not self.request or self.commands[0].silent
-
-
-def _runs(commands: Sequence[MemcacheCommand]) -> list[_Run]:
-    found: list[_Run] = []
-    verb: bytes | None = None
-    for command in commands:
-        if verb is not None and command.gathers == verb:
-            found[-1].commands.append(command)
-        else:
-            found.append(_Run(command))
-            verb = command.gathers
-    for run in found:
-        run.seal()
-    return found
-
-
 class MemcacheBatch:
     """Commands on their way to one host. See ``nydus_core.engine.Batch``."""
 
     def __init__(self, engine: Memcache, commands: Sequence[Command]) -> None:
         self.engine = engine
-        self._runs = _runs(cast("Sequence[MemcacheCommand]", commands))
+        self._runs = runs(commands)
         self._request = b"".join([run.request for run in self._runs])
         self._link: Link | None = None
         self._failure: Exception | None = None
@@ -119,12 +64,13 @@ class MemcacheBatch:
                 self._read(answers)
             except FAILURES as error:
                 self._failure = error
-        outcomes = [
-            _outcome(command, answer)
-            for run, answer in zip(self._runs, answers, strict=False)
-            for command in run.commands
-        ]
-        return outcomes if self._failure is None else outcomes + self._missing(len(answers), self._failure)
+        return outcomes(self.engine, self._runs, answers, self._why())
+
+    def _why(self) -> Failure | None:
+        if self._failure is None:
+            return None
+        sent = 0 if self._link is None or self._clean else self._link.sent
+        return Failure(self._failure, sent, sent)
 
     def _read(self, answers: list[Any]) -> None:
         link = self._link
@@ -138,17 +84,6 @@ class MemcacheBatch:
         link.flush()
         self._clean = True
 
-    def _missing(self, answered: int, cause: Exception) -> list[HostError]:
-        """The errors of the commands without an answer: what the socket had not begun to take was not sent."""
-        sent = 0 if self._link is None or self._clean else self._link.sent
-        start = sum(len(run.request) for run in self._runs[:answered])
-        errors: list[HostError] = []
-        for run in self._runs[answered:]:
-            kind = MaybeApplied if start < sent else HostDown
-            errors += [self.engine.failed(kind, cause, command) for command in run.commands]
-            start += len(run.request)
-        return errors
-
     def fileno(self) -> int | None:
         """Return the socket that the answers come from; None if there are none to wait for."""
         return None if self._failure is not None or self._link is None else self._link.fileno()
@@ -160,7 +95,9 @@ class MemcacheBatch:
             if self._link is not None:
                 self._link.shut()
             return None
-        return self._missing(0, self.engine.late("aborted")) if self._request else None
+        if not self._request:
+            return None
+        return outcomes(self.engine, self._runs, [], Failure(self.engine.late("aborted")))
 
     def close(self) -> None:
         """Give the connection back, or close it where answers are still to come."""
@@ -169,10 +106,3 @@ class MemcacheBatch:
                 self._link.close()
             self.engine.pool.give(self._link)
             self._link = None
-
-
-def _outcome(command: MemcacheCommand, answer: Any) -> Any:
-    try:
-        return command.value(answer)
-    except Exception as error:
-        return error

@@ -13,8 +13,8 @@ from typing import Any
 from pymemcache.exceptions import MemcacheClientError, MemcacheError, MemcacheUnexpectedCloseError
 
 from nydus_core.command import Access, Command, Scope
-from nydus_memcache.link import Link
 from nydus_memcache.replies import read_answer, read_stats, refusal
+from nydus_memcache.source import Source
 
 __all__ = ["Key", "MemcacheCommand", "Plain", "PlainMany", "Raw", "Shutdown", "Stats"]
 
@@ -48,7 +48,7 @@ class MemcacheCommand(Command):
         """Its bytes."""
         return self.request
 
-    def read(self, link: Link) -> Any:
+    def read(self, source: Source) -> Any:
         """Read its answer. An error of the server is returned.
 
         Raises:
@@ -109,16 +109,19 @@ class Plain(MemcacheCommand):
     def idempotent(self) -> bool:
         return self.access is Access.READ or self.verb in _IDEMPOTENT
 
-    def read(self, link: Link) -> list[Any]:
+    def read(self, source: Source) -> list[Any]:
         if self.silent:
             return [None if self.verb in _COUNTING else True] * len(self.pieces)
-        return [self._read_one(link) for _ in self.pieces]
+        answers: list[Any] = source.begun(list)
+        for _ in range(len(self.pieces) - len(answers)):
+            answers.append(self._read_one(source))
+        return answers
 
-    def _read_one(self, link: Link) -> Any:
-        answer = read_answer(link, self.verb)
+    def _read_one(self, source: Source) -> Any:
+        answer = read_answer(source, self.verb)
         if isinstance(answer, MemcacheClientError) and self.verb in _WITH_DATA:
             # A server that does not understand the line takes the value after it for another command
-            link.close()
+            source.close()
         return answer
 
     def value(self, answer: list[Any]) -> Any:
@@ -193,8 +196,8 @@ class Stats(Plain):
 
     __slots__ = ()
 
-    def read(self, link: Link) -> list[Any]:
-        return [read_stats(link)]
+    def read(self, source: Source) -> list[Any]:
+        return [read_stats(source)]
 
 
 class Raw(Plain):
@@ -212,9 +215,9 @@ class Raw(Plain):
         self.scope = Scope.UNKNOWN
         self.end = end
 
-    def read(self, link: Link) -> list[Any]:
-        answer = link.line(self.end)
-        link.close()
+    def read(self, source: Source) -> list[Any]:
+        answer = source.line(self.end)
+        source.close()
         return [refusal(answer, self.verb) or answer]
 
 
@@ -224,10 +227,10 @@ class Shutdown(Plain):
     __slots__ = ()
     ends_link = True
 
-    def read(self, link: Link) -> list[Any]:
+    def read(self, source: Source) -> list[Any]:
         try:
-            return [read_answer(link, self.verb)]
+            answer = read_answer(source, self.verb)
         except (MemcacheUnexpectedCloseError, ConnectionError):
-            return [None]
-        finally:
-            link.close()
+            answer = None
+        source.close()
+        return [answer]

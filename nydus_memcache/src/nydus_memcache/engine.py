@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from threading import Lock
 from typing import Any, ClassVar
 
 from pymemcache.client.base import PooledClient
-from pymemcache.exceptions import MemcacheUnexpectedCloseError, MemcacheUnknownError
 
 from nydus_core.base_engine import BaseEngine
 from nydus_core.batches import Batch, SerialBatch
@@ -19,14 +18,14 @@ from nydus_memcache import options as host_options
 from nydus_memcache.batch import MemcacheBatch
 from nydus_memcache.commands import MemcacheCommand, Plain
 from nydus_memcache.errors import FAILURES
-from nydus_memcache.link import Address
+from nydus_memcache.host import MemcacheHost
 from nydus_memcache.pool import Pool
 from nydus_memcache.surface import Surface
 
 __all__ = ["Memcache"]
 
 
-class Memcache(BaseEngine):
+class Memcache(MemcacheHost, BaseEngine):
     """A memcached host.
 
     The commands, options, serdes and errors are pymemcache's. The connections are not: its client sends and waits in
@@ -60,73 +59,15 @@ class Memcache(BaseEngine):
             sense.
     """
 
-    retryable_exceptions: ClassVar[Collection[type[Exception]]] = (
-        OSError,
-        MemcacheUnexpectedCloseError,
-        MemcacheUnknownError,
-    )
-    supports_flush: ClassVar[bool] = True
-    url_schemes = ("memcached", "memcache")
+    async_side: ClassVar[type[Any] | str | None] = "nydus_memcache.aio.engine.AsyncMemcache"
 
-    def __init__(
-        self,
-        num: Any,
-        host: str = "localhost",
-        port: int = 11211,
-        unix_socket_path: str | None = None,
-        timeout: float | None = host_options.TIMEOUT,
-        connect_timeout: float | None = None,
-        identifier: str | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(num, **options)
-        self.host, self.port, self.unix_socket_path = host, port, unix_socket_path
-        self.timeout = timeout
-        self.connect_timeout = timeout if connect_timeout is None else connect_timeout
-        self._identifier = identifier
-        host_options.check(
-            {
-                **options,
-                "host": host,
-                "port": port,
-                "unix_socket_path": unix_socket_path,
-                "timeout": timeout,
-                "connect_timeout": connect_timeout,
-            }
-        )
-        self.address = Address(
-            (host, port) if unix_socket_path is None else unix_socket_path,
-            self.connect_timeout,
-            timeout,
-            options.get("no_delay", True),
-            options.get("socket_keepalive"),
-            options.get("tls_context"),
-        )
+    def _prepare(self) -> None:
         self.pool = Pool(
             self.address.connect,
-            options.get("max_pool_size"),
-            options.get("pool_idle_timeout", 0),
-            options.get("lock_generator") or Lock,
+            self.options.get("max_pool_size"),
+            self.options.get("pool_idle_timeout", 0),
+            self.options.get("lock_generator") or Lock,
         )
-
-    @property
-    def identifier(self) -> str:
-        """The option of that name, else its address: ``memcache://host:port/``."""
-        if self._identifier is not None:
-            return self._identifier
-        if self.unix_socket_path is not None:
-            return f"memcache://{self.unix_socket_path}"
-        return f"memcache://{self.host}:{self.port}/"
-
-    @classmethod
-    def option_types(cls) -> Mapping[str, Any]:
-        """Return every option, with the types that it takes."""
-        return host_options.OPTION_TYPES
-
-    @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
-        """Return the options that a URL stands for."""
-        return host_options.from_url(url)
 
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
@@ -150,10 +91,6 @@ class Memcache(BaseEngine):
         """Close all connections. A later command opens new ones."""
         self.pool.close()
         super().close()
-
-    def is_outage(self, cause: BaseException) -> bool:
-        """Tell whether a failure speaks against the host: not if all connections are in use."""
-        return not isinstance(cause, RuntimeError) and super().is_outage(cause)
 
     def probe(self) -> None:
         """Find out whether the host is up: ask for its version.

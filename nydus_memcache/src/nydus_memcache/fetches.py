@@ -10,8 +10,8 @@ from pymemcache.exceptions import MemcacheError
 
 from nydus_core.command import Access, Command, Scope
 from nydus_memcache.commands import Key, MemcacheCommand
-from nydus_memcache.link import Link
 from nydus_memcache.replies import Items, read_items
+from nydus_memcache.source import Source
 
 if TYPE_CHECKING:
     from nydus_memcache.wire import Wire
@@ -65,8 +65,8 @@ class Fetch(MemcacheCommand):
     def request(self) -> bytes:
         return request_for(self.verb, self.wire_keys)
 
-    def read(self, link: Link) -> Items | MemcacheError:
-        return read_items(link, self.verb, self.wire_keys)
+    def read(self, source: Source) -> Items | MemcacheError:
+        return read_items(source, self.verb, self.wire_keys)
 
 
 class FetchOne(Fetch):

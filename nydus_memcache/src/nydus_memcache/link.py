@@ -12,12 +12,16 @@ import select
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from pymemcache.client.base import KeepaliveOpts
 from pymemcache.exceptions import MemcacheUnexpectedCloseError, MemcacheUnknownError
 
-__all__ = ["Address", "Link"]
+__all__ = ["Address", "Link", "keep_alive", "ready"]
+
+T = TypeVar("T")
 
 #: Bytes to ask a socket for at once: at least, and for large values at most.
 _READ, _READ_MOST = 65536, 1 << 20
@@ -74,7 +78,7 @@ class Address:
             if self.no_delay:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.keepalive is not None:
-                _keep_alive(sock, self.keepalive)
+                keep_alive(sock, self.keepalive)
             if self.tls is not None:
                 return self.tls.wrap_socket(sock, server_hostname=host)
         except BaseException:
@@ -83,7 +87,8 @@ class Address:
         return sock
 
 
-def _keep_alive(sock: socket.socket, options: KeepaliveOpts) -> None:
+def keep_alive(sock: Any, options: KeepaliveOpts) -> None:
+    """Set pymemcache's options for TCP's keepalive on a socket."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name in ("idle", "intvl", "cnt"):
         sock.setsockopt(
@@ -128,7 +133,7 @@ class Link:
 
     def is_fresh(self) -> bool:
         """Whether a connection at rest still is. If the server closed it, or said more, it must not be used."""
-        readable, _ = _ready(self._sock, 0)
+        readable, _ = ready(self._sock, 0)
         if not readable:
             return True
         try:
@@ -168,7 +173,7 @@ class Link:
         """
         if self._unsent:
             return
-        readable, _ = _ready(self._sock, max(0.0, self._until - time.monotonic()))
+        readable, _ = ready(self._sock, max(0.0, self._until - time.monotonic()))
         if not readable:
             raise TimeoutError(f"no answer within {self._timeout} seconds")
 
@@ -200,6 +205,10 @@ class Link:
             raise MemcacheUnknownError(f"a value that does not end after the {size} bytes that were said")
         self._at = end + 2
         return self._buffer[start:end]
+
+    def begun(self, make: Callable[[], T]) -> T:
+        """Return a new one: no read is broken off and begun again."""
+        return make()
 
     def fileno(self) -> int:
         """Return the number of the socket."""
@@ -250,7 +259,7 @@ class Link:
 
     def _push(self) -> bool:
         """Send a piece, once the socket takes it; return whether there is something to receive."""
-        readable, writable = _ready(self._sock, self._timeout, writing=True)
+        readable, writable = ready(self._sock, self._timeout, writing=True)
         if not (readable or writable):
             raise TimeoutError(f"nothing more was taken within {self._timeout} seconds")
         if writable:
@@ -258,7 +267,7 @@ class Link:
         return readable
 
 
-def _ready(sock: socket.socket, seconds: float, *, writing: bool = False) -> tuple[bool, bool]:
+def ready(sock: Any, seconds: float, *, writing: bool = False) -> tuple[bool, bool]:
     """Wait until a socket can be read or, if asked for, written; return which of the two."""
     if hasattr(select, "poll"):
         poll = select.poll()

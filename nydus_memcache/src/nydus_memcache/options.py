@@ -15,7 +15,7 @@ from nydus_core.options import AT_MOST, HOST, PORT, SECONDS, Range, agreed, chec
 from nydus_memcache.serde import PlainSerde, Serde
 from nydus_memcache.wire import LEGAL_KEY, Wire
 
-__all__ = ["OPTION_TYPES", "REFUSED", "TIMEOUT", "check", "client_options", "from_url", "wire"]
+__all__ = ["OPTION_TYPES", "REFUSED", "TIMEOUT", "check", "check_async", "client_options", "from_url", "wire"]
 
 #: Seconds that connecting, and waiting for an answer, may take where the settings do not say.
 TIMEOUT = 5.0
@@ -78,6 +78,20 @@ def check(options: Mapping[str, Any]) -> None:
         raise ConfigError("there is no TLS over a unix socket; expected one of the two", "tls_context")
     _prefix(options.get("key_prefix", b""))
     serde_of(options)
+
+
+def check_async(options: Mapping[str, Any]) -> None:
+    """Refuse the options that mean nothing with asyncio.
+
+    Raises:
+        ConfigError: One of them is set.
+    """
+    refuse(options, _REFUSED_ASYNC)
+
+
+_REFUSED_ASYNC = {
+    "lock_generator": "with asyncio there are no threads to keep apart; leave it out",
+}
 
 
 # One wire for all hosts ------------------------------------------------------------------------------------------

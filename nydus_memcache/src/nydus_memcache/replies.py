@@ -18,7 +18,7 @@ from pymemcache.exceptions import (
     MemcacheUnknownError,
 )
 
-from nydus_memcache.link import Link
+from nydus_memcache.source import Source
 
 __all__ = ["ANSWERS", "Items", "read_answer", "read_items", "read_stats", "refusal"]
 
@@ -58,11 +58,11 @@ ANSWERS: Mapping[bytes, Callable[[bytes], Any]] = {
 }
 
 
-def read_answer(link: Link, verb: bytes) -> Any:
+def read_answer(source: Source, verb: bytes) -> Any:
     """Read the line that answers a command.
 
     Parameters:
-        link: The connection.
+        source: The connection.
         verb: The command.
 
     Returns:
@@ -72,7 +72,7 @@ def read_answer(link: Link, verb: bytes) -> Any:
         MemcacheUnknownError: It is no answer to this command.
         Exception: None came.
     """
-    line = link.line()
+    line = source.line()
     try:
         return ANSWERS[verb](line)
     except (KeyError, ValueError):
@@ -83,11 +83,11 @@ def read_answer(link: Link, verb: bytes) -> Any:
 _PARTS = {b"get": 3, b"gets": 4}
 
 
-def read_items(link: Link, verb: bytes, keys: Collection[bytes]) -> Items | MemcacheError:
+def read_items(source: Source, verb: bytes, keys: Collection[bytes]) -> Items | MemcacheError:
     """Read the values that answer a ``get`` or ``gets``.
 
     Parameters:
-        link: The connection.
+        source: The connection.
         verb: The command.
         keys: The keys that it asked for, as the server sees them.
 
@@ -98,8 +98,8 @@ def read_items(link: Link, verb: bytes, keys: Collection[bytes]) -> Items | Memc
         MemcacheUnknownError: It is no answer to this command.
         Exception: None came.
     """
-    found: Items = {}
-    line = link.line()
+    found: Items = source.begun(dict)
+    line = source.line()
     while line != b"END":
         word, *parts = line.split(b" ")
         if word != b"VALUE":
@@ -107,24 +107,24 @@ def read_items(link: Link, verb: bytes, keys: Collection[bytes]) -> Items | Memc
         if len(parts) != _PARTS[verb] or not all(number.isdigit() for number in parts[1:]):
             raise MemcacheUnknownError(line[:32])
         key, flags, size, *cas = parts
-        found[key] = (int(flags), link.block(int(size)), *cas)
-        line = link.line()
+        found[key] = (int(flags), source.block(int(size)), *cas)
+        line = source.line()
     if not found.keys() <= set(keys):
         raise MemcacheUnknownError("an answer with keys that were not asked for")
     return found
 
 
-def read_stats(link: Link) -> dict[bytes, Any] | MemcacheError:
+def read_stats(source: Source) -> dict[bytes, Any] | MemcacheError:
     """Read the answer to ``stats``: names and values, these as numbers and the like where pymemcache knows how."""
-    found: dict[bytes, Any] = {}
-    line = link.line()
+    found: dict[bytes, Any] = source.begun(dict)
+    line = source.line()
     while line not in (b"END", b"OK", b"RESET"):
         word, *parts = line.split() or [b""]
         if not parts or word not in (b"STAT", b"ITEM"):
             return _refused(line, b"stats")
         name, *values = parts
         found[name] = _converted(name, b" ".join(values if word == b"ITEM" else values[:1]))
-        line = link.line()
+        line = source.line()
     return found
 
 

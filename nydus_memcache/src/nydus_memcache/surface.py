@@ -14,7 +14,7 @@ from nydus_core.registry import nearest
 from nydus_memcache.commands import Key, Shutdown
 from nydus_memcache.wire import Wire, count, expiry
 
-__all__ = ["Surface"]
+__all__ = ["Surface", "no_such_command"]
 
 
 class Surface:
@@ -169,5 +169,10 @@ class Surface:
         return self._dispatch(self._wire.raw(command, end_tokens, key))
 
     def __getattr__(self, name: str) -> NoReturn:
-        known = [each for each in dir(Surface) if not each.startswith("_")]
-        raise AttributeError(f"memcached has no command {name!r}{nearest(name, known)}", name=name, obj=self)
+        raise no_such_command(name, self)
+
+
+def no_such_command(name: str, surface: Any) -> AttributeError:
+    """Make the error for an attribute that no surface has."""
+    known = [each for each in dir(Surface) if not each.startswith("_")]
+    return AttributeError(f"memcached has no command {name!r}{nearest(name, known)}", name=name, obj=surface)

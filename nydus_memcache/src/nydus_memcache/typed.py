@@ -1,22 +1,33 @@
 """Clusters as type checkers and editors see them: with the methods of this engine. At run time nothing differs.
 
 A ``Cluster`` takes any attribute, for its engine may be any client library. A ``MemcacheCluster`` is one whose engine is
-known, so that ``cluster.set_many(...)`` is completed, and its arguments are checked.
+known, so that ``cluster.set_many(...)`` is completed, and its arguments are checked. The methods of an
+``AsyncMemcacheCluster`` are those of an ``AsyncCluster``, to be awaited.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from nydus_core.aio.cluster import AsyncCluster
 from nydus_core.cluster import Cluster
-from nydus_core.create import create_cluster
+from nydus_core.create import create_async_cluster, create_cluster
 from nydus_core.errors import ConfigError
+from nydus_memcache.aio.engine import AsyncMemcache
+from nydus_memcache.aio.surface import AsyncSurface
 from nydus_memcache.engine import Memcache
 from nydus_memcache.surface import Surface
 
-__all__ = ["MemcacheCluster", "as_memcache_cluster", "create_memcache_cluster"]
+__all__ = [
+    "AsyncMemcacheCluster",
+    "MemcacheCluster",
+    "as_async_memcache_cluster",
+    "as_memcache_cluster",
+    "create_async_memcache_cluster",
+    "create_memcache_cluster",
+]
 
 if TYPE_CHECKING:
 
@@ -30,8 +41,16 @@ if TYPE_CHECKING:
 
         def on(self, host: Any) -> Surface: ...
 
+    class AsyncMemcacheCluster(AsyncCluster, AsyncSurface):
+        """A cluster with the methods of the memcache engine; at run time the same class as ``AsyncCluster``."""
+
+        def __getattr__(self, name: str) -> NoSuchCommand: ...  # type: ignore[override]
+
+        def on(self, host: Any) -> AsyncSurface: ...
+
 else:
     MemcacheCluster = Cluster
+    AsyncMemcacheCluster = AsyncCluster
 
 
 def create_memcache_cluster(
@@ -58,7 +77,39 @@ def as_memcache_cluster(cluster: Cluster) -> MemcacheCluster:
     Raises:
         ConfigError: They are not.
     """
-    for engine in cluster.hosts.values():
-        if not isinstance(engine, Memcache):
-            raise ConfigError(f"found {type(engine).__name__}; expected 'memcache'", "engine")
+    _check(cluster.hosts.values(), Memcache)
     return cast("MemcacheCluster", cluster)
+
+
+def create_async_memcache_cluster(
+    settings: Mapping[str, Any] | str | os.PathLike[str], name: str | None = None
+) -> AsyncMemcacheCluster:
+    """Make a cluster as ``create_async_cluster`` does, typed as one of memcached.
+
+    Parameters:
+        settings: What ``create_async_cluster`` takes.
+        name: Which cluster of a TOML file.
+
+    Raises:
+        ConfigError: The settings are wrong, or the engine is not ``memcache``.
+    """
+    return as_async_memcache_cluster(create_async_cluster(settings, name))
+
+
+def as_async_memcache_cluster(cluster: AsyncCluster) -> AsyncMemcacheCluster:
+    """Return the same cluster, typed as one of memcached.
+
+    Parameters:
+        cluster: A cluster whose hosts are of the engine ``memcache``, or of a subclass of ``AsyncMemcache``.
+
+    Raises:
+        ConfigError: They are not.
+    """
+    _check(cluster.hosts.values(), AsyncMemcache)
+    return cast("AsyncMemcacheCluster", cluster)
+
+
+def _check(engines: Iterable[object], expected: type[object]) -> None:
+    for engine in engines:
+        if not isinstance(engine, expected):
+            raise ConfigError(f"found {type(engine).__name__}; expected 'memcache'", "engine")

@@ -1,0 +1,1 @@
+"""The asyncio side of the memcached engine, on connections of its own."""

@@ -1,0 +1,104 @@
+"""What has come over a connection: lines and blocks, as far as they are there. It never waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pymemcache.exceptions import MemcacheUnexpectedCloseError, MemcacheUnknownError
+
+__all__ = ["NeedMore", "Received"]
+
+T = TypeVar("T")
+
+
+class NeedMore(Exception):
+    """The rest of an answer has not come yet. The read is begun again when it has."""
+
+
+class Received:
+    """Bytes that were received and not read yet. See ``Source``.
+
+    Attributes:
+        closed: Whether a read has given the connection up.
+    """
+
+    __slots__ = ("_at", "_begun", "_buffer", "_end", "_line", "_missing", "_pieces", "closed")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._at = 0
+        self._line = 0  # where the last line began
+        self._pieces: list[bytes] = []  # what came after the buffer
+        self._missing = 0
+        self._begun: Any = None
+        self._end: Exception | None = None
+        self.closed = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether all was read."""
+        return self._at == len(self._buffer) and not self._pieces
+
+    def add(self, data: bytes) -> bool:
+        """Take what came; return whether that may be enough to go on. So a large value is put together once."""
+        self._missing -= len(data)
+        if self._missing <= 0 and self.empty:
+            self._buffer, self._at = data, 0
+            return True
+        self._pieces.append(data)
+        if self._missing > 0:
+            return False
+        self._buffer = b"".join([self._buffer[self._at :], *self._pieces])
+        self._at = 0
+        self._pieces.clear()
+        return True
+
+    def end(self, error: Exception) -> None:
+        """No more will come: a read that needs more raises this."""
+        self._end = error
+
+    def answered(self) -> None:
+        """An answer was read. The next read begins another."""
+        self._begun = None
+
+    # What reads call ------------------------------------------------------------------------------------------------
+
+    def line(self, end: bytes = b"\r\n") -> bytes:
+        """Read up to the end of a line, or another token; return what comes before it."""
+        if self.closed:
+            raise MemcacheUnexpectedCloseError("the connection was given up")
+        start = self._line = self._at
+        found = self._buffer.find(end, start)
+        if found < 0:
+            raise self._needs(1)
+        self._at = found + len(end)
+        return self._buffer[start:found]
+
+    def block(self, size: int) -> bytes:
+        """Read that many bytes and the end of the line after them; return the bytes."""
+        start = self._at
+        end = start + size
+        missing = end + 2 - len(self._buffer)
+        if missing > 0:
+            self._at = self._line
+            raise self._needs(missing)
+        if not self._buffer.startswith(b"\r\n", end):
+            raise MemcacheUnknownError(f"a value that does not end after the {size} bytes that were said")
+        self._at = end + 2
+        return self._buffer[start:end]
+
+    def begun(self, make: Callable[[], T]) -> T:
+        """Return what the read that was broken off has collected, or a new one."""
+        if self._begun is None:
+            self._begun = make()
+        found: T = self._begun
+        return found
+
+    def close(self) -> None:
+        """Give the connection up: nothing more can be read from it."""
+        self.closed = True
+
+    def _needs(self, missing: int) -> Exception:
+        self._missing = missing
+        return self._end or NeedMore()

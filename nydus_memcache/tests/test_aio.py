@@ -1,0 +1,507 @@
+"""What only the asyncio side has: awaiting, cancelling, waiting in line, event loops.
+
+That its commands do what the blocking ones do is asked in the other tests, which run on both sides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from address import Listening
+from memcached import MemcachedServer
+from nydus_core import (
+    AsyncCluster,
+    CommandError,
+    ConfigError,
+    DeadlineExceeded,
+    HostDown,
+    MaybeApplied,
+    create_async_cluster,
+)
+from nydus_core.command import Outcome, outcome_of
+from nydus_core.health import State
+from nydus_core.testing import FaultProxy
+from nydus_memcache import AsyncMemcache, IllegalKey, Memcache
+from nydus_memcache.aio.surface import AsyncSurface
+from nydus_memcache.options import wire
+from nydus_memcache.surface import Surface
+from scripted import ScriptedServer
+from stopping import stopped
+from tls import TlsFront
+
+KEYS = [f"key{number}" for number in range(100)]
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(asyncio.wait_for(work, 50), debug=True)
+
+
+def over(*servers: Listening, **settings: Any) -> AsyncCluster:
+    """A cluster of these servers; settings of the cluster and options of all hosts."""
+    hosts = [
+        {"unix_socket_path": each.path} if each.path else {"host": "127.0.0.1", "port": each.port}
+        for each in servers
+    ]
+    of_cluster = {name: settings.pop(name) for name in ("deadline", "health", "retry") if name in settings}
+    once = {"retry": {"attempts": 1}} | of_cluster
+    return create_async_cluster(
+        {"engine": Memcache, "router": "partition", "hosts": hosts, "defaults": settings, **once}
+    )
+
+
+def commands_of(*calls: Callable[[Surface], Any]) -> list[Any]:
+    """The commands that calls end in."""
+    found: list[Any] = []
+    for call in calls:
+        call(Surface(found.append, wire([{}])))  # type: ignore[arg-type]
+    return found
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    while not holds():
+        await asyncio.sleep(0.001)
+
+
+async def cancelled(task: asyncio.Future[Any]) -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.fixture
+def server(memcached_servers: Any) -> MemcachedServer:
+    found: MemcachedServer = memcached_servers(1)[0]
+    return found
+
+
+@pytest.fixture
+def front(server: MemcachedServer, proxy: Callable[..., FaultProxy]) -> FaultProxy:
+    """A proxy in front of one server."""
+    return proxy(server)
+
+
+# Methods --------------------------------------------------------------------------------------------------------
+
+
+def methods(surface: type[Any]) -> dict[str, Any]:
+    return {
+        name: (inspect.signature(method).replace(return_annotation=None), method.__doc__)
+        for name, method in inspect.getmembers(surface, inspect.isfunction)
+        if not name.startswith("_")
+    }
+
+
+def test_it_has_the_methods_of_the_blocking_side() -> None:
+    assert methods(AsyncSurface) == methods(Surface) != {}
+    assert all(
+        inspect.iscoroutinefunction(method)
+        for name, method in inspect.getmembers(AsyncSurface, inspect.isfunction)
+        if not name.startswith("_")
+    )
+
+
+def test_it_is_the_other_side_of_the_blocking_engine() -> None:
+    assert isinstance(create_async_cluster({"engine": "memcache", "hosts": [{}]}).hosts[0], AsyncMemcache)
+
+
+def test_a_bad_argument_is_refused_when_the_call_is_awaited(front: FaultProxy) -> None:
+    async def main() -> None:
+        async with over(front) as cluster:
+            for client in (cluster, cluster.on(0), cluster.on_key("k")):
+                call = client.set("a\r\nflush_all", b"v")
+                with pytest.raises(IllegalKey):
+                    await call
+            with pytest.raises(AttributeError, match=r"no command 'get_mny'; did you mean 'get_many'"):
+                _ = cluster.get_mny
+
+    run(main())
+    assert front.requests == []
+
+
+def test_a_map_queues_and_sends_when_it_ends(front: FaultProxy) -> None:
+    async def main() -> None:
+        async with over(front) as cluster:
+            async with cluster.map() as conn:
+                done, found = conn.set("k", b"v"), conn.get("k")
+                with pytest.raises(IllegalKey):
+                    conn.get("not legal")
+                assert front.requests == []
+            assert (done, found) == (True, b"v")
+
+    run(main())
+    assert len(front.requests) == 1
+
+
+def test_many_keys_and_large_values_go_over_few_hosts(memcached_servers: Any) -> None:
+    values = {f"key{number:05}": b"%d" % number for number in range(10_000)}
+    lines = {f"large{number}": b"q" * number + b"END\r\n" * 150_000 for number in range(8)}
+
+    async def main() -> None:
+        async with over(*memcached_servers(3, tcp=True)) as cluster:
+            assert await cluster.set_many(values) == []
+            assert await cluster.get_many(values) == values
+            assert await cluster.set_many(lines) == []
+            assert await cluster.get_many(lines) == lines
+            assert await cluster.delete_many(values) is True
+            assert await cluster.get_many(values) == {}
+
+    run(main())
+
+
+def test_over_tls_idle_connections_are_used_again(certificate: Path, server: MemcachedServer) -> None:
+    async def main(front: TlsFront) -> None:
+        host = {"host": "localhost", "port": front.port}
+        context = ssl.create_default_context(cafile=str(certificate))
+        settings = {"engine": "memcache", "hosts": [host], "defaults": {"tls_context": context}}
+        async with create_async_cluster(settings) as cluster:
+            for number in range(20):
+                assert await cluster.set("k", number) is True
+                await asyncio.sleep(0)
+            assert await cluster.get("k") == 19
+        assert front.connections == 1
+
+    with TlsFront(server, certificate) as front:
+        run(main(front))
+
+
+def test_a_lock_for_threads_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"lock_generator.*no threads to keep apart"):
+        create_async_cluster({"engine": "memcache", "hosts": [{"lock_generator": object}]})
+
+
+# Cancelling -----------------------------------------------------------------------------------------------------
+
+
+def test_a_cancelled_task_leaves_no_answer_to_another(front: FaultProxy) -> None:
+    async def right(cluster: AsyncCluster, numbers: range) -> None:
+        found = await asyncio.gather(*(cluster.get(f"k{number}") for number in numbers))
+        assert found == [b"v%d" % number for number in numbers]
+
+    async def main() -> None:
+        async with over(front, max_pool_size=2) as cluster:
+            await cluster.set_many({f"k{number}": b"v%d" % number for number in range(400)})
+            await cluster.set("n", 1000)
+            front.delay = 0.02
+            for turn in range(12):
+                tasks = [asyncio.ensure_future(cluster.get(f"k{number}")) for number in range(9)]
+                tasks.append(asyncio.ensure_future(cluster.incr("n")))
+                await asyncio.sleep(turn * 0.003)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await right(cluster, range(turn * 10, turn * 10 + 10))
+            front.delay = 0
+            await right(cluster, range(400))
+            counted = await cluster.get("n")
+            assert await cluster.incr("n") == counted + 1
+
+    run(main())
+
+
+def test_a_cancelled_command_that_was_sent_has_its_connection_closed(front: FaultProxy) -> None:
+    async def main() -> None:
+        async with over(front, max_pool_size=1) as cluster:
+            await cluster.set_many({"a": b"1", "b": b"2"})
+            front.delay = 0.3
+            for call in (cluster.get("a"), cluster.get_many(["a", "b"]), cluster.set("a", b"1")):
+                front.requests.clear()
+                task = asyncio.ensure_future(call)
+                await until(lambda: bool(front.requests))
+                await cancelled(task)
+            front.delay = 0
+            assert await cluster.get("b") == b"2"
+        assert front.connections == 4
+
+    run(main())
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_tasks_cancelled_while_connecting_take_no_connection_with_them(front: FaultProxy, steps: int) -> None:
+    async def main() -> None:
+        async with over(front, max_pool_size=2) as cluster:
+            for _ in range(5):
+                tasks = [asyncio.ensure_future(cluster.get("k")) for _ in range(8)]
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            assert await asyncio.gather(*(cluster.get("k") for _ in range(20))) == [None] * 20
+            await until(lambda: front.open_connections <= 2)
+
+    run(main())
+
+
+def test_a_task_cancelled_in_line_has_sent_nothing(front: FaultProxy) -> None:
+    (incr,) = commands_of(lambda conn: conn.incr("n"))
+
+    async def main() -> None:
+        async with over(front, max_pool_size=1) as cluster:
+            await cluster.set("n", 0)
+            engine: Any = cluster.hosts[0]
+            link = await engine.pool.take()
+            waiting = [asyncio.ensure_future(engine.exchange([incr])) for _ in range(3)]
+            last = asyncio.ensure_future(cluster.incr("n"))
+            await asyncio.sleep(0.01)
+            for task in waiting:
+                task.cancel()
+            for (error,) in await asyncio.gather(*waiting):
+                assert outcome_of(error) is Outcome.NOT_SENT
+            engine.pool.give(link, clean=True)
+            assert await last == 1
+
+    run(main())
+
+
+def test_a_cancelled_batch_knows_what_was_answered(
+    new_memcached_server: Callable[..., MemcachedServer],
+) -> None:
+    commands = commands_of(
+        lambda conn: conn.set("a", b"1"),
+        lambda conn: conn.set("b", b"2"),
+        lambda conn: conn.set("large", b"v" * 20_000_000),
+        lambda conn: conn.incr("n"),
+    )
+    server = new_memcached_server()
+
+    async def main(bad: ScriptedServer) -> None:
+        async with over(bad) as cluster:
+            await cluster.version()
+            engine: Any = cluster.hosts[0]
+            with stopped(server):  # so nothing takes 20 MB
+                bad.answer(b"STORED\r\nSTO")
+                task = asyncio.ensure_future(engine.exchange(commands))
+                await until(lambda: bad.played(0))
+                await asyncio.sleep(0.05)  # and the loop has read it
+                task.cancel()
+                found = await task
+        ends = [outcome_of(each) if isinstance(each, Exception) else Outcome.VALUE for each in found]
+        assert ends == [*[Outcome.VALUE, Outcome.MAYBE_APPLIED, Outcome.MAYBE_APPLIED, Outcome.NOT_SENT]]
+
+    with ScriptedServer(server) as bad:
+        run(main(bad))
+
+
+def test_what_a_cancelled_map_ended_in_is_in_its_promises(
+    new_memcached_server: Callable[..., MemcachedServer],
+) -> None:
+    servers = [new_memcached_server(), new_memcached_server()]
+
+    async def main() -> None:
+        async with over(*servers) as cluster:
+            await cluster.set_many(dict.fromkeys(KEYS, b"v"))
+            promises: dict[str, Any] = {}
+
+            async def block() -> None:
+                async with cluster.map() as conn:
+                    promises.update({key: conn.get(key) for key in KEYS})
+
+            with stopped(servers[1]):
+                task = asyncio.ensure_future(block())
+                await asyncio.sleep(0.1)
+                await cancelled(task)
+            hosts = {key: int(cluster.router.locate(key.encode())) for key in KEYS}
+            assert {promises[key].outcome for key in KEYS if hosts[key] == 0} == {Outcome.VALUE}
+            assert {promises[key].outcome for key in KEYS if hosts[key] == 1} == {Outcome.MAYBE_APPLIED}
+            assert await cluster.get_many(KEYS) == dict.fromkeys(KEYS, b"v")
+
+    run(main())
+
+
+def test_a_timeout_of_asyncio_is_the_users_own(front: FaultProxy) -> None:
+    async def main() -> None:
+        async with over(front, max_pool_size=1) as cluster:
+            await cluster.set("k", b"v")
+            front.delay = 0.5
+            with pytest.raises(TimeoutError) as caught:
+                async with asyncio.timeout(0.05):
+                    await cluster.get("k")
+            assert not isinstance(caught.value, MaybeApplied)
+            front.delay = 0
+            assert await cluster.get("k") == b"v"
+
+    run(main())
+
+
+def test_a_missed_deadline_leaves_it_open(front: FaultProxy) -> None:
+    async def main() -> None:
+        async with over(front, deadline=0.1) as cluster:
+            await cluster.version()
+            front.blackhole = True
+            with pytest.raises(DeadlineExceeded) as caught:
+                await cluster.incr("n")
+            assert isinstance(caught.value, MaybeApplied)
+            front.drop()
+            front.blackhole = False
+            assert await cluster.set("n", 1) is True
+
+    run(main())
+
+
+def test_in_a_task_group_one_that_fails_ends_the_others(front: FaultProxy) -> None:
+    async def main() -> None:
+        async with over(front, max_pool_size=4) as cluster:
+            await cluster.set("text", b"abc")
+            front.delay = 0.05
+            with pytest.raises(ExceptionGroup):
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(cluster.get("bad key"))
+                    others = [group.create_task(cluster.get("text")) for _ in range(10)]
+            assert all(task.cancelled() for task in others)
+            front.delay = 0
+            assert await cluster.get("text") == b"abc"
+
+    run(main())
+
+
+# Waiting in line ------------------------------------------------------------------------------------------------
+
+
+def test_a_thousand_tasks_share_four_connections(front: FaultProxy) -> None:
+    async def main() -> None:
+        async with over(front, max_pool_size=4) as cluster:
+
+            async def work(number: int) -> None:
+                assert await cluster.set(f"k{number}", number) is True
+                assert await cluster.get(f"k{number}") == number
+
+            await asyncio.gather(*(work(number) for number in range(1000)))
+        assert front.connections == 4
+
+    run(main())
+
+
+def test_a_task_waits_in_line_as_long_as_the_timeout_says(front: FaultProxy) -> None:
+    async def main() -> None:
+        async with over(front, max_pool_size=1, timeout=0.2, health={"failures": 1}) as cluster:
+            await cluster.set("k", b"v")
+            pool = cluster.hosts[0].pool  # type: ignore[attr-defined]
+            link = await pool.take()
+            with pytest.raises(HostDown, match=r"all 1 connections are in use.*max_pool_size") as caught:
+                await cluster.get("other")
+            assert isinstance(caught.value, RuntimeError)
+            pool.give(link, clean=True)
+            assert await cluster.get("k") == b"v"  # it said nothing of the host
+
+    run(main())
+
+
+# Hosts that fail ------------------------------------------------------------------------------------------------
+
+
+def test_a_host_that_comes_back_is_readmitted(new_memcached_server: Callable[..., MemcachedServer]) -> None:
+    server = new_memcached_server()
+    health = {"failures": 2, "backoff": 0.01, "most": 0.05}
+
+    async def main() -> None:
+        async with over(server, health=health) as cluster:
+            await cluster.set("k", b"v")
+            await asyncio.to_thread(server.kill)
+            for _ in range(3):
+                with pytest.raises(HostDown):
+                    await cluster.get("k")
+            (report,) = cluster.health().values()
+            assert report.state is not State.CLOSED
+            await asyncio.to_thread(server.restart)
+            await until(lambda: next(iter(cluster.health().values())).state is State.CLOSED)
+            assert await cluster.set("k", b"w") is True
+
+    run(main())
+
+
+def test_a_connection_that_was_closed_a_moment_ago_is_sent_nothing(front: FaultProxy) -> None:
+    async def main() -> None:
+        async with over(front) as cluster:
+            await cluster.set("n", 0)
+            for number in range(1, 20):
+                front.drop()  # and the loop has not come to see it
+                assert await cluster.incr("n") == number
+
+    run(main())
+
+
+def test_a_slow_answer_is_waited_for_as_long_as_it_goes_on(front: FaultProxy) -> None:
+    value = b"END\r\n" * 40
+
+    async def main() -> None:
+        async with over(front, timeout=0.5) as cluster:
+            await cluster.set("k", value)
+            front.trickle = 0.005  # a byte: over a second in all
+            assert await cluster.get("k") == value
+
+    started = time.monotonic()
+    run(main())
+    assert time.monotonic() - started > 0.5
+
+
+def test_an_error_of_the_server_is_that_of_its_command_alone(front: FaultProxy) -> None:
+    async def main() -> None:
+        async with over(front, max_pool_size=1) as cluster:
+            with pytest.raises(CommandError) as caught:
+                async with cluster.map() as conn:
+                    done = [
+                        conn.set("a", "abc"),
+                        conn.incr("a"),
+                        conn.set("b", b"x" * (1 << 20)),
+                        conn.get("a"),
+                    ]
+            assert [failure.position for failure in caught.value.errors] == [1, 2]
+            assert (done[0].value, done[3].value) == (True, "abc")
+            assert await cluster.get("a") == "abc"
+        assert front.connections == 1
+
+    run(main())
+
+
+# Event loops ----------------------------------------------------------------------------------------------------
+
+
+def test_a_cluster_serves_one_loop_after_another(front: FaultProxy) -> None:
+    cluster = over(front)
+
+    async def main(number: int) -> None:
+        async with cluster:
+            assert await cluster.set("k", number) is True
+            assert await asyncio.gather(*(cluster.get("k") for _ in range(5))) == [number] * 5
+
+    for number in range(3):
+        run(main(number))
+
+
+def test_a_closed_cluster_opens_again(front: FaultProxy) -> None:
+    async def main() -> None:
+        cluster = over(front)
+        await cluster.set("k", b"v")
+        await cluster.aclose()
+        assert await cluster.get("k") == b"v"
+        await cluster.aclose()
+        await until(lambda: front.open_connections == 0)
+        assert front.connections == 2
+
+    run(main())
+
+
+def test_a_host_that_leaves_has_its_connections_closed_when_they_fall_out_of_use(
+    memcached_servers: Any, proxy: Callable[..., FaultProxy]
+) -> None:
+    fronts = [proxy(each) for each in memcached_servers(2)]
+
+    async def main() -> None:
+        async with over(*fronts) as cluster:
+            await cluster.version()
+            fronts[1].delay = 0.1
+            slow: Awaitable[Any] = asyncio.ensure_future(cluster.on(1).version())
+            await until(lambda: len(fronts[1].requests) == 2)
+            cluster.remove_host(1)
+            assert (await slow).startswith(b"1.")
+            await until(lambda: fronts[1].open_connections == 0)
+
+    run(main())
