@@ -183,7 +183,7 @@ class _ClusterClient(OverManyHosts, _Client):
             transaction,
         )
 
-    def pubsub(self, **kwargs: Any) -> ClusterPubSub:
+    def pubsub(self, **kwargs: Any) -> ClusterPubSub:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return subscriptions over all hosts: see ``ClusterPubSub``.
 
         Raises:
