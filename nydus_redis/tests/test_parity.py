@@ -130,7 +130,9 @@ def of_this_version(samples: list[Call]) -> list[Call]:
 
 def test_commands_with_keys(pair: Pair) -> None:
     homes = [host == pair.home for host in range(3)]
-    assert not [wrong for sample in of_this_version(KEYED) if (wrong := pair.differences(sample, pair.cluster, homes))]
+    assert not [
+        wrong for sample in of_this_version(KEYED) if (wrong := pair.differences(sample, pair.cluster, homes))
+    ]
 
 
 def test_commands_for_all_hosts(pair: Pair) -> None:

@@ -20,6 +20,7 @@ __all__ = ["OLD", "Direct", "Side", "differs", "known", "methods"]
 #: Whether this redis-py lacks some of the samples' options.
 OLD = not hasattr(redis.Redis, "himport_set")
 
+
 class Direct:
     """A connection of its own, without any client library: it prepares thousands of times."""
 

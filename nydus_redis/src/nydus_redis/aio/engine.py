@@ -13,7 +13,7 @@ from nydus_core.command import Command, Dispatch
 from nydus_core.engine import SurfaceFactory
 from nydus_core.errors import HostDown, MaybeApplied
 from nydus_redis import options as host_options
-from nydus_redis.aio.exchange import Exchange, TransactionExchange, leaves_in_step, read_reply, write
+from nydus_redis.aio.exchange import Exchange, TransactionExchange, read_reply, write
 from nydus_redis.aio.limit import Limit
 from nydus_redis.aio.pool import PipelinePool, RedisConnector
 from nydus_redis.aio.surface import async_surfaces, host_client
@@ -147,8 +147,8 @@ class AsyncRedis(RedisHost):
             value = command.parsed(await read_reply(connection, command))
             clean = True
             return value
-        except ANSWERS as answer:
-            clean = leaves_in_step(answer)
+        except ANSWERS:
+            clean = True
             raise
         except FAILURES as error:
             clean = isinstance(error, UnreadableReply)
@@ -180,7 +180,10 @@ class AsyncRedis(RedisHost):
                     raise
             clean = True
         except FAILURES as error:
-            raise limit.cause(as_client_error(error)) from error
+            cause = limit.cause(as_client_error(error))
+            if cause is error:
+                raise
+            raise cause from error
         finally:
             limit.cancel()
             pool.give(connection, clean=clean)

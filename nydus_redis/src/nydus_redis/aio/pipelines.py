@@ -81,6 +81,7 @@ class AsyncHostPipeline(OnOneHost, _Pipeline):  # type: ignore[misc]
         """Say which host it is for, and what refuses commands that belong elsewhere."""
         self._engine, self._wire, self._admit = engine, wire, admit
         self.connection: Any = None
+        self.watching = False
         self._give_back: Callable[..., None] | None = None
         return self
 
@@ -122,8 +123,10 @@ class AsyncHostPipeline(OnOneHost, _Pipeline):  # type: ignore[misc]
 
     async def reset(self) -> None:
         """Forget what is queued and what is watched, and give the connection back, whatever becomes of this."""
-        self.command_stack, self.scripts = [], set()
-        watching, self.watching, self.explicit_transaction = self.watching, False, False
+        self.command_stack: list[Any] = []
+        self.scripts: set[Any] = set()
+        watching, self.watching = self.watching, False
+        self.explicit_transaction = False
         connection, self.connection = self.connection, None
         give_back, self._give_back = self._give_back, None
         if connection is None or give_back is None:
@@ -168,7 +171,9 @@ class AsyncHostPipeline(OnOneHost, _Pipeline):  # type: ignore[misc]
         await self.reset()
 
 
-def _in_loop(loop: asyncio.AbstractEventLoop, give: Callable[..., None], connection: Any, *, clean: bool) -> None:
+def _in_loop(
+    loop: asyncio.AbstractEventLoop, give: Callable[..., None], connection: Any, *, clean: bool
+) -> None:
     """Give a connection back in the loop that it belongs to."""
     try:
         here = asyncio.get_running_loop() is loop

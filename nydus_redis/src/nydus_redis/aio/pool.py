@@ -39,10 +39,16 @@ class RedisConnector:
         connection = self.held.make_connection()
         try:
             await connection.connect()
-        except BaseException:
+            return connection
+        except BaseException as error:
             shut(connection)
-            raise
-        return connection
+            hidden = error.__cause__
+            if not (isinstance(error, redis.ConnectionError) and isinstance(hidden, redis.RedisError)):
+                raise
+        try:
+            raise hidden  # redis-py hides what was said in its greeting over a unix socket
+        finally:
+            del hidden  # it knows this frame
 
     def is_in_step(self, connection: Any) -> bool:
         """Tell whether a connection is open, and no bytes of an answer wait on it, as far as the loop has seen."""
@@ -60,7 +66,9 @@ class RedisConnector:
         if not self.is_in_step(connection):
             return False
         if _readable(connection._writer.transport.get_extra_info("socket")):
-            await asyncio.sleep(0)  # the loop reads it meanwhile; TLS has messages of its own
+            # The loop reads it, in the first turn perhaps behind this task; TLS has messages of its own
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
             if not self.is_in_step(connection):
                 return False
         if connection.health_check_interval:

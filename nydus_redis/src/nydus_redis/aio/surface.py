@@ -39,6 +39,7 @@ __all__ = ["async_surfaces", "host_client"]
 # Their types are for users: here methods answer otherwise
 _Redis: Any = redis.asyncio.Redis
 _Monitor: Any = cast(Any, Monitor)
+_HostPipeline: Any = cast(Any, AsyncHostPipeline)
 _ConnectionPool: Any = redis.asyncio.ConnectionPool
 
 
@@ -111,8 +112,9 @@ class _HostClient(NoGroupPipelines, OnOneHost, _Client):
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> AsyncHostPipeline:
         """Return a pipeline of redis-py, which is sent at most once."""
         assert self.nydus_engine is not None
-        pipeline = AsyncHostPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-        return pipeline.nydus_on(self.nydus_engine, self.nydus_wire, self.nydus_admit)
+        made = _HostPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipeline: AsyncHostPipeline = made.nydus_on(self.nydus_engine, self.nydus_wire, self.nydus_admit)
+        return pipeline
 
     def pubsub(self, **kwargs: Any) -> Any:
         """Return redis-py's own subscriptions, on this host."""
