@@ -24,7 +24,7 @@ from nydus_redis.server import PrivateServer, _bundled_server
 from nydus_redis.surface import Surfaces
 from other_calls import EVERYWHERE, NOT_IMPLEMENTED, ON_A_CONNECTION, ON_ONE_HOST
 from sample_calls import Call, made, made_and_awaited, name_of
-from side_by_side import OLD, Side, differs, known, methods
+from sides import OLD, Side, differs, known, methods
 
 #: Methods that only the asynchronous client has, and why there is no sample.
 LEFT_OUT_HERE = {

@@ -23,7 +23,7 @@ from nydus_redis.server import PrivateServer, _bundled_server
 from nydus_redis.surface import Surfaces
 from other_calls import EVERYWHERE, NOT_IMPLEMENTED, ON_A_CONNECTION, ON_ONE_HOST, UNSENT
 from sample_calls import Call, made, name_of
-from side_by_side import OLD, Side, differs, known, methods
+from sides import OLD, Side, differs, known, methods
 
 #: The protocol, whether answers are decoded, and whether by the server that knows the most commands.
 MODES = [*((protocol, decode, True) for protocol in (2, 3) for decode in (False, True)), (2, False, False)]
