@@ -181,6 +181,24 @@ def test_a_task_that_is_cancelled_at_any_moment_leaves_all_well(redis_servers: S
     run(main())
 
 
+def test_no_cancellation_is_lost_as_a_connection_is_opened(redis_servers: Servers) -> None:
+    servers = redis_servers(1)
+
+    async def main() -> None:
+        async with cluster_of(*servers, max_connections=SIZE, timeout=10) as cluster:
+            for turns in range(60):
+                await cluster.aclose()
+                task = asyncio.create_task(waiting(cluster, turns))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            await assert_all_well(cluster, servers)
+
+    run(main())
+
+
 def test_tasks_of_all_kinds_are_cancelled_among_others_that_go_on(redis_servers: Servers) -> None:
     servers = redis_servers(2)
     chance = random.Random(6)

@@ -41,7 +41,11 @@ async def of_its_own(host: Any) -> Any:
 
 
 async def watched(host: Any) -> Any:
-    return await host.transaction(lambda pipeline: pipeline.incr("n"), "n")
+    def work(pipeline: Any) -> None:
+        pipeline.multi()
+        pipeline.incr("n")
+
+    return await host.transaction(work, "n")
 
 
 async def monitored(host: Any) -> Any:

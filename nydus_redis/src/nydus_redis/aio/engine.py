@@ -15,7 +15,7 @@ from nydus_core.errors import HostDown, MaybeApplied
 from nydus_redis import options as host_options
 from nydus_redis.aio.exchange import Exchange, TransactionExchange, read_reply, write
 from nydus_redis.aio.limit import Limit
-from nydus_redis.aio.pool import PipelinePool, RedisConnector
+from nydus_redis.aio.pool import PipelinePool, RedisConnector, heedful
 from nydus_redis.aio.surface import async_surfaces, host_client
 from nydus_redis.host import RedisHost
 from nydus_redis.replies import ANSWERS, FAILURES, as_client_error, says_later
@@ -89,6 +89,7 @@ class AsyncRedis(RedisHost):
         self._size = client.pop("max_connections", None) or MAX_CONNECTIONS
         made: Any = redis.asyncio.Redis(**client)
         self._template = made.connection_pool
+        self._template.connection_class = heedful(self._template.connection_class)
         self._settle({**addressed, **self._template.connection_kwargs}, identifier)
         self._own = PerLoop(self._make_own)
         self._retired = False

@@ -17,7 +17,7 @@ import redis.asyncio
 
 from nydus_core.aio.pool import FairPool
 
-__all__ = ["PipelinePool", "RedisConnector", "shut"]
+__all__ = ["PipelinePool", "RedisConnector", "heedful", "shut"]
 
 _ConnectionPool: Any = redis.asyncio.ConnectionPool  # has no types
 
@@ -87,6 +87,27 @@ class RedisConnector:
     def exhausted(self, why: str) -> Exception:
         """Make the error for a task that waited in vain."""
         return redis.ConnectionError(f"Too many connections: {why} (max_connections)")
+
+
+def heedful(connection_class: type[Any]) -> type[Any]:
+    """Return a subclass of a class of connections on which no cancellation is lost.
+
+    redis-py sends with ``asyncio.wait_for``, which before Python 3.12 passes over a cancellation that comes as it ends. The
+    task would go on as if nobody had cancelled it.
+    """
+    return type(connection_class.__name__, (_Heedful, connection_class), {})
+
+
+class _Heedful:
+    """Mixed into redis-py's classes of connections."""
+
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+        task = asyncio.current_task()
+        before = task.cancelling() if task is not None else 0
+        await super().send_packed_command(*args, **kwargs)  # type: ignore[misc]
+        if task is not None and task.cancelling() > before:
+            shut(self)
+            raise asyncio.CancelledError
 
 
 def shut(connection: Any) -> None:
