@@ -126,7 +126,8 @@ def test_a_lost_exchange_may_have_been_applied_and_crosses_no_replies(
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
         # protocol 2: an answer to a first request that says nothing of the protocol
-        async with cluster_of(relay, timeout=0.3, settings=ONCE, protocol=2) as cluster:
+        timeout = 1 if client_error is redis.TimeoutError else 20
+        async with cluster_of(relay, timeout=timeout, settings=ONCE, protocol=2) as cluster:
             await cluster.ping()
             hurt(relay)
             errors = await ask(cluster)
@@ -147,7 +148,7 @@ def test_a_swallowed_reply_of_one_of_many_hosts_costs_only_its_own_commands(
 ) -> None:
     async def main() -> None:
         relays = [proxy(server) for server in redis_servers(3)]
-        async with cluster_of(*relays, timeout=0.3, settings=ONCE) as cluster:
+        async with cluster_of(*relays, timeout=1, settings=ONCE) as cluster:
             await cluster.ping()
             relays[1].swallow = True
             async with cluster.map(fail_silently=True) as conn:
@@ -277,13 +278,13 @@ def test_an_answer_that_says_later_is_asked_again(redis_servers: Servers, way: s
 
 def test_a_command_that_waits_may_take_longer_than_the_timeout(redis_servers: Servers) -> None:
     async def main() -> None:
-        async with cluster_of(*redis_servers(1), timeout=0.2) as cluster:
-            assert await cluster.blpop("nothing", timeout=0.5) is None
+        async with cluster_of(*redis_servers(1), timeout=1) as cluster:
+            assert await cluster.blpop("nothing", timeout=1.3) is None
             async with cluster.map() as conn:
-                none, one = conn.blpop("nothing", timeout=0.5), conn.incr("n")
+                none, one = conn.blpop("nothing", timeout=1.3), conn.incr("n")
             assert (none.value, one.value) == (None, 1)
             waiting = asyncio.create_task(cluster.blpop("list", timeout=30))
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(1.3)
             await cluster.lpush("list", "x")
             assert await waiting == (b"list", b"x")
 
@@ -297,19 +298,18 @@ def test_a_full_pool_is_not_sent_and_says_so_and_speaks_not_against_the_host(red
     async def main() -> None:
         settings = {"health": {"failures": 1, "calls": 1}, "retry": {"attempts": 1}}
         async with cluster_of(
-            *redis_servers(1), max_connections=2, timeout=0.2, settings=settings
+            *redis_servers(1), max_connections=2, timeout=0.5, settings=settings
         ) as cluster:
             held = [asyncio.create_task(cluster.blpop(f"l{i}", timeout=5)) for i in range(2)]
             await asyncio.sleep(0.05)
-            for _ in range(3):
-                with pytest.raises(HostDown, match="max_connections") as caught:
-                    await cluster.incr("n")
-                assert isinstance(caught.value, redis.ConnectionError)
-                async with cluster.map(fail_silently=True) as conn:
-                    promise = conn.incr("n")
-                assert promise.outcome is Outcome.NOT_SENT
-                with pytest.raises(HostDown, match="max_connections"):
-                    await cluster.on(0).pipeline().incr("n").execute()
+            with pytest.raises(HostDown, match="max_connections") as caught:
+                await cluster.incr("n")
+            assert isinstance(caught.value, redis.ConnectionError)
+            async with cluster.map(fail_silently=True) as conn:
+                promise = conn.incr("n")
+            assert promise.outcome is Outcome.NOT_SENT
+            with pytest.raises(HostDown, match="max_connections"):
+                await cluster.on(0).pipeline().incr("n").execute()
             for task in held:
                 task.cancel()
             await asyncio.gather(*held, return_exceptions=True)
@@ -335,7 +335,7 @@ def test_a_connection_is_asked_for_its_health_when_that_is_due(
 ) -> None:
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay, health_check_interval=0.05, timeout=0.3, settings=ONCE) as cluster:
+        async with cluster_of(relay, health_check_interval=0.05, timeout=1, settings=ONCE) as cluster:
             await cluster.set("k", "v")
             await asyncio.sleep(0.1)
             relay.requests.clear()
@@ -617,6 +617,62 @@ def test_what_would_stay_with_a_shared_connection_needs_one_of_its_own(redis_ser
                 assert await one.get("k") == b"in 0"
 
     run(main())
+
+
+def test_the_client_of_a_host_may_be_a_block_and_closes_nothing_of_the_clusters(
+    redis_servers: Servers, proxy: Proxies
+) -> None:
+    async def main() -> None:
+        relay = proxy(redis_servers(1)[0])
+        async with cluster_of(relay) as cluster:
+            async with cluster.on(0) as host:
+                assert await host.set("k", "v")
+            assert await (await cluster.on(0)).get("k") == b"v"
+            await cluster.on(0).aclose()
+            assert await cluster.get("k") == b"v"
+            assert relay.connections == 1
+
+    run(main())
+
+
+def test_flush_empties_the_database_of_one_host(redis_servers: Servers, proxy: Proxies) -> None:
+    async def main() -> None:
+        relay = proxy(redis_servers(1)[0])
+        async with cluster_of(relay, db=2, max_connections=1, timeout=1) as cluster:
+            await cluster.set("k", "v")
+            await cluster[0].flush()
+            assert await cluster.dbsize() == [0]
+            relay.swallow = True
+            with pytest.raises(redis.TimeoutError):
+                await cluster[0].flush()
+            relay.heal()
+            await assert_in_step(cluster)
+
+    run(main())
+
+
+def test_a_probe_says_whether_a_host_is_up(redis_servers: Servers, proxy: Proxies) -> None:
+    async def main(bad: ScriptedServer) -> None:
+        async with cluster_of(bad, max_connections=1, timeout=1) as cluster:
+            await cluster[0].probe()
+            for words, error in (
+                (b"-LOADING wait\r\n", redis.exceptions.BusyLoadingError),
+                (b"-MASTERDOWN no\r\n", redis.ResponseError),
+                (b"", redis.TimeoutError),
+                (b"HTTP/1.1 400\r\n\r\n", redis.RedisError),
+            ):
+                await cluster.ping()  # so that a connection is open, and it is PING that is answered so
+                bad.answer(words)
+                with pytest.raises(error) as caught:
+                    await cluster[0].probe()
+                assert caught.value.__cause__ is not caught.value
+            await cluster.ping()
+            bad.answer(b"-NOPERM no\r\n")  # it is up
+            await cluster[0].probe()
+            await assert_in_step(cluster)
+
+    with ScriptedServer(redis_servers(1)[0]) as bad:
+        run(main(bad))
 
 
 def test_monitor_belongs_to_one_host(redis_servers: Servers) -> None:

@@ -13,7 +13,7 @@ from nydus_core.command import Command, Dispatch
 from nydus_core.engine import SurfaceFactory
 from nydus_core.errors import HostDown, MaybeApplied
 from nydus_redis import options as host_options
-from nydus_redis.aio.exchange import Exchange, TransactionExchange, read_reply, write
+from nydus_redis.aio.exchange import Exchange, TransactionExchange, read_reply, whole, write
 from nydus_redis.aio.limit import Limit
 from nydus_redis.aio.pool import PipelinePool, RedisConnector, heedful
 from nydus_redis.aio.surface import async_surfaces, host_client
@@ -175,11 +175,12 @@ class AsyncRedis(RedisHost):
         try:
             await write(connection, _PING)
             try:
-                await connection._parser.read_response()
-            except ANSWERS as answer:
-                if says_later(answer):
-                    raise
+                answer: Any = await connection._parser.read_response()  # an error may be returned or raised
+            except ANSWERS as error:
+                answer = whole(error)
             clean = True
+            if isinstance(answer, Exception) and says_later(answer):
+                raise answer
         except FAILURES as error:
             cause = limit.cause(as_client_error(error))
             if cause is error:
