@@ -561,6 +561,20 @@ def test_a_greeting_that_makes_no_sense_leaves_no_half_open_connection(
         assert ask(b"EXISTS {f}only\r\nSELECT 1\r\nDEL {f}only\r\n") == b":0\r\n+OK\r\n:1\r\n"
 
 
+@on_either_side
+@pytest.mark.parametrize("surplus", [b"+OK\r\n", b":1\r\n", b"$5\r\nother\r\n"])
+def test_a_connection_that_is_opened_with_a_surplus_reply_is_not_used(
+    real: PrivateServer, surplus: bytes
+) -> None:
+    with ScriptedServer(real) as bad, connected(bad, 2, db=1) as cluster:
+        bad.answer(b"+OK\r\n" + surplus, skip=len(understood_greeting(real, 2)) - 1, done=True)
+        # the blocking redis-py opens another one at once
+        with suppress() if _side == "blocking" else pytest.raises(HostDown, match="more than it was asked"):
+            cluster.set("{f}n", 1)
+        assert bad.played()
+        assert_in_step(cluster)
+
+
 def test_a_greeting_that_is_interrupted_leaves_no_half_open_connection(
     real: PrivateServer, bad: ScriptedServer
 ) -> None:

@@ -39,6 +39,8 @@ class RedisConnector:
         connection = self.held.make_connection()
         try:
             await connection.connect()
+            if not await self._is_quiet(connection):
+                raise redis.ConnectionError("the server says more than it was asked for")
             return connection
         except BaseException as error:
             shut(connection)
@@ -63,17 +65,19 @@ class RedisConnector:
 
     async def is_fresh(self, connection: Any) -> bool:
         """Tell whether one that was idle still is in step; ask the server, if ``health_check_interval`` wants that."""
-        if not self.is_in_step(connection):
+        if not await self._is_quiet(connection):
             return False
-        if _readable(connection._writer.transport.get_extra_info("socket")):
-            # The loop reads it, in the first turn perhaps behind this task; TLS has messages of its own
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            if not self.is_in_step(connection):
-                return False
         if connection.health_check_interval:
             await connection.check_health()
         return True
+
+    async def _is_quiet(self, connection: Any) -> bool:
+        """Tell whether a connection is in step, also with what the loop has not read yet."""
+        if self.is_in_step(connection) and _readable(connection._writer.transport.get_extra_info("socket")):
+            # The loop reads it, in the first turn perhaps behind this task; TLS has messages of its own
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        return self.is_in_step(connection)
 
     def shut(self, connection: Any) -> None:
         """Close a connection at once."""

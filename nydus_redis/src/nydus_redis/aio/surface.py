@@ -17,6 +17,7 @@ from redis.exceptions import NoScriptError
 from nydus_core.command import Command, Dispatch
 from nydus_core.errors import HostError, MaybeApplied, RoutingError
 from nydus_redis.aio.pipelines import AsyncClusterPipeline, AsyncHostPipeline
+from nydus_redis.aio.pool import shut
 from nydus_redis.aio.scan import AsyncClusterScan
 from nydus_redis.options import wire_options
 from nydus_redis.refusals import NoGroupPipelines, OnOneHost, OverManyHosts
@@ -56,7 +57,7 @@ class _SingleClient(_Redis):  # type: ignore[misc]
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         connection: Any = self.connection
         if connection is not None:
-            await connection.disconnect()
+            shut(connection)  # at once: a task may be cancelled here
         await super().aclose(close_connection_pool)
 
 
