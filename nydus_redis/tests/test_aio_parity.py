@@ -70,10 +70,11 @@ def test_commands_are_the_same_as_those_of_the_blocking_surface(protocol: int) -
     class Cluster(list[Any]):
         router = None
 
+    surfaces, async_surfaces = Surfaces([{"protocol": protocol}]), AsyncSurfaces([{"protocol": protocol}])
+
     def blocking(sample: Call) -> list[Any]:
         found: list[Any] = []
-        surface = Surfaces([{"protocol": protocol}])
-        made(sample, surface.of_cluster(Cluster(), found.append))
+        made(sample, surfaces.of_cluster(Cluster(), found.append))
         return found
 
     async def asynchronous(sample: Call) -> list[Any]:
@@ -82,8 +83,7 @@ def test_commands_are_the_same_as_those_of_the_blocking_surface(protocol: int) -
         async def dispatch(command: Any) -> None:
             found.append(command)
 
-        surface = AsyncSurfaces([{"protocol": protocol}])
-        await made_and_awaited(sample, surface.of_cluster(Cluster(), dispatch))
+        await made_and_awaited(sample, async_surfaces.of_cluster(Cluster(), dispatch))
         return found
 
     def told(commands: list[Any]) -> list[Any]:

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -569,7 +569,8 @@ def test_a_connection_that_is_opened_with_a_surplus_reply_is_not_used(
     with ScriptedServer(real) as bad, connected(bad, 2, db=1) as cluster:
         bad.answer(b"+OK\r\n" + surplus, skip=len(understood_greeting(real, 2)) - 1, done=True)
         # the blocking redis-py opens another one at once
-        with suppress() if _side == "blocking" else pytest.raises(HostDown, match="more than it was asked"):
+        refused = pytest.raises(HostDown, match="more than it was asked")
+        with nullcontext() if _side == "blocking" else refused:
             cluster.set("{f}n", 1)
         assert bad.played()
         assert_in_step(cluster)
