@@ -60,6 +60,10 @@ class _SingleClient(_Redis):  # type: ignore[misc]
             shut(connection)  # at once: a task may be cancelled here
         await super().aclose(close_connection_pool)
 
+    async def __aexit__(self, *_: object) -> None:
+        """Close it. redis-py's own waits before that, and closes nothing if its task is cancelled then."""
+        await self.aclose()
+
 
 class _Client(_Redis):  # type: ignore[misc]
     """A ``redis.asyncio.Redis`` whose single commands end in a dispatch."""
