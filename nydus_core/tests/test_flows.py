@@ -21,7 +21,7 @@ from nydus_core import (
 )
 from nydus_core.command import Access, Command, Outcome, outcome_of
 from nydus_core.deadlines import Deadline
-from nydus_core.errors import NotAnsweredInTime, NotSentInTime
+from nydus_core.errors import NotAnsweredInTime, NotSentInTime, is_own_want
 from nydus_core.flows import Pause, Rules, deliver
 from nydus_core.health import BreakerSettings
 from nydus_core.monitor import Watch
@@ -838,3 +838,11 @@ def test_a_deadline_that_ends_a_wait_that_was_asked_for_blames_nobody() -> None:
     command = Waiting("blpop", ("a",), keys=[b"a"])
     run(unless(a=run.failure(NotAnsweredInTime, "a", command)), command)
     assert run.down() == []
+
+
+def test_causes_that_go_in_a_circle_are_looked_at_once() -> None:
+    first, second = ValueError("first"), ValueError("second")
+    first.__cause__, second.__context__ = second, first
+    assert not is_own_want(first)
+    second.__cause__ = MemoryError()
+    assert is_own_want(first)

@@ -6,8 +6,6 @@ The samples are in ``tests/support``; that there is one of each method is tested
 
 from __future__ import annotations
 
-import inspect
-import socket
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,93 +14,29 @@ from typing import Any
 import pytest
 import redis
 
-from keyed_calls import HASHES, LISTS, PLACES, SETS, SORTED_SETS, STRINGS
-from module_calls import MODULES, MODULES_EVERYWHERE, MODULES_ON_ONE_HOST
+from all_calls import KEYED, LEFT_OUT, SAMPLES
+from module_calls import MODULES_EVERYWHERE, MODULES_ON_ONE_HOST
 from nydus_core import Cluster, RoutingError, create_cluster
 from nydus_core.testing import FaultProxy
 from nydus_redis import Redis
 from nydus_redis.server import PrivateServer, _bundled_server
 from nydus_redis.surface import Surfaces
-from other_calls import (
-    ARRAYS,
-    EVERYWHERE,
-    NOT_IMPLEMENTED,
-    ON_A_CONNECTION,
-    ON_ONE_HOST,
-    SCRIPTS,
-    STREAMS,
-    UNSENT,
-)
-from sample_calls import DATA, Call, is_volatile, made, name_of, shape
-
-KEYED = [*STRINGS, *LISTS, *HASHES, *SETS, *SORTED_SETS, *PLACES, *STREAMS, *ARRAYS, *SCRIPTS, *MODULES]
-SAMPLES = [
-    *KEYED,
-    *EVERYWHERE,
-    *MODULES_EVERYWHERE,
-    *MODULES_ON_ONE_HOST,
-    *ON_ONE_HOST,
-    *ON_A_CONNECTION,
-    *UNSENT,
-    *NOT_IMPLEMENTED,
-]
-
-#: Methods without a sample, and why.
-LEFT_OUT = {
-    **dict.fromkeys(("pipeline", "transaction", "pubsub", "keyspace_notifications", "monitor"), "no command"),
-    **dict.fromkeys(("client", "close", "lock", "register_script", "from_pool", "from_url"), "no command"),
-    **dict.fromkeys(("scan_iter", "hscan_iter", "sscan_iter", "zscan_iter"), "they loop over a command"),
-    **dict.fromkeys(("get_cache", "get_connection_kwargs", "get_encoder", "get_retry"), "ask the client"),
-    **dict.fromkeys(("set_retry", "set_response_callback", "load_external_module"), "change the client"),
-    **dict.fromkeys(
-        ("himport_discard", "himport_discard_all", "himport_prepare"), "note something, send nothing"
-    ),
-    **dict.fromkeys(("watch", "unwatch", "sentinel", "script_debug"), "of a plain client they only warn"),
-    **dict.fromkeys(("digest_local", "parse_response"), "send nothing"),
-    "script_load": "answers with one name, although it goes to all hosts: see test_engine.py",
-    # of modules
-    **dict.fromkeys(("json.pipeline", "ts.pipeline", "ft.pipeline", "ft.batch_indexer"), "no command"),
-    **dict.fromkeys((f"{m}.execute_command" for m in ("bf", "cf", "cms", "ft", "json")), "the client's own"),
-    **dict.fromkeys((f"{m}.execute_command" for m in ("tdigest", "topk", "ts", "vset")), "the client's own"),
-    "ft.get_params_args": "sends nothing",
-    "ft.hybrid_search": "needs objects that redis-py 6 lacks; FT.HYBRID goes as FT.SEARCH does",
-    "shutdown": "wants the connection to break: see test_shutdown_ends_the_host_that_was_named",
-    "ft.explain_cli": "redis-py raises NotImplementedError",
-    "json.set_path": "loops over set_file",
-    "ft.sugadd": "a pipeline, which belongs to one host",
-}
-
-#: Whether this redis-py lacks some of the samples' options.
-OLD = not hasattr(redis.Redis, "himport_set")
+from other_calls import EVERYWHERE, NOT_IMPLEMENTED, ON_A_CONNECTION, ON_ONE_HOST, UNSENT
+from sample_calls import Call, made, name_of
+from against_client import OLD, Side, differs, known, methods
 
 #: The protocol, whether answers are decoded, and whether by the server that knows the most commands.
 MODES = [*((protocol, decode, True) for protocol in (2, 3) for decode in (False, True)), (2, False, False)]
 
 
-def methods() -> set[str]:
-    """The public methods of ``redis.Redis`` and of what its methods for modules return."""
-    found, client = set(), redis.Redis()
-    for name in dir(redis.Redis):
-        if name.startswith("_") or not callable(getattr(redis.Redis, name)):
-            continue
-        if name in ("bf", "cf", "cms", "ft", "json", "tdigest", "topk", "ts", "vset"):
-            module = getattr(client, name)()
-            found |= {
-                f"{name}.{each}" for each, _ in inspect.getmembers(module, inspect.ismethod) if each[0] != "_"
-            }
-        else:
-            found.add(name)
-    return found
-
-
 def test_there_is_a_sample_of_every_method() -> None:
     sampled = {name_of(sample) for sample in SAMPLES}
     sampled.add("bitfield")  # its sample goes on: .set(...).execute()
-    assert sorted(methods() - sampled - set(LEFT_OUT)) == []
+    assert sorted(methods(redis.Redis()) - sampled - set(LEFT_OUT)) == []
 
 
 def test_a_cluster_has_no_methods_of_the_same_names_but_close() -> None:
-    assert {name for name in methods() if hasattr(Cluster, name)} == {"close"}
+    assert {name for name in methods(redis.Redis()) if hasattr(Cluster, name)} == {"close"}
 
 
 @pytest.fixture(scope="module")
@@ -118,54 +52,6 @@ def servers() -> Iterator[dict[bool, list[PrivateServer]]]:
             for newest in (True, False)
         }
         yield {newest: [stack.enter_context(each) for each in four] for newest, four in started.items()}
-
-
-class Direct:
-    """A connection of its own, without any client library: it prepares thousands of times."""
-
-    def __init__(self, server: PrivateServer) -> None:
-        connection = redis.Connection()
-        commands = [("FLUSHALL",), *DATA, ("ECHO", "loaded")]
-        self._request = b"".join(b"".join(connection.pack_command(*command)) for command in commands)
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(server.path)
-        self._socket.settimeout(30)
-
-    def load(self) -> None:
-        self._socket.sendall(self._request)
-        answer = b""
-        while not answer.endswith(b"$6\r\nloaded\r\n"):
-            answer += self._socket.recv(65536)
-        assert b"-ERR" not in answer, answer
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-class Side:
-    """A client, the servers that it talks to by way of proxies, and direct connections to these."""
-
-    def __init__(self, servers: list[PrivateServer], proxies: list[FaultProxy]) -> None:
-        self.proxies = proxies
-        self._direct = [Direct(server) for server in servers]
-
-    def prepare(self, hosts: list[bool]) -> None:
-        """Give some servers the data that the samples find, and forget what was sent."""
-        for direct, there in zip(self._direct, hosts, strict=True):
-            if there:
-                direct.load()
-        self.forget()
-
-    def close(self) -> None:
-        for direct in self._direct:
-            direct.close()
-
-    def forget(self) -> None:
-        for proxy in self.proxies:
-            proxy.requests.clear()
-
-    def sent(self) -> list[bytes]:
-        return [b"".join(proxy.requests) for proxy in self.proxies]
 
 
 class Pair:
@@ -238,42 +124,30 @@ def outcome(sample: Call, client: Any) -> Any:
             return type(error), str(error)
 
 
-def known(samples: list[Call]) -> list[Call]:
-    """Those that this redis-py has methods for."""
-    there = methods()
-    return [sample for sample in samples if name_of(sample) in there or "." in name_of(sample)]
-
-
-def differs(sample: Call, expected: Any, answer: Any) -> bool:
-    if is_volatile(sample):
-        expected, answer = shape(expected), shape(answer)
-    if type(answer) is not type(expected):
-        return True
-    return repr(answer) != repr(expected) if is_object(expected) else bool(answer != expected)
-
-
-def is_object(value: Any) -> bool:
-    return type(value).__eq__ is object.__eq__
+def of_this_version(samples: list[Call]) -> list[Call]:
+    return known(samples, redis.Redis())
 
 
 def test_commands_with_keys(pair: Pair) -> None:
     homes = [host == pair.home for host in range(3)]
-    assert not [wrong for sample in known(KEYED) if (wrong := pair.differences(sample, pair.cluster, homes))]
+    assert not [
+        wrong for sample in of_this_version(KEYED) if (wrong := pair.differences(sample, pair.cluster, homes))
+    ]
 
 
 def test_commands_for_all_hosts(pair: Pair) -> None:
-    samples = known([*EVERYWHERE, *MODULES_EVERYWHERE])
+    samples = of_this_version([*EVERYWHERE, *MODULES_EVERYWHERE])
     assert not [wrong for sample in samples if (wrong := pair.differences(sample, pair.cluster, [True] * 3))]
 
 
 def test_commands_for_one_host(pair: Pair) -> None:
-    one, samples = pair.cluster.on(1), known([*ON_ONE_HOST, *MODULES_ON_ONE_HOST])
+    one, samples = pair.cluster.on(1), of_this_version([*ON_ONE_HOST, *MODULES_ON_ONE_HOST])
     assert not [sample for sample in samples if not pair.refuses(sample, pair.cluster)]
     assert not [wrong for sample in samples if (wrong := pair.differences(sample, one, [False, True, False]))]
 
 
 def test_commands_for_a_connection(pair: Pair) -> None:
-    samples = known(ON_A_CONNECTION)
+    samples = of_this_version(ON_A_CONNECTION)
     for client in (pair.cluster, pair.cluster.on(1)):
         assert not [sample for sample in samples if not pair.refuses(sample, client)]
     with pair.cluster.on(1).client() as one, pair.plain.client() as pair.plain:

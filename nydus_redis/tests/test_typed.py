@@ -8,8 +8,24 @@ from pathlib import Path
 import pytest
 
 import nydus_redis.typed
-from nydus_core import BaseEngine, Cluster, ConfigError, create_cluster
-from nydus_redis import Redis, RedisCluster, as_redis_cluster, create_redis_cluster
+from nydus_core import (
+    AsyncCluster,
+    BaseAsyncEngine,
+    BaseEngine,
+    Cluster,
+    ConfigError,
+    create_async_cluster,
+    create_cluster,
+)
+from nydus_redis import (
+    AsyncRedisCluster,
+    Redis,
+    RedisCluster,
+    as_async_redis_cluster,
+    as_redis_cluster,
+    create_async_redis_cluster,
+    create_redis_cluster,
+)
 from other_calls import EVERYWHERE, UNSENT
 from sample_calls import name_of
 
@@ -18,6 +34,29 @@ def test_a_typed_cluster_is_a_cluster() -> None:
     plain = create_cluster({"engine": "redis", "hosts": [{}, {"db": 1}]})
     assert as_redis_cluster(plain) is plain
     assert type(create_redis_cluster({"engine": "embedded", "hosts": 2})) is Cluster is RedisCluster
+
+
+def test_a_typed_asynchronous_cluster_is_a_cluster() -> None:
+    plain = create_async_cluster({"engine": "redis", "hosts": [{}, {"db": 1}]})
+    assert as_async_redis_cluster(plain) is plain
+    assert type(create_async_redis_cluster({"engine": "redis", "hosts": [{}]})) is AsyncCluster
+    assert AsyncRedisCluster is AsyncCluster
+
+
+def test_an_asynchronous_class_of_the_users_own_can_be_typed() -> None:
+    class Mine(AsyncRedisCluster):
+        async def visit(self, page: str) -> int:
+            return await self.incr(f"visits:{page}")
+
+    assert type(create_async_redis_cluster({"engine": Redis, "hosts": [{}], "cluster": Mine})) is Mine
+
+
+def test_another_asynchronous_engine_is_refused() -> None:
+    class Other(BaseAsyncEngine):
+        pass
+
+    with pytest.raises(ConfigError, match="engine: found Other; expected 'redis' or 'embedded'"):
+        create_async_redis_cluster({"engine": Other, "hosts": [{}]})
 
 
 def test_a_class_of_the_users_own_can_be_typed() -> None:

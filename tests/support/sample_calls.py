@@ -7,9 +7,10 @@ can be compared.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
-__all__ = ["DATA", "Call", "call", "is_volatile", "made", "name_of", "shape", "volatile"]
+__all__ = ["DATA", "Call", "call", "is_volatile", "made", "made_and_awaited", "name_of", "shape", "volatile"]
 
 #: What the samples find, as commands. All keys have one hash tag, so they live on one host.
 DATA: list[tuple[Any, ...]] = [
@@ -81,6 +82,12 @@ def made(sample: Call, client: Any) -> Any:
         if args is not None:
             target = target(*args, **kwargs)
     return target
+
+
+async def made_and_awaited(sample: Call, client: Any) -> Any:
+    """Make a call on an asynchronous client; return what it returns once that was awaited, if it can be."""
+    value = made(sample, client)
+    return await value if inspect.isawaitable(value) else value
 
 
 def shape(value: Any) -> Any:

@@ -244,7 +244,9 @@ STUMBLES: tuple[type[Exception], ...] = (
 
 def is_own_want(error: BaseException | None) -> bool:
     """Tell whether an error, or what caused it, is that this process or machine has run out of something."""
-    while error is not None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:  # "raise error from error" is a circle
+        seen.add(id(error))
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OWN_WANTS):
             return True
         error = error.__cause__ or error.__context__

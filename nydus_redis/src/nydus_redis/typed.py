@@ -1,7 +1,8 @@
 """Clusters as type checkers and editors see them: with all methods of ``redis.Redis``. At run time nothing differs.
 
 A ``Cluster`` takes any attribute, for its engine may be any client library. A ``RedisCluster`` is one whose engine is
-known, so that ``cluster.zadd(...)`` is completed, and its arguments are checked.
+known, so that ``cluster.zadd(...)`` is completed, and its arguments are checked. An ``AsyncRedisCluster`` is the same with
+the methods of ``redis.asyncio.Redis``.
 """
 
 from __future__ import annotations
@@ -11,13 +12,24 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import redis
+import redis.asyncio
 
+from nydus_core.aio.cluster import AsyncCluster
 from nydus_core.cluster import Cluster
-from nydus_core.create import create_cluster
+from nydus_core.create import create_async_cluster, create_cluster
 from nydus_core.errors import ConfigError
+from nydus_redis.aio.engine import AsyncRedis
+from nydus_redis.aio.scan import AsyncClusterScan
 from nydus_redis.engine import Redis
 
-__all__ = ["RedisCluster", "as_redis_cluster", "create_redis_cluster"]
+__all__ = [
+    "AsyncRedisCluster",
+    "RedisCluster",
+    "as_async_redis_cluster",
+    "as_redis_cluster",
+    "create_async_redis_cluster",
+    "create_redis_cluster",
+]
 
 if TYPE_CHECKING:
 
@@ -105,8 +117,30 @@ if TYPE_CHECKING:
 
         def on(self, host: Any) -> redis.Redis: ...
 
+    class AsyncRedisCluster(  # type: ignore[misc]  # redis-py's own bases do not agree on command_info()
+        AsyncCluster, Everywhere, redis.asyncio.Redis
+    ):
+        """A cluster with the methods of ``redis.asyncio.Redis``; at run time the same class as ``AsyncCluster``."""
+
+        def __getattr__(self, name: str) -> NoSuchCommand: ...
+
+        def on(self, host: Any) -> redis.asyncio.Redis: ...
+
+        async def aclose(self, close_connection_pool: bool | None = None) -> None: ...
+
+        def scan_iter(  # type: ignore[override]  # redis-py has one that blocks and one that does not
+            self,
+            match: Any = None,
+            count: int | None = None,
+            _type: str | None = None,
+            *,
+            cursor: str | None = None,
+            **kwargs: Any,
+        ) -> AsyncClusterScan: ...
+
 else:
     RedisCluster = Cluster
+    AsyncRedisCluster = AsyncCluster
 
 
 def create_redis_cluster(
@@ -133,7 +167,39 @@ def as_redis_cluster(cluster: Cluster) -> RedisCluster:
     Raises:
         ConfigError: They are not.
     """
-    for engine in cluster.hosts.values():
-        if not isinstance(engine, Redis):
-            raise ConfigError(f"found {type(engine).__name__}; expected 'redis' or 'embedded'", "engine")
+    _expect(cluster, Redis)
     return cast("RedisCluster", cluster)
+
+
+def create_async_redis_cluster(
+    settings: Mapping[str, Any] | str | os.PathLike[str], name: str | None = None
+) -> AsyncRedisCluster:
+    """Make a cluster as ``create_async_cluster`` does, typed as one of Redis.
+
+    Parameters:
+        settings: What ``create_async_cluster`` takes.
+        name: Which cluster of a TOML file.
+
+    Raises:
+        ConfigError: The settings are wrong, or the engine is no Redis.
+    """
+    return as_async_redis_cluster(create_async_cluster(settings, name))
+
+
+def as_async_redis_cluster(cluster: AsyncCluster) -> AsyncRedisCluster:
+    """Return the same cluster, typed as one of Redis.
+
+    Parameters:
+        cluster: A cluster whose hosts are of the engines ``redis`` or ``embedded``, or of a subclass.
+
+    Raises:
+        ConfigError: They are not.
+    """
+    _expect(cluster, AsyncRedis)
+    return cast("AsyncRedisCluster", cluster)
+
+
+def _expect(cluster: Cluster | AsyncCluster, kind: type[Any]) -> None:
+    for engine in cluster.hosts.values():
+        if not isinstance(engine, kind):
+            raise ConfigError(f"found {type(engine).__name__}; expected 'redis' or 'embedded'", "engine")

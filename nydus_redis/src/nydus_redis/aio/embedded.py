@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
 from nydus_core.aio.workers import in_worker
-from nydus_core.command import Command
-from nydus_core.errors import HostDown
 from nydus_core.threads import in_thread
 from nydus_redis.aio.engine import AsyncRedis
 from nydus_redis.embedded import EmbeddedHost
-from nydus_redis.replies import FAILURES
 
 __all__ = ["AsyncEmbedded"]
 
@@ -34,44 +31,20 @@ class AsyncEmbedded(EmbeddedHost, AsyncRedis):
 
     sync_side: ClassVar[type[Any] | str | None] = "nydus_redis.embedded.Embedded"
 
+    def _prepare(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        settled = super()._prepare(options)
+        self._template.connection_class = waiting(self._template.connection_class, self._wait)
+        return settled
+
     async def _wait(self) -> None:
         """Wait until the server answers, in a thread."""
-        await in_worker(self.server.wait)
-        self._answers = True
-
-    async def hold(self) -> Any:
-        """Open a connection that is held for long, once the server answers."""
         if not self._answers:
-            await self._wait()
-        return await super().hold()
-
-    async def acquire(self) -> Any:
-        """Take a connection, once the server answers."""
-        if not self._answers:
-            await self._wait()
-        return await super().acquire()
-
-    async def call(self, command: Command) -> Any:
-        """Do one command, once the server answers."""
-        if not self._answers:
-            try:
-                await self._wait()
-            except FAILURES as error:
-                raise self.failed(HostDown, error, command) from error
-        return await super().call(command)
-
-    async def exchange(self, commands: Sequence[Command], *, transaction: bool = False) -> list[Any]:
-        """Send some commands as one pipeline, once the server answers."""
-        if not self._answers:
-            try:
-                await self._wait()
-            except FAILURES as error:
-                return [self.failed(HostDown, error, command) for command in commands]
-        return await super().exchange(commands, transaction=transaction)
+            await in_worker(self.server.wait)
+            self._answers = True
 
     async def probe(self) -> None:
         """Find out whether the server is up."""
-        await self._wait()
+        self._answers = False
         await super().probe()
 
     async def aclose(self) -> None:
@@ -97,3 +70,14 @@ class AsyncEmbedded(EmbeddedHost, AsyncRedis):
     def _stop(self) -> None:
         if in_thread(self.server.stop) is None:
             self.server.stop()
+
+
+def waiting(connection_class: type[Any], wait: Callable[[], Awaitable[None]]) -> type[Any]:
+    """Return a subclass of a class of connections that waits for the server before it connects."""
+
+    class Waiting(connection_class):  # type: ignore[misc]
+        async def _connect(self) -> None:
+            await wait()
+            await super()._connect()
+
+    return Waiting

@@ -13,9 +13,9 @@ from nydus_core.command import Command, Dispatch
 from nydus_core.engine import SurfaceFactory
 from nydus_core.errors import HostDown, MaybeApplied
 from nydus_redis import options as host_options
-from nydus_redis.aio.exchange import Exchange, TransactionExchange, leaves_in_step, read_reply, write
+from nydus_redis.aio.exchange import Exchange, TransactionExchange, read_reply, whole, write
 from nydus_redis.aio.limit import Limit
-from nydus_redis.aio.pool import PipelinePool, RedisConnector
+from nydus_redis.aio.pool import PipelinePool, RedisConnector, heedful
 from nydus_redis.aio.surface import async_surfaces, host_client
 from nydus_redis.host import RedisHost
 from nydus_redis.replies import ANSWERS, FAILURES, as_client_error, says_later
@@ -73,6 +73,7 @@ class AsyncRedis(RedisHost):
         self._size = client.pop("max_connections", None) or MAX_CONNECTIONS
         made: Any = redis.asyncio.Redis(**client)
         self._template = made.connection_pool
+        self._template.connection_class = heedful(self._template.connection_class)
         self._own = PerLoop(self._make_own, _Own.end)
         self._retired = False
         settled: Mapping[str, Any] = self._template.connection_kwargs
@@ -136,8 +137,8 @@ class AsyncRedis(RedisHost):
             value = command.parsed(await read_reply(connection, command))
             clean = True
             return value
-        except ANSWERS as answer:
-            clean = leaves_in_step(answer)
+        except ANSWERS:
+            clean = True
             raise
         except FAILURES as error:
             clean = isinstance(error, UnreadableReply)
@@ -163,13 +164,17 @@ class AsyncRedis(RedisHost):
         try:
             await write(connection, _PING)
             try:
-                await connection._parser.read_response()
-            except ANSWERS as answer:
-                if says_later(answer):
-                    raise
+                answer: Any = await connection._parser.read_response()  # an error may be returned or raised
+            except ANSWERS as error:
+                answer = whole(error)
             clean = True
+            if isinstance(answer, Exception) and says_later(answer):
+                raise answer
         except FAILURES as error:
-            raise limit.cause(as_client_error(error)) from error
+            cause = limit.cause(as_client_error(error))
+            if cause is error:
+                raise
+            raise cause from error
         finally:
             limit.cancel()
             pool.give(connection, clean=clean)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from collections.abc import Sequence
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, cast
 
 from redis.client import EMPTY_RESPONSE, NEVER_DECODE
-from redis.exceptions import ResponseError
+from redis.exceptions import InvalidResponse, ResponseError
 from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.command import Command
@@ -20,7 +21,7 @@ from nydus_redis.wire import READING, BlockingCommand, RedisCommand
 if TYPE_CHECKING:
     from nydus_redis.aio.engine import AsyncRedis
 
-__all__ = ["Exchange", "TransactionExchange", "leaves_in_step", "read_reply", "write"]
+__all__ = ["Exchange", "TransactionExchange", "read_reply", "whole", "write"]
 
 #: Bytes that are waited for until the socket has taken most of them.
 _MUCH = 65536
@@ -41,10 +42,14 @@ async def read_reply(connection: Any, command: RedisCommand) -> Any:
         Exception: One of ``ANSWERS``; or anything else, when no answer came or none that can be understood.
     """
     options = command.kwargs
-    if not options or READING.isdisjoint(options):
-        reply = await connection._parser.read_response()
-    else:
-        reply = await connection._parser.read_response(disable_decoding=NEVER_DECODE in options)
+    try:
+        if not options or READING.isdisjoint(options):
+            reply = await connection._parser.read_response()
+        else:
+            reply = await connection._parser.read_response(disable_decoding=NEVER_DECODE in options)
+    except REFUSALS as answer:
+        whole(answer)
+        raise
     if isinstance(reply, ResponseError):
         if EMPTY_RESPONSE in options:
             return options[EMPTY_RESPONSE]
@@ -52,9 +57,17 @@ async def read_reply(connection: Any, command: RedisCommand) -> Any:
     return reply
 
 
-def leaves_in_step(answer: Exception) -> bool:
-    """Tell whether a connection is in step after an answer. redis-py's own parser may stop within one of ``REFUSALS``."""
-    return HIREDIS_AVAILABLE or not isinstance(answer, REFUSALS)
+def whole(answer: Exception) -> Exception:
+    """Return an answer that is all of a reply.
+
+    Raises:
+        InvalidResponse: redis-py's own parser has stopped at it within a reply. How much is left of that is not known.
+    """
+    if isinstance(answer, REFUSALS) and not HIREDIS_AVAILABLE:
+        frames = walk_tb(answer.__traceback__)
+        if sum(frame.f_code.co_name == "_read_response" for frame, _ in frames) > 1:
+            raise InvalidResponse("an error of the connection within a reply") from answer
+    return answer
 
 
 class Exchange:
@@ -69,7 +82,6 @@ class Exchange:
         self._engine = engine
         self._commands = cast(Sequence[RedisCommand], commands)
         self._outcomes: list[Any] = []
-        self._in_step = True
 
     async def run(self) -> list[Any]:
         """Send the commands and read the replies; return the outcome of each."""
@@ -85,7 +97,7 @@ class Exchange:
         try:
             await write(connection, b"".join(self._packed()))
             await self._read(connection, limit)
-            clean = self._in_step
+            clean = True
         except FAILURES as error:
             self._failed(MaybeApplied, limit.cause(as_client_error(error)))
         except CancelledError:
@@ -120,8 +132,7 @@ class Exchange:
                 else:
                     reply = await read()
             except ANSWERS as error:
-                self._in_step = self._in_step and leaves_in_step(error)
-                reply = error
+                reply = whole(error)
             except UnicodeDecodeError as error:
                 if not (HIREDIS_AVAILABLE and self._engine.decodes):
                     raise  # redis-py's own parser does not get past it
@@ -148,8 +159,7 @@ class TransactionExchange(Exchange):
         try:
             return await connection._parser.read_response()
         except ANSWERS as error:
-            self._in_step = self._in_step and leaves_in_step(error)
-            return error
+            return whole(error)
 
 
 _CANCELLED = "its task was cancelled"

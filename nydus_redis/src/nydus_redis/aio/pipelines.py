@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import suppress
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from redis.asyncio.client import Pipeline
 
@@ -14,9 +17,6 @@ from nydus_redis.aio.pool import shut
 from nydus_redis.host_pipeline import TOLD, OfHost, sent_as
 from nydus_redis.pipeline import ClusterPipeline
 from nydus_redis.replies import FAILURES, as_client_error
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["AsyncClusterPipeline", "AsyncHostPipeline"]
 
@@ -73,6 +73,8 @@ class AsyncHostPipeline(OfHost, _Pipeline):  # type: ignore[misc]
     def __init__(self, pool: Any, callbacks: Any, transaction: bool, shard_hint: Any) -> None:
         _Pipeline.__init__(self, pool, callbacks, transaction, shard_hint)
         self.connection: Any = None
+        self.watching = False
+        self._give_back: Callable[..., None] | None = None
 
     async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command at once."""
@@ -86,16 +88,49 @@ class AsyncHostPipeline(OfHost, _Pipeline):  # type: ignore[misc]
             return []
         command = sent_as(self.command_stack)
         await self._take_connection(command)
-        values: list[Any] = await self._sent(command, _Pipeline.execute(self, raise_on_error))
-        return values
+        try:
+            values: list[Any] = await self._sent(command, _Pipeline.execute(self, raise_on_error))
+            return values
+        finally:
+            await self.reset()  # redis-py leaves that out where scripts could not be loaded
 
     async def _take_connection(self, command: Command) -> None:
         if self.connection is None:
+            pool = self._engine.pool
             try:
                 self.connection = await self._engine.acquire()
             except FAILURES as error:
                 await self.reset()
                 raise self._engine.failed(HostDown, as_client_error(error), command) from error
+            self._give_back = partial(_in_loop, asyncio.get_running_loop(), pool.give, self.connection)
+
+    async def reset(self) -> None:
+        """Forget what is queued and what is watched, and give the connection back, whatever becomes of this."""
+        self.command_stack: list[Any] = []
+        self.scripts: set[Any] = set()
+        watching, self.watching = self.watching, False
+        self.explicit_transaction = False
+        connection, self.connection = self.connection, None
+        give_back, self._give_back = self._give_back, None
+        if connection is None or give_back is None:
+            return
+        clean = not watching
+        try:
+            if watching and connection.is_connected:
+                await connection.send_packed_command(connection.pack_command("UNWATCH"), check_health=False)
+                await connection.read_response()
+                clean = True
+        except FAILURES:
+            pass  # it is closed, and so nothing is watched
+        finally:
+            give_back(clean=clean)
+
+    def __del__(self) -> None:
+        """Close the connection that is held, if the pipeline was not reset."""
+        give_back = getattr(self, "_give_back", None)
+        if give_back is not None:
+            self.connection = self._give_back = None
+            give_back(clean=False)
 
     async def _sent(self, command: Command, sending: Awaitable[Any]) -> Any:
         connection = self.connection
@@ -117,3 +152,18 @@ class AsyncHostPipeline(OfHost, _Pipeline):  # type: ignore[misc]
     async def _disconnect_reset_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
         await self._disconnect_raise_on_watching(conn)
         await self.reset()
+
+
+def _in_loop(
+    loop: asyncio.AbstractEventLoop, give: Callable[..., None], connection: Any, *, clean: bool
+) -> None:
+    """Give a connection back in the loop that it belongs to."""
+    try:
+        here = asyncio.get_running_loop() is loop
+    except RuntimeError:
+        here = False
+    if here:
+        give(connection, clean=clean)
+    else:
+        with suppress(RuntimeError):  # the loop is closed, and with it the connection
+            loop.call_soon_threadsafe(partial(give, connection, clean=clean))

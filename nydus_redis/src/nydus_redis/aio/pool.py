@@ -17,7 +17,7 @@ import redis.asyncio
 
 from nydus_core.aio.pool import FairPool
 
-__all__ = ["PipelinePool", "RedisConnector", "shut"]
+__all__ = ["PipelinePool", "RedisConnector", "heedful", "shut"]
 
 _ConnectionPool: Any = redis.asyncio.ConnectionPool  # has no types
 
@@ -39,10 +39,18 @@ class RedisConnector:
         connection = self.held.make_connection()
         try:
             await connection.connect()
-        except BaseException:
+            if not await self._is_quiet(connection):
+                raise redis.ConnectionError("the server says more than it was asked for")
+            return connection
+        except BaseException as error:
             shut(connection)
-            raise
-        return connection
+            hidden = error.__cause__
+            if not (isinstance(error, redis.ConnectionError) and isinstance(hidden, redis.RedisError)):
+                raise
+        try:
+            raise hidden  # redis-py hides what was said in its greeting over a unix socket
+        finally:
+            del hidden  # it knows this frame
 
     def is_in_step(self, connection: Any) -> bool:
         """Tell whether a connection is open, and no bytes of an answer wait on it, as far as the loop has seen."""
@@ -57,18 +65,19 @@ class RedisConnector:
 
     async def is_fresh(self, connection: Any) -> bool:
         """Tell whether one that was idle still is in step; ask the server, if ``health_check_interval`` wants that."""
-        if not self.is_in_step(connection):
+        if not await self._is_quiet(connection):
             return False
-        if _readable(connection._writer.transport.get_extra_info("socket")):
-            for _ in range(
-                2
-            ):  # the loop reads it meanwhile, behind what is ready by now; TLS has messages of its own
-                await asyncio.sleep(0)
-            if not self.is_in_step(connection):
-                return False
         if connection.health_check_interval:
             await connection.check_health()
         return True
+
+    async def _is_quiet(self, connection: Any) -> bool:
+        """Tell whether a connection is in step, also with what the loop has not read yet."""
+        if self.is_in_step(connection) and _readable(connection._writer.transport.get_extra_info("socket")):
+            # The loop reads it, in the first turn perhaps behind this task; TLS has messages of its own
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        return self.is_in_step(connection)
 
     def shut(self, connection: Any) -> None:
         """Close a connection at once."""
@@ -82,6 +91,27 @@ class RedisConnector:
     def exhausted(self, why: str) -> Exception:
         """Make the error for a task that waited in vain."""
         return redis.ConnectionError(f"Too many connections: {why} (max_connections)")
+
+
+def heedful(connection_class: type[Any]) -> type[Any]:
+    """Return a subclass of a class of connections on which no cancellation is lost.
+
+    redis-py sends with ``asyncio.wait_for``, which before Python 3.12 passes over a cancellation that comes as it ends. The
+    task would go on as if nobody had cancelled it.
+    """
+    return type(connection_class.__name__, (_Heedful, connection_class), {})
+
+
+class _Heedful:
+    """Mixed into redis-py's classes of connections."""
+
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+        task = asyncio.current_task()
+        before = task.cancelling() if task is not None else 0
+        await super().send_packed_command(*args, **kwargs)  # type: ignore[misc]
+        if task is not None and task.cancelling() > before:
+            shut(self)
+            raise asyncio.CancelledError
 
 
 def shut(connection: Any) -> None:

@@ -18,6 +18,7 @@ from nydus_core.command import Command, Dispatch
 from nydus_core.errors import HostError, MaybeApplied, RoutingError
 from nydus_redis.aio.pipelines import AsyncClusterPipeline, AsyncHostPipeline
 from nydus_redis.aio.pubsub import AsyncClusterPubSub
+from nydus_redis.aio.pool import shut
 from nydus_redis.aio.scan import AsyncClusterScan
 from nydus_redis.options import wire_options
 from nydus_redis.refusals import NoGroupPipelines, OnOneHost, OverManyHosts
@@ -41,6 +42,7 @@ __all__ = ["async_surfaces", "host_client"]
 # Their types are for users: here methods answer otherwise
 _Redis: Any = redis.asyncio.Redis
 _Monitor: Any = cast(Any, Monitor)
+_HostPipeline: Any = cast(Any, AsyncHostPipeline)
 _ConnectionPool: Any = redis.asyncio.ConnectionPool
 
 
@@ -57,8 +59,12 @@ class _SingleClient(_Redis):  # type: ignore[misc]
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         connection: Any = self.connection
         if connection is not None:
-            await connection.disconnect()
+            shut(connection)  # at once: a task may be cancelled here
         await super().aclose(close_connection_pool)
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it. redis-py's own waits before that, and closes nothing if its task is cancelled then."""
+        await self.aclose()
 
 
 class _Client(_Redis):  # type: ignore[misc]
@@ -113,8 +119,9 @@ class _HostClient(NoGroupPipelines, OnOneHost, _Client):
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> AsyncHostPipeline:
         """Return a pipeline of redis-py, which is sent at most once."""
         assert self.nydus_engine is not None
-        pipeline = AsyncHostPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-        return pipeline.nydus_on(self.nydus_engine, self.nydus_wire, self.nydus_admit)
+        made = _HostPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipeline: AsyncHostPipeline = made.nydus_on(self.nydus_engine, self.nydus_wire, self.nydus_admit)
+        return pipeline
 
     def pubsub(self, **kwargs: Any) -> Any:
         """Return redis-py's own subscriptions, on this host."""
@@ -138,6 +145,14 @@ class _ClusterClient(OverManyHosts, _Client):
 
     nydus_scripts: Scripts
     nydus_cluster: AsyncCluster
+
+    async def initialize(self) -> Any:
+        """Return the cluster: it connects at the first command."""
+        return self.nydus_cluster
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """Close the cluster. redis-py's old ``close()`` ends here too."""
+        await self.nydus_cluster.aclose()
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> AsyncClusterPipeline:
         """Return an object with redis-py's names for a ``map()``: see ``AsyncClusterPipeline``.

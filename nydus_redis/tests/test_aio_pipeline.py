@@ -1,0 +1,543 @@
+"""Pipelines, transactions, scripts, locks and iteration with asyncio, on real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+from redis.exceptions import LockError, LockNotOwnedError, NoScriptError, WatchError
+
+from nydus_core import (
+    AsyncCluster,
+    Cluster,
+    HostDown,
+    MaybeApplied,
+    RoutingError,
+    create_async_cluster,
+    create_cluster,
+)
+from nydus_core.testing import FaultProxy
+from nydus_redis import Redis
+from nydus_redis.server import PrivateServer
+
+Servers = Callable[..., list[PrivateServer]]
+Proxies = Callable[..., FaultProxy]
+
+
+def settings_of(*servers: Any, **defaults: Any) -> dict[str, Any]:
+    hosts = [{"unix_socket_path": server.path} for server in servers]
+    return {"engine": Redis, "router": "rendezvous", "hosts": hosts, "defaults": defaults}
+
+
+def cluster_of(*servers: Any, **defaults: Any) -> AsyncCluster:
+    return create_async_cluster(settings_of(*servers, **defaults))
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(main)
+
+
+def keys_by_host(cluster: AsyncCluster | Cluster) -> list[str]:
+    """A key of each host, in host order."""
+    found: dict[str, str] = {}
+    for i in range(200):
+        found.setdefault(cluster.router.locate(f"key{i}".encode()), f"key{i}")
+    return [found[str(host)] for host in cluster]
+
+
+async def all_slots_work(cluster: AsyncCluster, host: Any, size: int) -> None:
+    """So many commands can be under way on a host at once, each with its own answer, and no more connections are open."""
+    client = cluster.on(host)
+    values = await asyncio.gather(*(client.eval("return ARGV[1]", 1, "k", i) for i in range(size * 3)))
+    assert values == [str(i).encode() for i in range(size * 3)]
+    waiting = [asyncio.create_task(client.blpop(f"slot{i}", timeout=10)) for i in range(size)]
+    async with client.client() as one:
+        while sum(each["cmd"] == "blpop" for each in await one.client_list()) < size:
+            await asyncio.sleep(0.01)
+        while len(await one.client_list()) > size + 1:  # the server has yet to notice that some were closed
+            await asyncio.sleep(0.01)
+        for i in range(size):
+            await one.rpush(f"slot{i}", i)
+    answered = await asyncio.gather(*waiting)
+    assert answered == [(f"slot{i}".encode(), str(i).encode()) for i in range(size)]
+
+
+# The cluster's pipeline ----------------------------------------------------------------------------------------
+
+
+def test_the_pipeline_of_a_cluster_answers_by_position(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(3)) as cluster:
+            async with cluster.pipeline() as pipeline:
+                for i in range(30):
+                    pipeline.set(f"k{i}", i).get(f"k{i}")
+                assert len(pipeline) == 60
+                assert await pipeline.execute() == [
+                    each for i in range(30) for each in (True, str(i).encode())
+                ]
+                assert await pipeline.execute() == []
+                pipeline.mget("k1", "k2", "k3").ping()
+                assert await pipeline.execute() == [[b"1", b"2", b"3"], [True] * 3]
+            # awaited as redis-py has it
+            pipeline = cluster.pipeline(transaction=False)
+            assert await pipeline.incr("k1") is pipeline
+            assert await pipeline.execute() == [2]
+
+    run(main())
+
+
+def test_errors_are_raised_or_stand_among_the_values(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(3)) as cluster:
+            await cluster.set("text", "x")
+            pipeline = cluster.pipeline(transaction=False).incr("n").lpush("text", 1).incr("n")
+            with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+                await pipeline.execute()
+            assert [type(each) for each in pipeline.get_results()] == [int, redis.ResponseError, int]
+            assert len(pipeline.get_errors()) == 1
+            pipeline.lpush("text", 1).incr("n")
+            error, value = await pipeline.execute(raise_on_error=False)
+            assert isinstance(error, redis.ResponseError)
+            assert value == 3
+
+    run(main())
+
+
+def test_what_was_reset_or_left_is_not_sent(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(2)) as cluster:
+            pipeline = cluster.pipeline().incr("n")
+            await pipeline.reset()
+            assert await pipeline.execute() == []
+            async with cluster.pipeline() as left:
+                left.incr("n")
+            assert await left.execute() == []
+            pipeline.incr("n")
+            await pipeline.aclose()
+            assert await pipeline.execute() == []
+            assert await cluster.get("n") is None
+            for call in ("watch", "lock", "scan_iter", "pipeline", "monitor"):
+                with pytest.raises(RoutingError):
+                    getattr(pipeline, call)("n")
+
+    run(main())
+
+
+def test_scripts_in_a_pipeline_need_no_host_to_know_them(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(3)) as cluster:
+            keys = keys_by_host(cluster)
+            double = cluster.register_script("return redis.call('incrby', KEYS[1], ARGV[1]) * 2")
+            async with cluster.pipeline() as pipeline:
+                for key in keys:
+                    await double(keys=[key], args=[4], client=pipeline)
+                assert await pipeline.execute() == [8, 8, 8]
+            async with cluster.map() as conn:
+                values = [conn.evalsha(double.sha, 1, key, 1) for key in keys]
+            assert values == [10, 10, 10]
+
+    run(main())
+
+
+# The pipeline of one host --------------------------------------------------------------------------------------
+
+
+def test_watch_multi_and_execute(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(3)) as cluster:
+            for key in keys_by_host(cluster):
+                await cluster.set(key, 5)
+                async with cluster.on_key(key).pipeline() as pipeline:
+                    await pipeline.watch(key)
+                    number = int(await pipeline.get(key))
+                    pipeline.multi()
+                    pipeline.set(key, number * 2).get(key)
+                    assert await pipeline.execute() == [True, b"10"]
+                    await pipeline.watch(key)
+                    await cluster.incr(key)
+                    pipeline.multi()
+                    pipeline.set(key, "never")
+                    with pytest.raises(WatchError):
+                        await pipeline.execute()
+                    pipeline.set(key, "again")
+                    assert await pipeline.execute() == [True]
+                assert await cluster.get(key) == b"again"
+
+    run(main())
+
+
+def test_a_pipeline_of_a_key_refuses_the_keys_of_others(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(3)) as cluster:
+            here, there, _ = keys_by_host(cluster)
+            async with cluster.on_key(here).pipeline() as pipeline:
+                with pytest.raises(RoutingError):
+                    pipeline.get(there)
+                with pytest.raises(RoutingError):
+                    await pipeline.watch(there)
+                with pytest.raises(RoutingError):
+                    await cluster.on_key(here).get(there)
+                assert await pipeline.set(here, 1).execute() == [True]
+
+    run(main())
+
+
+@pytest.mark.parametrize("kind", ["plain", "coroutine"])
+def test_a_transaction_is_run_again_when_a_watched_key_changes(redis_servers: Servers, kind: str) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(3)) as cluster:
+            key, _, _ = keys_by_host(cluster)
+            runs = 0
+
+            def plain(pipeline: Any) -> str:
+                nonlocal runs
+                runs += 1
+                pipeline.multi()
+                pipeline.incr(key)
+                return "done"
+
+            async def coroutine(pipeline: Any) -> str:
+                value = int(await pipeline.get(key) or 0)
+                if runs < 2:
+                    await cluster.incr(key)
+                plain(pipeline)
+                pipeline.set(f"{key}", value * 10)
+                return "done"
+
+            host = cluster.on_key(key)
+            if kind == "plain":
+                assert await host.transaction(plain, key) == [1]
+                assert await host.transaction(plain, key, value_from_callable=True) == "done"
+            else:
+                assert await host.transaction(coroutine, key) == [3, True]
+                assert runs == 3
+                assert await cluster.get(key) == b"20"
+            with pytest.raises(RoutingError, match="on_key"):
+                await cluster.transaction(plain, key)
+
+    run(main())
+
+
+@pytest.mark.parametrize("fault", ["cut", "swallow"])
+def test_an_exec_whose_answer_is_lost_is_not_run_again(
+    redis_servers: Servers, proxy: Proxies, fault: str
+) -> None:
+    async def main() -> None:
+        (server,) = redis_servers(1)
+        relay = proxy(server)
+        async with cluster_of(relay, timeout=1 if fault == "swallow" else 20, max_connections=2) as cluster:
+            runs = 0
+
+            async def work(pipeline: Any) -> None:
+                nonlocal runs
+                runs += 1
+                await pipeline.get("n")
+                pipeline.multi()
+                pipeline.incr("n")
+                if fault == "cut":
+                    relay.cut_replies()
+                else:
+                    relay.swallow = True
+
+            for count in range(1, 3):
+                with pytest.raises(MaybeApplied) as caught:
+                    await cluster.on(0).transaction(work, "n")
+                assert isinstance(
+                    caught.value, redis.TimeoutError if fault == "swallow" else redis.ConnectionError
+                )
+                relay.heal()
+                assert runs == count
+                async with cluster_of(server) as direct:
+                    assert await direct.get("n") == str(count).encode()
+            await all_slots_work(cluster, 0, 2)
+
+    run(main())
+
+
+@pytest.mark.parametrize("fault", ["swallow", "cut"])
+def test_what_is_lost_while_keys_are_watched_costs_no_connection(
+    redis_servers: Servers, proxy: Proxies, fault: str
+) -> None:
+    async def main() -> None:
+        relay = proxy(redis_servers(1)[0])
+        async with cluster_of(relay, timeout=1 if fault == "swallow" else 20, max_connections=2) as cluster:
+            for _ in range(2):
+                with pytest.raises(MaybeApplied):
+                    async with cluster.on(0).pipeline() as pipeline:
+                        await pipeline.watch("n")
+                        if fault == "cut":
+                            relay.cut_replies()
+                        else:
+                            relay.swallow = True
+                        await pipeline.get("n")
+                relay.heal()
+                async with cluster.on(0).pipeline() as pipeline:  # UNWATCH is not answered: nobody is told
+                    await pipeline.watch("n")
+                    if fault == "cut":
+                        relay.cut_replies()
+                    else:
+                        relay.swallow = True
+                relay.heal()
+            await all_slots_work(cluster, 0, 2)
+
+    run(main())
+
+
+def test_a_pipeline_that_is_dropped_gives_its_connection_back(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(1), max_connections=2) as cluster:
+            for _ in range(5):
+                pipeline = cluster.on(0).pipeline()
+                await pipeline.watch("n")
+                del pipeline
+                gc.collect()
+            await all_slots_work(cluster, 0, 2)
+
+    run(main())
+
+
+def test_scripts_that_cannot_be_loaded_cost_no_connection(redis_servers: Servers, proxy: Proxies) -> None:
+    async def main() -> None:
+        relay = proxy(redis_servers(1)[0])
+        async with cluster_of(relay, timeout=20, max_connections=2) as cluster:
+            host = cluster.on(0)
+            script = host.register_script("return 7")
+            for _ in range(3):
+                await host.ping()
+                relay.cut_replies()
+                pipeline = host.pipeline()
+                await script(client=pipeline)
+                with pytest.raises(MaybeApplied):
+                    await pipeline.execute()
+                relay.heal()
+            await script(client=pipeline)
+            assert await pipeline.execute() == [7]
+            await all_slots_work(cluster, 0, 2)
+
+    run(main())
+
+
+def test_a_pipeline_to_a_host_that_is_down_is_not_sent(
+    new_redis_server: Callable[..., PrivateServer],
+) -> None:
+    async def main() -> None:
+        server = new_redis_server()
+        async with cluster_of(server, max_connections=2) as cluster:
+            await cluster.ping()
+            server.stop()
+            for _ in range(3):
+                with pytest.raises(HostDown) as caught:
+                    await cluster.on(0).pipeline().incr("n").execute()
+                assert isinstance(caught.value, redis.ConnectionError)
+                with pytest.raises(HostDown):
+                    async with cluster.on(0).pipeline() as pipeline:
+                        await pipeline.watch("n")
+
+    run(main())
+
+
+# Scripts -------------------------------------------------------------------------------------------------------
+
+
+def test_a_script_is_run_where_its_key_lives_also_after_a_restart(
+    new_redis_server: Callable[..., PrivateServer],
+) -> None:
+    async def main() -> None:
+        servers = [new_redis_server() for _ in range(2)]
+        async with cluster_of(*servers) as cluster:
+            keys = keys_by_host(cluster)
+            script = cluster.register_script("return redis.call('incr', KEYS[1])")
+            assert [await script(keys=[key]) for key in keys] == [1, 1]
+            servers[0].restart()
+            assert [await script(keys=[key]) for key in keys] == [1, 2]
+            servers[1].restart()
+            assert [await cluster.evalsha(script.sha, 1, key) for key in keys] == [2, 1]
+            with pytest.raises(NoScriptError):
+                await cluster.evalsha("0" * 40, 1, keys[0])
+
+    run(main())
+
+
+def test_a_dead_host_does_not_keep_locks_and_scripts_from_the_others(
+    new_redis_server: Callable[..., PrivateServer],
+) -> None:
+    async def main() -> None:
+        servers = [new_redis_server() for _ in range(3)]
+        async with cluster_of(*servers) as cluster:
+            first, second, third = keys_by_host(cluster)
+            servers[2].stop()
+            name = await cluster.script_load("return 1")
+            assert name == "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"
+            double = cluster.register_script("return redis.call('incr', KEYS[1]) * 2")
+            async with cluster.lock(first, timeout=10):
+                assert await double(keys=[second]) == 2
+            assert await cluster.exists(first) == 0
+            with pytest.raises(HostDown):
+                await double(keys=[third])
+
+    run(main())
+
+
+# Locks ---------------------------------------------------------------------------------------------------------
+
+
+def test_locks_live_on_the_hosts_of_their_keys(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(3)) as cluster:
+            for host, key in enumerate(keys_by_host(cluster)):
+                lock = cluster.lock(key, timeout=10)
+                assert await lock.acquire()
+                assert await cluster.on(host).exists(key) == 1
+                assert await lock.owned()
+                assert await lock.locked()
+                assert await lock.extend(20)
+                assert await cluster.ttl(key) > 20
+                assert await lock.reacquire()
+                assert await cluster.ttl(key) <= 10
+                other = cluster.lock(key, timeout=10)
+                assert not await other.acquire(blocking=False)
+                assert not await cluster.lock(key, blocking_timeout=0.05, sleep=0.01).acquire()
+                with pytest.raises(LockError):
+                    await other.release()
+                await cluster.set(key, "stolen")
+                with pytest.raises(LockNotOwnedError):
+                    await lock.release()
+
+    run(main())
+
+
+def test_tasks_that_want_one_lock_have_it_one_after_the_other(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(2), max_connections=3) as cluster:
+            inside, most, done = 0, 0, 0
+
+            async def work() -> None:
+                nonlocal inside, most, done
+                async with cluster.lock("lock", timeout=30, sleep=0.002):
+                    inside += 1
+                    most = max(most, inside)
+                    number = int(await cluster.get("n") or 0)
+                    await cluster.set("n", number + 1)
+                    inside -= 1
+                    done += 1
+
+            async with asyncio.TaskGroup() as group:
+                for _ in range(20):
+                    group.create_task(work())
+            assert (most, done) == (1, 20)
+            assert await cluster.get("n") == b"20"
+
+    run(main())
+
+
+# Iteration -----------------------------------------------------------------------------------------------------
+
+
+async def some_of(scan: AsyncIterator[Any], count: int) -> list[Any]:
+    return [await anext(scan) for _ in range(count)]
+
+
+def test_all_keys_of_all_hosts_come_up(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(3)) as cluster:
+            keys = {f"k{i}".encode() for i in range(300)}
+            async with cluster.map() as conn:
+                for key in keys:
+                    conn.set(key, 1)
+            assert {key async for key in cluster.scan_iter()} == keys
+            assert {key async for key in cluster.scan_iter(match="k1*", count=10)} == {
+                key for key in keys if key.startswith(b"k1")
+            }
+            await cluster.hset("hash", mapping={str(i): i for i in range(50)})
+            await cluster.sadd("set", *range(50))
+            await cluster.zadd("zset", {str(i): i for i in range(50)})
+            assert len(dict([pair async for pair in cluster.hscan_iter("hash", count=10)])) == 50
+            assert len({each async for each in cluster.sscan_iter("set")}) == 50
+            assert len({each async for each in cluster.zscan_iter("zset")}) == 50
+            home = cluster.on_key("hash")
+            assert b"hash" in {key async for key in home.scan_iter(_type="hash")}
+
+    run(main())
+
+
+def test_an_iteration_goes_on_in_another_cluster_and_on_the_other_side(redis_servers: Servers) -> None:
+    servers = redis_servers(2)
+    keys = {f"k{i}".encode() for i in range(200)}
+
+    async def first() -> tuple[set[Any], str]:
+        async with cluster_of(*servers) as cluster:
+            async with cluster.map() as conn:
+                for key in keys:
+                    conn.set(key, 1)
+            scan = cluster.scan_iter(match="k*", count=10)
+            return set(await some_of(scan, 30)), scan.cursor
+
+    async def last(cursor: str) -> set[Any]:
+        async with cluster_of(*servers) as cluster:
+            with pytest.raises(RoutingError, match="was begun with"):
+                cluster.scan_iter(cursor=cursor)
+            return {key async for key in cluster.scan_iter(match="k*", count=10, cursor=cursor)}
+
+    found, cursor = asyncio.run(first())
+    with create_cluster(settings_of(*servers)) as blocking:
+        scan = blocking.scan_iter(match="k*", count=10, cursor=cursor)
+        found |= {next(scan) for _ in range(60)}
+        cursor = scan.cursor
+    rest = asyncio.run(last(cursor))
+    assert found | rest == keys
+    assert len(rest) < len(keys)
+
+
+def test_a_host_that_was_restarted_is_begun_anew(new_redis_server: Callable[..., PrivateServer]) -> None:
+    async def main() -> None:
+        servers = [new_redis_server({"appendonly": "yes", "appendfsync": "always"}) for _ in range(2)]
+        async with cluster_of(*servers) as cluster:
+            keys = {f"k{i}".encode() for i in range(100)}
+            async with cluster.map() as conn:
+                for key in keys:
+                    conn.set(key, 1)
+            scan = cluster.scan_iter(count=5)
+            found = set(await some_of(scan, 20))
+            servers[0].restart()
+            async for key in scan:
+                found.add(key)
+            assert found == keys
+
+    run(main())
+
+
+def test_a_host_that_is_down_leaves_the_iteration_where_it_is(redis_servers: Servers, proxy: Proxies) -> None:
+    async def main() -> None:
+        relays = [proxy(server) for server in redis_servers(2)]
+        settings = {
+            **settings_of(*relays),
+            "retry": {"attempts": 1},
+            "health": {"failures": 100, "calls": 100},
+        }
+        async with create_async_cluster(settings) as cluster:
+            keys = {f"k{i}".encode() for i in range(100)}
+            async with cluster.map() as conn:
+                for key in keys:
+                    conn.set(key, 1)
+            scan, found, lost = cluster.scan_iter(count=5), set[Any](), 0
+            for number in range(200):
+                if number % 3 == 0:
+                    for relay in relays:
+                        relay.cut_replies()
+                try:
+                    found.add(await anext(scan))
+                except redis.ConnectionError:
+                    lost += 1
+                except StopAsyncIteration:
+                    break
+                for relay in relays:
+                    relay.heal()
+            assert lost > 0
+            assert found == keys
+
+    run(main())
