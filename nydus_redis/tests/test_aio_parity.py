@@ -14,6 +14,7 @@ import pytest
 import redis
 import redis.asyncio
 
+from against_client import OLD, Side, differs, known, methods
 from all_calls import KEYED, LEFT_OUT, SAMPLES
 from module_calls import MODULES_EVERYWHERE, MODULES_ON_ONE_HOST
 from nydus_core import AsyncCluster, RoutingError, create_async_cluster
@@ -24,7 +25,6 @@ from nydus_redis.server import PrivateServer, _bundled_server
 from nydus_redis.surface import Surfaces
 from other_calls import EVERYWHERE, NOT_IMPLEMENTED, ON_A_CONNECTION, ON_ONE_HOST
 from sample_calls import Call, made, made_and_awaited, name_of
-from against_client import OLD, Side, differs, known, methods
 
 #: Methods that only the asynchronous client has, and why there is no sample.
 LEFT_OUT_HERE = {

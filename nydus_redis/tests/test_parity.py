@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import redis
 
+from against_client import OLD, Side, differs, known, methods
 from all_calls import KEYED, LEFT_OUT, SAMPLES
 from module_calls import MODULES_EVERYWHERE, MODULES_ON_ONE_HOST
 from nydus_core import Cluster, RoutingError, create_cluster
@@ -23,7 +24,6 @@ from nydus_redis.server import PrivateServer, _bundled_server
 from nydus_redis.surface import Surfaces
 from other_calls import EVERYWHERE, NOT_IMPLEMENTED, ON_A_CONNECTION, ON_ONE_HOST, UNSENT
 from sample_calls import Call, made, name_of
-from against_client import OLD, Side, differs, known, methods
 
 #: The protocol, whether answers are decoded, and whether by the server that knows the most commands.
 MODES = [*((protocol, decode, True) for protocol in (2, 3) for decode in (False, True)), (2, False, False)]

@@ -17,8 +17,8 @@ from redis.exceptions import NoScriptError
 from nydus_core.command import Command, Dispatch
 from nydus_core.errors import HostError, MaybeApplied, RoutingError
 from nydus_redis.aio.pipelines import AsyncClusterPipeline, AsyncHostPipeline
-from nydus_redis.aio.pubsub import AsyncClusterPubSub
 from nydus_redis.aio.pool import shut
+from nydus_redis.aio.pubsub import AsyncClusterPubSub
 from nydus_redis.aio.scan import AsyncClusterScan
 from nydus_redis.options import wire_options
 from nydus_redis.refusals import NoGroupPipelines, OnOneHost, OverManyHosts
