@@ -1,6 +1,7 @@
-"""Schedules: which commands several threads call, and which faults strike meanwhile. Pure: same seed, same schedule.
+"""Schedules: which commands several callers call, and which faults strike meanwhile. Pure: same seed, same schedule.
 
-How the threads interleave is not part of it, so a run with the same seed is alike, not equal.
+The callers are threads, or tasks of an event loop, some of whose calls are cancelled. How they interleave is not part of
+it, so a run with the same seed is alike, not equal.
 """
 
 from __future__ import annotations
@@ -10,7 +11,22 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["FAULTS", "Fault", "Op", "Schedule", "make_schedule"]
+__all__ = ["CANCELS", "FAULTS", "SIDES", "Cancel", "Fault", "Op", "Schedule", "make_schedule"]
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """How a call is cancelled on its way.
+
+    Attributes:
+        kind: One of ``CANCELS``.
+        seconds: When, after its beginning.
+        turns: Or how many turns of the loop after its beginning.
+    """
+
+    kind: str
+    seconds: float = 0.0
+    turns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -25,7 +41,8 @@ class Op:
         ops: What is called in a ``map``.
         transaction: Whether the ``map`` is one.
         deadline: Seconds for a ``cluster.deadline`` block around it; None for no block.
-        pause: Seconds that its thread waits before.
+        pause: Seconds that its caller waits before.
+        cancel: How it is cancelled; None if it is not.
     """
 
     name: str
@@ -36,6 +53,7 @@ class Op:
     transaction: bool = False
     deadline: float | None = None
     pause: float = 0.0
+    cancel: Cancel | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +90,10 @@ class Schedule:
         tcp: Whether hosts are reached over TCP.
         readmit: The setting ``on_readmit``.
         failures: The setting ``health.failures``.
-        threads: What each thread calls.
+        threads: What each thread calls, or each task.
+        side: One of ``SIDES``.
+        listens: Whether a plugin is told how each call ended.
+        debug: Whether the event loop is in debug mode.
     """
 
     seed: int
@@ -90,6 +111,9 @@ class Schedule:
     failures: int
     faults: tuple[Fault, ...]
     threads: tuple[tuple[Op, ...], ...]
+    side: str = "blocking"
+    listens: bool = False
+    debug: bool = False
 
     @property
     def reroutes(self) -> bool:
@@ -100,6 +124,7 @@ class Schedule:
     def name(self) -> str:
         """The settings in a few words."""
         words = [
+            self.side,
             self.engine,
             self.router,
             f"{self.hosts} hosts",
@@ -111,6 +136,7 @@ class Schedule:
         words += ["tcp" if self.tcp else "unix"]
         words += [f"RESP{self.protocol}"] if self.engine == "redis" else []
         words += ["flush on readmit"] if self.readmit == "flush" else []
+        words += ["with a listener"] if self.listens else []
         return ", ".join(words)
 
     def __str__(self) -> str:
@@ -120,9 +146,14 @@ class Schedule:
             for fault in self.faults
         )
         calls = sum(len(ops) for ops in self.threads)
-        return f"seed {self.seed}: {self.name}; {len(self.threads)} threads, {calls} calls{faults}"
+        callers = "threads" if self.side == "blocking" else "tasks"
+        return f"seed {self.seed}: {self.name}; {len(self.threads)} {callers}, {calls} calls{faults}"
 
 
+#: Who calls: threads a ``Cluster``, or tasks of one event loop an ``AsyncCluster``.
+SIDES = ("blocking", "asyncio")
+#: What cancels a call: its task is cancelled, or twice; a timeout is over, or a sibling in its group of tasks fails.
+CANCELS = ("task", "twice", "timeout", "group")
 #: All faults. Some need TCP.
 FAULTS = (
     "refuse",
@@ -145,8 +176,8 @@ _LATE = ("delay", "stop", "blackhole")
 ROUTERS = ("partition", "partition+reroute", "consistent+reroute", "consistent", "round-robin", "none")
 
 
-def make_schedule(seed: int) -> Schedule:
-    """Make the schedule of a seed."""
+def make_schedule(seed: int, side: str = "blocking") -> Schedule:
+    """Make the schedule of a seed. That of the asyncio side has more callers, and cancels some of their calls."""
     dice = random.Random(f"chaos {seed}")
     engine = ("redis", "memcache")[seed % 2]  # so that any range of seeds has both
     hosts = dice.choice((2, 3, 3))
@@ -157,7 +188,7 @@ def make_schedule(seed: int) -> Schedule:
     faults = [_fault(dice, hosts, tcp, engine) for _ in range(dice.randint(3, 7))]
     maker = _Maker(dice, seed, engine, router, hosts)
     count = dice.randint(2, 4)
-    return Schedule(
+    schedule = Schedule(
         seed=seed,
         engine=engine,
         router=router,
@@ -174,6 +205,35 @@ def make_schedule(seed: int) -> Schedule:
         faults=tuple(sorted(faults, key=lambda fault: fault.start)),
         threads=tuple(tuple(maker.thread(number)) for number in range(count)),
     )
+    return _with_tasks(schedule) if side == "asyncio" else schedule
+
+
+def _with_tasks(schedule: Schedule) -> Schedule:
+    """Have tasks make the calls of the threads, and more tasks further ones, and cancel some."""
+    dice = random.Random(f"chaos asyncio {schedule.seed}")
+    maker = _Maker(dice, schedule.seed, schedule.engine, schedule.router, schedule.hosts)
+    first = len(schedule.threads)
+    more = [tuple(maker.thread(first + number)) for number in range(dice.choice((0, 2, 4, 8)))]
+    share = dice.choice((0.15, 0.3, 0.6))
+
+    def cancelled(op: Op) -> Op:
+        return dataclasses.replace(op, cancel=_cancel(dice)) if dice.random() < share else op
+
+    return dataclasses.replace(
+        schedule,
+        threads=tuple(tuple(map(cancelled, ops)) for ops in (*schedule.threads, *more)),
+        side="asyncio",
+        listens=dice.random() < 0.5,
+        debug=dice.random() < 0.2,
+    )
+
+
+def _cancel(dice: random.Random) -> Cancel:
+    """Between two turns of the loop, about when an answer comes, or while it waits in vain."""
+    kind = dice.choice(CANCELS)
+    if dice.random() < 0.4:
+        return Cancel(kind, turns=int(dice.expovariate(1 / 12)))
+    return Cancel(kind, dice.choice((dice.expovariate(1000), dice.expovariate(150), dice.uniform(0, 0.15))))
 
 
 def _fault(dice: random.Random, hosts: int, tcp: bool, engine: str) -> Fault:
