@@ -48,7 +48,7 @@ class BlockingRun(Run):
                 self._fail("strange error", f"{op}\n{traceback.format_exc()}")
 
     def _do(self, thread: int, op: Op) -> list[Record]:
-        with self._booked(thread, op) as (entry, records):  # noqa: SIM117: the deadline's block is timed, too
+        with self._booked(thread, op) as (entry, records):  # noqa: SIM117 - the deadline's block is timed, too
             with nullcontext() if op.deadline is None else self._cluster.deadline(op.deadline):
                 entry.found = self._map(op) if op.ops else self._single(op)
         return records

@@ -31,8 +31,8 @@ __all__ = ["AsyncioRun"]
 
 #: Seconds between two looks at whether the loop comes round.
 _BEAT = 0.005
-#: How many calls are made at once afterwards, on each host.
-_AT_ONCE = 30
+#: How many calls are made at once afterwards, on each host: more than some pools have connections.
+_AT_ONCE = 6
 
 
 class AsyncioRun(Run):
@@ -85,7 +85,7 @@ class AsyncioRun(Run):
             if attempt.answered is None and op.cancel is not None:
                 entry.cancelled, entry.until = op.cancel.kind, attempt.cancelled_at
         if attempt.lost:
-            self._fail("a cancellation was lost", "\n".join(map(str, records)))
+            self._fail("a cancellation was lost", "\n".join([str(op.cancel), *map(str, records)]))
         if self._schedule.listens:
             for text in attempt.untold():
                 self._fail("a plugin was told otherwise", "\n    ".join([text, *map(str, records)]))
@@ -103,7 +103,7 @@ class AsyncioRun(Run):
         super()._works_again()
         where = f"c{self._schedule.seed}:where"
         ops = [Op("where", (where,), host=host) for host in range(len(self._hosts))] * _AT_ONCE
-        for _ in range(5):  # as there: again if need be
+        for _ in range(40):  # as there: again if need be
             calls = [self._submit(self._done(99, op)) for op in ops]
             failed = [
                 record
