@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if result.violations:
             failed.append(f"{result.schedule.seed} {result.schedule.side}")
             print(result, "\n", flush=True)
-        if report.schedules % 50 == 0:
+        if report.schedules and report.schedules % 50 == 0 and not result.skipped:
             print(
                 f"{report.schedules} schedules, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True
             )

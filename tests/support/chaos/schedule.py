@@ -34,12 +34,12 @@ class Op:
     """One call. Names are the same for both engines; ``calls`` says what they are there.
 
     Attributes:
-        name: What is called; ``map`` has further ones in ``ops``.
+        name: What is called; ``map`` and ``pipeline`` have further ones in ``ops``.
         keys: Its keys.
         tokens: For a write, what it leaves at each of its keys: no other write in the schedule leaves the same.
         host: The number of the host, for a call by ``cluster.on(host)``.
-        ops: What is called in a ``map``.
-        transaction: Whether the ``map`` is one.
+        ops: What is called in a ``map`` or a ``pipeline``.
+        transaction: Whether that is one.
         deadline: Seconds for a ``cluster.deadline`` block around it; None for no block.
         pause: Seconds that its caller waits before.
         cancel: How it is cancelled; None if it is not.
@@ -209,19 +209,23 @@ def make_schedule(seed: int, side: str = "blocking") -> Schedule:
 
 
 def _with_tasks(schedule: Schedule) -> Schedule:
-    """Have tasks make the calls of the threads, and more tasks further ones, and cancel some."""
+    """Have tasks make the calls of the threads, some of the maps as pipelines, and more tasks further ones; cancel some."""
     dice = random.Random(f"chaos asyncio {schedule.seed}")
     maker = _Maker(dice, schedule.seed, schedule.engine, schedule.router, schedule.hosts)
     first = len(schedule.threads)
     more = [tuple(maker.thread(first + number)) for number in range(dice.choice((0, 2, 4, 8)))]
     share = dice.choice((0.15, 0.3, 0.6))
 
-    def cancelled(op: Op) -> Op:
+    def changed(op: Op) -> Op:
+        if op.name == "map" and schedule.engine == "redis" and dice.random() < 0.4:
+            host = dice.choice((None, dice.randrange(schedule.hosts)))
+            ops = tuple(dataclasses.replace(each, host=host) for each in op.ops)
+            op = dataclasses.replace(op, name="pipeline", ops=ops, host=host)
         return dataclasses.replace(op, cancel=_cancel(dice)) if dice.random() < share else op
 
     return dataclasses.replace(
         schedule,
-        threads=tuple(tuple(map(cancelled, ops)) for ops in (*schedule.threads, *more)),
+        threads=tuple(tuple(map(changed, ops)) for ops in (*schedule.threads, *more)),
         side="asyncio",
         listens=dice.random() < 0.5,
         debug=dice.random() < 0.2,

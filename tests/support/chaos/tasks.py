@@ -261,7 +261,9 @@ class _Attempt:
         _told.set(self._told)
         run, op = self._run, self._op
         with nullcontext() if op.deadline is None else run._cluster.deadline(op.deadline):
-            if op.ops:
+            if op.name == "pipeline":
+                self.answered = await self._pipeline()
+            elif op.ops:
                 await self._map()
                 self.answered = run._kept_by(op, self._promises)
             else:
@@ -273,8 +275,8 @@ class _Attempt:
         try:
             value = await call(run._schedule.engine, client, op)
         except Exception as error:
-            return [(op, outcome_of(error), None, error)]
-        return [(op, Outcome.VALUE, run._value(op, value), None)]
+            value = error
+        return [self._ended(op, value)]
 
     async def _map(self) -> None:
         run, op = self._run, self._op
@@ -286,25 +288,46 @@ class _Attempt:
         except CommandError:
             pass
 
+    async def _pipeline(self) -> Found:
+        run, op = self._run, self._op
+        pipeline = run._client(op).pipeline(op.transaction)
+        for each in op.ops:
+            call(run._schedule.engine, pipeline, each)
+        try:
+            values = await pipeline.execute(raise_on_error=False)
+        except Exception as error:
+            values = [error] * len(op.ops)
+        return [self._ended(each, value) for each, value in zip(op.ops, values, strict=True)]
+
+    def _ended(self, op: Op, value: Any) -> tuple[Op, Outcome, Any, BaseException | None]:
+        if isinstance(value, Exception):
+            return op, outcome_of(value), None, value
+        return op, Outcome.VALUE, self._run._value(op, value), None
+
     def found(self) -> Found:
         """Return what is known of the commands."""
         op = self._op
+        ops = op.ops or (op,)
         if self.answered is not None:
             return self.answered
         if not self._begun:
-            return [(each, Outcome.NOT_SENT, None, None) for each in op.ops or (op,)]
-        if op.ops:
+            return [(each, Outcome.NOT_SENT, None, None) for each in ops]
+        if op.name == "map":
             return self._run._kept_by(op, self._promises)
         if not self._told:
-            return [(op, Outcome.MAYBE_APPLIED, None, None)]
-        (error,) = self._told[0]
-        return [(op, Outcome.VALUE, UNTOLD, None) if error is None else (op, outcome_of(error), None, error)]
+            return [(each, Outcome.MAYBE_APPLIED, None, None) for each in ops]
+        return [
+            (each, outcome_of(error), None, error)
+            if isinstance(error, Exception)
+            else (each, Outcome.VALUE, UNTOLD, None)
+            for each, error in zip(ops, self._told[0], strict=True)
+        ]
 
     def untold(self) -> Iterator[str]:
         """Yield where a plugin was told nothing, too much, or other than the caller."""
-        if not self._begun:
-            return
-        if not self._told and self._op.ops and self.answered is None:
+        if not self._begun or (self._op.name == "pipeline" and self._op.host is not None):
+            return  # a pipeline on one host is redis-py's own
+        if not self._told and self._op.name == "map" and self.answered is None:
             return  # cancelled within the block
         if len(self._told) != 1:
             yield f"told {len(self._told)} times: {self._told}"
