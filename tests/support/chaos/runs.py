@@ -281,7 +281,7 @@ class Run:
         """An answer of the server is one that it gives: anything else is an error that nobody has made sense of."""
         if record.outcome is not Outcome.SERVER_ERROR:
             return
-        expected = ("WRONGTYPE", "cannot increment or decrement non-numeric value", "Redis is loading")
+        expected = ("WRONGTYPE", "cannot increment or decrement non-numeric value", "is loading the dataset")
         if not any(words in record.error for words in expected):
             where = "" if error is None else "".join(traceback.format_exception(error))
             self._fail("strange error", f"{record}\n{where}")
