@@ -36,8 +36,10 @@ SLACK = 1.5
 #: Seconds that a call without a deadline may take: each wait has its own limit, and there are several.
 NO_DEADLINE = 10.0
 #: How many calls of a kind there may be afterwards.
-_AFTERWARDS = 40
-#: Seconds until all threads have to be done.
+_AFTERWARDS = 80
+#: Seconds until no connection may be in use any more.
+AT_REST = 5.0
+#: Seconds until all callers have to be done.
 WATCHDOG = 40.0
 
 
@@ -354,7 +356,7 @@ class Run:
 
     def _nothing_in_use(self) -> None:
         """What deadlines left behind may take its own timeout to end."""
-        for _ in until(5.0):
+        for _ in until(AT_REST):
             used = self._look(lambda: {host: _in_use(engine) for host, engine in self._cluster.hosts.items()})
             if not any(used.values()):
                 break

@@ -243,6 +243,8 @@ class _Attempt:
             async with asyncio.timeout(cancel.seconds) as timeout:
                 await self._call()
         except TimeoutError:
+            if not timeout.expired():
+                raise
             self.cancelled_at = cancel.seconds
         else:
             self.lost = timeout.expired()
