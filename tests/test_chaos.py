@@ -127,7 +127,7 @@ def cancelled() -> bool:
 def test_a_write_that_is_repeated_with_asyncio_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Retry, "_twice_does_no_harm", lambda self, command: True)
     with Fleet() as fleet:
-        assert violations(fleet, range(100, 160, 2), "applied 2 times", "asyncio")
+        assert violations(fleet, range(102, 160, 2), "applied 2 times", "asyncio")
 
 
 def test_a_connection_that_a_cancelled_task_gives_back_as_clean_is_found(
