@@ -492,7 +492,7 @@ def _busy() -> list[threading.Thread]:
 
 def stack_of(thread: threading.Thread) -> str:
     frame = sys._current_frames().get(thread.ident or 0)
-    return f"{thread.name}:\n{''.join(traceback.formatstack_of(frame)) if frame else ''}"
+    return f"{thread.name}:\n{''.join(traceback.format_stack(frame)) if frame else ''}"
 
 
 def _in_use(engine: Any) -> int:
