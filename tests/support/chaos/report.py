@@ -45,7 +45,7 @@ class Report:
         self.schedules += 1
         self.longest_turn = max(self.longest_turn, result.longest_turn)
         self.violations += len(result.violations)
-        engine = f"{schedule.side} {schedule.engine}"
+        engine = f"{schedule.side} {'threaded ' * schedule.threaded}{schedule.engine}"
         settings = f"{engine} {schedule.router}"
         if schedule.repeat != "reads":
             settings += f", repeat {schedule.repeat}"

@@ -496,6 +496,8 @@ def stack_of(thread: threading.Thread) -> str:
 
 
 def _in_use(engine: Any) -> int:
+    if hasattr(engine, "most_threads"):  # in worker threads
+        return _in_use(engine.engine) + int(engine.most_threads - engine._turns.get()._value)
     pool = engine.pool
     if hasattr(
         pool, "_turns"
@@ -507,7 +509,7 @@ def _in_use(engine: Any) -> int:
 
 
 def _idle(engine: Any) -> int:
-    pool = engine.pool
+    pool = getattr(engine, "engine", engine).pool
     return len(pool._available_connections if hasattr(pool, "_available_connections") else pool._idle)
 
 

@@ -94,6 +94,7 @@ class Schedule:
         side: One of ``SIDES``.
         listens: Whether a plugin is told how each call ended.
         debug: Whether the event loop is in debug mode.
+        threaded: Whether the blocking engine does the commands, in worker threads.
     """
 
     seed: int
@@ -114,6 +115,7 @@ class Schedule:
     side: str = "blocking"
     listens: bool = False
     debug: bool = False
+    threaded: bool = False
 
     @property
     def reroutes(self) -> bool:
@@ -137,6 +139,7 @@ class Schedule:
         words += [f"RESP{self.protocol}"] if self.engine == "redis" else []
         words += ["flush on readmit"] if self.readmit == "flush" else []
         words += ["with a listener"] if self.listens else []
+        words += ["threaded"] if self.threaded else []
         return ", ".join(words)
 
     def __str__(self) -> str:
@@ -229,6 +232,7 @@ def _with_tasks(schedule: Schedule) -> Schedule:
         side="asyncio",
         listens=dice.random() < 0.5,
         debug=dice.random() < 0.2,
+        threaded=schedule.engine == "memcache" and dice.random() < 0.5,
     )
 
 

@@ -17,15 +17,17 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, ClassVar
 
 from chaos.calls import call
 from chaos.record import UNTOLD, Record
 from chaos.runs import SLACK, WATCHDOG, Found, Run, T, stack_of, until
 from chaos.schedule import Cancel, Op
 from nydus_core import CommandError, ConfigError, create_async_cluster, hookimpl
+from nydus_core.aio.threaded import ThreadedEngine
 from nydus_core.command import Outcome, outcome_of
 from nydus_core.plugins import hooks
+from nydus_memcache import Memcache
 
 __all__ = ["AsyncioRun"]
 
@@ -33,8 +35,6 @@ __all__ = ["AsyncioRun"]
 _BEAT = 0.005
 #: Seconds that the loop may not come round, while another thread does.
 _BLOCKED = 0.5
-#: How many calls are made at once afterwards, on each host: more than some pools have connections.
-_AT_ONCE = 6
 
 
 class AsyncioRun(Run):
@@ -47,6 +47,8 @@ class AsyncioRun(Run):
         self._watched = threading.Event()
 
     def _open(self, stack: ExitStack, settings: dict[str, Any]) -> None:
+        if self._schedule.threaded:
+            settings["engine"] = _ThreadedMemcache
         try:
             self._cluster = create_async_cluster(settings)
         except ConfigError as error:
@@ -109,8 +111,9 @@ class AsyncioRun(Run):
 
     def _works_again(self) -> None:
         super()._works_again()
-        where = f"c{self._schedule.seed}:where"
-        ops = [Op("where", (where,), host=host) for host in range(len(self._hosts))] * _AT_ONCE
+        at_once = (self._schedule.most or 0) + 2  # more calls than connections, where there is a limit
+        where = (f"c{self._schedule.seed}:where",)
+        ops = [Op("where", where, host=host) for host in range(len(self._hosts))] * at_once
         for last in [each.result(WATCHDOG) for each in [self._submit(self._insist(op)) for op in ops]]:
             if last.outcome is not Outcome.VALUE:
                 self._fail("not well again", f"of {len(ops)} at once: {last}")
@@ -204,6 +207,12 @@ class AsyncioRun(Run):
             task.print_stack(file=text)
             found.append(text.getvalue())
         return found
+
+
+class _ThreadedMemcache(ThreadedEngine):
+    """What a plugin does whose client library has no asyncio side."""
+
+    sync_side: ClassVar[type[Any] | str | None] = Memcache
 
 
 class _Attempt:
