@@ -46,7 +46,7 @@ def test_every_outcome_is_true_whatever_fails(fleet: Fleet, seed: int) -> None:
 
 
 @pytest.mark.slow_env
-@pytest.mark.parametrize("seed", range(1, 13))
+@pytest.mark.parametrize("seed", range(1, 11))
 def test_every_outcome_is_true_whatever_fails_and_whatever_is_cancelled(fleet: Fleet, seed: int) -> None:
     result = run(make_schedule(seed, "asyncio"), fleet)
     if result.skipped:
@@ -79,7 +79,7 @@ def test_no_write_leaves_what_another_one_does(side: str) -> None:
 
 
 def test_tasks_call_what_threads_do_and_are_cancelled_in_every_way() -> None:
-    schedules = [make_schedule(seed, "asyncio") for seed in range(1, 101)]
+    schedules = [make_schedule(seed, "asyncio") for seed in range(1, 21)]
     assert {op.cancel.kind for each in schedules for ops in each.threads for op in ops if op.cancel} == set(
         CANCELS
     )
@@ -166,7 +166,8 @@ def test_a_turn_that_a_cancelled_task_keeps_is_found(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(FairPool, "give", kept)
     monkeypatch.setattr(runs, "AT_REST", 0.5)
-    many = dataclasses.replace(make_schedule(100, "asyncio"), most=100)  # so that some are left
+    schedule = make_schedule(100, "asyncio")
+    many = dataclasses.replace(schedule, faults=(), threads=schedule.threads[:2], most=100)  # some are left
     with Fleet() as fleet:
         assert "connections in use" in kinds(run(many, fleet).violations)
 

@@ -111,7 +111,7 @@ class AsyncioRun(Run):
 
     def _works_again(self) -> None:
         super()._works_again()
-        at_once = (self._schedule.most or 0) + 2  # more calls than connections, where there is a limit
+        at_once = min(self._schedule.most or 0, 4) + 2  # more calls than connections, where there is a limit
         where = (f"c{self._schedule.seed}:where",)
         ops = [Op("where", where, host=host) for host in range(len(self._hosts))] * at_once
         for last in [each.result(WATCHDOG) for each in [self._submit(self._insist(op)) for op in ops]]:
