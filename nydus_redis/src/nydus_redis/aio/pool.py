@@ -109,13 +109,15 @@ class _Cancelable:
             await self.connect()
         if check_health:
             await self.check_health()
-        chunks = [command.encode()] if isinstance(command, str) else [command]
+        if isinstance(command, str | bytes):
+            command = [command.encode() if isinstance(command, str) else command]
+        writer = self._writer
         try:
             async with asyncio.timeout(self.socket_timeout):
-                self._writer.writelines(command if isinstance(command, list | tuple) else chunks)
-                await self._writer.drain()
+                writer.writelines(command)
+                await writer.drain()
         except BaseException as error:
-            self._writer.transport.abort()
+            writer.transport.abort()
             await self.disconnect(nowait=True)
             if isinstance(error, TimeoutError):
                 raise redis.TimeoutError("Timeout writing to socket") from None
