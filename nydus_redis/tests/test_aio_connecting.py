@@ -32,6 +32,6 @@ def test_a_task_that_is_cancelled_at_any_turn_of_connecting_ends(
         turns = 0
         while await cancelled_after(turns):
             turns += 1
-        assert turns > 10  # else it was never cancelled while it connected
+        assert turns > 2  # else it was never cancelled while it connected
 
     asyncio.run(main())
