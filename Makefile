@@ -7,6 +7,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 SCHEDULES := 500
 SEED := 1
+SIDE := both
 
 .PHONY: help test test-all chaos check format demo bench docs command-table clean
 
@@ -26,10 +27,10 @@ test-all: ## all tests on each Python of 3.11 to 3.14 that is found
 	@tools/setup .venv
 	@.venv/bin/python tools/test_all.py $(PYTEST)
 
-chaos: ## random faults on real servers: was every outcome true? SCHEDULES=500 SEED=1
+chaos: ## random faults on real servers: was every outcome true? SCHEDULES=500 SEED=1 SIDE=both
 	@tools/need_memcached
 	@tools/setup .venv test
-	PYTHONPATH=tests/support .venv/bin/python -m chaos --schedules $(SCHEDULES) --seed $(SEED)
+	PYTHONPATH=tests/support .venv/bin/python -m chaos --schedules $(SCHEDULES) --seed $(SEED) --side $(SIDE)
 
 check: ## format, lint, types (mypy and pyright) and import layers
 	@tools/setup .venv test check

@@ -5,6 +5,7 @@ What it is and how to read it: ``tests/support/chaos``.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import subprocess
@@ -15,14 +16,18 @@ from typing import Any
 
 import pytest
 
+from chaos import runs
 from chaos.judge import judge
-from chaos.record import Effect, Record, Rules, Truth
+from chaos.record import UNTOLD, Effect, Record, Rules, Truth
 from chaos.runner import run
-from chaos.schedule import FAULTS, ROUTERS, make_schedule
+from chaos.schedule import CANCELS, FAULTS, ROUTERS, make_schedule
 from chaos.servers import Fleet, parse_log
+from nydus_core.aio.pool import FairPool
 from nydus_core.command import Outcome
+from nydus_core.errors import HostDown
 from nydus_core.retry import Retry
 from nydus_redis import Redis
+from nydus_redis.aio.exchange import Exchange
 
 SUPPORT = Path(__file__).parent / "support"
 
@@ -37,6 +42,15 @@ def fleet() -> Iterator[Fleet]:
 @pytest.mark.parametrize("seed", range(1, 31))
 def test_every_outcome_is_true_whatever_fails(fleet: Fleet, seed: int) -> None:
     result = run(make_schedule(seed), fleet)
+    assert not result.violations, str(result)
+
+
+@pytest.mark.slow_env
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_every_outcome_is_true_whatever_fails_and_whatever_is_cancelled(fleet: Fleet, seed: int) -> None:
+    result = run(make_schedule(seed, "asyncio"), fleet)
+    if result.skipped:
+        pytest.skip(result.skipped)
     assert not result.violations, str(result)
 
 
@@ -57,19 +71,33 @@ def test_the_schedules_of_a_long_run_have_everything() -> None:
     assert {each.repeat for each in schedules} == {"reads", "idempotent", "all"}
 
 
-def test_no_write_leaves_what_another_one_does() -> None:
-    ops = [op for thread in make_schedule(3).threads for op in thread]
+@pytest.mark.parametrize("side", ["blocking", "asyncio"])
+def test_no_write_leaves_what_another_one_does(side: str) -> None:
+    ops = [op for thread in make_schedule(3, side).threads for op in thread]
     tokens = [token for op in ops for each in (op, *op.ops) for token in each.tokens]
     assert len(tokens) == len(set(tokens)) > 50
+
+
+def test_tasks_call_what_threads_do_and_are_cancelled_in_every_way() -> None:
+    schedules = [make_schedule(seed, "asyncio") for seed in range(1, 21)]
+    assert {op.cancel.kind for each in schedules for ops in each.threads for op in ops if op.cancel} == set(
+        CANCELS
+    )
+    assert {each.listens for each in schedules} == {True, False}
+    threads, tasks = make_schedule(7).threads, make_schedule(7, "asyncio").threads
+    assert [[op.keys for op in ops] for ops in threads] == [
+        [op.keys for op in ops] for ops in tasks[: len(threads)]
+    ]
+    assert make_schedule(7, "asyncio") == make_schedule(7, "asyncio")
 
 
 # Mutants: what the proof has to see ------------------------------------------------------------------------------
 
 
-def violations(fleet: Fleet, seeds: range, kind: str) -> bool:
+def violations(fleet: Fleet, seeds: range, kind: str, side: str = "blocking") -> bool:
     """Whether schedules of one engine find a violation of this kind."""
     for seed in seeds:
-        found = run(make_schedule(seed), fleet).violations
+        found = run(make_schedule(seed, side), fleet).violations
         if any(kind in str(violation) for violation in found):
             return True
     return False
@@ -88,6 +116,60 @@ def test_a_connection_with_replies_to_come_is_found(monkeypatch: pytest.MonkeyPa
     )
     with Fleet() as fleet:
         assert violations(fleet, range(100, 160, 2), "wrong answer")
+
+
+def cancelled() -> bool:
+    """Whether the task that runs was cancelled just now."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def test_a_write_that_is_repeated_with_asyncio_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Retry, "_twice_does_no_harm", lambda self, command: True)
+    with Fleet() as fleet:
+        assert violations(fleet, range(102, 160, 2), "applied 2 times", "asyncio")
+
+
+def test_a_connection_that_a_cancelled_task_gives_back_as_clean_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    give = FairPool.give
+    monkeypatch.setattr(
+        FairPool,
+        "give",
+        lambda self, connection, clean: give(self, connection, clean=clean or cancelled()),
+    )
+    with Fleet() as fleet:
+        assert violations(fleet, range(100, 160, 2), "wrong answer", "asyncio")
+
+
+def test_a_command_that_was_sent_and_cancelled_and_is_told_as_not_sent_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failed = Exchange._failed
+    monkeypatch.setattr(
+        Exchange,
+        "_failed",
+        lambda self, kind, cause: failed(self, HostDown if cancelled() else kind, cause),
+    )
+    with Fleet() as fleet:
+        assert violations(fleet, range(100, 160, 2), "not sent, applied 1 times", "asyncio")
+
+
+def test_a_turn_that_a_cancelled_task_keeps_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    give = FairPool.give
+
+    def kept(self: Any, connection: Any, *, clean: bool) -> None:
+        give(self, connection, clean=clean and not cancelled())
+        if cancelled():
+            self._turns._value -= 1
+
+    monkeypatch.setattr(FairPool, "give", kept)
+    monkeypatch.setattr(runs, "AT_REST", 0.5)
+    schedule = make_schedule(100, "asyncio")
+    many = dataclasses.replace(schedule, faults=(), threads=schedule.threads[:2], most=100)  # some are left
+    with Fleet() as fleet:
+        assert "connections in use" in kinds(run(many, fleet).violations)
 
 
 # Forks and interrupts --------------------------------------------------------------------------------------------
@@ -184,6 +266,12 @@ def test_an_outcome_that_is_true_passes(outcome: Outcome, effects: tuple[Effect,
 def test_an_outcome_that_is_not_true_does_not(outcome: Outcome, effects: tuple[Effect, ...]) -> None:
     (violation,) = judge([record(outcome=outcome)], applied(*effects), rules())
     assert violation.kind == f"{outcome.value}, applied {len(effects)} times"
+
+
+def test_a_value_that_nobody_was_told_is_only_counted() -> None:
+    untold = record(value=UNTOLD, cancelled="task")
+    assert judge([untold], applied(ONCE), rules()) == []
+    assert kinds(judge([untold], applied(*TWICE), rules())) == ["value, applied 2 times"]
 
 
 def test_a_write_that_may_be_repeated_may_be_applied_twice_but_never_when_it_was_not_sent() -> None:

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from chaos.record import Effect, Record, Rules, Truth, Violation
+from chaos.record import UNTOLD, Effect, Record, Rules, Truth, Violation
 from nydus_core.command import Outcome
 
 __all__ = ["judge"]
@@ -45,7 +45,7 @@ class _Judge:
             yield from self._in_time(record)
             for key, token in zip(record.keys, record.tokens, strict=False):
                 yield from self._applied(record, key, token)
-            if record.outcome is Outcome.VALUE:
+            if record.outcome is Outcome.VALUE and record.value is not UNTOLD:
                 yield from self._answer(record)
         for token in self._truth.applied.keys() - self._writers.keys():
             yield Violation("unknown write", f"{token} was applied, and nobody has called it")

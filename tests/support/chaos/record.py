@@ -8,7 +8,10 @@ from typing import Any
 
 from nydus_core.command import Outcome
 
-__all__ = ["Effect", "Record", "Rules", "Truth", "Violation"]
+__all__ = ["UNTOLD", "Effect", "Record", "Rules", "Truth", "Violation"]
+
+#: The value of a call that was cancelled: a plugin was told that it has one, and nobody which.
+UNTOLD = "a value that nobody was told"
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Record:
     Attributes:
         call: The number of the call; commands of one ``map()`` share it.
         position: Its position in the ``map()``; 0 for a single command.
-        thread: Who called.
+        thread: Who called: the number of the thread, or of the task.
         name: See ``schedule.Op``.
         keys: Its keys.
         tokens: What it writes at each of them; none if it only reads.
@@ -31,6 +34,7 @@ class Record:
         limit: How many seconds it may have taken.
         transaction: Whether it belongs to a ``map(transaction=True)``.
         faults: The kinds of faults that were at work meanwhile.
+        cancelled: What cancelled the call; empty if nothing did, or too late.
     """
 
     call: int
@@ -48,6 +52,7 @@ class Record:
     limit: float = 60.0
     transaction: bool = False
     faults: frozenset[str] = frozenset()
+    cancelled: str = ""
 
     def __str__(self) -> str:
         where = f" on {self.host}" if self.host is not None else ""
@@ -58,6 +63,7 @@ class Record:
         )
         return (
             f"call {self.call} of thread {self.thread}{in_map}: {self.name} {list(self.keys)} {list(self.tokens)}{where}"
+            f"{f' cancelled by {self.cancelled}' * bool(self.cancelled)}"
             f" -> {self.outcome.value} {self.value!r} {self.error}"
             f" [{self.started:.3f} to {self.ended:.3f} s; {', '.join(sorted(self.faults))}]"
         )

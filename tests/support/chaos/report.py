@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from chaos.record import Record
-from chaos.runner import Result
+from chaos.runs import Result
 from nydus_core.command import Outcome
 
 __all__ = ["Report"]
@@ -20,6 +20,7 @@ _COLUMNS = (
     "maybe applied",
     "were applied",
     "were not",
+    "cancelled",
     "violations",
 )
 
@@ -31,27 +32,31 @@ class Report:
         self._settings: dict[str, Counter[str]] = defaultdict(Counter)
         self._faults: dict[str, Counter[str]] = defaultdict(Counter)
         self._slowest: dict[str, Record] = {}
-        self.schedules = 0
+        self.schedules = self.skipped = 0
+        self.longest_turn = 0.0
         self.violations = 0
 
     def add(self, result: Result) -> None:
         """Add a result."""
         schedule = result.schedule
+        if result.skipped:
+            self.skipped += 1
+            return
         self.schedules += 1
+        self.longest_turn = max(self.longest_turn, result.longest_turn)
         self.violations += len(result.violations)
-        settings = f"{schedule.engine} {schedule.router}"
+        engine = f"{schedule.side} {'threaded ' * schedule.threaded}{schedule.engine}"
+        settings = f"{engine} {schedule.router}"
         if schedule.repeat != "reads":
             settings += f", repeat {schedule.repeat}"
-        kinds = {
-            f"{schedule.engine} {kind}" for record in result.records for kind in record.faults or {"no fault"}
-        }
+        kinds = {f"{engine} {kind}" for record in result.records for kind in record.faults or {"no fault"}}
         for name, rows in [(settings, self._settings), *((kind, self._faults) for kind in sorted(kinds))]:
             rows[name]["schedules"] += 1
             rows[name]["violations"] += len(result.violations)
         for record in result.records:
             self._count(self._settings[settings], record, result)
             for kind in record.faults or {"no fault"}:
-                self._count(self._faults[f"{schedule.engine} {kind}"], record, result)
+                self._count(self._faults[f"{engine} {kind}"], record, result)
             limit = "with a deadline" if record.limit < 10 else "without"
             slowest = self._slowest.get(limit)
             if slowest is None or _lateness(record) > _lateness(slowest):
@@ -59,6 +64,7 @@ class Report:
 
     def _count(self, row: Counter[str], record: Record, result: Result) -> None:
         row["commands"] += 1
+        row["cancelled"] += bool(record.cancelled)
         row[
             {
                 Outcome.VALUE: "values",
@@ -77,6 +83,10 @@ class Report:
         for limit, record in self._slowest.items():
             deadline = f", its limit {record.limit:.2f} s with slack" if record.limit < 10 else ""
             text += f"\nslowest call {limit}: {record.ended - record.started:.2f} s{deadline}: {record.name}"
+        if self.longest_turn:
+            text += f"\nlongest turn of an event loop: {self.longest_turn:.2f} s"
+        if self.skipped:
+            text += f"\n{self.skipped} schedules were left out: their engine has no async side"
         return f"{text}\n{self.schedules} schedules, {self.violations} violations"
 
 

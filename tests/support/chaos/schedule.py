@@ -1,6 +1,7 @@
-"""Schedules: which commands several threads call, and which faults strike meanwhile. Pure: same seed, same schedule.
+"""Schedules: which commands several callers call, and which faults strike meanwhile. Pure: same seed, same schedule.
 
-How the threads interleave is not part of it, so a run with the same seed is alike, not equal.
+The callers are threads, or tasks of an event loop, some of whose calls are cancelled. How they interleave is not part of
+it, so a run with the same seed is alike, not equal.
 """
 
 from __future__ import annotations
@@ -10,7 +11,22 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["FAULTS", "Fault", "Op", "Schedule", "make_schedule"]
+__all__ = ["CANCELS", "FAULTS", "SIDES", "Cancel", "Fault", "Op", "Schedule", "make_schedule"]
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """How a call is cancelled on its way.
+
+    Attributes:
+        kind: One of ``CANCELS``.
+        seconds: When, after its beginning.
+        turns: Or how many turns of the loop after its beginning.
+    """
+
+    kind: str
+    seconds: float = 0.0
+    turns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -18,14 +34,15 @@ class Op:
     """One call. Names are the same for both engines; ``calls`` says what they are there.
 
     Attributes:
-        name: What is called; ``map`` has further ones in ``ops``.
+        name: What is called; ``map`` and ``pipeline`` have further ones in ``ops``.
         keys: Its keys.
         tokens: For a write, what it leaves at each of its keys: no other write in the schedule leaves the same.
         host: The number of the host, for a call by ``cluster.on(host)``.
-        ops: What is called in a ``map``.
-        transaction: Whether the ``map`` is one.
+        ops: What is called in a ``map`` or a ``pipeline``.
+        transaction: Whether that is one.
         deadline: Seconds for a ``cluster.deadline`` block around it; None for no block.
-        pause: Seconds that its thread waits before.
+        pause: Seconds that its caller waits before.
+        cancel: How it is cancelled; None if it is not.
     """
 
     name: str
@@ -36,6 +53,7 @@ class Op:
     transaction: bool = False
     deadline: float | None = None
     pause: float = 0.0
+    cancel: Cancel | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +90,11 @@ class Schedule:
         tcp: Whether hosts are reached over TCP.
         readmit: The setting ``on_readmit``.
         failures: The setting ``health.failures``.
-        threads: What each thread calls.
+        threads: What each thread calls, or each task.
+        side: One of ``SIDES``.
+        listens: Whether a plugin is told how each call ended.
+        debug: Whether the event loop is in debug mode.
+        threaded: Whether the blocking engine does the commands, in worker threads.
     """
 
     seed: int
@@ -90,6 +112,10 @@ class Schedule:
     failures: int
     faults: tuple[Fault, ...]
     threads: tuple[tuple[Op, ...], ...]
+    side: str = "blocking"
+    listens: bool = False
+    debug: bool = False
+    threaded: bool = False
 
     @property
     def reroutes(self) -> bool:
@@ -100,6 +126,7 @@ class Schedule:
     def name(self) -> str:
         """The settings in a few words."""
         words = [
+            self.side,
             self.engine,
             self.router,
             f"{self.hosts} hosts",
@@ -111,6 +138,8 @@ class Schedule:
         words += ["tcp" if self.tcp else "unix"]
         words += [f"RESP{self.protocol}"] if self.engine == "redis" else []
         words += ["flush on readmit"] if self.readmit == "flush" else []
+        words += ["with a listener"] if self.listens else []
+        words += ["threaded"] if self.threaded else []
         return ", ".join(words)
 
     def __str__(self) -> str:
@@ -120,9 +149,14 @@ class Schedule:
             for fault in self.faults
         )
         calls = sum(len(ops) for ops in self.threads)
-        return f"seed {self.seed}: {self.name}; {len(self.threads)} threads, {calls} calls{faults}"
+        callers = "threads" if self.side == "blocking" else "tasks"
+        return f"seed {self.seed}: {self.name}; {len(self.threads)} {callers}, {calls} calls{faults}"
 
 
+#: Who calls: threads a ``Cluster``, or tasks of one event loop an ``AsyncCluster``.
+SIDES = ("blocking", "asyncio")
+#: What cancels a call: its task is cancelled, or twice; a timeout is over, or a sibling in its group of tasks fails.
+CANCELS = ("task", "twice", "timeout", "group")
 #: All faults. Some need TCP.
 FAULTS = (
     "refuse",
@@ -145,8 +179,8 @@ _LATE = ("delay", "stop", "blackhole")
 ROUTERS = ("partition", "partition+reroute", "consistent+reroute", "consistent", "round-robin", "none")
 
 
-def make_schedule(seed: int) -> Schedule:
-    """Make the schedule of a seed."""
+def make_schedule(seed: int, side: str = "blocking") -> Schedule:
+    """Make the schedule of a seed. That of the asyncio side has more callers, and cancels some of their calls."""
     dice = random.Random(f"chaos {seed}")
     engine = ("redis", "memcache")[seed % 2]  # so that any range of seeds has both
     hosts = dice.choice((2, 3, 3))
@@ -157,7 +191,7 @@ def make_schedule(seed: int) -> Schedule:
     faults = [_fault(dice, hosts, tcp, engine) for _ in range(dice.randint(3, 7))]
     maker = _Maker(dice, seed, engine, router, hosts)
     count = dice.randint(2, 4)
-    return Schedule(
+    schedule = Schedule(
         seed=seed,
         engine=engine,
         router=router,
@@ -174,6 +208,40 @@ def make_schedule(seed: int) -> Schedule:
         faults=tuple(sorted(faults, key=lambda fault: fault.start)),
         threads=tuple(tuple(maker.thread(number)) for number in range(count)),
     )
+    return _with_tasks(schedule) if side == "asyncio" else schedule
+
+
+def _with_tasks(schedule: Schedule) -> Schedule:
+    """Have tasks make the calls of the threads, some of the maps as pipelines, and more tasks further ones; cancel some."""
+    dice = random.Random(f"chaos asyncio {schedule.seed}")
+    maker = _Maker(dice, schedule.seed, schedule.engine, schedule.router, schedule.hosts)
+    first = len(schedule.threads)
+    more = [tuple(maker.thread(first + number)) for number in range(dice.choice((0, 2, 4, 8)))]
+    share = dice.choice((0.15, 0.3, 0.6))
+
+    def changed(op: Op) -> Op:
+        if op.name == "map" and schedule.engine == "redis" and dice.random() < 0.4:
+            host = dice.choice((None, dice.randrange(schedule.hosts)))
+            ops = tuple(dataclasses.replace(each, host=host) for each in op.ops)
+            op = dataclasses.replace(op, name="pipeline", ops=ops, host=host)
+        return dataclasses.replace(op, cancel=_cancel(dice)) if dice.random() < share else op
+
+    return dataclasses.replace(
+        schedule,
+        threads=tuple(tuple(map(changed, ops)) for ops in (*schedule.threads, *more)),
+        side="asyncio",
+        listens=dice.random() < 0.5,
+        debug=dice.random() < 0.2,
+        threaded=schedule.engine == "memcache" and dice.random() < 0.5,
+    )
+
+
+def _cancel(dice: random.Random) -> Cancel:
+    """Between two turns of the loop, about when an answer comes, or while it waits in vain."""
+    kind = dice.choice(CANCELS)
+    if dice.random() < 0.4:
+        return Cancel(kind, turns=int(dice.expovariate(1 / 12)))
+    return Cancel(kind, dice.choice((dice.expovariate(1000), dice.expovariate(150), dice.uniform(0, 0.15))))
 
 
 def _fault(dice: random.Random, hosts: int, tcp: bool, engine: str) -> Fault:

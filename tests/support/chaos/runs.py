@@ -1,0 +1,521 @@
+"""What runs of both sides have in common: callers that call, faults that strike, and afterwards the look at what is left.
+
+Afterwards all faults are healed. Then commands must work again on every host, no connection may be in use, and, once the
+cluster is closed, no file and no thread may be left, and the servers must have no connection of ours.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from chaos.calls import normal
+from chaos.judge import judge
+from chaos.record import Record, Rules, Violation
+from chaos.schedule import Fault, Op, Schedule
+from chaos.servers import Fleet, Preset
+from nydus_core.command import Outcome
+from nydus_core.errors import NotResolved
+from nydus_core.testing import FaultProxy
+
+__all__ = ["NO_DEADLINE", "SLACK", "WATCHDOG", "Entry", "Found", "Result", "Run", "stack_of", "until"]
+
+T = TypeVar("T")
+
+#: Seconds that a call may take beyond its deadline: a slow machine with one thread too many.
+SLACK = 1.5
+#: Seconds that a call without a deadline may take: each wait has its own limit, and there are several.
+NO_DEADLINE = 10.0
+#: How many calls of a kind there may be afterwards.
+_AFTERWARDS = 80
+#: Seconds until no connection may be in use any more.
+AT_REST = 5.0
+#: Seconds until all callers have to be done.
+WATCHDOG = 40.0
+
+
+@dataclass
+class Result:
+    """What came of a schedule."""
+
+    schedule: Schedule
+    records: list[Record] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    applied: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    #: Why it was not run: the engine has no such side.
+    skipped: str = ""
+    #: The longest that the event loop has not come round.
+    longest_turn: float = 0.0
+
+    def __str__(self) -> str:
+        found = "".join(f"\n{violation}" for violation in self.violations[:8])
+        found += "\n…" if len(self.violations) > 8 else ""
+        return (
+            f"{self.schedule}\n{len(self.violations)} violations:{found}\n"
+            f"again: make chaos SEED={self.schedule.seed} SCHEDULES=1 SIDE={self.schedule.side}"
+        )
+
+
+#: What the commands of a call ended in, each with its value and its error.
+Found = list[tuple[Op, Outcome, Any, BaseException | None]]
+
+
+@dataclass
+class Entry:
+    """What a call of a schedule came to, until it is booked as records."""
+
+    found: Found = field(default_factory=list)
+    cancelled: str = ""
+    #: Seconds from its beginning to the cancellation.
+    until: float | None = None
+
+
+class Run:
+    """A run of a schedule. A subclass calls.
+
+    Parameters:
+        schedule: The schedule.
+        fleet: Where the servers are taken from.
+        result: Filled with what it came to.
+    """
+
+    #: That of the cluster.
+    _cluster: Any
+
+    def __init__(self, schedule: Schedule, fleet: Fleet, result: Result) -> None:
+        self._schedule = schedule
+        self._fleet = fleet
+        self._result = result
+        self._hosts = [f"h{number}" for number in range(schedule.hosts)]
+        self._servers = fleet.take(schedule.engine, schedule.hosts)
+        self._calls = itertools.count(1)
+        self._struck: list[tuple[float, float, str]] = []
+
+    # What a side does -----------------------------------------------------------------------------------------------
+
+    def _open(self, stack: ExitStack, settings: dict[str, Any]) -> None:
+        """Make the cluster."""
+        raise NotImplementedError
+
+    def _begin_calls(self) -> None:
+        """Let all callers begin."""
+        raise NotImplementedError
+
+    def _hanging(self, until: float) -> list[str]:
+        """Wait for the callers; return what tells of those that are not done by then."""
+        raise NotImplementedError
+
+    def _do(self, thread: int, op: Op) -> list[Record]:
+        """Do one call."""
+        raise NotImplementedError
+
+    def _look(self, look: Callable[[], T]) -> T:
+        """Call something where pools can be looked at."""
+        raise NotImplementedError
+
+    def _close(self) -> None:
+        """Close the cluster."""
+        raise NotImplementedError
+
+    # All of it ------------------------------------------------------------------------------------------------------
+
+    def all(self) -> None:
+        """Run it and judge it."""
+        for server, host in zip(self._servers, self._hosts, strict=True):
+            server.prepare(_preset(self._schedule, host))
+        self._connections = [server.connections() for server in self._servers]
+        files, threads = _files(), _threads()
+        with ExitStack() as stack:
+            self._proxies = [
+                stack.enter_context(FaultProxy(server.path, tcp=self._schedule.tcp))
+                for server in self._servers
+            ]
+            self._open(stack, self._settings())
+            if self._result.skipped:
+                return
+            self._start = time.monotonic()
+            if not self._traffic():
+                return
+            self._heal()
+            self._works_again()
+            self._nothing_in_use()
+            self._close()
+            self._quiet()
+            truth = self._fleet.truth(self._servers, self._hosts, self._tokens())
+        self._nothing_left(files, threads)
+        self._result.applied = {token: len(effects) for token, effects in truth.applied.items()}
+        self._result.violations += judge(self._result.records, truth, self._rules())
+
+    def _fail(self, kind: str, text: str) -> None:
+        self._result.violations.append(Violation(kind, text))
+
+    # The cluster --------------------------------------------------------------------------------------------------
+
+    def _settings(self) -> dict[str, Any]:
+        schedule = self._schedule
+        router, _, reroute = schedule.router.partition("+")
+        most = {"redis": "max_connections", "memcache": "max_pool_size"}[schedule.engine]
+        defaults: dict[str, Any] = {"timeout": schedule.timeout, most: schedule.most}
+        if schedule.engine == "redis":
+            defaults["protocol"] = schedule.protocol
+        settings: dict[str, Any] = {
+            "engine": schedule.engine,
+            "hosts": {
+                name: self._host(name, proxy) for name, proxy in zip(self._hosts, self._proxies, strict=True)
+            },
+            "defaults": defaults,
+            "retry": {
+                "attempts": schedule.attempts,
+                "backoff": 0.005,
+                "most": 0.05,
+                "repeat": schedule.repeat,
+            },
+            "health": {"failures": schedule.failures, "backoff": 0.03, "most": 0.2, "window": 1.0},
+            "on_readmit": schedule.readmit,
+        }
+        if schedule.deadline:
+            settings["deadline"] = schedule.deadline
+        if router != "none":
+            settings["router"] = router
+        if router in ("partition", "consistent"):
+            settings["on_host_down"] = reroute or "raise"
+        return settings
+
+    def _host(self, name: str, proxy: FaultProxy) -> dict[str, Any]:
+        address = (
+            {"host": proxy.host, "port": proxy.port}
+            if self._schedule.tcp
+            else {"unix_socket_path": proxy.path}
+        )
+        return {**address, "identifier": f"chaos://{name}"}  # so that keys live where they did the last time
+
+    def _rules(self) -> Rules:
+        schedule, router = self._schedule, self._cluster.router
+        keyed = schedule.router.startswith(("partition", "consistent"))
+        return Rules(
+            self._hosts,
+            (lambda key: str(router.locate(key.encode()))) if keyed else None,
+            everywhere=schedule.router == "none",
+            reroutes=schedule.reroutes,
+            repeat=schedule.repeat,
+            most=schedule.attempts,
+        )
+
+    # Traffic ------------------------------------------------------------------------------------------------------
+
+    def _traffic(self) -> bool:
+        """Let all call while faults strike; False if one of them hangs."""
+        self._begin_calls()
+        for at, _, strike in sorted(self._strikes(), key=lambda strike: strike[:2]):
+            time.sleep(max(0.0, self._start + at - time.monotonic()))
+            strike()
+        hanging = self._hanging(self._start + WATCHDOG)
+        for text in hanging:
+            self._fail("hang", text)
+        return not hanging
+
+    @contextmanager
+    def _booked(self, thread: int, op: Op) -> Iterator[tuple[Entry, list[Record]]]:
+        """Book a call: what is put into the entry meanwhile becomes records afterwards."""
+        seconds = op.deadline or self._schedule.deadline
+        limit = NO_DEADLINE if seconds is None else seconds + SLACK
+        entry, records = Entry(), list[Record]()
+        number = next(self._calls)
+        started = time.monotonic()
+        yield entry, records
+        ended = time.monotonic()
+        if entry.cancelled and entry.until is not None:
+            limit = min(limit, entry.until + SLACK)
+        records += [
+            Record(
+                call=number,
+                thread=thread,
+                name=each.name,
+                keys=each.keys,
+                tokens=each.tokens,
+                outcome=outcome,
+                value=value,
+                error="" if error is None else f"{type(error).__name__}: {error}",
+                position=position if op.ops else -1,
+                host=None if each.host is None else self._hosts[each.host],
+                started=started - self._start,
+                ended=ended - self._start,
+                limit=limit,
+                transaction=op.transaction,
+                faults=self._at_work(started, ended),
+                cancelled=entry.cancelled,
+            )
+            for position, (each, outcome, value, error) in enumerate(entry.found)
+        ]
+        self._result.records += records
+        for record, (_, _, _, error) in zip(records, entry.found, strict=True):
+            self._check_error(record, error)
+
+    def _client(self, op: Op) -> Any:
+        return self._cluster if op.host is None else self._cluster.on(self._hosts[op.host])
+
+    def _value(self, op: Op, value: Any) -> Any:
+        return normal(op, value, several=self._everywhere and op.host is None)
+
+    def _kept_by(self, op: Op, promises: Sequence[Any]) -> Found:
+        """What the promises of a ``map()`` have become."""
+        found: Found = []
+        for each, promise in zip(op.ops, promises, strict=True):
+            value = promise.value if promise.outcome is Outcome.VALUE else None
+            found.append((each, promise.outcome, self._value(each, value), _error_of(promise)))
+        return found
+
+    @property
+    def _everywhere(self) -> bool:
+        return self._schedule.router == "none"
+
+    def _check_error(self, record: Record, error: BaseException | None) -> None:
+        """An answer of the server is one that it gives: anything else is an error that nobody has made sense of."""
+        if record.outcome is not Outcome.SERVER_ERROR:
+            return
+        expected = ("WRONGTYPE", "cannot increment or decrement non-numeric value", "is loading the dataset")
+        if not any(words in record.error for words in expected):
+            where = "" if error is None else "".join(traceback.format_exception(error))
+            self._fail("strange error", f"{record}\n{where}")
+
+    # Faults -------------------------------------------------------------------------------------------------------
+
+    def _strikes(self) -> Iterator[tuple[float, int, Callable[[], object]]]:
+        for number, fault in enumerate(self._schedule.faults):
+            proxy, server = self._proxies[fault.host], self._servers[fault.host]
+            strike, end = _actions(fault, proxy, server, self._schedule.timeout)
+            lasts = fault.seconds if end is not None else WATCHDOG
+            yield (
+                fault.start,
+                number,
+                lambda strike=strike, fault=fault, lasts=lasts: self._strike(strike, fault, lasts),
+            )
+            if end is not None:
+                yield fault.start + fault.seconds, number, end
+
+    def _strike(self, strike: Callable[[], object], fault: Fault, lasts: float) -> None:
+        now = time.monotonic()
+        self._struck.append((now, now + lasts, fault.kind))
+        strike()
+
+    def _at_work(self, started: float, ended: float) -> frozenset[str]:
+        return frozenset(
+            kind for begin, end, kind in self._struck if begin <= ended and started <= end + 0.05
+        )
+
+    def _heal(self) -> None:
+        for server in self._servers:
+            server.wake()
+            server.start()
+        for proxy in self._proxies:
+            proxy.heal()
+        self._struck.clear()
+
+    # Afterwards ---------------------------------------------------------------------------------------------------
+
+    def _works_again(self) -> None:
+        """Every host answers again, and then everything works, on all connections."""
+        where = f"c{self._schedule.seed}:where"
+        for number, host in enumerate(self._hosts):
+            for _ in until(8.0):
+                if self._do(99, Op("where", (where,), host=number))[0].outcome is Outcome.VALUE:
+                    break
+            else:
+                self._fail(
+                    "not well again", f"{host}: {self._cluster.health()[host]}; {self._result.records[-1]}"
+                )
+                return
+        # Again if need be: with a timeout of 30 ms a busy machine is a fault of its own
+        for first in range(0, _AFTERWARDS, 8):
+            failed = [record for record in self._all_kinds(first) if record.outcome is not Outcome.VALUE]
+            if not failed:
+                return
+        for record in failed:
+            self._fail("not well again", str(record))
+
+    def _all_kinds(self, first: int) -> list[Record]:
+        """Call this and that, on all hosts, often enough to use every connection that is open."""
+        seed = self._schedule.seed
+        ops = [Op("everyone")]
+        for number in range(first, first + 8):
+            ops += [Op("where", (f"c{seed}:where",), host=host) for host in range(len(self._hosts))]
+            own = Op("incr", (f"c{seed}:own:<99.{number}>",), (f"<99.{number}>",))
+            text = Op("append", (f"c{seed}:text:{number % 4}",), (f"<98.{number}>",))
+            ops.append(Op("map", ops=(own, text)))
+        return [record for op in ops for record in self._do(99, op)]
+
+    def _nothing_in_use(self) -> None:
+        """What deadlines left behind may take its own timeout to end."""
+        for _ in until(AT_REST):
+            used = self._look(lambda: {host: _in_use(engine) for host, engine in self._cluster.hosts.items()})
+            if not any(used.values()):
+                break
+        else:
+            self._fail("connections in use", str(used))
+        most = self._schedule.most
+        idle = self._look(lambda: {host: _idle(engine) for host, engine in self._cluster.hosts.items()})
+        for host, count in idle.items():
+            if most is not None and count > most:
+                self._fail("connections", f"{host} has {count} open, at most {most} were to be")
+
+    def _quiet(self) -> None:
+        """Wait until the servers have read all that was sent, and closed: from now on nothing more is applied."""
+        for _ in until(8.0):
+            left = [proxy.open_connections for proxy in self._proxies]
+            extra = [
+                server.connections() - before
+                for server, before in zip(self._servers, self._connections, strict=True)
+                if not server.blind
+            ]
+            if not any(left) and not any(count > 0 for count in extra):
+                return
+        self._fail("connections left", f"clients of the proxies: {left}, of the servers: {extra}")
+
+    def _nothing_left(self, files: int, threads: int) -> None:
+        for _ in until(3.0):
+            if _files() <= files and _threads() <= threads and not _busy():
+                return
+        if _files() > files:
+            self._fail("files left", f"{files} open before, {_files()} after")
+        if _threads() > threads:
+            self._fail(
+                "threads left", f"{threads} before, now {[thread.name for thread in threading.enumerate()]}"
+            )
+        for thread in _busy():
+            self._fail("threads left", stack_of(thread))
+
+    def _tokens(self) -> dict[str, tuple[str, str]]:
+        return {
+            token: (key, record.name)
+            for record in self._result.records
+            for key, token in zip(record.keys, record.tokens, strict=False)
+        }
+
+
+def _preset(schedule: Schedule, host: str) -> Preset:
+    seed = schedule.seed
+    ops = [each for ops in schedule.threads for op in ops for each in (op, *op.ops)]
+    values = {f"c{seed}:where": host, **{f"c{seed}:wrong:{number}": "text" for number in range(2)}}
+    counters = [op.keys[0] for op in ops if op.name == "incr"] + [
+        f"c{seed}:own:<99.{number}>" for number in range(_AFTERWARDS)
+    ]
+    texts = [f"c{seed}:{kind}:{number}" for kind in ("text", "list") for number in range(4)]
+    return Preset(values, counters, texts)
+
+
+def _actions(
+    fault: Fault, proxy: FaultProxy, server: Any, timeout: float
+) -> tuple[Callable[[], object], Callable[[], object] | None]:
+    """What makes a fault strike, and what ends it; None if it ends by itself, or with the schedule."""
+    after = 0 if fault.amount < 0.25 else int(fault.amount**2 * 150)
+    garbage = (b"@#!\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\xff\r\n")[int(fault.amount * 2.99)]
+
+    def set_to(name: str, value: Any, *more: Callable[[], object]) -> Callable[[], None]:
+        def act() -> None:
+            setattr(proxy, name, value)
+            for action in more:
+                action()
+
+        return act
+
+    lost = (proxy.drop,) if fault.amount < 0.3 else ()  # what was held is discarded, or goes through late
+
+    def end_blackhole() -> None:
+        for action in lost:
+            action()
+        proxy.blackhole = False
+
+    def end_swallow() -> None:
+        proxy.drop()  # no network loses some replies of a connection and brings the ones behind them
+        proxy.swallow = False
+
+    table: dict[str, tuple[Callable[[], object], Callable[[], object] | None]] = {
+        "refuse": (proxy.refuse, proxy.accept),
+        "blackhole": (set_to("blackhole", True), end_blackhole),
+        "hang_connects": (proxy.hang_connects, proxy.accept),
+        "delay": (set_to("delay", timeout * (0.6 + fault.amount)), set_to("delay", 0.0)),
+        "cut_requests": (lambda: proxy.cut_requests(after, fault.times), None),
+        "cut_replies": (lambda: proxy.cut_replies(after, fault.times), None),
+        "swallow": (set_to("swallow", True), end_swallow),
+        "reset": (proxy.reset, None),
+        "drop": (proxy.drop, None),
+        "trickle": (set_to("trickle", 0.001 + fault.amount * 0.01), set_to("trickle", 0.0)),
+        "garble": (lambda: proxy.garble(garbage, fault.times), None),
+        "stop": (server.stop, server.wake),
+        "kill": (server.kill, server.start),
+    }
+    return table[fault.kind]
+
+
+def until(seconds: float) -> Iterator[None]:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield
+        time.sleep(0.01)
+
+
+def _files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+#: The threads that Nydus keeps: of its pool, and the timer.
+_KEPT = re.compile(r"nydus[-_](\d+|timer)")
+
+
+def _threads() -> int:
+    """All but those that the process keeps for itself: the pool's and the timer."""
+    return sum(_KEPT.fullmatch(thread.name) is None for thread in threading.enumerate())
+
+
+def _busy() -> list[threading.Thread]:
+    """Threads of the pool that are not waiting for work."""
+    frames = sys._current_frames()
+    return [
+        thread
+        for thread in threading.enumerate()
+        if _KEPT.fullmatch(thread.name)
+        and thread.name != "nydus-timer"
+        and thread.ident in frames
+        and frames[thread.ident].f_code.co_name not in ("_run", "_worker")
+    ]
+
+
+def stack_of(thread: threading.Thread) -> str:
+    frame = sys._current_frames().get(thread.ident or 0)
+    return f"{thread.name}:\n{''.join(traceback.format_stack(frame)) if frame else ''}"
+
+
+def _in_use(engine: Any) -> int:
+    if hasattr(engine, "most_threads"):  # in worker threads
+        return _in_use(engine.engine) + int(engine.most_threads - engine._turns.get()._value)
+    pool = engine.pool
+    if hasattr(
+        pool, "_turns"
+    ):  # that of the asyncio side: a turn that was not given back is as good as in use
+        return int(max(len(pool._used), pool._busy, pool._size - pool._turns._value))
+    if hasattr(pool, "_in_use_connections"):
+        return len(pool._in_use_connections)
+    return len(pool._used) + int(pool._opening)
+
+
+def _idle(engine: Any) -> int:
+    pool = getattr(engine, "engine", engine).pool
+    return len(pool._available_connections if hasattr(pool, "_available_connections") else pool._idle)
+
+
+def _error_of(promise: Any) -> BaseException | None:
+    try:
+        error: BaseException | None = promise.error
+    except NotResolved as unresolved:
+        return unresolved
+    return error
