@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import select
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import redis
 import redis.asyncio
@@ -33,9 +32,7 @@ class RedisConnector:
 
     def __init__(self, connection_class: type[Any], settled: Mapping[str, Any]) -> None:
         #: One that connects by itself, for what holds a connection for long, such as subscriptions; without a limit.
-        self.held: Any = _ConnectionPool(
-            connection_class=_cancelable(cast(Any, connection_class)), max_connections=2**31, **settled
-        )
+        self.held: Any = _ConnectionPool(connection_class=connection_class, max_connections=2**31, **settled)
 
     async def open(self) -> Any:
         """Open a connection: connect, and do what redis-py does to introduce itself."""
@@ -123,40 +120,6 @@ def shut(connection: Any) -> None:
     writer, connection._writer, connection._reader = connection._writer, None, None
     if writer is not None:
         writer.transport.abort()
-
-
-@functools.cache
-def _cancelable(connection_class: Any) -> type[Any]:
-    """Return a class of connections that lose no cancellation while they send."""
-    return type(connection_class.__name__, (_Cancelable, connection_class), {})
-
-
-class _Cancelable:
-    """Sends as redis-py does, but for ``asyncio.wait_for``: that of Python 3.11 forgets a cancellation that comes when what
-    it waits for is just done.
-    """
-
-    async def send_packed_command(self: Any, command: Any, check_health: bool = True) -> None:
-        """Send a request that is packed already. See redis-py."""
-        if not self.is_connected:
-            await self.connect()
-        if check_health:
-            await self.check_health()
-        if isinstance(command, str | bytes):
-            command = [command.encode() if isinstance(command, str) else command]
-        writer = self._writer
-        try:
-            async with asyncio.timeout(self.socket_timeout):
-                writer.writelines(command)
-                await writer.drain()
-        except BaseException as error:
-            writer.transport.abort()
-            await self.disconnect(nowait=True)
-            if isinstance(error, TimeoutError):
-                raise redis.TimeoutError("Timeout writing to socket") from None
-            if isinstance(error, OSError):
-                raise redis.ConnectionError(f"Error while writing to socket: {error}") from error
-            raise
 
 
 def _readable(sock: Any) -> bool:
