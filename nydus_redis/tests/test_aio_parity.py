@@ -59,8 +59,9 @@ def test_what_blocking_clients_have_asynchronous_ones_have_too() -> None:
     assert other - sync == set(LEFT_OUT_HERE)
 
 
-def test_a_cluster_has_no_methods_of_the_same_names_but_aclose() -> None:
-    assert {name for name in methods(redis.asyncio.Redis()) if hasattr(AsyncCluster, name)} == {"aclose"}
+def test_a_cluster_has_no_methods_of_the_same_names_but_those_that_close_it() -> None:
+    same = {name for name in methods(redis.asyncio.Redis()) if hasattr(AsyncCluster, name)}
+    assert same == {"aclose", "close"}
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
@@ -254,8 +255,7 @@ def test_the_old_close_closes_the_cluster(redis_servers: Callable[..., list[Priv
         others = await numbers(server)
         await cluster.ping()
         assert len(await numbers(server)) == len(others) + 1
-        with pytest.warns(DeprecationWarning, match="aclose"):
-            await cluster.close()
+        await cluster.close()
         assert len(await numbers(server)) == len(others)
 
     asyncio.run(main())

@@ -150,10 +150,6 @@ class _ClusterClient(OverManyHosts, _Client):
         """Return the cluster: it connects at the first command."""
         return self.nydus_cluster
 
-    async def aclose(self, close_connection_pool: bool | None = None) -> None:
-        """Close the cluster. redis-py's old ``close()`` ends here too."""
-        await self.nydus_cluster.aclose()
-
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> AsyncClusterPipeline:
         """Return an object with redis-py's names for a ``map()``: see ``AsyncClusterPipeline``.
 
