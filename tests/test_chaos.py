@@ -162,7 +162,7 @@ def test_a_turn_that_a_cancelled_task_keeps_is_found(monkeypatch: pytest.MonkeyP
     def kept(self: Any, connection: Any, *, clean: bool) -> None:
         give(self, connection, clean=clean and not cancelled())
         if cancelled():
-            self._turns._value -= 1
+            self._turns.free -= 1
 
     monkeypatch.setattr(FairPool, "give", kept)
     monkeypatch.setattr(runs, "AT_REST", 0.5)

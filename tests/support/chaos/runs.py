@@ -497,12 +497,12 @@ def stack_of(thread: threading.Thread) -> str:
 
 def _in_use(engine: Any) -> int:
     if hasattr(engine, "most_threads"):  # in worker threads
-        return _in_use(engine.engine) + int(engine.most_threads - engine._turns.get()._value)
+        return _in_use(engine.engine) + int(engine.most_threads - engine._turns.get().free)
     pool = engine.pool
     if hasattr(
         pool, "_turns"
     ):  # that of the asyncio side: a turn that was not given back is as good as in use
-        return int(max(len(pool._used), pool._busy, pool._size - pool._turns._value))
+        return int(max(len(pool._used), pool._busy, pool._size - pool._turns.free))
     if hasattr(pool, "_in_use_connections"):
         return len(pool._in_use_connections)
     return len(pool._used) + int(pool._opening)

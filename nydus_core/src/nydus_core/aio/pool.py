@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
+from nydus_core.aio.turns import Turns
+
 __all__ = ["Connector", "FairPool"]
 
 C = TypeVar("C")
@@ -55,8 +57,7 @@ class FairPool(Generic[C]):
     def __init__(self, connector: Connector[C], size: int, patience: float | None) -> None:
         self._connector = connector
         self._size = size
-        self._patience = patience
-        self._turns = asyncio.Semaphore(size)  # which lets nobody overtake
+        self._turns = Turns(size, patience, lambda: connector.exhausted(_exhausted(size, patience)))
         self._idle: list[C] = []
         self._used: set[C] = set()
         self._busy = 0  # tasks that use a connection, or wait for one
@@ -70,30 +71,18 @@ class FairPool(Generic[C]):
         """
         self._busy += 1
         try:
-            if self._turns.locked():
-                await self._wait_for_turn()
-            else:
-                await self._turns.acquire()  # which takes no time
+            await self._turns.take()
         except BaseException:
             self._leave()
             raise
         try:
             connection = await self._fresh()
         except BaseException:
-            self._turns.release()
+            self._turns.give()
             self._leave()
             raise
         self._used.add(connection)
         return connection
-
-    async def _wait_for_turn(self) -> None:
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise self._connector.exhausted(
-                f"all {self._size} connections are in use, and none fell free within {self._patience:g} seconds"
-            ) from None
 
     async def _fresh(self) -> C:
         connector = self._connector
@@ -118,7 +107,7 @@ class FairPool(Generic[C]):
             self._idle.append(connection)
         else:
             self._connector.shut(connection)
-        self._turns.release()
+        self._turns.give()
         self._leave()
 
     def _leave(self) -> None:
@@ -159,6 +148,10 @@ class FairPool(Generic[C]):
         self.drop()
         if not self._busy:
             self._end()
+
+
+def _exhausted(size: int, patience: float | None) -> str:
+    return f"all {size} connections are in use, and none fell free within {patience or 0:g} seconds"
 
 
 def _nothing() -> None:

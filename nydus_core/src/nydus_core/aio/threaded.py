@@ -6,12 +6,12 @@ each batch of a ``map()``, and each host has only so many threads at once; the t
 
 from __future__ import annotations
 
-import asyncio
 from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from nydus_core.aio.loops import PerLoop
+from nydus_core.aio.turns import Turns
 from nydus_core.aio.workers import Job, in_worker
 from nydus_core.base_engine import EngineBase
 from nydus_core.batches import Batch
@@ -61,7 +61,7 @@ class ThreadedEngine(EngineBase):
         self.engine: Any = _blocking(type(self))(num, *args, **options)
         for name in _ADDRESS & vars(self.engine).keys():
             setattr(self, name, getattr(self.engine, name))
-        self._turns = PerLoop(lambda: asyncio.Semaphore(self.most_threads))
+        self._turns = PerLoop(lambda: Turns(self.most_threads))
 
     # What the blocking side says ------------------------------------------------------------------------------------
 
@@ -141,12 +141,12 @@ class ThreadedEngine(EngineBase):
         """Return the outcomes, and the cancellation that came meanwhile."""
         turns = self._turns.get()
         try:
-            await turns.acquire()
+            await turns.take()
         except CancelledError as cancelled:
             return self._not_sent(commands, self.unavailable("its task was cancelled")), cancelled
         batch = self.engine.batch(commands, transaction=transaction)
         job = Job(lambda: _exchanged(batch))
-        job.at_end(turns.release)
+        job.at_end(turns.give)
         job.at_end(batch.close)
         if not job.start():
             return self._not_sent(commands, RuntimeError("no thread to be had")), None
