@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from types import MappingProxyType, TracebackType
 from typing import Any
+from weakref import ref
 
 from nydus_core.errors import NydusError
 
@@ -44,7 +45,10 @@ class Deadline:
         return f"the deadline of {self.seconds:g} seconds is over"
 
 
-_current: ContextVar[Mapping[Any, Deadline]] = ContextVar("nydus_deadlines", default=MappingProxyType({}))
+# By weak references: connections keep the context that they were opened in
+_current: ContextVar[Mapping[ref[Any], Deadline]] = ContextVar(
+    "nydus_deadlines", default=MappingProxyType({})
+)
 
 #: Returns the deadlines of this thread or task, by cluster. Empty, and so false, nearly always.
 any_deadline = _current.get
@@ -52,7 +56,7 @@ any_deadline = _current.get
 
 def deadline_of(owner: object) -> Deadline | None:
     """Return the deadline that is set for a cluster in this thread or task; None if there is none."""
-    deadline = _current.get().get(owner)
+    deadline = _current.get().get(ref(owner))
     while deadline is not None and deadline.ended:
         deadline = deadline.outer
     return deadline
@@ -90,7 +94,7 @@ class DeadlineBlock:
         if outer is not None and outer.until < deadline.until:
             deadline = outer
         self._own = deadline if deadline is not outer else None
-        self._token = _current.set({**_current.get(), self._owner: deadline})
+        self._token = _current.set({**_current.get(), ref(self._owner): deadline})
         return deadline
 
     def __exit__(
