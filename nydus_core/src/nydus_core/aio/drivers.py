@@ -44,28 +44,31 @@ async def run(
     """
     answers: Sequence[Sequence[Any]] = ()
     begun = False
-    while True:
-        try:
-            step = flow.send(answers) if begun else next(flow)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-        begun = True
-        jobs = _jobs(step, engines, transaction)
-        try:
-            await _performed(step, jobs, deadline)
-            answers = [job.outcomes() for job in jobs]
-        except CancelledError:
-            await _end(jobs, None)
-            with suppress(Interrupted):
-                flow.throw(Interrupted([job.outcomes() for job in jobs]))
-            raise
-        except BaseException as error:
-            for job in jobs:
-                job.cancel(None)
-                job.ignore()
-            flow.throw(error)
-            raise
+    try:
+        while True:
+            try:
+                step = flow.send(answers) if begun else next(flow)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            begun = True
+            jobs = _jobs(step, engines, transaction)
+            try:
+                await _performed(step, jobs, deadline)
+                answers = [job.outcomes() for job in jobs]
+            except CancelledError:
+                await _end(jobs, None)
+                with suppress(Interrupted):
+                    flow.throw(Interrupted([job.outcomes() for job in jobs]))
+                raise
+            except BaseException as error:
+                for job in jobs:
+                    job.cancel(None)
+                    job.ignore()
+                flow.throw(error)
+                raise
+    finally:
+        flow.close()  # interrupted between two steps: it has promises to mark
 
 
 def _jobs(step: Step, engines: Sequence[AsyncEngine], transaction: bool) -> list[_Job]:
