@@ -12,7 +12,7 @@ from typing import Any, Self
 from redis.asyncio.client import Pipeline
 
 from nydus_core.command import Command
-from nydus_core.errors import HostDown, MaybeApplied
+from nydus_core.errors import HostDown, MaybeApplied, NotResolved
 from nydus_redis.aio.pool import shut
 from nydus_redis.host_pipeline import TOLD, OfHost, sent_as
 from nydus_redis.pipeline import ClusterPipeline
@@ -34,9 +34,15 @@ class AsyncClusterPipeline(ClusterPipeline):
         commands, transaction = self._taken()
         if not commands:
             return []
-        async with self._cluster.map(fail_silently=True, transaction=transaction) as conn:
-            self._queue(conn, commands)
-        return self._ended(commands, conn, raise_on_error)
+        block = self._cluster.map(fail_silently=True, transaction=transaction)
+        try:
+            async with block as conn:
+                self._queue(conn, commands)
+        except asyncio.CancelledError:
+            with suppress(NotResolved):  # nothing was sent
+                self._note(block.connection)
+            raise
+        return self._ended(commands, block.connection, raise_on_error)
 
     async def reset(self) -> None:  # type: ignore[override]
         """Forget what is queued."""
