@@ -241,14 +241,14 @@ def test_tasks_cancelled_while_connecting_take_no_connection_with_them(front: Fa
 
 
 def test_a_task_cancelled_in_line_has_sent_nothing(front: FaultProxy) -> None:
-    (incr,) = commands_of(lambda conn: conn.incr("n"))
+    incr, raw = commands_of(lambda conn: conn.incr("n"), lambda conn: conn.raw_command(b"incr n 1"))
 
     async def main() -> None:
         async with over(front, max_pool_size=1) as cluster:
             await cluster.set("n", 0)
             engine: Any = cluster.hosts[0]
             link = await engine.pool.take()
-            waiting = [asyncio.ensure_future(engine.exchange([incr])) for _ in range(3)]
+            waiting = [asyncio.ensure_future(engine.exchange([each])) for each in (incr, raw, incr)]
             last = asyncio.ensure_future(cluster.incr("n"))
             await asyncio.sleep(0.01)
             for task in waiting:

@@ -97,6 +97,8 @@ class AsyncMemcache(MemcacheHost):
             link = await pool.take()
         except FAILURES as error:
             raise self.failed(HostDown, error, command) from error
+        except CancelledError as cancelled:
+            raise cancelled from self.failed(HostDown, self._cause(cancelled), command)
         answers: list[Any] = []
         clean = False
         try:
