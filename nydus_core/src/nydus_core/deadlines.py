@@ -27,14 +27,17 @@ class Deadline:
     Attributes:
         until: The time, on the clock of ``time.monotonic``.
         seconds: What it was when it was set.
+        overslept: Whether whoever was to keep it was busy with something else when it was over. Then that it was missed
+            says nothing of the hosts.
     """
 
-    __slots__ = ("ended", "outer", "seconds", "until")
+    __slots__ = ("ended", "outer", "overslept", "seconds", "until")
 
     def __init__(self, seconds: float, outer: Deadline | None = None) -> None:
         self.seconds = seconds
         self.outer = outer
         self.until = time.monotonic() + seconds
+        self.overslept = False
         self.ended = False  # its block has: a task that was begun inside still sees it
 
     def left(self) -> float:

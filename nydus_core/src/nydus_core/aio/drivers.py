@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from asyncio import CancelledError
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,6 +27,8 @@ T = TypeVar("T")
 
 logger = logging.getLogger("nydus")
 
+#: Seconds that the loop may come late to the end of a deadline, until hosts are not blamed for that.
+_LATE = 0.05
 #: Seconds that an engine whose task was cancelled has to say what is known. Then its commands may have been applied.
 _GRACE = 0.1
 
@@ -83,6 +86,8 @@ async def _performed(step: Step, jobs: Sequence[_Job], deadline: Deadline | None
         [job.task for job in jobs], timeout=None if deadline is None else deadline.left()
     )
     if pending:
+        if deadline is not None and time.monotonic() - deadline.until > _LATE:
+            deadline.overslept = True
         cancelled = await _end(jobs, deadline)
         if cancelled is not None:
             raise cancelled
