@@ -320,6 +320,40 @@ def test_a_pipeline_that_is_dropped_gives_its_connection_back(redis_servers: Ser
     run(main())
 
 
+def test_tasks_that_share_a_pipeline_on_one_host_send_it_once(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(1), max_connections=2) as cluster:
+            for count in range(1, 5):
+                pipe = cluster.on_key("k").pipeline().incr("k")
+                first, second = await asyncio.gather(pipe.execute(), pipe.execute(), return_exceptions=True)
+                assert first == [count]
+                assert isinstance(second, RuntimeError)
+            await all_slots_work(cluster, 0, 2)
+
+    run(main())
+
+
+def test_a_pipeline_whose_block_ends_while_it_is_sent_leaves_no_answer_to_another(
+    redis_servers: Servers, proxy: Proxies
+) -> None:
+    async def main() -> None:
+        front = proxy(redis_servers(1)[0])
+        async with cluster_of(front, max_connections=1) as cluster:
+            await cluster.set("other", "v")
+            front.requests.clear()
+            front.delay = 0.1
+            async with cluster.on_key("k").pipeline(transaction=False) as pipe:
+                task = asyncio.create_task(pipe.incr("k").execute())
+                while not front.requests:
+                    await asyncio.sleep(0.001)
+            assert await cluster.get("other") == b"v"
+            with pytest.raises(MaybeApplied):
+                await task
+            assert await cluster.get("k") == b"1"
+
+    run(main())
+
+
 def test_scripts_that_cannot_be_loaded_cost_no_connection(redis_servers: Servers, proxy: Proxies) -> None:
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
