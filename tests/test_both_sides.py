@@ -431,6 +431,17 @@ async def unknown_commands_are_asked_about_once(side: Side, world: World) -> Any
     return str(error)
 
 
+@scenario
+async def in_a_transaction_only_its_commands_are_sent_as_one(side: Side, world: World) -> Any:
+    cluster = side.cluster(world.settings())
+    with pytest.raises(RoutingError) as refused:
+        async with side.map(cluster, transaction=True) as conn:
+            conn.execute_command("NO.SUCH", "a1")
+    assert sum(world.sent(name, b"INFO", b"NO.SUCH") for name in "abc") == 1
+    assert sum(world.sent(name, b"MULTI") for name in "abc") == 0
+    return str(refused.value)
+
+
 # Membership --------------------------------------------------------------------------------------------------------------
 
 

@@ -312,6 +312,20 @@ def test_a_deadline_is_kept_with_an_engine_that_ignores_its_cancellation() -> No
     in_loop(main)
 
 
+def test_hosts_are_not_blamed_for_a_deadline_that_a_busy_loop_has_missed() -> None:
+    async def main() -> None:
+        cluster = cluster_of("a", health={"failures": 3})
+        with cluster.deadline(0.1):
+            tasks = [asyncio.ensure_future(cluster.wait("a")) for _ in range(3)]
+            await asyncio.sleep(0)
+            time.sleep(0.3)
+            for error in await asyncio.gather(*tasks, return_exceptions=True):
+                assert isinstance(error, DeadlineExceeded)
+        assert cluster.health()["a"].failures == 0
+
+    in_loop(main, debug=False)
+
+
 def test_a_cancellation_ends_with_an_engine_that_ignores_it() -> None:
     async def main() -> None:
         cluster = cluster_of(engine=Stubborn)

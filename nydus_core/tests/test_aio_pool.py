@@ -278,6 +278,44 @@ def test_a_closed_pool_shuts_what_is_in_use_when_it_is_given_back(close: Any) ->
     in_loop(main)
 
 
+@pytest.mark.parametrize("close", [aclosed, dropped])
+def test_a_connection_in_the_making_when_its_pool_is_closed_is_shut_when_it_is_given_back(close: Any) -> None:
+    async def main() -> None:
+        pool, connections = pool_of(1)
+        connections.opening = asyncio.Event()
+        (task,) = await waiting(pool)
+        await close(pool)
+        connections.opening.set()
+        connection = await task
+        assert connection.open
+        pool.give(connection, clean=True)
+        assert not connection.open
+
+    in_loop(main)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_connection_that_takes_its_time_to_say_goodbye_is_shut(
+    cancelled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        pool, connections = pool_of(1)
+        connections.say_goodbye = lambda _: asyncio.sleep(1000)  # type: ignore[method-assign, assignment]
+        connection = await pool.take()
+        pool.give(connection, clean=True)
+        task = asyncio.ensure_future(pool.aclose())
+        if cancelled:
+            await asyncio.sleep(0.005)
+            task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled() is cancelled
+        assert not connection.open
+        await until(lambda: len(asyncio.all_tasks()) == 1)
+
+    monkeypatch.setattr("nydus_core.aio.pool._GOODBYE", 1000 if cancelled else 0.01)
+    in_loop(main)
+
+
 def test_a_retired_pool_ends_once_when_nobody_uses_a_connection_or_waits_for_one() -> None:
     async def main() -> None:
         pool, _ = pool_of(1)

@@ -181,6 +181,27 @@ def test_what_is_cancelled_in_its_thread_may_have_been_applied_and_the_rest_is_n
     in_loop(main)
 
 
+def test_what_is_cancelled_when_its_thread_is_done_has_its_value(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        engine = cluster["a"].engine
+
+        class Cancelling(Closing):
+            def close(self) -> None:
+                super().close()
+                task.cancel()
+
+        monkeypatch.setattr(engine, "batch", lambda commands, **_: Cancelling(engine, commands))
+        task, promises = mapping(cluster, "incr")
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert promises == [1]
+        assert engine.told == ["closed"]
+
+    in_loop(main)
+
+
 def test_a_deadline_is_kept_although_the_thread_goes_on(cluster: Any) -> None:
     async def main() -> None:
         with cluster.deadline(0.05), pytest.raises(MaybeApplied, match=r"deadline of 0\.05"):
@@ -199,6 +220,22 @@ def test_a_host_has_only_so_many_threads_and_the_others_wait_in_line(cluster: An
         assert await asyncio.gather(*tasks) == ["a"] * 30
         assert store_of(cluster).most <= 3
         assert {each[1] for each in store_of(cluster).log[:3]} == {0, 1, 2}
+
+    in_loop(main)
+
+
+def test_a_batch_that_cannot_be_prepared_costs_no_thread(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        engine = cluster["a"].engine
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "batch", lambda *_, **__: 1 / 0)
+            for _ in range(Threaded.most_threads):
+                with pytest.raises(ZeroDivisionError):
+                    await cluster.on("a").incr("n")
+        async with asyncio.timeout(10):
+            assert await cluster.on("a").incr("n") == 1
 
     in_loop(main)
 

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,10 @@ from nydus_core.deadlines import Deadline, DeadlineBlock, any_deadline, deadline
 
 def cluster_of(**settings: Any) -> Any:
     return create_cluster({"engine": MemoryEngine, "hosts": {"a": {}}, **settings})
+
+
+class Owner:
+    """Has deadlines."""
 
 
 @pytest.fixture
@@ -178,7 +183,7 @@ def test_a_map_takes_the_deadline_of_where_it_ends(cluster: Any) -> None:
 
 
 def test_a_task_that_was_begun_in_a_block_is_free_when_the_block_has_ended() -> None:
-    owner = object()
+    owner = Owner()
     with DeadlineBlock(owner, 0.01):
         context = contextvars.copy_context()
         assert context.run(deadline_of, owner) is not None
@@ -186,9 +191,19 @@ def test_a_task_that_was_begun_in_a_block_is_free_when_the_block_has_ended() -> 
 
 
 def test_an_inner_block_ends_its_own_deadline_only() -> None:
-    owner = object()
+    owner = Owner()
     with DeadlineBlock(owner, 1) as outer:
         with DeadlineBlock(owner, 60) as inner:
             assert inner is outer
         assert deadline_of(owner) is outer
         assert not outer.ended
+
+
+def test_a_context_that_outlives_its_block_does_not_keep_the_cluster() -> None:
+    owner = Owner()
+    alive = weakref.ref(owner)
+    with DeadlineBlock(owner, 60):
+        context = contextvars.copy_context()  # as a connection has it that was opened there
+    del owner
+    assert alive() is None
+    del context

@@ -988,6 +988,38 @@ def iter_lanes(lanes: list[Lane]) -> Flow:
     return []
 
 
+class Between:
+    """A flow whose driver is interrupted when it has the first answers, before it goes on."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self._flow = self._steps()
+
+    def _steps(self) -> Flow[None]:
+        try:
+            yield [Lane(0, [Command("get")], [0])]
+        except BaseException as error:
+            self.told.append(type(error).__name__)
+            raise
+
+    def __next__(self) -> Any:
+        return next(self._flow)
+
+    def send(self, answers: Any) -> Any:
+        raise KeyboardInterrupt
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._flow, name)
+
+
+def test_a_flow_is_told_of_an_interrupt_between_two_steps() -> None:
+    flow, engine = Between(), SimpleNamespace(batch=lambda *_, **__: Busy())
+    try:
+        drivers.run(flow, [engine])  # type: ignore[arg-type]
+    except KeyboardInterrupt:
+        assert flow.told == ["GeneratorExit"]
+
+
 class JobTimeout(Exception):
     """What a queue of jobs raises in one that takes too long."""
 

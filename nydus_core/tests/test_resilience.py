@@ -37,6 +37,10 @@ class Flushable(MemoryEngine):
     supports_flush = True
 
 
+async def warm_up_later(host: str, client: Any) -> None:
+    """One for clusters that await it."""
+
+
 def warm_up(host: str, client: Any) -> None:
     """An ``on_readmit`` of the user's own."""
 
@@ -47,6 +51,7 @@ def policies(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("policies")
     module.Never, module.Demanding, module.never = Never, Demanding, Never()  # type: ignore[attr-defined]
     module.warm_up, module.number = warm_up, 5  # type: ignore[attr-defined]
+    module.warm_up_later = warm_up_later  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "policies", module)
 
 
@@ -216,6 +221,7 @@ def test_they_can_be_said_in_toml(tmp_path: Path) -> None:
         ({"on_host_down": True}, "on_host_down", "found True; expected one of 'raise', 'reroute'"),
         ({"on_readmit": "flsh"}, "on_readmit", "one of 'keep', 'flush'; did you mean 'flush'?"),
         ({"on_readmit": 5}, "on_readmit", "found 5; expected one of 'keep', 'flush'"),
+        ({"on_readmit": "policies.warm_up_later"}, "on_readmit", "found a coroutine function"),
         ({"on_readmit": "policies.number"}, "on_readmit", "found 5; expected one of 'keep', 'flush'"),
         ({"on_readmit": "nowhere.warm_up"}, "on_readmit", "nowhere"),
         ({"deadline": 0}, "deadline", "found 0; expected seconds, more than 0"),

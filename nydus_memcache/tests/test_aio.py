@@ -241,14 +241,14 @@ def test_tasks_cancelled_while_connecting_take_no_connection_with_them(front: Fa
 
 
 def test_a_task_cancelled_in_line_has_sent_nothing(front: FaultProxy) -> None:
-    (incr,) = commands_of(lambda conn: conn.incr("n"))
+    incr, raw = commands_of(lambda conn: conn.incr("n"), lambda conn: conn.raw_command(b"incr n 1"))
 
     async def main() -> None:
         async with over(front, max_pool_size=1) as cluster:
             await cluster.set("n", 0)
             engine: Any = cluster.hosts[0]
             link = await engine.pool.take()
-            waiting = [asyncio.ensure_future(engine.exchange([incr])) for _ in range(3)]
+            waiting = [asyncio.ensure_future(engine.exchange([each])) for each in (incr, raw, incr)]
             last = asyncio.ensure_future(cluster.incr("n"))
             await asyncio.sleep(0.01)
             for task in waiting:
@@ -397,6 +397,27 @@ def test_a_task_waits_in_line_as_long_as_the_timeout_says(front: FaultProxy) -> 
 # Hosts that fail ------------------------------------------------------------------------------------------------
 
 
+def test_one_who_waits_for_no_answers_leaves_others_their_turn(front: FaultProxy) -> None:
+    async def main() -> None:
+        turns = 0
+
+        async def take_turns() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        async with over(front) as cluster:
+            await cluster.get("k")
+            other = asyncio.create_task(take_turns())
+            for _ in range(50):
+                await cluster.set("k", b"v", noreply=True)
+            assert turns >= 49
+            other.cancel()
+
+    run(main())
+
+
 def test_a_host_that_comes_back_is_readmitted(new_memcached_server: Callable[..., MemcachedServer]) -> None:
     server = new_memcached_server()
     health = {"failures": 2, "backoff": 0.01, "most": 0.05}
@@ -474,6 +495,20 @@ def test_a_cluster_serves_one_loop_after_another(front: FaultProxy) -> None:
 
     for number in range(3):
         run(main(number))
+
+
+def test_what_a_closed_loop_had_open_is_closed(front: FaultProxy) -> None:
+    cluster = over(front)
+
+    async def main() -> None:
+        assert await cluster.set("k", b"v") is True
+        assert front.open_connections == 1
+
+    run(main())
+    end = time.monotonic() + 10
+    while front.open_connections:
+        assert time.monotonic() < end, "it is still open"
+        time.sleep(0.001)
 
 
 def test_a_closed_cluster_opens_again(front: FaultProxy) -> None:

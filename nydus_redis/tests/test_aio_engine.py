@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,32 @@ def test_a_trickled_reply_is_read_whole(redis_servers: Servers, proxy: Proxies) 
             async with cluster.map() as conn:
                 values = [conn.get("k") for _ in range(5)]
             assert values == [b"value" * 5] * 5
+
+    run(main())
+
+
+@pytest.mark.parametrize("way", ["single", "map"])
+def test_a_large_answer_is_read_also_where_the_loop_was_busy_until_its_time_was_over(
+    redis_servers: Servers, proxy: Proxies, way: str
+) -> None:
+    async def main() -> None:
+        relay = proxy(redis_servers(1)[0])
+        async with cluster_of(relay, settings=ONCE, timeout=0.5) as cluster:
+            await cluster.set("k", "x" * 2_000_000)
+            relay.requests.clear()
+
+            async def get() -> Any:
+                if way == "single":
+                    return await cluster.get("k")
+                async with cluster.map() as conn:
+                    found = conn.get("k")
+                return found.value
+
+            task = asyncio.create_task(get())
+            while not relay.requests:
+                await asyncio.sleep(0)
+            time.sleep(0.7)
+            assert len(await task) == 2_000_000
 
     run(main())
 

@@ -108,6 +108,25 @@ def test_errors_are_raised_or_stand_among_the_values(redis_servers: Servers) -> 
     run(main())
 
 
+def test_after_a_cancelled_execute_it_tells_what_is_known(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(1)) as cluster:
+            pipe = cluster.pipeline(transaction=False)
+            assert await pipe.set("k", "v").execute() == [True]
+            task = asyncio.create_task(pipe.get("k").blpop("empty", 10).execute())
+            async with cluster.on(0).client() as one:
+                while not any(each["cmd"] == "blpop" for each in await one.client_list()):
+                    await asyncio.sleep(0.001)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            value, error = pipe.get_results()
+            assert (value, type(error).__name__) == (b"v", "MaybeApplied")
+            assert [failure.position for failure in pipe.get_errors()] == [1]
+
+    run(main())
+
+
 def test_what_was_reset_or_left_is_not_sent(redis_servers: Servers) -> None:
     async def main() -> None:
         async with cluster_of(*redis_servers(2)) as cluster:
@@ -301,6 +320,40 @@ def test_a_pipeline_that_is_dropped_gives_its_connection_back(redis_servers: Ser
     run(main())
 
 
+def test_tasks_that_share_a_pipeline_on_one_host_send_it_once(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(1), max_connections=2) as cluster:
+            for count in range(1, 5):
+                pipe = cluster.on_key("k").pipeline().incr("k")
+                first, second = await asyncio.gather(pipe.execute(), pipe.execute(), return_exceptions=True)
+                assert first == [count]
+                assert isinstance(second, RuntimeError)
+            await all_slots_work(cluster, 0, 2)
+
+    run(main())
+
+
+def test_a_pipeline_whose_block_ends_while_it_is_sent_leaves_no_answer_to_another(
+    redis_servers: Servers, proxy: Proxies
+) -> None:
+    async def main() -> None:
+        front = proxy(redis_servers(1)[0])
+        async with cluster_of(front, max_connections=1) as cluster:
+            await cluster.set("other", "v")
+            front.requests.clear()
+            front.delay = 0.1
+            async with cluster.on_key("k").pipeline(transaction=False) as pipe:
+                task = asyncio.create_task(pipe.incr("k").execute())
+                while not front.requests:
+                    await asyncio.sleep(0.001)
+            assert await cluster.get("other") == b"v"
+            with pytest.raises(MaybeApplied):
+                await task
+            assert await cluster.get("k") == b"1"
+
+    run(main())
+
+
 def test_scripts_that_cannot_be_loaded_cost_no_connection(redis_servers: Servers, proxy: Proxies) -> None:
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
@@ -461,6 +514,28 @@ def test_all_keys_of_all_hosts_come_up(redis_servers: Servers) -> None:
             assert len({each async for each in cluster.zscan_iter("zset")}) == 50
             home = cluster.on_key("hash")
             assert b"hash" in {key async for key in home.scan_iter(_type="hash")}
+
+    run(main())
+
+
+def test_tasks_that_share_an_iteration_pass_over_no_key(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(3)) as cluster:
+            keys = {f"k{i}".encode() for i in range(300)}
+            async with cluster.map() as conn:
+                for key in keys:
+                    conn.set(key, 1)
+            scan = cluster.scan_iter(count=10)
+            found: set[Any] = set()
+
+            async def take() -> None:
+                async for key in scan:
+                    found.add(key)
+
+            async with asyncio.TaskGroup() as group:
+                for _ in range(8):
+                    group.create_task(take())
+            assert found == keys
 
     run(main())
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from types import MappingProxyType, TracebackType
 from typing import Any
+from weakref import ref
 
 from nydus_core.errors import NydusError
 
@@ -26,14 +27,17 @@ class Deadline:
     Attributes:
         until: The time, on the clock of ``time.monotonic``.
         seconds: What it was when it was set.
+        overslept: Whether whoever was to keep it was busy with something else when it was over. Then that it was missed
+            says nothing of the hosts.
     """
 
-    __slots__ = ("ended", "outer", "seconds", "until")
+    __slots__ = ("ended", "outer", "overslept", "seconds", "until")
 
     def __init__(self, seconds: float, outer: Deadline | None = None) -> None:
         self.seconds = seconds
         self.outer = outer
         self.until = time.monotonic() + seconds
+        self.overslept = False
         self.ended = False  # its block has: a task that was begun inside still sees it
 
     def left(self) -> float:
@@ -44,7 +48,10 @@ class Deadline:
         return f"the deadline of {self.seconds:g} seconds is over"
 
 
-_current: ContextVar[Mapping[Any, Deadline]] = ContextVar("nydus_deadlines", default=MappingProxyType({}))
+# By weak references: connections keep the context that they were opened in
+_current: ContextVar[Mapping[ref[Any], Deadline]] = ContextVar(
+    "nydus_deadlines", default=MappingProxyType({})
+)
 
 #: Returns the deadlines of this thread or task, by cluster. Empty, and so false, nearly always.
 any_deadline = _current.get
@@ -52,7 +59,7 @@ any_deadline = _current.get
 
 def deadline_of(owner: object) -> Deadline | None:
     """Return the deadline that is set for a cluster in this thread or task; None if there is none."""
-    deadline = _current.get().get(owner)
+    deadline = _current.get().get(ref(owner))
     while deadline is not None and deadline.ended:
         deadline = deadline.outer
     return deadline
@@ -90,7 +97,7 @@ class DeadlineBlock:
         if outer is not None and outer.until < deadline.until:
             deadline = outer
         self._own = deadline if deadline is not outer else None
-        self._token = _current.set({**_current.get(), self._owner: deadline})
+        self._token = _current.set({**_current.get(), ref(self._owner): deadline})
         return deadline
 
     def __exit__(

@@ -53,18 +53,21 @@ def run(
     """
     answers: Sequence[Sequence[Any]] = ()
     begun = False
-    while True:
-        try:
-            step = flow.send(answers) if begun else next(flow)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-        begun = True
-        try:
-            answers = _performed(step, engines, transaction, deadline)
-        except BaseException as error:
-            flow.throw(error)  # it has promises to mark
-            raise
+    try:
+        while True:
+            try:
+                step = flow.send(answers) if begun else next(flow)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            begun = True
+            try:
+                answers = _performed(step, engines, transaction, deadline)
+            except BaseException as error:
+                flow.throw(error)  # it has promises to mark
+                raise
+    finally:
+        flow.close()  # interrupted between two steps: it has promises to mark
 
 
 def _performed(

@@ -107,6 +107,7 @@ def _attempts(
             progress.impatient = deadline is not None and deadline.left() < _PATIENCE
             try:
                 answers = (yield lanes) if lanes else []
+                progress.impatient = progress.impatient or (deadline is not None and deadline.overslept)
             except Interrupted as end:
                 progress.note_end(lanes, end.answers, attempt)
                 raise

@@ -136,15 +136,19 @@ class MapBlock(Generic[E]):
             return None
         return self._begin()
 
-    def _end(self, call: MapCall[E]) -> Flow[None]:
-        """Send the commands and fill the promises."""
+    def _plan(self, call: MapCall[E]) -> Flow[Plan]:
+        """Plan the commands."""
         connection = self.connection
         connection._ended = "begun to send"
         try:
-            plan = yield from call.plan([promise._nydus_command for promise in connection._promises])
+            return (yield from call.plan([promise._nydus_command for promise in connection._promises]))
         except BaseException:
             connection._abandon("been refused", sent=False)
             raise
+
+    def _send(self, call: MapCall[E], plan: Plan) -> Flow[None]:
+        """Send the commands and fill the promises."""
+        connection = self.connection
         try:
             outcomes = yield from call.deliver(plan)
         except Interrupted:
@@ -169,4 +173,6 @@ class Map(MapBlock[Engine]):
     ) -> None:
         call = self._left(kind)
         if call is not None:
-            run(self._end(call), call.engines, transaction=call.transaction, deadline=call.deadline)
+            engines, deadline = call.engines, call.deadline
+            plan = run(self._plan(call), engines, deadline=deadline)
+            run(self._send(call, plan), engines, transaction=call.transaction, deadline=deadline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -151,6 +152,11 @@ def _readmit(given: Any, engine: type[Any]) -> str | Readmit:
     if isinstance(given, str) and "." in given:
         given = registry.import_dotted(given, "on_readmit")
     if callable(given):
+        if inspect.iscoroutinefunction(given) and not getattr(engine, "is_async", False):
+            raise ConfigError(
+                "found a coroutine function, which this cluster would not await; expected a plain one",
+                "on_readmit",
+            )
         function: Readmit = given
         return function
     _one_of(given, ("keep", "flush"), "on_readmit")

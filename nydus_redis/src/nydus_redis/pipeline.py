@@ -102,6 +102,7 @@ class ClusterPipeline(Queued, Pipeline):
         """Return what is queued, and whether as transactions; forget it."""
         commands, transaction = self._commands, self.transaction or self.explicit_transaction
         self._forget()
+        self._results, self._failures = [], []
         return commands, bool(transaction)
 
     def _queue(self, conn: Any, commands: Sequence[Command]) -> None:
@@ -109,13 +110,16 @@ class ClusterPipeline(Queued, Pipeline):
             conn.nydus_dispatch(command)
 
     def _ended(self, commands: Sequence[Command], conn: Any, raise_on_error: bool) -> list[Any]:
+        self._note(conn)
+        if self._failures and raise_on_error:
+            raise _to_raise(commands, self._failures)
+        return list(self._results)
+
+    def _note(self, conn: Any) -> None:
         self._results = [
             promise.value if promise.error is None else promise.error for promise in conn.get_results()
         ]
         self._failures = conn.get_errors()
-        if self._failures and raise_on_error:
-            raise _to_raise(commands, self._failures)
-        return list(self._results)
 
     def get_results(self) -> list[Any]:
         """Return what the last ``execute`` ended in: the values and errors, by position."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from asyncio import CancelledError
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,6 +27,8 @@ T = TypeVar("T")
 
 logger = logging.getLogger("nydus")
 
+#: Seconds that the loop may come late to the end of a deadline, until hosts are not blamed for that.
+_LATE = 0.05
 #: Seconds that an engine whose task was cancelled has to say what is known. Then its commands may have been applied.
 _GRACE = 0.1
 
@@ -44,28 +47,31 @@ async def run(
     """
     answers: Sequence[Sequence[Any]] = ()
     begun = False
-    while True:
-        try:
-            step = flow.send(answers) if begun else next(flow)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-        begun = True
-        jobs = _jobs(step, engines, transaction)
-        try:
-            await _performed(step, jobs, deadline)
-            answers = [job.outcomes() for job in jobs]
-        except CancelledError:
-            await _end(jobs, None)
-            with suppress(Interrupted):
-                flow.throw(Interrupted([job.outcomes() for job in jobs]))
-            raise
-        except BaseException as error:
-            for job in jobs:
-                job.cancel(None)
-                job.ignore()
-            flow.throw(error)
-            raise
+    try:
+        while True:
+            try:
+                step = flow.send(answers) if begun else next(flow)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            begun = True
+            jobs = _jobs(step, engines, transaction)
+            try:
+                await _performed(step, jobs, deadline)
+                answers = [job.outcomes() for job in jobs]
+            except CancelledError:
+                await _end(jobs, None)
+                with suppress(Interrupted):
+                    flow.throw(Interrupted([job.outcomes() for job in jobs]))
+                raise
+            except BaseException as error:
+                for job in jobs:
+                    job.cancel(None)
+                    job.ignore()
+                flow.throw(error)
+                raise
+    finally:
+        flow.close()  # interrupted between two steps: it has promises to mark
 
 
 def _jobs(step: Step, engines: Sequence[AsyncEngine], transaction: bool) -> list[_Job]:
@@ -80,6 +86,8 @@ async def _performed(step: Step, jobs: Sequence[_Job], deadline: Deadline | None
         [job.task for job in jobs], timeout=None if deadline is None else deadline.left()
     )
     if pending:
+        if deadline is not None and time.monotonic() - deadline.until > _LATE:
+            deadline.overslept = True
         cancelled = await _end(jobs, deadline)
         if cancelled is not None:
             raise cancelled

@@ -22,4 +22,6 @@ class AsyncMap(MapBlock[AsyncEngine]):
     ) -> None:
         call = self._left(kind)
         if call is not None:
-            await run(self._end(call), call.engines, transaction=call.transaction, deadline=call.deadline)
+            engines, deadline = call.engines, call.deadline
+            plan = await run(self._plan(call), engines, deadline=deadline)
+            await run(self._send(call, plan), engines, transaction=call.transaction, deadline=deadline)

@@ -60,6 +60,7 @@ class FairPool(Generic[C]):
         self._turns = Turns(size, patience, lambda: connector.exhausted(_exhausted(size, patience)))
         self._idle: list[C] = []
         self._used: set[C] = set()
+        self._closings = 0
         self._busy = 0  # tasks that use a connection, or wait for one
         self._retired: Callable[[], object] | None = None
 
@@ -75,13 +76,15 @@ class FairPool(Generic[C]):
         except BaseException:
             self._leave()
             raise
+        closings = self._closings
         try:
             connection = await self._fresh()
         except BaseException:
             self._turns.give()
             self._leave()
             raise
-        self._used.add(connection)
+        if closings == self._closings:  # else it is from before that
+            self._used.add(connection)
         return connection
 
     async def _fresh(self) -> C:
@@ -123,10 +126,15 @@ class FairPool(Generic[C]):
     async def aclose(self) -> None:
         """Close the idle connections, and those in use when they are given back. A later command opens new ones."""
         idle = self._forget()
-        if idle:
-            await asyncio.wait(
-                [asyncio.ensure_future(self._connector.say_goodbye(each)) for each in idle], timeout=_GOODBYE
-            )
+        goodbyes = [asyncio.ensure_future(self._connector.say_goodbye(each)) for each in idle]
+        try:
+            if goodbyes:
+                await asyncio.wait(goodbyes, timeout=_GOODBYE)
+        finally:
+            for goodbye, connection in zip(goodbyes, idle, strict=True):
+                if not goodbye.done():
+                    goodbye.cancel()
+                    self._connector.shut(connection)
 
     def drop(self) -> None:
         """The same, without waiting."""
@@ -136,6 +144,7 @@ class FairPool(Generic[C]):
     def _forget(self) -> list[C]:
         idle, self._idle = self._idle, []
         self._used.clear()
+        self._closings += 1
         return idle
 
     def retire(self, then: Callable[[], object] | None = None) -> None:

@@ -144,7 +144,11 @@ class ThreadedEngine(EngineBase):
             await turns.take()
         except CancelledError as cancelled:
             return self._not_sent(commands, self.unavailable("its task was cancelled")), cancelled
-        batch = self.engine.batch(commands, transaction=transaction)
+        try:
+            batch = self.engine.batch(commands, transaction=transaction)
+        except BaseException:
+            turns.release()
+            raise
         job = Job(lambda: _exchanged(batch))
         job.at_end(turns.give)
         job.at_end(batch.close)
@@ -155,7 +159,7 @@ class ThreadedEngine(EngineBase):
         except CancelledError as cancelled:
             if job.cancel():
                 return self._not_sent(commands, self.unavailable("its task was cancelled")), cancelled
-            settled: list[Any] | None = batch.abort()
+            settled: list[Any] | None = None if job.done else batch.abort()
             return await job if settled is None else settled, cancelled
 
     def _not_sent(self, commands: Sequence[Command], why: Exception) -> list[Any]:

@@ -64,6 +64,11 @@ class Job(Generic[T]):
                 if not waiter.done():
                     waiter.set_result(None)
 
+    @property
+    def done(self) -> bool:
+        """Whether the thread is done with it, so that there is nothing to wait for but the end."""
+        return self._future.done()
+
     def cancel(self) -> bool:
         """Prevent the job, if it has not begun; return whether it has not, and never will."""
         return self._future.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -58,7 +59,7 @@ class AsyncMemcache(MemcacheHost):
 
     def _prepare(self) -> None:
         host_options.check_async(self.options)
-        self._pools = PerLoop(self._make_pool)
+        self._pools = PerLoop(self._make_pool, FairPool.drop)
         self._retired = False
 
     def _make_pool(self) -> FairPool[AsyncLink]:
@@ -89,11 +90,15 @@ class AsyncMemcache(MemcacheHost):
         request = command.request
         if not request:
             return command.value(None)
+        if command.silent:  # nothing is waited for: who sends many would keep all others from their turn
+            await asyncio.sleep(0)
         pool = self.pool
         try:
             link = await pool.take()
         except FAILURES as error:
             raise self.failed(HostDown, error, command) from error
+        except CancelledError as cancelled:
+            raise cancelled from self.failed(HostDown, self._cause(cancelled), command)
         answers: list[Any] = []
         clean = False
         try:

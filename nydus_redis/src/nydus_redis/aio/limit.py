@@ -13,6 +13,9 @@ __all__ = ["Limit"]
 class Limit:
     """Ends what is under way on a connection when its time is over. Made when a request is sent.
 
+    If the loop was busy with something else by then, an answer may be there that nobody has read; so the time is given
+    once more.
+
     ``asyncio.timeout`` would cancel the task, which is more to do for each command, and cannot tell a limit of ours from
     one of the user's.
 
@@ -21,12 +24,12 @@ class Limit:
         seconds: How long; None for no limit.
     """
 
-    __slots__ = ("_connection", "_handle", "_loop", "_over", "_seconds", "_until")
+    __slots__ = ("_connection", "_handle", "_loop", "_over", "_overslept", "_seconds", "_until")
 
     def __init__(self, connection: Any, seconds: float | None) -> None:
         self._connection = connection
         self._seconds = seconds
-        self._over = False
+        self._over = self._overslept = False
         self._handle: asyncio.TimerHandle | None = None
         if seconds is not None:
             self._loop = loop = asyncio.get_running_loop()
@@ -45,7 +48,11 @@ class Limit:
         self._until = until
 
     def _ring(self) -> None:
-        if self._loop.time() < self._until - _RESOLUTION:
+        now = self._loop.time()
+        if now > self._until + _LATE and not self._overslept and self._seconds is not None:
+            self._overslept = True
+            self._until = now + self._seconds
+        if now < self._until - _RESOLUTION:
             self._handle = self._loop.call_at(self._until, self._ring)
             return
         self._over = True
@@ -67,5 +74,7 @@ class Limit:
         return error
 
 
+#: Seconds that the loop may come late, until the time is given once more.
+_LATE = 0.05
 #: Seconds that a loop's clock may be early.
 _RESOLUTION = 0.001

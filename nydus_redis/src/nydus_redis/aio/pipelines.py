@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -12,7 +12,7 @@ from typing import Any, Self
 from redis.asyncio.client import Pipeline
 
 from nydus_core.command import Command
-from nydus_core.errors import HostDown, MaybeApplied
+from nydus_core.errors import HostDown, MaybeApplied, NotResolved
 from nydus_redis.aio.pool import shut
 from nydus_redis.host_pipeline import TOLD, OfHost, sent_as
 from nydus_redis.pipeline import ClusterPipeline
@@ -34,9 +34,15 @@ class AsyncClusterPipeline(ClusterPipeline):
         commands, transaction = self._taken()
         if not commands:
             return []
-        async with self._cluster.map(fail_silently=True, transaction=transaction) as conn:
-            self._queue(conn, commands)
-        return self._ended(commands, conn, raise_on_error)
+        block = self._cluster.map(fail_silently=True, transaction=transaction)
+        try:
+            async with block as conn:
+                self._queue(conn, commands)
+        except asyncio.CancelledError:
+            with suppress(NotResolved):  # nothing was sent
+                self._note(block.connection)
+            raise
+        return self._ended(commands, block.connection, raise_on_error)
 
     async def reset(self) -> None:  # type: ignore[override]
         """Forget what is queued."""
@@ -65,6 +71,7 @@ class AsyncHostPipeline(OfHost, _Pipeline):  # type: ignore[misc]
     """A pipeline of redis-py on one host, sent at most once. See ``nydus_redis.host_pipeline.HostPipeline``.
 
     Raises:
+        RuntimeError: By the same methods: it is being sent by another task.
         HostDown: By ``execute`` and by what is sent at once after ``watch``: nothing was sent.
         MaybeApplied: By the same: it was sent, or partly, and no answer came.
         RoutingError: Of a pipeline that belongs to a key, by a command: a key of it lives elsewhere.
@@ -75,24 +82,41 @@ class AsyncHostPipeline(OfHost, _Pipeline):  # type: ignore[misc]
         self.connection: Any = None
         self.watching = False
         self._give_back: Callable[..., None] | None = None
+        self._sender: asyncio.Task[Any] | None = None
 
     async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command at once."""
         command = Command(str(args[0]))
-        await self._take_connection(command)
-        return await self._sent(command, _Pipeline.immediate_execute_command(self, *args, **options))
+        with self._sending():
+            await self._take_connection(command)
+            return await self._sent(command, _Pipeline.immediate_execute_command(self, *args, **options))
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
         """Send what is queued, and return the values by position. See redis-py."""
         if not self.command_stack and not self.watching:
             return []
         command = sent_as(self.command_stack)
-        await self._take_connection(command)
+        with self._sending():
+            await self._take_connection(command)
+            try:
+                values: list[Any] = await self._sent(command, _Pipeline.execute(self, raise_on_error))
+                return values
+            finally:
+                await self.reset()  # redis-py leaves that out where scripts could not be loaded
+
+    @contextmanager
+    def _sending(self) -> Generator[None]:
+        """Have no other task send it meanwhile: it would be sent twice."""
+        if self._is_sent_elsewhere():
+            raise RuntimeError("another task is sending this pipeline: each needs one of its own")
+        before, self._sender = self._sender, asyncio.current_task()
         try:
-            values: list[Any] = await self._sent(command, _Pipeline.execute(self, raise_on_error))
-            return values
+            yield
         finally:
-            await self.reset()  # redis-py leaves that out where scripts could not be loaded
+            self._sender = before
+
+    def _is_sent_elsewhere(self) -> bool:
+        return self._sender is not None and self._sender is not asyncio.current_task()
 
     async def _take_connection(self, command: Command) -> None:
         if self.connection is None:
@@ -114,9 +138,10 @@ class AsyncHostPipeline(OfHost, _Pipeline):  # type: ignore[misc]
         give_back, self._give_back = self._give_back, None
         if connection is None or give_back is None:
             return
-        clean = not watching
+        pending = self._is_sent_elsewhere()  # its replies are still to come
+        clean = not watching and not pending
         try:
-            if watching and connection.is_connected:
+            if watching and connection.is_connected and not pending:
                 await connection.send_packed_command(connection.pack_command("UNWATCH"), check_health=False)
                 await connection.read_response()
                 clean = True

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Self
 
 from redis.exceptions import ResponseError
@@ -16,10 +17,18 @@ __all__ = ["AsyncClusterScan"]
 class AsyncClusterScan(ScanBase, AsyncIterator[Any]):
     """An asynchronous iterator over the keys of all hosts; see ``cluster.scan_iter``."""
 
+    @cached_property
+    def _asking(self) -> asyncio.Lock:
+        return asyncio.Lock()  # tasks may share it: two who turn the page at once would pass over a host
+
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Any:
+        async with self._asking:
+            return await self._next()
+
+    async def _next(self) -> Any:
         asking = self._more()
         ask: Callable[[], Question] = partial(next, asking)
         while True:
