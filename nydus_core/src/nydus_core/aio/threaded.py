@@ -147,7 +147,7 @@ class ThreadedEngine(EngineBase):
         try:
             batch = self.engine.batch(commands, transaction=transaction)
         except BaseException:
-            turns.release()
+            turns.give()
             raise
         job = Job(lambda: _exchanged(batch))
         job.at_end(turns.give)
