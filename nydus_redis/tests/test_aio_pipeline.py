@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -126,6 +127,12 @@ def test_what_was_reset_or_left_is_not_sent(redis_servers: Servers) -> None:
                     getattr(pipeline, call)("n")
 
     run(main())
+
+
+def test_a_pipeline_is_no_plain_context_manager() -> None:
+    cluster = create_async_cluster({"engine": Redis, "hosts": [{}]})
+    with pytest.raises(TypeError, match="is used with 'async with'"), cluster.pipeline():
+        pass
 
 
 def test_scripts_in_a_pipeline_need_no_host_to_know_them(redis_servers: Servers) -> None:
@@ -363,6 +370,19 @@ def test_a_script_is_run_where_its_key_lives_also_after_a_restart(
     run(main())
 
 
+def test_a_script_is_queued_in_a_map_and_no_host_has_to_know_it(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(3)) as cluster:
+            keys = keys_by_host(cluster)
+            add = cluster.register_script("return redis.call('incrby', KEYS[1], ARGV[1])")
+            async with cluster.map() as conn:
+                results = [await add(keys=[key], args=[i], client=conn) for i, key in enumerate(keys)]
+                assert len(conn) == len(keys)
+            assert results == [0, 1, 2]
+
+    run(main())
+
+
 def test_a_dead_host_does_not_keep_locks_and_scripts_from_the_others(
     new_redis_server: Callable[..., PrivateServer],
 ) -> None:
@@ -461,6 +481,20 @@ def test_all_keys_of_all_hosts_come_up(redis_servers: Servers) -> None:
             assert len({each async for each in cluster.zscan_iter("zset")}) == 50
             home = cluster.on_key("hash")
             assert b"hash" in {key async for key in home.scan_iter(_type="hash")}
+
+    run(main())
+
+
+def test_an_iteration_that_is_left_half_way_holds_nothing_and_can_be_closed(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(2), max_connections=1) as cluster:
+            await cluster.mset({f"k{i}": i for i in range(50)})
+            async with aclosing(cluster.scan_iter(count=5)) as scan:
+                async for _ in scan:
+                    break
+            async for _ in cluster.scan_iter(count=5):
+                break
+            assert await cluster.get("k1") == b"1"
 
     run(main())
 

@@ -19,6 +19,9 @@ class AsyncClusterScan(ScanBase, AsyncIterator[Any]):
     def __aiter__(self) -> Self:
         return self
 
+    async def aclose(self) -> None:
+        """Do nothing: nothing is held between two keys. Asynchronous generators have it, for ``contextlib.aclosing``."""
+
     async def __anext__(self) -> Any:
         asking = self._more()
         ask: Callable[[], Question] = partial(next, asking)
