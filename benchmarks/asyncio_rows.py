@@ -7,7 +7,6 @@ from collections.abc import Coroutine
 from contextlib import ExitStack
 from typing import Any
 
-import aiomcache
 import redis.asyncio
 from side_by_side import BATCH, KEYS, SINGLES, Row, queue
 
@@ -69,6 +68,8 @@ class Aiomcache:
     """aiomcache, called as a cluster is."""
 
     def __init__(self, port: int) -> None:
+        import aiomcache  # only `make bench` has it
+
         self._client = aiomcache.Client("127.0.0.1", port, pool_size=100)
 
     async def get(self, key: str) -> Any:
