@@ -527,6 +527,25 @@ def test_an_iteration_goes_on_in_another_cluster_and_on_the_other_side(redis_ser
     assert len(rest) < len(keys)
 
 
+def test_keys_come_up_also_where_a_user_may_not_ask_who_answers(
+    new_redis_server: Callable[..., PrivateServer],
+) -> None:
+    servers = [new_redis_server() for _ in range(2)]
+    keys = {f"k{i}".encode() for i in range(60)}
+    for server in servers:
+        with redis.Redis(unix_socket_path=server.path) as client:
+            client.acl_setuser("shy", True, nopass=True, keys=["*"], categories=["+@all"], commands=["-info"])
+
+    async def main() -> None:
+        async with cluster_of(*servers, username="shy", password="any") as cluster:
+            await cluster.mset(dict.fromkeys(keys, 1))
+            assert {key async for key in cluster.scan_iter(count=5)} == keys
+
+    run(main())
+    with create_cluster(settings_of(*servers, username="shy", password="any")) as blocking:
+        assert set(blocking.scan_iter(count=5)) == keys
+
+
 def test_a_host_that_was_restarted_is_begun_anew(new_redis_server: Callable[..., PrivateServer]) -> None:
     async def main() -> None:
         servers = [new_redis_server({"appendonly": "yes", "appendfsync": "always"}) for _ in range(2)]
