@@ -200,8 +200,9 @@ def test_hosts_know_the_same_options_on_both_sides(blocking: Any) -> None:
     asynchronous = registry.find_class("", blocking.async_side, "engine")
     assert registry.find_class("", asynchronous.sync_side, "engine") is blocking
     assert inspect.signature(blocking) == inspect.signature(asynchronous)
-    known = set(asynchronous.option_types())
-    assert known - {"auto_close_connection_pool"} == set(blocking.option_types())
+    here, there = set(blocking.option_types()), set(asynchronous.option_types())
+    assert here - there == set()
+    assert there - here <= {"auto_close_connection_pool", "maint_notifications_config"}  # to say why not
 
 
 def waits(kind: type[Any]) -> set[str]:

@@ -295,6 +295,27 @@ def test_what_is_lost_while_keys_are_watched_costs_no_connection(
     run(main())
 
 
+def test_a_pipeline_whose_end_is_cancelled_leaves_no_answer_to_the_next_command(
+    redis_servers: Servers, proxy: Proxies
+) -> None:
+    async def main() -> None:
+        relay = proxy(redis_servers(1)[0])
+        async with cluster_of(relay, max_connections=1, timeout=20) as cluster:
+            await cluster.set("k", "v")
+            pipeline = cluster.on_key("k").pipeline()
+            await pipeline.watch("k")
+            relay.delay = 0.1
+            ending = asyncio.create_task(pipeline.reset())
+            while b"UNWATCH" not in relay.requests[-1]:
+                await asyncio.sleep(0.005)
+            ending.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await ending
+            assert await cluster.get("k") == b"v"
+
+    run(main())
+
+
 def test_a_pipeline_that_is_dropped_gives_its_connection_back(redis_servers: Servers) -> None:
     async def main() -> None:
         async with cluster_of(*redis_servers(1), max_connections=2) as cluster:
