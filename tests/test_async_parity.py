@@ -188,7 +188,7 @@ def test_the_sides_differ_in_what_is_listed_and_nothing_else() -> None:
     assert sorted(DIFFERENCES.keys() - found.keys()) == [], "they are alike now: no more to be listed"
 
 
-@pytest.mark.parametrize("reason", set(DIFFERENCES.values()))
+@pytest.mark.parametrize("reason", sorted(set(DIFFERENCES.values())))
 def test_a_difference_has_a_reason(reason: str) -> None:
     assert len(reason) > 10
 
