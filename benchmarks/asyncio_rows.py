@@ -43,9 +43,7 @@ def asyncio_rows(stack: ExitStack, servers: list[PrivateServer]) -> list[Row]:
     return [
         row("asyncio: GET, single; peer redis.asyncio", gets, cluster, SINGLES, 1.15, 100),
         row("asyncio: INCR, single; peer redis.asyncio", incrs, cluster, SINGLES, 1.15, 100),
-        row(
-            f"asyncio: map() of {BATCH}; peer pipeline, one host", mapped, cluster, BATCH, 0.8, 15, peer=piped
-        ),
+        row(f"asyncio: map() of {BATCH}; peer pipeline", mapped, cluster, BATCH, 0.8, 15, peer=piped),
         row(
             f"asyncio: GET, {TASKS} tasks; peer on one host",
             tasks,
