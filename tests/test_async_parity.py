@@ -17,11 +17,18 @@ import redis.asyncio
 import nydus_core.aio.engine
 import nydus_core.aio.mapping
 import nydus_core.mapping
+import nydus_memcache
+import nydus_memcache.aio.surface
+import nydus_memcache.surface
+import nydus_redis.aio.embedded
 import nydus_redis.aio.pipelines
+import nydus_redis.aio.pubsub
 import nydus_redis.aio.scan
 import nydus_redis.aio.surface
+import nydus_redis.embedded
 import nydus_redis.host_pipeline
 import nydus_redis.pipeline
+import nydus_redis.pubsub
 import nydus_redis.scan
 import nydus_redis.surface
 from nydus_core import (
@@ -33,6 +40,7 @@ from nydus_core import (
     Engine,
     create_async_cluster,
     create_cluster,
+    registry,
 )
 from nydus_core.connections import AsyncConnectionHandler, LazyConnectionHandler
 from nydus_core.mapping import MapConnection
@@ -51,6 +59,8 @@ PAIRS: dict[str, tuple[type[Any], type[Any]]] = {
         nydus_redis.host_pipeline.HostPipeline,
         nydus_redis.aio.pipelines.AsyncHostPipeline,
     ),
+    "redis pubsub": (nydus_redis.pubsub.ClusterPubSub, nydus_redis.aio.pubsub.AsyncClusterPubSub),
+    "memcache commands": (nydus_memcache.surface.Surface, nydus_memcache.aio.surface.AsyncSurface),
     "redis scan": (nydus_redis.scan.ClusterScan, nydus_redis.aio.scan.AsyncClusterScan),
 }
 
@@ -91,6 +101,14 @@ DIFFERENCES = {
     "redis commands on a host": "its pools are those of the running event loop",
     "redis commands on a host.connection_pool": "it is that of the running event loop",
     "redis pipeline.aclose": _REDIS_PY,
+    "redis pubsub": "only the asynchronous one belongs to an event loop, and is read by tasks that may be cancelled",
+    "redis pubsub.__init__": "redis.asyncio has its options by name, as its PubSub has",
+    "redis pubsub.aclose": _REDIS_PY,
+    "redis pubsub.run": _REDIS_PY,
+    "redis pubsub.run_in_thread": _REDIS_PY,
+    "redis pubsub.subscribe": "with asyncio handlers may be coroutine functions, and it may be closed meanwhile",
+    "redis scan.aclose": "asynchronous generators have it, for contextlib.aclosing",
+    "memcache commands": "the docstring of the asynchronous one points to the other",
 }
 
 
@@ -170,9 +188,21 @@ def test_the_sides_differ_in_what_is_listed_and_nothing_else() -> None:
     assert sorted(DIFFERENCES.keys() - found.keys()) == [], "they are alike now: no more to be listed"
 
 
-@pytest.mark.parametrize("reason", set(DIFFERENCES.values()))
+@pytest.mark.parametrize("reason", sorted(set(DIFFERENCES.values())))
 def test_a_difference_has_a_reason(reason: str) -> None:
     assert len(reason) > 10
+
+
+@pytest.mark.parametrize(
+    "blocking", [nydus_redis.Redis, nydus_redis.embedded.Embedded, nydus_memcache.Memcache]
+)
+def test_hosts_know_the_same_options_on_both_sides(blocking: Any) -> None:
+    asynchronous = registry.find_class("", blocking.async_side, "engine")
+    assert registry.find_class("", asynchronous.sync_side, "engine") is blocking
+    assert inspect.signature(blocking) == inspect.signature(asynchronous)
+    here, there = set(blocking.option_types()), set(asynchronous.option_types())
+    assert here - there == set()
+    assert there - here <= {"auto_close_connection_pool", "maint_notifications_config"}  # to say why not
 
 
 def waits(kind: type[Any]) -> set[str]:

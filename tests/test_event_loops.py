@@ -64,26 +64,35 @@ def test_a_cluster_made_before_any_loop_serves_one_loop_after_the_other(redis_se
     gc.collect()  # what the loops that are closed had open is let go of without a warning
 
 
-def test_a_program_that_closes_nothing_and_runs_twice_makes_no_noise(redis_servers: Servers) -> None:
+@pytest.mark.parametrize("engine", ["redis", "memcache"])
+def test_a_program_that_closes_nothing_and_runs_twice_makes_no_noise(
+    engine: str, redis_servers: Servers, memcached_servers: Callable[..., list[Any]]
+) -> None:
+    servers: list[Any] = (redis_servers if engine == "redis" else memcached_servers)(2)
     printed = program(
         """if True:
         import asyncio, gc, sys
         from nydus.db import create_async_cluster
 
-        hosts = [{"unix_socket_path": path} for path in sys.argv[1:]]
-        cluster = create_async_cluster({"engine": "redis", "router": "partition", "hosts": hosts})
+        engine, *paths = sys.argv[1:]
+        hosts = [{"unix_socket_path": path} for path in paths]
+        cluster = create_async_cluster({"engine": engine, "router": "partition", "hosts": hosts})
+        by = () if engine == "redis" else (1,)
 
         async def main():
+            if by:
+                await cluster.add("runs", 0)
             async with cluster.map() as conn:
                 for number in range(9):
-                    conn.incr(number)
-            return await cluster.incr("runs")
+                    conn.set(str(number), number)
+            return await cluster.incr("runs", *by)
 
         for _ in range(3):
             print(asyncio.run(main()))
             gc.collect()
         """,
-        *(server.path for server in redis_servers(2)),
+        engine,
+        *(server.path for server in servers),
     )
     assert printed == "1\n2\n3\n"
 

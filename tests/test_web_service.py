@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from in_loop import until
 from nydus_core.testing import FaultProxy
 from nydus_redis.server import PrivateServer
 
@@ -97,6 +98,23 @@ def test_views_are_counted_and_shown(run: Callable[..., None], redis_servers: Se
             assert (health.status_code, health.json()) == (200, dict.fromkeys("abc", "closed"))
 
     run(test, at(redis_servers(3)))
+
+
+def test_the_cluster_is_closed_with_the_service(
+    example: Any, redis_servers: Servers, proxy: Callable[..., FaultProxy]
+) -> None:
+    front = proxy(redis_servers(1)[0])
+    settings = {"engine": "redis", "router": "rendezvous", "hosts": at([front])}
+    app = example.create_app(settings, seconds=LONG)
+
+    async def main() -> None:
+        async with app.router.lifespan_context(app):
+            async with Service(app).client() as client:
+                assert (await client.post("/pages/home")).json() == {"home": 1}
+            assert front.open_connections == 1
+        await until(lambda: front.open_connections == 0)  # and not only as its event loop ends
+
+    asyncio.run(main())
 
 
 def test_a_client_that_asks_too_often_is_told_to_wait_and_no_other(

@@ -17,6 +17,7 @@ from async_engines import AsyncMemoryEngine, AsyncStore
 from engines import Refused
 from in_loop import in_loop, until
 from nydus_core import DeadlineExceeded, HostDown, MaybeApplied, Outcome, create_async_cluster, hookimpl
+from nydus_core.aio import drivers
 from nydus_core.aio.drivers import _Job
 from nydus_core.command import Command
 from nydus_core.health import State
@@ -251,6 +252,30 @@ def test_a_second_cancellation_does_not_lose_what_the_first_one_found_out() -> N
         with pytest.raises(asyncio.CancelledError):
             await block.task
         assert block.promises[0] == "known after all"
+
+    in_loop(main)
+
+
+def test_a_cancellation_that_comes_as_a_deadline_ends_a_call_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(drivers, "_GRACE", 60)  # this machine may take its time
+
+    async def main() -> None:
+        cluster = cluster_of(engine=Slow, deadline=0.02)
+        for begin in (
+            lambda: Block(cluster, ("incr", "a")).task,
+            lambda: asyncio.ensure_future(cluster.on("a").incr("a")),
+        ):
+            task = begin()
+            await until(lambda: cluster["a"].ending)
+            task.cancel()
+            await asyncio.sleep(0)
+            cluster["a"].going.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            cluster["a"].going.clear()
+            cluster["a"].ending = False
 
     in_loop(main)
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -314,6 +315,23 @@ def test_each_loop_has_its_own_and_that_of_a_closed_one_is_forgotten() -> None:
     assert len(own) == 0
     with pytest.raises(RuntimeError, match="no running event loop"):
         own.get()
+
+
+def test_what_belonged_to_loops_that_were_just_closed_is_dropped_when_another_one_comes() -> None:
+    own = PerLoop(object)
+
+    async def main() -> None:
+        own.get()
+
+    loops = [asyncio.new_event_loop() for _ in range(3)]
+    for loop in loops:
+        loop.run_until_complete(main())
+        loop.close()  # and not as asyncio.run ends it
+    gone = [weakref.ref(loop) for loop in loops]
+    del loop, loops
+    in_loop(main)
+    gc.collect()
+    assert [reference() for reference in gone] == [None] * 3
 
 
 def test_each_is_called_in_its_own_loop() -> None:

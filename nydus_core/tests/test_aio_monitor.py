@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from async_engines import AsyncSwitchedEngine
 from in_loop import in_loop, until
 from nydus_core import HostDown, HostError, create_async_cluster, hookimpl
+from nydus_core.deadlines import deadline_of
 from nydus_core.health import State
 from nydus_core.plugins import hooks
 
@@ -263,6 +265,22 @@ def test_a_host_is_readmitted_as_the_settings_say(told: Recorder) -> None:
         assert await client.who() == "a"
         assert awaited == ("a", 1)
         assert told.words == [("down", "a"), ("up", "a")] * 4
+
+    in_loop(main)
+
+
+def test_a_readmission_knows_nothing_of_the_call_that_found_the_host_down() -> None:
+    request: ContextVar[str] = ContextVar("request", default="none")
+    seen: list[Any] = []
+
+    async def main() -> None:
+        cluster = cluster_of(
+            on_readmit=lambda host, client: seen.append((request.get(), deadline_of(cluster)))
+        )
+        request.set("that of a user")
+        with cluster.deadline(30):
+            await _down_and_up(cluster)
+        assert seen == [("none", None)]
 
     in_loop(main)
 

@@ -91,6 +91,26 @@ def test_a_subclass_of_an_asynchronous_side_has_no_blocking_side() -> None:
     assert "has no sync side" in refused(create_cluster, {"engine": AsyncChild})
 
 
+@pytest.mark.parametrize(
+    ("create", "engine", "told"),
+    [
+        (
+            create_async_cluster,
+            OnlyHere,
+            "use create_cluster; or give it an async_side, such as a ThreadedEngine",
+        ),
+        (create_async_cluster, Child, "has one, which is not inherited: give it a async_side of its own"),
+        (create_cluster, AsyncMemoryEngine, "use create_async_cluster"),
+        (create_cluster, AsyncChild, "has one, which is not inherited: give it a sync_side of its own"),
+    ],
+)
+def test_what_can_be_done_about_a_missing_side_is_told(create: Any, engine: Any, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        create({"engine": engine, "hosts": {"a": {}}})
+    (note,) = caught.value.__notes__
+    assert told in note
+
+
 class Misled(MemoryEngine):
     async_side = "engines.Missing"
 

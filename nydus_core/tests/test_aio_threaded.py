@@ -15,7 +15,7 @@ import pytest
 from async_engines import BlockingMemory
 from engines import Lost, MemoryEngine, Refused, Store
 from in_loop import in_loop, until
-from nydus_core import HostDown, MaybeApplied, Outcome, ThreadedEngine, create_async_cluster
+from nydus_core import HostDown, MaybeApplied, Outcome, ThreadedEngine, create_async_cluster, create_cluster
 from nydus_core.aio.workers import Job
 from nydus_core.batches import SerialBatch
 from nydus_core.command import Command
@@ -322,6 +322,57 @@ def test_probing_and_closing_are_done_in_threads_and_raise_what_the_engine_does(
         assert await cluster.who() == "a"
 
     in_loop(main)
+
+
+class Addressed(MemoryEngine):
+    """A host with an address, of whose options and abilities the settings make use."""
+
+    supports_transactions = True
+    supports_flush = True
+    url_schemes = ("memory",)
+    countable = True
+
+    def __init__(self, num: Any, host: str = "localhost", port: int = 1) -> None:
+        super().__init__(num)
+        self.host, self.port = host, port
+
+    @classmethod
+    def from_url(cls, url: str) -> dict[str, Any]:
+        return {"host": url.removeprefix("memory://")}
+
+    @property
+    def identifier(self) -> str:
+        return f"memory://{self.host}:{self.port}"
+
+
+class AddressedThreaded(ThreadedEngine):
+    sync_side = Addressed
+
+
+Addressed.async_side = AddressedThreaded
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"router": "libketama", "hosts": [{"host": "one"}, {"host": "two", "port": 2}, {"host": "six"}]},
+        {"router": "consistent", "hosts": ["memory://one", "memory://two"], "on_readmit": "flush"},
+        {"hosts": 3},
+    ],
+)
+def test_what_settings_and_routers_ask_of_a_host_is_answered_as_on_the_blocking_side(
+    settings: dict[str, Any],
+) -> None:
+    blocking, threaded = (
+        create({"engine": Addressed, **settings}) for create in (create_cluster, create_async_cluster)
+    )
+    assert type(threaded[0]) is AddressedThreaded
+    assert [engine.identifier for engine in threaded.hosts.values()] == [
+        engine.identifier for engine in blocking.hosts.values()
+    ]
+    for number in range(50):
+        assert threaded.explain("get", number).parts == blocking.explain("get", number).parts
+    threaded.map(transaction=True)
 
 
 def test_a_side_has_to_name_the_class_of_the_other() -> None:

@@ -7,12 +7,13 @@ import contextvars
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from engines import MemoryEngine
+from in_loop import in_loop
 from nydus_core import DeadlineExceeded, NydusError, create_cluster
 from nydus_core.deadlines import Deadline, DeadlineBlock, any_deadline, deadline_of, is_time
 
@@ -110,6 +111,30 @@ def test_a_block_is_used_once(cluster: Any) -> None:
         pass
     assert not isinstance(caught.value, DeadlineExceeded)  # a mistake; no time is over
     assert deadline_of(cluster) is None
+
+
+def test_a_block_that_ends_in_another_thread_says_so_and_is_over(cluster: Any) -> None:
+    block, seen, told = cluster.deadline(60), contextvars.Context(), contextvars.Context()
+    seen.run(block.__enter__)
+    assert seen.run(deadline_of, cluster) is not None
+    with pytest.raises(NydusError, match="another thread or task than it began in"):
+        told.run(block.__exit__, None, None, None)
+    assert seen.run(deadline_of, cluster) is None
+
+
+def test_a_generator_that_is_left_half_read_ends_its_block_with_it(cluster: Any) -> None:
+    async def steps() -> AsyncIterator[int]:
+        with cluster.deadline(60):
+            for number in range(3):
+                yield number
+
+    async def left_half_read() -> None:
+        unread = steps()
+        assert await anext(unread) == 0
+        await asyncio.create_task(unread.aclose())  # type: ignore[attr-defined]  # as loops close them
+        assert deadline_of(cluster) is None
+
+    in_loop(left_half_read)
 
 
 def test_a_block_holds_for_its_thread_alone(cluster: Any) -> None:

@@ -345,9 +345,21 @@ class OldWrapping:
         yield
 
 
+class Awaited:
+    @hookimpl
+    async def nydus_command_done(self) -> None:
+        """Would never be awaited."""
+
+
 @pytest.mark.parametrize(
     ("plugin", "message"),
-    [(Unknown, "nydus_comand_done"), (Greedy, "values"), (Wrapping, "wrapper"), (OldWrapping, "wrapper")],
+    [
+        (Unknown, "nydus_comand_done"),
+        (Greedy, "values"),
+        (Wrapping, "wrapper"),
+        (OldWrapping, "wrapper"),
+        (Awaited, "is a coroutine function; a hook is a plain function"),
+    ],
 )
 def test_a_plugin_that_would_never_be_called_right_is_refused_and_stays_out(
     plugin: Any, message: str

@@ -85,7 +85,7 @@ def test_closing_the_cluster_stops_its_servers() -> None:
         pids = [host.server.pid for host in cluster.hosts.values()]
         await cluster.aclose()
         assert all(gone(pid) for pid in pids)
-        with pytest.raises(HostDown, match="stopped"):
+        with pytest.raises(HostDown, match="cluster was closed: create another cluster"):
             await cluster.ping()
         await cluster.aclose()
 

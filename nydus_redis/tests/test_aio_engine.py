@@ -584,9 +584,18 @@ def test_every_option_of_redis_asyncio_is_known() -> None:
     known = set(AsyncRedis.option_types())
     assert parameters <= known == set(ASYNC_OPTION_TYPES)
     assert known - parameters >= {"timeout", "identifier"}
-    for blocking in set(OPTION_TYPES) - known:
-        with pytest.raises(ConfigError, match=blocking):
-            create_async_cluster({"engine": Redis, "hosts": [{blocking: None}]})
+
+
+@pytest.mark.parametrize(
+    "option", sorted(set(OPTION_TYPES) - set(inspect.signature(redis.asyncio.Redis).parameters))
+)
+def test_every_option_of_the_blocking_side_is_taken_or_refused_with_the_reason(option: str) -> None:
+    create_async_cluster({"engine": Redis, "hosts": [{option: None}]})
+    if option not in ("timeout", "identifier"):
+        with pytest.raises(
+            ConfigError, match=rf"^hosts\[0\]\.{option}: '{option}' is not for a host of a cluster: "
+        ):
+            create_async_cluster({"engine": Redis, "hosts": [{option: True}]})
 
 
 @pytest.mark.parametrize(
@@ -617,6 +626,13 @@ def test_methods_that_redis_py_has_not_are_told_with_the_nearest() -> None:
     for client in (cluster, cluster.on(0)):
         with pytest.raises(AttributeError, match="redis-py has no command 'zad'; did you mean 'zadd'"):
             _ = client.zad
+
+
+def test_a_command_that_nobody_awaits_is_named_in_the_warning() -> None:
+    cluster = create_async_cluster({"engine": Redis, "hosts": [{}]})
+    for client in (cluster, cluster.on(0)):
+        with pytest.warns(RuntimeWarning, match="coroutine 'command INCRBY' was never awaited"):
+            client.incr("n")  # its coroutine is gone at once
 
 
 # One host ------------------------------------------------------------------------------------------------------

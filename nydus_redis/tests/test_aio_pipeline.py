@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -145,6 +146,12 @@ def test_what_was_reset_or_left_is_not_sent(redis_servers: Servers) -> None:
                     getattr(pipeline, call)("n")
 
     run(main())
+
+
+def test_a_pipeline_is_no_plain_context_manager() -> None:
+    cluster = create_async_cluster({"engine": Redis, "hosts": [{}]})
+    with pytest.raises(TypeError, match="is used with 'async with'"), cluster.pipeline():
+        pass
 
 
 def test_scripts_in_a_pipeline_need_no_host_to_know_them(redis_servers: Servers) -> None:
@@ -307,6 +314,27 @@ def test_what_is_lost_while_keys_are_watched_costs_no_connection(
     run(main())
 
 
+def test_a_pipeline_whose_end_is_cancelled_leaves_no_answer_to_the_next_command(
+    redis_servers: Servers, proxy: Proxies
+) -> None:
+    async def main() -> None:
+        relay = proxy(redis_servers(1)[0])
+        async with cluster_of(relay, max_connections=1, timeout=20) as cluster:
+            await cluster.set("k", "v")
+            pipeline = cluster.on_key("k").pipeline()
+            await pipeline.watch("k")
+            relay.delay = 0.1
+            ending = asyncio.create_task(pipeline.reset())
+            while b"UNWATCH" not in relay.requests[-1]:
+                await asyncio.sleep(0.005)
+            ending.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await ending
+            assert await cluster.get("k") == b"v"
+
+    run(main())
+
+
 def test_a_pipeline_that_is_dropped_gives_its_connection_back(redis_servers: Servers) -> None:
     async def main() -> None:
         async with cluster_of(*redis_servers(1), max_connections=2) as cluster:
@@ -412,6 +440,19 @@ def test_a_script_is_run_where_its_key_lives_also_after_a_restart(
             assert [await cluster.evalsha(script.sha, 1, key) for key in keys] == [2, 1]
             with pytest.raises(NoScriptError):
                 await cluster.evalsha("0" * 40, 1, keys[0])
+
+    run(main())
+
+
+def test_a_script_is_queued_in_a_map_and_no_host_has_to_know_it(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(3)) as cluster:
+            keys = keys_by_host(cluster)
+            add = cluster.register_script("return redis.call('incrby', KEYS[1], ARGV[1])")
+            async with cluster.map() as conn:
+                results = [await add(keys=[key], args=[i], client=conn) for i, key in enumerate(keys)]
+                assert len(conn) == len(keys)
+            assert results == [0, 1, 2]
 
     run(main())
 
@@ -540,6 +581,20 @@ def test_tasks_that_share_an_iteration_pass_over_no_key(redis_servers: Servers) 
     run(main())
 
 
+def test_an_iteration_that_is_left_half_way_holds_nothing_and_can_be_closed(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(2), max_connections=1) as cluster:
+            await cluster.mset({f"k{i}": i for i in range(50)})
+            async with aclosing(cluster.scan_iter(count=5)) as scan:
+                async for _ in scan:
+                    break
+            async for _ in cluster.scan_iter(count=5):
+                break
+            assert await cluster.get("k1") == b"1"
+
+    run(main())
+
+
 def test_an_iteration_goes_on_in_another_cluster_and_on_the_other_side(redis_servers: Servers) -> None:
     servers = redis_servers(2)
     keys = {f"k{i}".encode() for i in range(200)}
@@ -566,6 +621,25 @@ def test_an_iteration_goes_on_in_another_cluster_and_on_the_other_side(redis_ser
     rest = asyncio.run(last(cursor))
     assert found | rest == keys
     assert len(rest) < len(keys)
+
+
+def test_keys_come_up_also_where_a_user_may_not_ask_who_answers(
+    new_redis_server: Callable[..., PrivateServer],
+) -> None:
+    servers = [new_redis_server() for _ in range(2)]
+    keys = {f"k{i}".encode() for i in range(60)}
+    for server in servers:
+        with redis.Redis(unix_socket_path=server.path) as client:
+            client.acl_setuser("shy", True, nopass=True, keys=["*"], categories=["+@all"], commands=["-info"])
+
+    async def main() -> None:
+        async with cluster_of(*servers, username="shy", password="any") as cluster:
+            await cluster.mset(dict.fromkeys(keys, 1))
+            assert {key async for key in cluster.scan_iter(count=5)} == keys
+
+    run(main())
+    with create_cluster(settings_of(*servers, username="shy", password="any")) as blocking:
+        assert set(blocking.scan_iter(count=5)) == keys
 
 
 def test_a_host_that_was_restarted_is_begun_anew(new_redis_server: Callable[..., PrivateServer]) -> None:

@@ -104,6 +104,13 @@ class DeadlineBlock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._token is not None
-        _current.reset(self._token)
         if self._own is not None:
             self._own.ended = True
+        try:
+            _current.reset(self._token)
+        except ValueError:  # it ends in another task or thread: nothing is to be reset here
+            if kind is None:
+                raise NydusError(
+                    "a deadline block ended in another thread or task than it began in: around the yield of a fixture "
+                    "or dependency it needs an async def, which runs in one task"
+                ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import threading
 from collections.abc import Callable
@@ -49,7 +50,7 @@ class Hooks:
         """Add a plugin: a module or an object with hook implementations.
 
         Raises:
-            ValueError: It is registered already, or has a hook that is unknown or a wrapper.
+            ValueError: It is registered already, or has a hook that is unknown, a wrapper or a coroutine function.
         """
         with self._lock:
             self._add(plugin, name)
@@ -58,7 +59,7 @@ class Hooks:
         try:
             self._manager.register(plugin, name or self._name(plugin))
             self._manager.check_pending()
-            self._refuse_wrappers(plugin)
+            self._refuse_what_is_never_run(plugin)
         except pluggy.PluginValidationError as error:
             if self._manager.is_registered(plugin):  # older pluggy registers before it looks
                 self._manager.unregister(plugin)
@@ -72,13 +73,12 @@ class Hooks:
         taken = sum(self._manager.has_plugin(f"{name}{number}") for number in ("", *map(str, range(2, 1000))))
         return name if not taken else f"{name}{taken + 1}"
 
-    def _refuse_wrappers(self, plugin: object) -> None:
+    def _refuse_what_is_never_run(self, plugin: object) -> None:
         for hook in self._manager.get_hookcallers(plugin) or ():
             for impl in hook.get_hookimpls():
-                if impl.plugin is plugin and (impl.wrapper or impl.hookwrapper):
-                    message = (
-                        f"{hook.name} of plugin {impl.plugin_name} is a wrapper; hooks cannot be wrapped"
-                    )
+                why = _never_run(impl) if impl.plugin is plugin else None
+                if why is not None:
+                    message = f"{hook.name} of plugin {impl.plugin_name} is a {why}"
                     raise pluggy.PluginValidationError(plugin, message)
 
     def unregister(self, plugin: object) -> None:
@@ -105,6 +105,14 @@ class Hooks:
                 function(arguments)
             except Exception:
                 logger.exception("plugin %s raised in %s", name, hook)
+
+
+def _never_run(impl: pluggy.HookImpl) -> str | None:
+    if impl.wrapper or impl.hookwrapper:
+        return "wrapper; hooks cannot be wrapped"
+    if inspect.iscoroutinefunction(impl.function):
+        return "coroutine function; a hook is a plain function, also with asyncio, and may begin a task"
+    return None
 
 
 def _accepting(impl: pluggy.HookImpl) -> Callable[[dict[str, Any]], Any]:

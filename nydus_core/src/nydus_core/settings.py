@@ -149,13 +149,24 @@ def _side_of(engine: type[Any], side: str, named: Any, path: str) -> type[Any]:
     other = vars(engine).get(f"{side}_side")  # not inherited: a subclass is something else than its parent
     if other is None:
         shown = repr(named) if isinstance(named, str) else repr(engine.__qualname__)
-        raise ConfigError(f"engine {shown} has no {side} side (it offers: {offered})", path)
+        error = ConfigError(f"engine {shown} has no {side} side (it offers: {offered})", path)
+        error.add_note(_what_to_do(engine, side))
+        raise error
     found = registry.find_class("", other, path)
     if _checked(found, path) != side:
         raise ConfigError(
             f"{found.__qualname__}, the {side} side of {engine.__qualname__}, is {offered} too", path
         )
     return found
+
+
+def _what_to_do(engine: type[Any], side: str) -> str:
+    for parent in engine.__mro__[1:]:
+        if vars(parent).get(f"{side}_side") is not None:
+            return f"{parent.__qualname__}, its parent, has one, which is not inherited: give it a {side}_side of its own"
+    if side == "async":
+        return "use create_cluster; or give it an async_side, such as a ThreadedEngine, which does its commands in threads"
+    return "use create_async_cluster"
 
 
 def _router(setting: Any) -> tuple[type[Any] | None, dict[str, Any]]:

@@ -12,7 +12,7 @@ from nydus_core.engine import SurfaceFactory
 from nydus_redis.engine import Redis
 from nydus_redis.host import RedisHost
 from nydus_redis.options import TIMEOUT
-from nydus_redis.server import PrivateServer
+from nydus_redis.server import PrivateServer, ServerError
 
 __all__ = ["Embedded", "EmbeddedHost"]
 
@@ -37,7 +37,7 @@ class EmbeddedHost(RedisHost):
     ) -> None:
         #: The server; it has been spawned, and is waited for at the first command.
         self.server = PrivateServer(config)
-        self._answers = False
+        self._answers = self._ended = False
         self._waiting = threading.Lock()
         super().__init__(
             num,
@@ -47,6 +47,10 @@ class EmbeddedHost(RedisHost):
             identifier=identifier or f"embedded://{num}/{db}",
             **options,
         )
+
+    def _need_server(self) -> None:
+        if self._ended:
+            raise ServerError(f"{self.server!r} ended when its cluster was closed: create another cluster")
 
     @classmethod
     def option_types(cls) -> Mapping[str, Any]:
@@ -112,6 +116,7 @@ class Embedded(EmbeddedHost, Redis):
         BaseEngine.retire(self)
 
     def _wait(self) -> None:
+        self._need_server()
         with self._waiting:
             self.server.wait()
             self._answers = True
@@ -119,5 +124,5 @@ class Embedded(EmbeddedHost, Redis):
     def close(self) -> None:
         """Close the connections and stop the server; its data are gone, and no later command can be done."""
         super().close()
-        self._answers = False
+        self._answers, self._ended = False, True
         self.server.stop()

@@ -44,8 +44,16 @@ REFUSED = {
     "single_connection_client": "commands of several threads share a pool of connections: use max_connections",
 }
 
+#: What redis-py takes for blocking clients only, in this version.
+_BLOCKING_ONLY = {
+    name: "redis.asyncio does not have it"
+    for name in inspect.signature(redis.Redis).parameters
+    if name not in REFUSED and name not in inspect.signature(redis.asyncio.Redis).parameters
+}
+
 #: The same, with asyncio alone.
 REFUSED_ASYNC = {
+    **_BLOCKING_ONLY,
     "connection_pool": "each event loop has a pool of its own: give the options of its connections instead",
     "auto_close_connection_pool": "the cluster closes its connections: await cluster.aclose()",
     "maint_notifications_config": "maintenance messages of Redis Enterprise are left to the blocking side",
@@ -143,7 +151,9 @@ def async_client_options(options: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: An option would undo what the cluster promises, or is for the blocking side alone.
     """
     refuse(options, REFUSED_ASYNC)
-    client = client_options(options, AsyncRetry)
+    client = client_options(
+        {name: value for name, value in options.items() if name not in _BLOCKING_ONLY}, AsyncRetry
+    )
     if MaintNotificationsConfig is not None and _KNOWS_MAINTENANCE:
         client["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
     return client

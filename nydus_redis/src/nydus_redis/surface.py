@@ -18,46 +18,26 @@ from redis.exceptions import NoScriptError
 from nydus_core.command import Command, Dispatch, Scope
 from nydus_core.errors import HostError, MaybeApplied, RoutingError
 from nydus_core.registry import nearest
-from nydus_core.routers.legacy import BaseRouter
-from nydus_core.routers.protocol import Spread
 from nydus_redis.host_pipeline import HostPipeline
+from nydus_redis.of_cluster import OfCluster, admitting, goes_to_many
 from nydus_redis.options import wire_options
 from nydus_redis.pipeline import ClusterPipeline
 from nydus_redis.pubsub import ClusterPubSub
-from nydus_redis.refusals import NoGroupPipelines, OnOneHost, OverManyHosts, Queued
+from nydus_redis.refusals import NoGroupPipelines, OnOneHost, Queued
 from nydus_redis.scan import ClusterScan
 from nydus_redis.scripts import Scripts
 from nydus_redis.wire import Wire
 
 if TYPE_CHECKING:
-    from nydus_core.cluster import Cluster
     from nydus_redis.engine import Redis
 
 __all__ = ["Surfaces", "host_client", "surfaces"]
-
-#: Why a cluster of such a router has no subscriptions.
-NO_CHANNELS = "a router of nydus 0.11 gives channels no host: use cluster.on(host).pubsub()"
 
 
 def no_such_command(name: str, kind: type[Any]) -> AttributeError:
     """Return the error for what a client of redis-py has no method for."""
     near = "" if name.startswith("_") else nearest(name, dir(kind))
     return AttributeError(f"redis-py has no command {name!r}{near}")
-
-
-def need_router_by_key(router: Any, why: str) -> None:
-    """Refuse what asks a router about keys, and not about calls.
-
-    Raises:
-        RoutingError: The router is one for nydus 0.11.
-    """
-    if isinstance(router, BaseRouter):
-        raise RoutingError(why)
-
-
-def goes_to_many(cluster: Any) -> bool:
-    """Tell whether commands of a cluster go to all hosts, and these are several."""
-    return len(cluster) > 1 and getattr(cluster.router, "spread", Spread.ALL) is Spread.ALL
 
 
 def on_shared_connections(call: Dispatch) -> Dispatch:
@@ -130,17 +110,7 @@ class _HostClient(NoGroupPipelines, OnOneHost, _Client):
         """Return redis-py's own subscriptions, on this host."""
         redis_py: Any = redis.Redis
         subscriber: Any = redis_py.pubsub(self, **kwargs)
-        admit, execute = self.nydus_admit, subscriber.execute_command
-        if admit is None:
-            return subscriber
-
-        def execute_command(*args: Any) -> Any:
-            if args[0] in ("SUBSCRIBE", "SSUBSCRIBE"):
-                admit(self.nydus_wire.describe(("EXISTS", *args[1:]), {}))
-            return execute(*args)
-
-        subscriber.execute_command = execute_command
-        return subscriber
+        return admitting(subscriber, self.nydus_admit, self.nydus_wire)
 
 
 class _MapClient(Queued, _Client):
@@ -156,68 +126,10 @@ class _MapClient(Queued, _Client):
         return super().evalsha(sha, numkeys, *keys_and_args)
 
 
-class _ClusterClient(OverManyHosts, _Client):
+class _ClusterClient(OfCluster, _Client):
     """What a cluster's own commands are methods of."""
 
-    nydus_scripts: Scripts
-    nydus_cluster: Cluster
-
-    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> ClusterPipeline:
-        """Return an object with redis-py's names for a ``map()``: see ``ClusterPipeline``.
-
-        Parameters:
-            transaction: Whether each host applies all of its commands or none.
-            shard_hint: Has no effect, as in redis-py.
-
-        Raises:
-            RoutingError: The router is one for nydus 0.11, which wants to see calls.
-        """
-        cluster = self.nydus_cluster
-        need_router_by_key(cluster.router, "a router of nydus 0.11 wants to see each call: use cluster.map()")
-        return ClusterPipeline(
-            cluster,
-            self.connection_pool,
-            self.response_callbacks,
-            self.nydus_wire,
-            self.nydus_scripts,
-            transaction,
-        )
-
-    def pubsub(self, **kwargs: Any) -> ClusterPubSub:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return subscriptions over all hosts: see ``ClusterPubSub``.
-
-        Raises:
-            RoutingError: The router is one for nydus 0.11, which does not tell where a channel belongs.
-        """
-        need_router_by_key(self.nydus_cluster.router, NO_CHANNELS)
-        return ClusterPubSub(self.nydus_cluster, self.nydus_wire, self.get_encoder(), **kwargs)
-
-    def scan_iter(
-        self,
-        match: Any = None,
-        count: int | None = None,
-        _type: str | None = None,
-        *,
-        cursor: str | None = None,
-        **kwargs: Any,
-    ) -> ClusterScan:
-        """Iterate over the keys of all hosts, one host after the other.
-
-        Parameters:
-            match: Only keys that match this pattern.
-            count: About how many keys a server looks at for one request.
-            _type: Only keys with values of this type, such as ``'string'``.
-            cursor: Go on from here: the ``.cursor`` of an earlier iteration, perhaps of another process.
-            kwargs: Further options of redis-py's ``scan``.
-
-        Raises:
-            RoutingError: That is no cursor; or it is one of other hosts, or was begun with other options.
-        """
-        return ClusterScan(self.nydus_cluster, match, count, _type, cursor, **kwargs)
-
-    def register_script(self, script: Any) -> Any:
-        """Return a script that can be called. A host that does not know it is given its text."""
-        return self.nydus_scripts.remember(super().register_script(script))
+    nydus_pipelines, nydus_subscriptions, nydus_scans = ClusterPipeline, ClusterPubSub, ClusterScan
 
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
         """Run a script by its name; a host that does not know a registered one is given its text."""

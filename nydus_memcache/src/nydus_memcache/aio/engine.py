@@ -59,7 +59,7 @@ class AsyncMemcache(MemcacheHost):
 
     def _prepare(self) -> None:
         host_options.check_async(self.options)
-        self._pools = PerLoop(self._make_pool, FairPool.drop)
+        self._pools: PerLoop[FairPool[AsyncLink]] = PerLoop(self._make_pool, FairPool.drop)
         self._retired = False
 
     def _make_pool(self) -> FairPool[AsyncLink]:

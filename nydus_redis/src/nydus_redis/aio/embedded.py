@@ -39,6 +39,7 @@ class AsyncEmbedded(EmbeddedHost, AsyncRedis):
     async def _wait(self) -> None:
         """Wait until the server answers, in a thread."""
         if not self._answers:
+            self._need_server()
             await in_worker(self.server.wait)
             self._answers = True
 
@@ -50,7 +51,7 @@ class AsyncEmbedded(EmbeddedHost, AsyncRedis):
     async def aclose(self) -> None:
         """Close the connections and stop the server; its data are gone, and no later command can be done."""
         await super().aclose()
-        self._answers = False
+        self._answers, self._ended = False, True
         await in_worker(self.server.stop)
 
     def retire(self) -> None:

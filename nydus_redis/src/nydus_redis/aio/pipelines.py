@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from redis.asyncio.client import Pipeline
 
@@ -57,6 +57,9 @@ class AsyncClusterPipeline(ClusterPipeline):
         """Return the pipeline: redis-py awaits what the commands of its own return."""
         yield from ()
         return self
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError("a pipeline of an asynchronous cluster is used with 'async with'")
 
     async def __aenter__(self) -> Self:
         return self

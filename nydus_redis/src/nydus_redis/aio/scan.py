@@ -24,6 +24,9 @@ class AsyncClusterScan(ScanBase, AsyncIterator[Any]):
     def __aiter__(self) -> Self:
         return self
 
+    async def aclose(self) -> None:
+        """Do nothing: nothing is held between two keys. Asynchronous generators have it, for ``contextlib.aclosing``."""
+
     async def __anext__(self) -> Any:
         async with self._asking:
             return await self._next()

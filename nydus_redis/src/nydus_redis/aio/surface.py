@@ -20,21 +20,13 @@ from nydus_redis.aio.pipelines import AsyncClusterPipeline, AsyncHostPipeline
 from nydus_redis.aio.pool import shut
 from nydus_redis.aio.pubsub import AsyncClusterPubSub
 from nydus_redis.aio.scan import AsyncClusterScan
+from nydus_redis.of_cluster import OfCluster, admitting, goes_to_many
 from nydus_redis.options import wire_options
-from nydus_redis.refusals import NoGroupPipelines, OnOneHost, OverManyHosts
-from nydus_redis.scripts import Scripts
-from nydus_redis.surface import (
-    NO_CHANNELS,
-    Surfaces,
-    goes_to_many,
-    need_router_by_key,
-    no_such_command,
-    on_shared_connections,
-)
+from nydus_redis.refusals import NoGroupPipelines, OnOneHost
+from nydus_redis.surface import Surfaces, no_such_command, on_shared_connections
 from nydus_redis.wire import Wire
 
 if TYPE_CHECKING:
-    from nydus_core.aio.cluster import AsyncCluster
     from nydus_redis.aio.engine import AsyncRedis
 
 __all__ = ["async_surfaces", "host_client"]
@@ -73,8 +65,13 @@ class _Client(_Redis):  # type: ignore[misc]
     def nydus_end_in(self, dispatch: Dispatch, wire: Wire) -> Self:
         describe = wire.describe
 
-        async def execute_command(*args: Any, **options: Any) -> Any:
+        async def executed(args: tuple[Any, ...], options: dict[str, Any]) -> Any:
             return await dispatch(describe(args, options))
+
+        def execute_command(*args: Any, **options: Any) -> Any:
+            command: Any = executed(args, options)
+            command.__qualname__ = f"command {args[0]}" if args else "command"
+            return command  # one that nobody awaits is named in Python's warning
 
         self.execute_command = execute_command
         self.nydus_dispatch, self.nydus_wire = dispatch, wire
@@ -127,85 +124,18 @@ class _HostClient(NoGroupPipelines, OnOneHost, _Client):
         """Return redis-py's own subscriptions, on this host."""
         assert self.nydus_engine is not None
         subscriber: Any = PubSub(self.nydus_engine.held, **kwargs)
-        admit, execute = self.nydus_admit, subscriber.execute_command
-        if admit is None:
-            return subscriber
-
-        async def execute_command(*args: Any) -> Any:
-            if args[0] in ("SUBSCRIBE", "SSUBSCRIBE"):
-                admit(self.nydus_wire.describe(("EXISTS", *args[1:]), {}))
-            return await execute(*args)
-
-        subscriber.execute_command = execute_command
-        return subscriber
+        return admitting(subscriber, self.nydus_admit, self.nydus_wire)
 
 
-class _ClusterClient(OverManyHosts, _Client):
+class _ClusterClient(OfCluster, _Client):
     """What a cluster's own commands are methods of."""
 
-    nydus_scripts: Scripts
-    nydus_cluster: AsyncCluster
+    nydus_pipelines, nydus_subscriptions = AsyncClusterPipeline, AsyncClusterPubSub
+    nydus_scans = AsyncClusterScan
 
     async def initialize(self) -> Any:
         """Return the cluster: it connects at the first command."""
         return self.nydus_cluster
-
-    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> AsyncClusterPipeline:
-        """Return an object with redis-py's names for a ``map()``: see ``AsyncClusterPipeline``.
-
-        Parameters:
-            transaction: Whether each host applies all of its commands or none.
-            shard_hint: Has no effect, as in redis-py.
-
-        Raises:
-            RoutingError: The router is one for nydus 0.11, which wants to see calls.
-        """
-        cluster = self.nydus_cluster
-        need_router_by_key(cluster.router, "a router of nydus 0.11 wants to see each call: use cluster.map()")
-        return AsyncClusterPipeline(
-            cluster,
-            self.connection_pool,
-            self.response_callbacks,
-            self.nydus_wire,
-            self.nydus_scripts,
-            transaction,
-        )
-
-    def pubsub(self, **kwargs: Any) -> AsyncClusterPubSub:
-        """Return subscriptions over all hosts: see ``AsyncClusterPubSub``.
-
-        Raises:
-            RoutingError: The router is one for nydus 0.11, which does not tell where a channel belongs.
-        """
-        need_router_by_key(self.nydus_cluster.router, NO_CHANNELS)
-        return AsyncClusterPubSub(self.nydus_cluster, self.nydus_wire, self.get_encoder(), **kwargs)
-
-    def scan_iter(
-        self,
-        match: Any = None,
-        count: int | None = None,
-        _type: str | None = None,
-        *,
-        cursor: str | None = None,
-        **kwargs: Any,
-    ) -> AsyncClusterScan:
-        """Iterate over the keys of all hosts, one host after the other.
-
-        Parameters:
-            match: Only keys that match this pattern.
-            count: About how many keys a server looks at for one request.
-            _type: Only keys with values of this type, such as ``'string'``.
-            cursor: Go on from here: the ``.cursor`` of an earlier iteration, perhaps of another process.
-            kwargs: Further options of redis-py's ``scan``.
-
-        Raises:
-            RoutingError: That is no cursor; or it is one of other hosts, or was begun with other options.
-        """
-        return AsyncClusterScan(self.nydus_cluster, match, count, _type, cursor, **kwargs)
-
-    def register_script(self, script: Any) -> Any:
-        """Return a script that can be called. A host that does not know it is given its text."""
-        return self.nydus_scripts.remember(super().register_script(script))
 
     async def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
         """Run a script by its name; a host that does not know a registered one is given its text."""

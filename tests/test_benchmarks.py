@@ -1,0 +1,81 @@
+"""The rows of `make bench` for Redis: both sides do the same work, and what is aimed at is what was promised."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from nydus_redis.server import PrivateServer
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    spec = importlib.util.spec_from_file_location("bench_run", BENCHMARKS / "run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    for name in ("asyncio_rows", "side_by_side"):
+        sys.modules.pop(name, None)
+
+
+class Counted:
+    """What servers were asked to do since the last look: how often which command."""
+
+    def __init__(self, servers: list[PrivateServer]) -> None:
+        self._clients = [redis.Redis(port=server.port) for server in servers]
+        self._before: dict[str, int] = {}
+
+    def __call__(self) -> dict[str, int]:
+        now = {"get": 0, "set": 0, "incrby": 0}
+        for client in self._clients:
+            stats = client.info("commandstats")
+            for name in now:
+                now[name] += stats.get(f"cmdstat_{name}", {"calls": 0})["calls"]
+        found = {name: now[name] - self._before.get(name, 0) for name in now}
+        self._before = now
+        return found
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+
+
+@pytest.mark.parametrize("side", ["redis_rows", "asyncio_rows"])
+def test_both_sides_of_a_row_do_the_same_work(
+    side: str, bench: Any, redis_servers: Callable[..., list[PrivateServer]]
+) -> None:
+    servers = redis_servers(4, tcp=True)
+    counted = Counted(servers)
+    with ExitStack() as stack:
+        stack.callback(counted.close)
+        for row in getattr(bench, side)(stack, servers):
+            counted()
+            row.ours()
+            ours = counted()
+            row.peer()
+            assert ours == counted()
+            assert sum(ours.values()) == row.units
+
+
+def test_what_is_aimed_at(bench: Any, redis_servers: Callable[..., list[PrivateServer]]) -> None:
+    with ExitStack() as stack:
+        rows = bench.asyncio_rows(stack, redis_servers(4, tcp=True))
+    assert {row.name.partition(";")[0]: round(1 / row.target, 4) for row in rows} == {
+        "asyncio: GET, single": round(1 / 1.15, 4),
+        "asyncio: INCR, single": round(1 / 1.15, 4),
+        "asyncio: map() of 10000": round(1 / 0.8, 4),
+        "asyncio: GET, 200 tasks": 0.95,
+        "asyncio: the same, both on one host": 0.95,
+    }
