@@ -18,6 +18,8 @@ from nydus_redis.server import PrivateServer
 httpx = pytest.importorskip("httpx", reason="the dependency group 'test' brings httpx")
 pytest.importorskip("starlette", reason="the dependency group 'test' brings starlette")
 
+pytestmark = pytest.mark.slow_env  # redis-py's version is nothing to it
+
 EXAMPLE = Path(__file__).parent.parent / "examples/web_service.py"
 PAGES = [f"page-{number}" for number in range(30)]
 #: Seconds of a request where it should not matter: a test that waits for this has failed.

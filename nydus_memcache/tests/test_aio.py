@@ -37,6 +37,8 @@ from scripted import ScriptedServer
 from stopping import stopped
 from tls import TlsFront
 
+pytestmark = pytest.mark.slow_env  # redis-py's version is nothing to it
+
 KEYS = [f"key{number}" for number in range(100)]
 
 

@@ -25,6 +25,8 @@ from nydus_memcache import Memcache
 from stopping import stopped
 from tls import TlsFront
 
+pytestmark = pytest.mark.slow_env  # redis-py's version is nothing to it
+
 MakeCluster = Callable[..., Cluster]
 Create = Callable[[dict[str, Any]], Any]
 KeysOn = Callable[[Cluster, int, int], list[str]]

@@ -32,6 +32,8 @@ from nydus_memcache.surface import Surface
 from scripted import ScriptedServer, within
 from spoiling import fuzz, pieces, spoiled
 
+pytestmark = pytest.mark.slow_env  # redis-py's version is nothing to it
+
 Create = Callable[[dict[str, Any]], Any]
 
 _STORED = {b"STORED": True, b"NOT_STORED": False}

@@ -147,6 +147,9 @@ class TestFindServer:
             find_server()
 
 
+pytestmark = pytest.mark.slow_env  # redis-py's version is nothing to it
+
+
 class TestStart:
     @pytest.mark.parametrize("binary", binaries())
     def test_answers_on_a_unix_socket_and_on_no_port(self, binary: str) -> None:
