@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from nydus_core import create_async_cluster
+from nydus_redis.aio.pool import heedful
 
 
 def test_a_task_that_is_cancelled_at_any_turn_of_connecting_ends(
@@ -33,5 +37,33 @@ def test_a_task_that_is_cancelled_at_any_turn_of_connecting_ends(
         while await cancelled_after(turns):
             turns += 1
         assert turns > 2  # else it was never cancelled while it connected
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("ends", ["well", "badly"])
+def test_no_cancellation_is_lost_that_comes_as_sending_ends(ends: str) -> None:
+    """The turn in which a server that is killed closes its connection is rarely met, so redis-py's sending is played here."""
+
+    class Sending:
+        _parser = SimpleNamespace(on_disconnect=lambda: None)
+        _writer = _reader = None
+        sent: asyncio.Future[None]
+
+        async def send_packed_command(self, command: bytes) -> None:
+            await asyncio.wait_for(self.sent, 10)
+
+    async def main() -> None:
+        connection = heedful(Sending)()
+        connection.sent = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(connection.send_packed_command(b"PING"))
+        await asyncio.sleep(0)
+        if ends == "well":
+            connection.sent.set_result(None)
+        else:
+            connection.sent.set_exception(ConnectionResetError("Connection lost"))
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
 
     asyncio.run(main())

@@ -108,10 +108,19 @@ class _Heedful:
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
         task = asyncio.current_task()
         before = task.cancelling() if task is not None else 0
-        await super().send_packed_command(*args, **kwargs)  # type: ignore[misc]
-        if task is not None and task.cancelling() > before:
-            shut(self)
-            raise asyncio.CancelledError
+        try:
+            await super().send_packed_command(*args, **kwargs)  # type: ignore[misc]
+        except Exception:
+            _mind(task, before, self)
+            raise
+        _mind(task, before, self)
+
+
+def _mind(task: asyncio.Task[Any] | None, before: int, connection: Any) -> None:
+    """Raise the cancellation that has come meanwhile, if one has."""
+    if task is not None and task.cancelling() > before:
+        shut(connection)
+        raise asyncio.CancelledError
 
 
 def shut(connection: Any) -> None:
