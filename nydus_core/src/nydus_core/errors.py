@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 __all__ = [
+    "CANCELLED",
     "LATE",
     "STUMBLES",
     "CommandError",
@@ -178,6 +179,9 @@ class NotSentInTime(HostDown, DeadlineExceeded):
 class NotAnsweredInTime(MaybeApplied, DeadlineExceeded):
     """Sent, or partly sent, and no answer came before the deadline was over."""
 
+
+#: Why nobody waited for a command any more, where the task that made it was cancelled.
+CANCELLED = "its task was cancelled"
 
 #: What a failure is, when it is the deadline's.
 LATE: dict[type[HostError], type[HostError]] = {HostDown: NotSentInTime, MaybeApplied: NotAnsweredInTime}

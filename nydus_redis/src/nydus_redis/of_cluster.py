@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
+from redis.exceptions import NoScriptError
+
 from nydus_core.command import Command
-from nydus_core.errors import RoutingError
+from nydus_core.errors import HostError, MaybeApplied, RoutingError
 from nydus_core.routers.legacy import BaseRouter
 from nydus_core.routers.protocol import Spread
 from nydus_redis.refusals import OverManyHosts
 from nydus_redis.scripts import Scripts
 from nydus_redis.wire import Wire
 
-__all__ = ["NO_CHANNELS", "OfCluster", "admitting", "goes_to_many", "need_router_by_key"]
+__all__ = [
+    "NO_CHANNELS",
+    "OfCluster",
+    "admitting",
+    "goes_to_many",
+    "name_of_script",
+    "need_router_by_key",
+    "text_instead",
+]
 
 #: Why a cluster of such a router has no subscriptions.
 NO_CHANNELS = "a router of nydus 0.11 gives channels no host: use cluster.on(host).pubsub()"
@@ -105,6 +116,29 @@ def need_router_by_key(router: Any, why: str) -> None:
 def goes_to_many(cluster: Any) -> bool:
     """Tell whether commands of a cluster go to all hosts, and these are several."""
     return len(cluster) > 1 and getattr(cluster.router, "spread", Spread.ALL) is Spread.ALL
+
+
+def text_instead(error: NoScriptError, text: Any) -> Any:
+    """Return the text that a script is to be run with, since a host does not know it by its name.
+
+    Parameters:
+        error: What running it by its name ended in.
+        text: Its text; None if that is not known.
+
+    Raises:
+        MaybeApplied: Some hosts have run it: redis-py must not run it there again.
+        NoScriptError: There is no text.
+    """
+    if isinstance(error, HostError):
+        raise MaybeApplied(error.reason, host=error.host, command=error.command) from error
+    if text is None:
+        raise error
+    return text
+
+
+def name_of_script(script: str | bytes) -> str:
+    """Return the name that servers give a script."""
+    return hashlib.sha1(script.encode() if isinstance(script, str) else script).hexdigest()
 
 
 def admitting(subscriber: Any, admit: Callable[[Command], None] | None, wire: Wire) -> Any:

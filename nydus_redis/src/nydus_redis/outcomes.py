@@ -57,10 +57,8 @@ def outcomes_of_transaction(
             reply if isinstance(reply, Exception) else engine.failed(MaybeApplied, begun, command)
             for command, reply in zip(commands, queued, strict=True)
         ]
-    if isinstance(
-        replies, REFUSALS
-    ):  # hiredis raises one of these also if it answers the first command alone
-        raise replies
+    if isinstance(replies, REFUSALS):
+        raise replies  # hiredis has it so also if it answers the first command alone
     if isinstance(replies, Exception):  # nothing was applied: each has its own error, or this one
         return [error if isinstance(error, Exception) else replies for error in queued]
     if not isinstance(replies, list):

@@ -8,7 +8,6 @@ only queues. What is more than one command (pipelines, subscriptions, iteration)
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -16,10 +15,10 @@ import redis
 from redis.exceptions import NoScriptError
 
 from nydus_core.command import Command, Dispatch, Scope
-from nydus_core.errors import HostError, MaybeApplied, RoutingError
+from nydus_core.errors import MaybeApplied, RoutingError
 from nydus_core.registry import nearest
 from nydus_redis.host_pipeline import HostPipeline
-from nydus_redis.of_cluster import OfCluster, admitting, goes_to_many
+from nydus_redis.of_cluster import OfCluster, admitting, goes_to_many, name_of_script, text_instead
 from nydus_redis.options import wire_options
 from nydus_redis.pipeline import ClusterPipeline
 from nydus_redis.pubsub import ClusterPubSub
@@ -139,11 +138,7 @@ class _ClusterClient(OfCluster, _Client):
         try:
             return super().evalsha(sha, numkeys, *keys_and_args)
         except NoScriptError as error:
-            if isinstance(error, HostError):  # some hosts have run it: redis-py must not run it there again
-                raise MaybeApplied(error.reason, host=error.host, command=error.command) from error
-            if text is None:
-                raise
-            return self.eval(text, numkeys, *keys_and_args)
+            return self.eval(text_instead(error, text), numkeys, *keys_and_args)
 
     def script_load(self, script: Any) -> Any:
         """Load a script on all hosts. They give it one name: redis-py's scripts and locks need that.
@@ -153,7 +148,7 @@ class _ClusterClient(OfCluster, _Client):
         try:
             names: Any = super().script_load(script)
         except MaybeApplied:
-            return hashlib.sha1(script.encode() if isinstance(script, str) else script).hexdigest()
+            return name_of_script(script)
         return names[0] if type(names) is list else names
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from nydus_core.command import Command
 from nydus_core.deadlines import Deadline
 from nydus_core.engine import AsyncEngine
-from nydus_core.errors import LATE, HostDown, HostError, MaybeApplied
+from nydus_core.errors import CANCELLED, LATE, HostDown, HostError, MaybeApplied
 from nydus_core.flows import Flow, Interrupted, Pause, Step
 from nydus_core.plan import Lane
 
@@ -148,7 +148,7 @@ class _Job:
         """Cancel the task; return whether it was under way."""
         if self.task.done():
             return False
-        self._why = "its task was cancelled" if deadline is None else str(deadline)
+        self._why = CANCELLED if deadline is None else str(deadline)
         self._deadline = deadline
         self.task.cancel()
         return True
@@ -177,7 +177,7 @@ class _Job:
             self.task.exception()
 
     def _because(self, kind: type[HostError], command: Command) -> HostError:
-        engine, why = self._engine, self._why or "its task was cancelled"
+        engine, why = self._engine, self._why or CANCELLED
         if self._deadline is not None:
             return engine.failed(LATE[kind], engine.late(why), command)
         return engine.failed(kind, engine.unavailable(why), command)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from nydus_core.aio.loops import PerLoop
 from nydus_core.base_engine import EngineBase
 from nydus_core.command import Command
-from nydus_core.errors import HostDown, HostError, MaybeApplied
+from nydus_core.errors import CANCELLED, HostDown, HostError, MaybeApplied
 
 __all__ = ["BaseAsyncEngine", "one_by_one"]
 
@@ -71,7 +71,7 @@ class BaseAsyncEngine(EngineBase):
         try:
             use = await self._used()
         except CancelledError as cancelled:
-            raise cancelled from self.failed(HostDown, self.unavailable(_CANCELLED), command)
+            raise cancelled from self.failed(HostDown, self.unavailable(CANCELLED), command)
         except Exception as error:
             raise self.failed(HostDown, error, command) from error
         try:
@@ -205,7 +205,7 @@ async def one_by_one(engine: Any, commands: Sequence[Command]) -> list[Any]:
         try:
             outcomes.append(await engine.call(command))
         except CancelledError as cancelled:
-            why = engine.unavailable(_CANCELLED)
+            why = engine.unavailable(CANCELLED)
             first = HostDown if isinstance(cancelled.__cause__, HostDown) else MaybeApplied
             kinds: list[type[HostError]] = [first, *[HostDown] * len(commands)]
             rest = commands[len(outcomes) :]
@@ -215,6 +215,3 @@ async def one_by_one(engine: Any, commands: Sequence[Command]) -> list[Any]:
         except Exception as error:
             outcomes.append(error)
     return outcomes
-
-
-_CANCELLED = "its task was cancelled"

@@ -17,7 +17,7 @@ from nydus_core.base_engine import EngineBase
 from nydus_core.batches import Batch
 from nydus_core.command import Command, Dispatch
 from nydus_core.engine import SurfaceFactory
-from nydus_core.errors import HostDown, HostError
+from nydus_core.errors import CANCELLED, HostDown, HostError
 from nydus_core.threads import in_thread
 
 __all__ = ["ThreadedEngine"]
@@ -143,7 +143,7 @@ class ThreadedEngine(EngineBase):
         try:
             await turns.take()
         except CancelledError as cancelled:
-            return self._not_sent(commands, self.unavailable("its task was cancelled")), cancelled
+            return self._not_sent(commands, self.unavailable(CANCELLED)), cancelled
         try:
             batch = self.engine.batch(commands, transaction=transaction)
         except BaseException:
@@ -158,7 +158,7 @@ class ThreadedEngine(EngineBase):
             return await job, None
         except CancelledError as cancelled:
             if job.cancel():
-                return self._not_sent(commands, self.unavailable("its task was cancelled")), cancelled
+                return self._not_sent(commands, self.unavailable(CANCELLED)), cancelled
             settled: list[Any] | None = None if job.done else batch.abort()
             return await job if settled is None else settled, cancelled
 

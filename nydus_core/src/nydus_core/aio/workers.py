@@ -49,10 +49,10 @@ class Job(Generic[T]):
     def _tell(self, _: Future[T]) -> None:
         try:
             self._loop.call_soon_threadsafe(self._end)
-        except (
-            RuntimeError
-        ):  # the loop is closed, and nobody waits any more; but connections are to be let go of
-            with suppress(RuntimeError):  # of what belongs to the loop
+        except RuntimeError:  # the loop is closed, and nobody waits any more
+            with suppress(
+                RuntimeError
+            ):  # of what belongs to the loop; connections are let go of all the same
                 self._ends.close()
 
     def _end(self) -> None:

@@ -12,7 +12,7 @@ from nydus_core.aio.loops import PerLoop
 from nydus_core.aio.pool import FairPool
 from nydus_core.command import Command, Dispatch
 from nydus_core.engine import SurfaceFactory
-from nydus_core.errors import HostDown, MaybeApplied
+from nydus_core.errors import CANCELLED, HostDown, MaybeApplied
 from nydus_memcache import options as host_options
 from nydus_memcache.aio.connector import MemcacheConnector
 from nydus_memcache.aio.link import AsyncLink
@@ -137,7 +137,7 @@ class AsyncMemcache(MemcacheHost):
 
     def _cause(self, error: BaseException) -> BaseException:
         cancelled = isinstance(error, CancelledError)
-        return self.unavailable("its task was cancelled") if cancelled else error
+        return self.unavailable(CANCELLED) if cancelled else error
 
     async def probe(self) -> None:
         """Find out whether the host is up: ask for its version.

@@ -12,7 +12,7 @@ from redis.exceptions import InvalidResponse, ResponseError
 from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.command import Command
-from nydus_core.errors import HostDown, HostError, MaybeApplied
+from nydus_core.errors import CANCELLED, HostDown, HostError, MaybeApplied
 from nydus_redis.aio.limit import Limit
 from nydus_redis.outcomes import as_transaction, outcome_of_reply, outcomes_of_transaction
 from nydus_redis.replies import ANSWERS, FAILURES, REFUSALS, as_client_error
@@ -91,7 +91,7 @@ class Exchange:
         except FAILURES as error:
             return self._failed(HostDown, as_client_error(error))
         except CancelledError:
-            return self._failed(HostDown, self._engine.unavailable(_CANCELLED))
+            return self._failed(HostDown, self._engine.unavailable(CANCELLED))
         limit = Limit(connection, self._limit_of(self._commands[0]))
         clean = False
         try:
@@ -101,7 +101,7 @@ class Exchange:
         except FAILURES as error:
             self._failed(MaybeApplied, limit.cause(as_client_error(error)))
         except CancelledError:
-            self._failed(MaybeApplied, self._engine.unavailable(_CANCELLED))
+            self._failed(MaybeApplied, self._engine.unavailable(CANCELLED))
         finally:
             limit.cancel()
             pool.give(connection, clean=clean)
@@ -160,6 +160,3 @@ class TransactionExchange(Exchange):
             return await connection._parser.read_response()
         except ANSWERS as error:
             return whole(error)
-
-
-_CANCELLED = "its task was cancelled"

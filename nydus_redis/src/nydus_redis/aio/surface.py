@@ -6,7 +6,6 @@ queues. See ``nydus_redis.surface``.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
@@ -15,12 +14,12 @@ from redis.asyncio.client import Monitor, PubSub
 from redis.exceptions import NoScriptError
 
 from nydus_core.command import Command, Dispatch
-from nydus_core.errors import HostError, MaybeApplied, RoutingError
+from nydus_core.errors import MaybeApplied, RoutingError
 from nydus_redis.aio.pipelines import AsyncClusterPipeline, AsyncHostPipeline
 from nydus_redis.aio.pool import shut
 from nydus_redis.aio.pubsub import AsyncClusterPubSub
 from nydus_redis.aio.scan import AsyncClusterScan
-from nydus_redis.of_cluster import OfCluster, admitting, goes_to_many
+from nydus_redis.of_cluster import OfCluster, admitting, goes_to_many, name_of_script, text_instead
 from nydus_redis.options import wire_options
 from nydus_redis.refusals import NoGroupPipelines, OnOneHost
 from nydus_redis.surface import Surfaces, no_such_command, on_shared_connections
@@ -145,11 +144,7 @@ class _ClusterClient(OfCluster, _Client):
         try:
             return await super().evalsha(sha, numkeys, *keys_and_args)
         except NoScriptError as error:
-            if isinstance(error, HostError):  # some hosts have run it: redis-py must not run it there again
-                raise MaybeApplied(error.reason, host=error.host, command=error.command) from error
-            if text is None:
-                raise
-            return await self.eval(text, numkeys, *keys_and_args)
+            return await self.eval(text_instead(error, text), numkeys, *keys_and_args)
 
     async def script_load(self, script: Any) -> Any:
         """Load a script on all hosts. They give it one name: redis-py's scripts and locks need that.
@@ -159,7 +154,7 @@ class _ClusterClient(OfCluster, _Client):
         try:
             names: Any = await super().script_load(script)
         except MaybeApplied:
-            return hashlib.sha1(script.encode() if isinstance(script, str) else script).hexdigest()
+            return name_of_script(script)
         return names[0] if type(names) is list else names
 
 
