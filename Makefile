@@ -32,13 +32,13 @@ chaos: ## random faults on real servers: was every outcome true? SCHEDULES=500 S
 	@tools/setup .venv test
 	PYTHONPATH=tests/support .venv/bin/python -m chaos --schedules $(SCHEDULES) --seed $(SEED) --side $(SIDE)
 
-check: ## format, lint, types (mypy and pyright) and import layers
+check: ## format, lint, types (mypy and pyright) and rooms
 	@tools/setup .venv test check
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/pyright --warnings
-	.venv/bin/pytest --installed -q tests/test_layers.py
+	.venv/bin/pytest --installed -q tests/test_rooms.py
 
 format: ## put the code into shape and fix what can be fixed without thinking
 	@tools/setup .venv check

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from memcached import MemcachedServer
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 from pool import ServerPool, memcached_pool, redis_pool
 from tls import make_certificate
 

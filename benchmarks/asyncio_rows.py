@@ -14,7 +14,7 @@ from memcached import MemcachedServer
 from nydus.db import create_async_cluster
 from nydus_core import ThreadedEngine
 from nydus_memcache import Memcache
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 
 TASKS = 200
 EACH = 10

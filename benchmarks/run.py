@@ -17,7 +17,7 @@ import redis
 from pymemcache.client.hash import HashClient
 
 from nydus.db import create_cluster
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 from asyncio_rows import asyncio_memcache_rows, asyncio_rows

@@ -16,21 +16,21 @@ import redis.asyncio
 
 import nydus_core.aio.engine
 import nydus_core.aio.mapping
-import nydus_core.mapping
+import nydus_core.cluster.mapping
 import nydus_memcache
-import nydus_memcache.aio.surface
-import nydus_memcache.surface
-import nydus_redis.aio.embedded
-import nydus_redis.aio.pipelines
-import nydus_redis.aio.pubsub
-import nydus_redis.aio.scan
-import nydus_redis.aio.surface
-import nydus_redis.embedded
-import nydus_redis.host_pipeline
-import nydus_redis.pipeline
-import nydus_redis.pubsub
-import nydus_redis.scan
-import nydus_redis.surface
+import nydus_memcache.surface.aio
+import nydus_memcache.surface.blocking
+import nydus_redis.embedded.aio
+import nydus_redis.embedded.blocking
+import nydus_redis.pubsub.cluster
+import nydus_redis.pubsub.cluster_aio
+import nydus_redis.surface.clients
+import nydus_redis.surface.clients_aio
+import nydus_redis.surface.host_pipeline
+import nydus_redis.surface.pipeline
+import nydus_redis.surface.pipelines_aio
+import nydus_redis.surface.scan
+import nydus_redis.surface.scan_aio
 from nydus_core import (
     AsyncCluster,
     AsyncEngine,
@@ -40,28 +40,40 @@ from nydus_core import (
     Engine,
     create_async_cluster,
     create_cluster,
-    registry,
 )
+from nydus_core.cluster.mapping import MapConnection
 from nydus_core.connections import AsyncConnectionHandler, LazyConnectionHandler
-from nydus_core.mapping import MapConnection
+from nydus_core.plugins import registry
 
 #: The two sides of what users or plugin authors hold.
 PAIRS: dict[str, tuple[type[Any], type[Any]]] = {
     "cluster": (Cluster, AsyncCluster),
-    "map": (nydus_core.mapping.Map, nydus_core.aio.mapping.AsyncMap),
+    "map": (nydus_core.cluster.mapping.Map, nydus_core.aio.mapping.AsyncMap),
     "connections": (LazyConnectionHandler, AsyncConnectionHandler),
     "engine": (Engine, AsyncEngine),
     "base engine": (BaseEngine, BaseAsyncEngine),
-    "redis commands": (nydus_redis.surface._ClusterClient, nydus_redis.aio.surface._ClusterClient),
-    "redis commands on a host": (nydus_redis.surface._HostClient, nydus_redis.aio.surface._HostClient),
-    "redis pipeline": (nydus_redis.pipeline.ClusterPipeline, nydus_redis.aio.pipelines.AsyncClusterPipeline),
-    "redis pipeline on a host": (
-        nydus_redis.host_pipeline.HostPipeline,
-        nydus_redis.aio.pipelines.AsyncHostPipeline,
+    "redis commands": (
+        nydus_redis.surface.clients._ClusterClient,
+        nydus_redis.surface.clients_aio._ClusterClient,
     ),
-    "redis pubsub": (nydus_redis.pubsub.ClusterPubSub, nydus_redis.aio.pubsub.AsyncClusterPubSub),
-    "memcache commands": (nydus_memcache.surface.Surface, nydus_memcache.aio.surface.AsyncSurface),
-    "redis scan": (nydus_redis.scan.ClusterScan, nydus_redis.aio.scan.AsyncClusterScan),
+    "redis commands on a host": (
+        nydus_redis.surface.clients._HostClient,
+        nydus_redis.surface.clients_aio._HostClient,
+    ),
+    "redis pipeline": (
+        nydus_redis.surface.pipeline.ClusterPipeline,
+        nydus_redis.surface.pipelines_aio.AsyncClusterPipeline,
+    ),
+    "redis pipeline on a host": (
+        nydus_redis.surface.host_pipeline.HostPipeline,
+        nydus_redis.surface.pipelines_aio.AsyncHostPipeline,
+    ),
+    "redis pubsub": (
+        nydus_redis.pubsub.cluster.ClusterPubSub,
+        nydus_redis.pubsub.cluster_aio.AsyncClusterPubSub,
+    ),
+    "memcache commands": (nydus_memcache.surface.blocking.Surface, nydus_memcache.surface.aio.AsyncSurface),
+    "redis scan": (nydus_redis.surface.scan.ClusterScan, nydus_redis.surface.scan_aio.AsyncClusterScan),
 }
 
 _EXCHANGE = "with asyncio one coroutine sends and reads: there are no two steps to drive from outside"
@@ -194,7 +206,7 @@ def test_a_difference_has_a_reason(reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "blocking", [nydus_redis.Redis, nydus_redis.embedded.Embedded, nydus_memcache.Memcache]
+    "blocking", [nydus_redis.Redis, nydus_redis.embedded.blocking.Embedded, nydus_memcache.Memcache]
 )
 def test_hosts_know_the_same_options_on_both_sides(blocking: Any) -> None:
     asynchronous = registry.find_class("", blocking.async_side, "engine")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 

@@ -28,12 +28,13 @@ from nydus_core import (
 )
 from nydus_core.command import outcome_of
 from nydus_core.errors import NotResolved
-from nydus_core.health import State
-from nydus_core.plugins import hooks
+from nydus_core.health.breaker import State
+from nydus_core.plugins.manager import hooks
 from nydus_core.routers import NodeRouter
 from nydus_core.testing import FaultProxy
-from nydus_redis import commands, wire
-from nydus_redis.server import PrivateServer
+from nydus_redis.commands import table as commands
+from nydus_redis.commands import wire
+from nydus_redis.embedded.server import PrivateServer
 from sides import AsyncSide, BlockingSide, Scenario, Side
 
 QUICK = {"failures": 2, "backoff": 0.02, "most": 0.05}

@@ -24,10 +24,10 @@ from chaos.schedule import CANCELS, FAULTS, ROUTERS, make_schedule
 from chaos.servers import Fleet, parse_log
 from nydus_core.aio.pool import FairPool
 from nydus_core.command import Outcome
+from nydus_core.delivery.retry import Retry
 from nydus_core.errors import HostDown
-from nydus_core.retry import Retry
-from nydus_redis import Redis
-from nydus_redis.aio.exchange import Exchange
+from nydus_redis.connection.pool import Pool
+from nydus_redis.engine.exchange_aio import Exchange
 
 SUPPORT = Path(__file__).parent / "support"
 
@@ -110,9 +110,9 @@ def test_a_write_that_is_repeated_is_found(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_connection_with_replies_to_come_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    give_back = Redis._give_back
+    put_back = Pool._put_back
     monkeypatch.setattr(
-        Redis, "_give_back", lambda self, connection, clean: give_back(self, connection, clean=True)
+        Pool, "_put_back", lambda self, connection, clean: put_back(self, connection, clean=True)
     )
     with Fleet() as fleet:
         assert violations(fleet, range(100, 160, 2), "wrong answer")

@@ -137,11 +137,11 @@ def test_the_core_and_a_third_partys_plugin_are_enough(clean: Environment, tmp_p
 import os; os.chdir({str(tmp_path)!r})
 {example}
 import importlib.util, sys
-from nydus_core import registry
+from nydus_core.plugins import ENGINES, found
 from nydus_shelf.tally import commands_done
 result = dict(
     cluster=repr(cluster), user=cluster.get("user:1"), visits=list(map(int, visits)), keys=sum(cluster.count()),
-    tally=commands_done, engines=list(registry.found("nydus.engines")),
+    tally=commands_done, engines=list(found(ENGINES)),
     clients=[name for name in ("redis", "pymemcache", "nydus_redis", "nydus_memcache")
              if name in sys.modules or importlib.util.find_spec(name)],
 )

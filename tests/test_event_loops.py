@@ -18,7 +18,7 @@ import redis
 
 from in_loop import in_loop, until
 from nydus.db import create_async_cluster
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 
 Servers = Callable[..., list[PrivateServer]]
 

@@ -21,9 +21,9 @@ import redis
 
 from in_loop import in_loop, until
 from nydus_core import HostDown, HostError, create_async_cluster
-from nydus_core.health import State
+from nydus_core.health.breaker import State
 from nydus_core.testing import FaultProxy
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 
 Servers = Callable[..., list[PrivateServer]]
 Proxies = Callable[..., FaultProxy]

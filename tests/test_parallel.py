@@ -15,7 +15,7 @@ import pytest
 from memcached import MemcachedServer
 from nydus_core import Cluster, create_cluster
 from nydus_core.testing import FaultProxy
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 
 DELAY, HOSTS = 0.05, 8
 BOUND = DELAY * HOSTS / 2

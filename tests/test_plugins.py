@@ -28,13 +28,13 @@ from nydus_core import (
     create_cluster,
     hookimpl,
     plugins,
-    registry,
 )
-from nydus_core.plugins import Hooks
-from nydus_core.settings import read_settings
+from nydus_core.plugins import registry
+from nydus_core.plugins.manager import Hooks
+from nydus_core.settings.cluster import read_settings
 from nydus_memcache import Memcache
 from nydus_redis import Redis
-from nydus_redis.embedded import Embedded
+from nydus_redis.embedded.blocking import Embedded
 
 EXAMPLE = Path(__file__).parent.parent / "examples/nydus_shelf"
 OURS = {"nydus-core", "nydus-redis", "nydus-memcache"}
@@ -130,7 +130,7 @@ def test_a_cluster_imports_its_own_backend_and_no_other(engine: str, own: set[st
 
 
 def test_listing_the_plugins_imports_none() -> None:
-    code = "from nydus_core import registry; assert {'redis', 'memcache'} <= set(registry.found('nydus.engines'))"
+    code = "from nydus_core.plugins import registry; assert {'redis', 'memcache'} <= set(registry.found('nydus.engines'))"
     assert imported(code) & BACKENDS == set()
 
 

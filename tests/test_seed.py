@@ -16,7 +16,7 @@ import pytest
 import nydus_core
 from nydus.db import create_cluster
 from nydus_core import plugins
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 
 SEED = Path(__file__).with_name("seed.txt").read_text()
 

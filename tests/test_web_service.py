@@ -13,7 +13,7 @@ import pytest
 
 from in_loop import until
 from nydus_core.testing import FaultProxy
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 
 httpx = pytest.importorskip("httpx", reason="the dependency group 'test' brings httpx")
 pytest.importorskip("starlette", reason="the dependency group 'test' brings starlette")

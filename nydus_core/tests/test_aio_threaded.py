@@ -17,8 +17,8 @@ from engines import Lost, MemoryEngine, Refused, Store
 from in_loop import in_loop, until
 from nydus_core import HostDown, MaybeApplied, Outcome, ThreadedEngine, create_async_cluster, create_cluster
 from nydus_core.aio.workers import Job
-from nydus_core.batches import SerialBatch
 from nydus_core.command import Command
+from nydus_core.engines.batches import SerialBatch
 
 
 class HoldingStore(Store):

@@ -33,11 +33,11 @@ from nydus_core import (
     create_cluster,
     threads,
 )
-from nydus_core.base_engine import BaseEngine
 from nydus_core.command import Command, Outcome, Scope
+from nydus_core.delivery.placement import Placement
+from nydus_core.delivery.plan import make_plan
+from nydus_core.engines.base import BaseEngine
 from nydus_core.errors import NotResolved, host_error
-from nydus_core.placement import Placement
-from nydus_core.plan import make_plan
 from nydus_core.routers import BaseRouter, NodeRouter, PartitionRouter
 
 both_engines = pytest.mark.parametrize("engine", [MemoryEngine, PipelinedEngine])

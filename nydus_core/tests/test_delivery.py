@@ -31,15 +31,15 @@ from nydus_core import (
     HostError,
     MaybeApplied,
     create_cluster,
-    drivers,
     threads,
 )
 from nydus_core.command import Command
 from nydus_core.deadlines import Deadline
+from nydus_core.delivery import drivers
+from nydus_core.delivery.flows import Flow
+from nydus_core.delivery.plan import Lane
 from nydus_core.errors import NotAnsweredInTime, NotSentInTime
-from nydus_core.flows import Flow
-from nydus_core.health import State
-from nydus_core.plan import Lane
+from nydus_core.health.breaker import State
 from nydus_core.testing import FaultProxy
 from stopping import stopped
 

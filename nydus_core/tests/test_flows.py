@@ -21,13 +21,13 @@ from nydus_core import (
 )
 from nydus_core.command import Access, Command, Outcome, outcome_of
 from nydus_core.deadlines import Deadline
+from nydus_core.delivery.flows import Pause, Rules, deliver
+from nydus_core.delivery.placement import Placement
+from nydus_core.delivery.plan import Lane, Plan, make_plan
+from nydus_core.delivery.retry import Retry
 from nydus_core.errors import NotAnsweredInTime, NotSentInTime, is_own_want
-from nydus_core.flows import Pause, Rules, deliver
-from nydus_core.health import BreakerSettings
-from nydus_core.monitor import Watch
-from nydus_core.placement import Placement
-from nydus_core.plan import Lane, Plan, make_plan
-from nydus_core.retry import Retry
+from nydus_core.health.breaker import BreakerSettings
+from nydus_core.health.monitor import Watch
 from nydus_core.routers import Node, NodeRouter, RoundRobinRouter
 from splitting import ByPosition
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nydus_core.health import Breaker, BreakerSettings, HostHealth, State
+from nydus_core.health.breaker import Breaker, BreakerSettings, HostHealth, State
 
 GONE = ConnectionRefusedError(111, "Connection refused")
 

@@ -22,7 +22,7 @@ from nydus_core import (
     create_cluster,
     hookimpl,
 )
-from nydus_core.plugins import Hooks, hooks
+from nydus_core.plugins.manager import Hooks, hooks
 from nydus_core.routers import Node, NodeRouter
 
 

@@ -18,7 +18,7 @@ from nydus.db.exceptions import CommandError
 from nydus.db.routers.base import BaseRouter, routing_params
 from nydus_core import HostDown, MaybeApplied, RoutingError
 from nydus_core.command import Outcome
-from nydus_core.surface import current_call, remember_call
+from nydus_core.engines.surface import current_call, remember_call
 
 # Connections ------------------------------------------------------------------------------------------------------
 

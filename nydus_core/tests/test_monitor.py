@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 from engines import SwitchedEngine
-from nydus_core import HostDown, HostError, HostListExhausted, create_cluster, hookimpl, monitor
-from nydus_core.health import State
-from nydus_core.plugins import hooks
+from nydus_core import HostDown, HostError, HostListExhausted, create_cluster, hookimpl
+from nydus_core.health import monitor
+from nydus_core.health.breaker import State
+from nydus_core.plugins.manager import hooks
 from nydus_core.routers import NodeRouter
 
 QUICK = {"failures": 2, "backoff": 0.01, "most": 0.02}

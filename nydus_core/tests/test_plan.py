@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from nydus_core import CrossHostError, HostDown, HostListExhausted, MaybeApplied, RoutingError
-from nydus_core.base_engine import BaseEngine
 from nydus_core.command import Access, Command, Outcome, Scope, key_bytes, outcome_of
-from nydus_core.placement import Placement
-from nydus_core.plan import Plan, make_plan
+from nydus_core.delivery.placement import Placement
+from nydus_core.delivery.plan import Plan, make_plan
+from nydus_core.engines.base import BaseEngine
 from nydus_core.routers import (
     BroadcastRouter,
     ConsistentHashingRouter,

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from nydus_core import EventualCommand, HostDown, MaybeApplied
+from nydus_core.cluster.promise import abandon, settle
 from nydus_core.command import Command, Outcome
 from nydus_core.errors import NotResolved
-from nydus_core.promise import abandon, settle
 
 
 def queued() -> Any:

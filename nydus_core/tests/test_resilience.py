@@ -12,9 +12,9 @@ import pytest
 from engines import MemoryEngine
 from nydus_core import ConfigError, PluginError, create_cluster
 from nydus_core.command import Command, Outcome
-from nydus_core.health import BreakerSettings
-from nydus_core.resilience import RESILIENCE, DeliverySettings, read_resilience
-from nydus_core.retry import Repeat, Retry
+from nydus_core.delivery.retry import Repeat, Retry
+from nydus_core.health.breaker import BreakerSettings
+from nydus_core.settings.resilience import RESILIENCE, DeliverySettings, read_resilience
 from nydus_redis import Redis
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from nydus_core import HostDown, MaybeApplied
 from nydus_core.command import Access, Command, Outcome
-from nydus_core.retry import Repeat, Retry, RetryPolicy, in_order
+from nydus_core.delivery.retry import Repeat, Retry, RetryPolicy, in_order
 
 NOT_SENT, MAYBE, REFUSED = Outcome.NOT_SENT, Outcome.MAYBE_APPLIED, Outcome.SERVER_ERROR
 

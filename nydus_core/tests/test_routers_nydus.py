@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from nydus_core import ConfigError, HostListExhausted, RoutingError
-from nydus_core.base_engine import BaseEngine
 from nydus_core.command import key_bytes
-from nydus_core.placement import Placement
+from nydus_core.delivery.placement import Placement
+from nydus_core.engines.base import BaseEngine
 from nydus_core.routers import ConsistentHashingRouter, Node, PartitionRouter, RoundRobinRouter
 from vectors import cases, mapping
 

@@ -17,7 +17,7 @@ import pytest
 import nydus_core
 from engines import MemoryEngine
 from nydus_core import Cluster, ConfigError, HostDown, PluginError, create_cluster
-from nydus_core.base_engine import BaseEngine
+from nydus_core.engines.base import BaseEngine
 from nydus_core.routers import (
     BaseRouter,
     BroadcastRouter,
@@ -26,7 +26,7 @@ from nydus_core.routers import (
     PartitionRouter,
     profiles,
 )
-from nydus_core.settings import read_settings
+from nydus_core.settings.cluster import read_settings
 
 
 class Typed(BaseEngine):

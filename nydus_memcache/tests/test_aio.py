@@ -27,12 +27,12 @@ from nydus_core import (
     create_async_cluster,
 )
 from nydus_core.command import Outcome, outcome_of
-from nydus_core.health import State
+from nydus_core.health.breaker import State
 from nydus_core.testing import FaultProxy
 from nydus_memcache import AsyncMemcache, IllegalKey, Memcache
-from nydus_memcache.aio.surface import AsyncSurface
 from nydus_memcache.options import wire
-from nydus_memcache.surface import Surface
+from nydus_memcache.surface.aio import AsyncSurface
+from nydus_memcache.surface.blocking import Surface
 from scripted import ScriptedServer
 from stopping import stopped
 from tls import TlsFront

@@ -18,11 +18,11 @@ from pymemcache.exceptions import (
 from pymemcache.serde import FLAG_COMPRESSED, FLAG_INTEGER, FLAG_TEXT
 
 from memcached import MemcachedServer
-from nydus_core import BaseEngine, Cluster, CommandError, NydusError, RoutingError, create_cluster
+from nydus_core import Cluster, CommandError, NydusError, RoutingError, create_cluster
 from nydus_core.command import Outcome
 from nydus_core.routers import BaseRouter
 from nydus_core.testing import FaultProxy
-from nydus_memcache import IllegalKey, UnreadableValue
+from nydus_memcache import IllegalKey, Memcache, UnreadableValue
 
 MakeCluster = Callable[..., Cluster]
 Plain = Callable[[Any], Client]
@@ -266,7 +266,7 @@ def test_a_raw_command_without_a_key_is_refused_by_routers_by_key(cluster: Clust
 @pytest.mark.parametrize("create", [create_cluster], indirect=True)
 def test_an_engine_has_a_plain_client_of_its_host(cluster: Cluster) -> None:
     engine = cluster[0]
-    assert isinstance(engine, BaseEngine)
+    assert isinstance(engine, Memcache)
     assert engine.connection.set("k", 5) is True
     assert cluster.on(0).get("k") == engine.connection.get("k") == 5
 

@@ -26,9 +26,9 @@ from memcached import MemcachedServer
 from nydus_core import Cluster, HostError, NydusError
 from nydus_core.command import Outcome
 from nydus_memcache import Memcache
-from nydus_memcache.commands import MemcacheCommand
+from nydus_memcache.commands.command import MemcacheCommand
 from nydus_memcache.options import wire
-from nydus_memcache.surface import Surface
+from nydus_memcache.surface.blocking import Surface
 from scripted import ScriptedServer, within
 from spoiling import fuzz, pieces, spoiled
 

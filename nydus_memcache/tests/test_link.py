@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from pymemcache.exceptions import MemcacheUnexpectedCloseError
 
-from nydus_memcache.link import Link
+from nydus_memcache.connection.link import Link
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pymemcache.exceptions import MemcacheClientError, MemcacheServerError, MemcacheUnexpectedCloseError
 
-from nydus_memcache.aio.received import NeedMore, Received
-from nydus_memcache.commands import MemcacheCommand
+from nydus_memcache.commands.command import MemcacheCommand
+from nydus_memcache.connection.received_aio import NeedMore, Received
 from nydus_memcache.options import wire
-from nydus_memcache.surface import Surface
+from nydus_memcache.surface.blocking import Surface
 
 Call = Callable[[Surface], Any]
 

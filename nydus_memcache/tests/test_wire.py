@@ -15,8 +15,8 @@ from pymemcache.serde import CompressedSerde, pickle_serde
 from nydus_core import Command, ConfigError, NydusError, RoutingError
 from nydus_core.command import Access, Scope
 from nydus_memcache import IllegalArgument, IllegalKey, Memcache
-from nydus_memcache.commands import MemcacheCommand
-from nydus_memcache.surface import Surface
+from nydus_memcache.commands.command import MemcacheCommand
+from nydus_memcache.surface.blocking import Surface
 
 
 def surface(**options: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nydus_core import create_async_cluster
-from nydus_redis.aio.pool import heedful
+from nydus_redis.connection.pool_aio import heedful
 
 
 def test_a_task_that_is_cancelled_at_any_turn_of_connecting_ends(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nydus_core import ConfigError, HostDown, create_async_cluster
-from nydus_redis.embedded import Embedded
+from nydus_redis.embedded.blocking import Embedded
 from stopping import gone
 
 

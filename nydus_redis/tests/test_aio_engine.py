@@ -31,9 +31,9 @@ from nydus_core import (
 from nydus_core.command import Outcome
 from nydus_core.testing import FaultProxy
 from nydus_redis import Redis
-from nydus_redis.aio.engine import AsyncRedis
+from nydus_redis.embedded.server import PrivateServer
+from nydus_redis.engine.aio import AsyncRedis
 from nydus_redis.options import ASYNC_OPTION_TYPES, OPTION_TYPES
-from nydus_redis.server import PrivateServer
 from scripted import ScriptedServer
 from tls import TlsFront
 

@@ -24,7 +24,7 @@ from nydus_core import (
 )
 from nydus_core.testing import FaultProxy
 from nydus_redis import Redis
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 
 Servers = Callable[..., list[PrivateServer]]
 Proxies = Callable[..., FaultProxy]

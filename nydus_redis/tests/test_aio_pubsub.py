@@ -18,7 +18,7 @@ import redis
 from nydus_core import AsyncCluster, HostDown, RoutingError, create_async_cluster, create_cluster
 from nydus_core.routers.legacy import BaseRouter
 from nydus_core.testing import FaultProxy
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 
 Servers = Callable[..., list[PrivateServer]]
 WAIT = 10.0

@@ -26,7 +26,7 @@ from nydus_core import (
 from nydus_core.command import Outcome
 from nydus_core.testing import FaultProxy
 from nydus_redis import Redis
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 from stopping import stopped
 
 Servers = Callable[..., list[PrivateServer]]

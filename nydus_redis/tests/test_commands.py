@@ -1,4 +1,4 @@
-"""``nydus_redis.commands``: which keys a command has, held against real servers and against redis-py."""
+"""``nydus_redis.commands.table``: which keys a command has, held against real servers and against redis-py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import redis
 from redis.commands import CoreCommands
 
 from nydus_core.command import Access, Scope
-from nydus_redis.commands import CommandSpec, lookup, names
+from nydus_redis.commands.table import CommandSpec, lookup, names
 
 Call = tuple[Any, ...]
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from nydus_core import ConfigError, HostDown, create_cluster
-from nydus_redis.embedded import Embedded
+from nydus_redis.embedded.blocking import Embedded
 from stopping import gone
 
 

@@ -26,7 +26,7 @@ from nydus_core import (
 from nydus_core.command import Outcome
 from nydus_core.testing import FaultProxy
 from nydus_redis import Redis
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 from tls import TlsFront
 
 Servers = Callable[..., list[PrivateServer]]
@@ -670,11 +670,11 @@ def test_the_time_limit_of_a_job_is_not_taken_for_a_failure(
 
 def test_an_exhausted_pool_is_not_sent(redis_servers: Servers) -> None:
     with cluster_of(*redis_servers(1), max_connections=1) as cluster:
-        taken = cluster[0].acquire()
+        taken = cluster[0].connections.take()
         with pytest.raises(HostDown, match="Too many connections") as caught:
             cluster.incr("n")
         assert isinstance(caught.value, redis.ConnectionError)
-        cluster[0].release(taken, clean=True)
+        cluster[0].connections.give(taken, clean=True)
         assert cluster.incr("n") == 1
 
 

@@ -28,10 +28,10 @@ from exchanges import ONCE, Call, Ended, in_threads, new_keys
 from nydus_core import Cluster, HostDown, HostError, NydusError, create_async_cluster, create_cluster
 from nydus_core.command import Command, Outcome
 from nydus_redis import Redis
+from nydus_redis.connection.replies import ANSWERS
+from nydus_redis.embedded.server import PrivateServer
 from nydus_redis.options import wire_options
-from nydus_redis.replies import ANSWERS
-from nydus_redis.server import PrivateServer
-from nydus_redis.surface import Surfaces
+from nydus_redis.surface.clients import Surfaces
 from resp import End, ServerSaid, understand
 from scripted import ScriptedServer, within
 from spoiling import fuzz, pieces, spoiled

@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nydus_core.command import Access, key_bytes
-from nydus_redis.commands import lookup, names
-from nydus_redis.server import PrivateServer, _bundled_server, find_server
+from nydus_redis.commands.table import lookup, names
+from nydus_redis.embedded.server import PrivateServer, _bundled_server, find_server
 from spoiling import fuzz
 
 Call = tuple[Any, ...]

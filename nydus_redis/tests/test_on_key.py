@@ -10,7 +10,7 @@ import redis
 
 from nydus_core import Cluster, HostDown, MaybeApplied, RoutingError, create_cluster
 from nydus_core.testing import FaultProxy
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 
 Servers = Callable[..., list[PrivateServer]]
 

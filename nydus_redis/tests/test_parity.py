@@ -20,8 +20,8 @@ from module_calls import MODULES_EVERYWHERE, MODULES_ON_ONE_HOST
 from nydus_core import Cluster, RoutingError, create_cluster
 from nydus_core.testing import FaultProxy
 from nydus_redis import Redis
-from nydus_redis.server import PrivateServer, _bundled_server
-from nydus_redis.surface import Surfaces
+from nydus_redis.embedded.server import PrivateServer, _bundled_server
+from nydus_redis.surface.clients import Surfaces
 from other_calls import EVERYWHERE, NOT_IMPLEMENTED, ON_A_CONNECTION, ON_ONE_HOST, UNSENT
 from sample_calls import Call, made, name_of
 

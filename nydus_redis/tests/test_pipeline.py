@@ -20,7 +20,7 @@ from nydus_core import (
     create_cluster,
 )
 from nydus_core.testing import FaultProxy
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 
 Servers = Callable[..., list[PrivateServer]]
 

@@ -12,7 +12,7 @@ import redis
 
 from nydus_core import Cluster, HostDown, MaybeApplied, create_cluster
 from nydus_core.testing import FaultProxy
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 
 Servers = Callable[..., list[PrivateServer]]
 WAIT = 10.0

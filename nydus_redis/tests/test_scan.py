@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nydus_core import Cluster, HostDown, RoutingError, create_cluster
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 
 Servers = Callable[..., list[PrivateServer]]
 KEYS = {f"user:{number}" for number in range(300)}

@@ -13,7 +13,7 @@ from redis.lock import Lock
 
 from nydus_core import Cluster, CrossHostError, HostDown, RoutingError, create_cluster
 from nydus_core.testing import FaultProxy
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 
 Servers = Callable[..., list[PrivateServer]]
 ADD = "return redis.call('incrby', KEYS[1], ARGV[1])"

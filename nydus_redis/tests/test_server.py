@@ -23,9 +23,9 @@ import pytest
 
 from address import Address, Listening, address_of, ask
 from nydus_core.errors import ConfigError, NydusError
-from nydus_redis import server as server_module
-from nydus_redis import supervised
-from nydus_redis.server import PrivateServer, ServerError, find_server
+from nydus_redis.embedded import server as server_module
+from nydus_redis.embedded import supervised
+from nydus_redis.embedded.server import PrivateServer, ServerError, find_server
 
 SHELLS = ["bash", "busybox", "dash", "ksh", "mksh", "zsh"]
 PATIENCE = 30  # seconds, for a machine that does much else
@@ -719,7 +719,7 @@ def script() -> Iterator[Script]:
     """Runs Python code, with warnings as errors, and ends it in any case."""
     head = """
         import gc, json, os, signal, subprocess, sys, time
-        from nydus_redis.server import PrivateServer
+        from nydus_redis.embedded import PrivateServer
 
         def report(servers):
             print(json.dumps([[s.pid, os.path.dirname(s.path)] for s in servers]), flush=True)

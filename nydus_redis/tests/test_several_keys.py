@@ -19,14 +19,14 @@ from importlib_metadata import entry_points
 
 from nydus_core import Cluster, CrossHostError, RoutingError, create_cluster
 from nydus_core.command import Command, Scope
-from nydus_core.placement import Placement
-from nydus_core.plan import make_plan
+from nydus_core.delivery.placement import Placement
+from nydus_core.delivery.plan import make_plan
 from nydus_core.routers import Node, NodeRouter, slot_of
 from nydus_redis import Redis
-from nydus_redis.commands import _ROWS
-from nydus_redis.server import PrivateServer
-from nydus_redis.splits import SPLITS
-from nydus_redis.surface import Surfaces
+from nydus_redis.commands.splits import SPLITS
+from nydus_redis.commands.table import _ROWS
+from nydus_redis.embedded.server import PrivateServer
+from nydus_redis.surface.clients import Surfaces
 from spoiling import fuzz
 
 Servers = Callable[..., list[PrivateServer]]

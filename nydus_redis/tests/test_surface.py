@@ -11,8 +11,8 @@ import pytest
 import redis
 
 from nydus_core import Cluster, NydusError, RoutingError, create_cluster
-from nydus_redis import surface
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
+from nydus_redis.surface import clients as surface
 
 NAMES = [
     name

@@ -16,9 +16,11 @@ import redis
 from nydus_core import Cluster, CrossHostError, HostDown, RoutingError, create_cluster
 from nydus_core.command import Access, Command, Scope
 from nydus_core.testing import FaultProxy
-from nydus_redis import Redis, commands, wire
-from nydus_redis.server import PrivateServer, _bundled_server
-from nydus_redis.told import UNKNOWN, read_entry, specs_told
+from nydus_redis import Redis
+from nydus_redis.commands import table as commands
+from nydus_redis.commands import wire
+from nydus_redis.commands.told import UNKNOWN, read_entry, specs_told
+from nydus_redis.embedded.server import PrivateServer, _bundled_server
 
 Servers = Callable[..., list[PrivateServer]]
 Proxies = Callable[..., FaultProxy]

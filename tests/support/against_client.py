@@ -12,7 +12,7 @@ from typing import Any
 import redis
 
 from nydus_core.testing import FaultProxy
-from nydus_redis.server import PrivateServer
+from nydus_redis.embedded.server import PrivateServer
 from sample_calls import DATA, Call, is_volatile, name_of, shape
 
 __all__ = ["OLD", "Direct", "Side", "differs", "known", "methods"]

@@ -11,9 +11,9 @@ import threading
 import time
 from typing import Any
 
-from nydus_core.base_engine import BaseEngine
-from nydus_core.batches import BasePipeline
 from nydus_core.command import Command
+from nydus_core.engines import BasePipeline
+from nydus_core.engines.base import BaseEngine
 from nydus_core.errors import HostDown, MaybeApplied
 
 

@@ -10,7 +10,7 @@ import weakref
 from typing import Self
 
 from address import ask
-from nydus_redis.supervised import ServerError, SupervisedProcess, private_directory, until
+from nydus_redis.embedded.supervised import ServerError, SupervisedProcess, private_directory, until
 
 _RUN = 'exec "$0" "$@"'
 _RUN_TCP = 'exec "$0" "$@" -p "$(cat last_port 2>/dev/null || echo -1)"'

@@ -7,7 +7,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from address import Listening, ask
 from memcached import MemcachedServer
-from nydus_redis.server import PrivateServer, ServerError
+from nydus_redis.embedded.server import PrivateServer, ServerError
 
 
 class Server(Listening, Protocol):

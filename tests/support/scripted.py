@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Self, TypeVar
 
 from address import Address, Listening, address_of
-from nydus_redis.supervised import private_directory
+from nydus_redis.embedded.supervised import private_directory
 
 __all__ = ["ScriptedServer", "within"]
 

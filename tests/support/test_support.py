@@ -11,7 +11,7 @@ import pytest
 
 from address import Listening, ask
 from memcached import MemcachedServer
-from nydus_redis.server import PrivateServer, ServerError
+from nydus_redis.embedded.server import PrivateServer, ServerError
 
 RedisServers = Callable[..., list[PrivateServer]]
 MemcachedServers = Callable[..., list[MemcachedServer]]

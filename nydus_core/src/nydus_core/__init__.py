@@ -1,14 +1,14 @@
 """Nydus: spread the work of one client over many servers. ``create_cluster`` is where it starts."""
 
-from nydus_core.aio.cluster import AsyncCluster
-from nydus_core.aio.engine import BaseAsyncEngine
-from nydus_core.aio.threaded import ThreadedEngine
-from nydus_core.base_engine import BaseEngine
-from nydus_core.cluster import Cluster
+import sys
+
+from nydus_core.aio import AsyncCluster, BaseAsyncEngine, ThreadedEngine
+from nydus_core.cluster import Cluster, EventualCommand
 from nydus_core.command import Command, Outcome
 from nydus_core.connections import connections
 from nydus_core.create import create_async_cluster, create_cluster
-from nydus_core.engine import AsyncEngine, Engine
+from nydus_core.delivery import Retry, RetryPolicy
+from nydus_core.engines import AsyncEngine, BaseEngine, Engine
 from nydus_core.errors import (
     CommandError,
     ConfigError,
@@ -23,10 +23,8 @@ from nydus_core.errors import (
     RoutingError,
 )
 from nydus_core.health import HostHealth
-from nydus_core.hookspecs import hookimpl
-from nydus_core.promise import EventualCommand
-from nydus_core.retry import Retry, RetryPolicy
-from nydus_core.routers.protocol import Router
+from nydus_core.plugins import hookimpl
+from nydus_core.routers import Router
 
 __all__ = [
     "AsyncCluster",
@@ -59,3 +57,15 @@ __all__ = [
     "create_cluster",
     "hookimpl",
 ]
+
+# Modules that the documentation named before they moved into rooms: ``from nydus_core.retry import Repeat`` still works.
+for _old, _room in {
+    "base_engine": "engines",
+    "batches": "engines",
+    "engine": "engines",
+    "explain": "cluster",
+    "hookspecs": "plugins.specs",
+    "mapping": "cluster",
+    "retry": "delivery",
+}.items():
+    sys.modules[f"{__name__}.{_old}"] = sys.modules[f"{__name__}.{_room}"]

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic
 
-from nydus_core import registry
-from nydus_core.aio.cluster import AsyncCluster
+from nydus_core.aio import AsyncCluster
+from nydus_core.checks import nearest
 from nydus_core.cluster import Cluster
 from nydus_core.create import C, create_async_cluster, create_cluster
 from nydus_core.errors import ConfigError
@@ -49,9 +49,7 @@ class _ClustersByName(Mapping[str, C], Generic[C]):
         known = self._settings()
         if name not in known:
             names = ", ".join(map(repr, known)) or "none; call nydus.conf.configure(CONNECTIONS=…) first"
-            raise UnknownConnection(
-                f"there is no cluster {name!r}; there is {names}{registry.nearest(name, known)}"
-            )
+            raise UnknownConnection(f"there is no cluster {name!r}; there is {names}{nearest(name, known)}")
         try:
             return self._create(known[name])
         except ConfigError as error:
@@ -149,9 +147,7 @@ def configure(settings: Mapping[str, Any] | None = None, /, **named: Any) -> Non
     given = {**(settings or {}), **named}
     for name in given:
         if name != "CONNECTIONS":
-            raise ConfigError(
-                f"unknown setting; known: CONNECTIONS{registry.nearest(name, ['CONNECTIONS'])}", name
-            )
+            raise ConfigError(f"unknown setting; known: CONNECTIONS{nearest(name, ['CONNECTIONS'])}", name)
     wanted = given.get("CONNECTIONS", {})
     if isinstance(wanted, str | os.PathLike):
         wanted = read_toml(wanted)

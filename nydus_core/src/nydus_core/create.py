@@ -6,17 +6,16 @@ import os
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from nydus_core.aio.cluster import AsyncCluster
-from nydus_core.blueprint import Blueprint
-from nydus_core.cluster import Cluster
-from nydus_core.cluster_base import ClusterBase
+from nydus_core.aio import AsyncCluster
+from nydus_core.checks import nearest
+from nydus_core.cluster import Cluster, ClusterBase
 from nydus_core.errors import ConfigError
 from nydus_core.plugins import hooks
-from nydus_core.registry import nearest
-from nydus_core.settings import ClusterSettings, read_settings, read_toml
+from nydus_core.settings import Blueprint, ClusterSettings, read_settings, read_toml
 
-__all__ = ["create_async_cluster", "create_cluster"]
+__all__ = ["C", "create_async_cluster", "create_cluster"]
 
+#: The kind of a cluster.
 C = TypeVar("C", bound=ClusterBase[Any])
 
 

@@ -12,9 +12,10 @@ from types import MappingProxyType, TracebackType
 from typing import Any
 from weakref import ref
 
+from nydus_core.checks import is_time
 from nydus_core.errors import NydusError
 
-__all__ = ["Deadline", "DeadlineBlock", "any_deadline", "deadline_of", "is_time"]
+__all__ = ["Deadline", "DeadlineBlock", "any_deadline", "deadline_of"]
 
 
 class Deadline:
@@ -63,11 +64,6 @@ def deadline_of(owner: object) -> Deadline | None:
     while deadline is not None and deadline.ended:
         deadline = deadline.outer
     return deadline
-
-
-def is_time(value: object) -> bool:
-    """Tell whether a value is a number of seconds that a deadline can have."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
 
 
 class DeadlineBlock:

@@ -1,7 +1,6 @@
 """The memcached backend of Nydus, on pymemcache. ``Memcache`` talks to one host, ``AsyncMemcache`` with asyncio."""
 
-from nydus_memcache.aio.engine import AsyncMemcache
-from nydus_memcache.engine import Memcache
+from nydus_memcache.engine import AsyncMemcache, Memcache
 from nydus_memcache.errors import IllegalArgument, IllegalKey, UnreadableValue
 from nydus_memcache.typed import (
     AsyncMemcacheCluster,

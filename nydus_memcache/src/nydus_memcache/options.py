@@ -10,10 +10,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pymemcache.client.base import KeepaliveOpts
 from pymemcache.serde import LegacyWrappingSerde, pickle_serde
 
+from nydus_core.checks import AT_MOST, HOST, PORT, SECONDS_OR_NONE, Check, agreed, check_each, refuse
 from nydus_core.errors import ConfigError
-from nydus_core.options import AT_MOST, HOST, PORT, SECONDS, Range, agreed, check_ranges, refuse
-from nydus_memcache.serde import PlainSerde, Serde
-from nydus_memcache.wire import LEGAL_KEY, Wire
+from nydus_memcache.commands import LEGAL_KEY, PlainSerde, Serde, Wire
 
 __all__ = ["OPTION_TYPES", "REFUSED", "TIMEOUT", "check", "check_async", "client_options", "from_url", "wire"]
 
@@ -57,11 +56,11 @@ OPTION_TYPES: Mapping[str, Any] = {
 }
 
 
-_RANGES: Mapping[str, Range] = {
+_RANGES: Mapping[str, Check] = {
     "host": HOST,
     "port": PORT,
-    "timeout": SECONDS,
-    "connect_timeout": SECONDS,
+    "timeout": SECONDS_OR_NONE,
+    "connect_timeout": SECONDS_OR_NONE,
     "max_pool_size": AT_MOST,
 }
 
@@ -73,7 +72,7 @@ def check(options: Mapping[str, Any]) -> None:
         ConfigError: Some would undo what the cluster promises, or make no sense.
     """
     refuse(options, REFUSED)
-    check_ranges(options, _RANGES)
+    check_each(options, _RANGES)
     if options.get("unix_socket_path") is not None and options.get("tls_context") is not None:
         raise ConfigError("there is no TLS over a unix socket; expected one of the two", "tls_context")
     _prefix(options.get("key_prefix", b""))

@@ -11,14 +11,12 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from nydus_core.aio.cluster import AsyncCluster
+from nydus_core.aio import AsyncCluster
 from nydus_core.cluster import Cluster
 from nydus_core.create import create_async_cluster, create_cluster
 from nydus_core.errors import ConfigError
-from nydus_memcache.aio.engine import AsyncMemcache
-from nydus_memcache.aio.surface import AsyncSurface
-from nydus_memcache.engine import Memcache
-from nydus_memcache.surface import Surface
+from nydus_memcache.engine import AsyncMemcache, Memcache
+from nydus_memcache.surface import AsyncSurface, Surface
 
 __all__ = [
     "AsyncMemcacheCluster",

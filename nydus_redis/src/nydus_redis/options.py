@@ -13,8 +13,8 @@ from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.retry import Retry
 
+from nydus_core.checks import AT_MOST, HOST, PORT, SECONDS_OR_NONE, Check, agreed, check_each, refuse
 from nydus_core.errors import ConfigError
-from nydus_core.options import AT_MOST, HOST, PORT, SECONDS, Range, agreed, check_ranges, refuse
 
 try:
     from redis.maint_notifications import MaintNotificationsConfig
@@ -97,13 +97,13 @@ ASYNC_OPTION_TYPES: Mapping[str, Any] = {
 }
 
 
-_RANGES: Mapping[str, Range] = {
+_RANGES: Mapping[str, Check] = {
     "host": HOST,
     "port": PORT,
     "db": (lambda db: db >= 0, "the number of a database, 0 or more"),
-    "timeout": SECONDS,
-    "socket_timeout": SECONDS,
-    "socket_connect_timeout": SECONDS,
+    "timeout": SECONDS_OR_NONE,
+    "socket_timeout": SECONDS_OR_NONE,
+    "socket_connect_timeout": SECONDS_OR_NONE,
     "max_connections": AT_MOST,
     "protocol": (lambda protocol: protocol in (2, 3, "2", "3", None), "2 or 3"),
 }
@@ -120,7 +120,7 @@ def client_options(options: Mapping[str, Any], retry: type[Any] = Retry) -> dict
         ConfigError: An option would undo what the cluster promises.
     """
     refuse(options, REFUSED)
-    check_ranges(options, _RANGES)
+    check_each(options, _RANGES)
     pool = options.get("connection_pool")
     of_pool = None if pool is None else pool.connection_kwargs.get("retry")
     if of_pool is not None and of_pool.get_retries():

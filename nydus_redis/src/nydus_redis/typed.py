@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 import redis
 import redis.asyncio
 
-from nydus_core.aio.cluster import AsyncCluster
+from nydus_core.aio import AsyncCluster
 from nydus_core.cluster import Cluster
 from nydus_core.create import create_async_cluster, create_cluster
 from nydus_core.errors import ConfigError
-from nydus_redis.aio.engine import AsyncRedis
-from nydus_redis.aio.scan import AsyncClusterScan
-from nydus_redis.engine import Redis
+from nydus_redis.engine import AsyncRedis, Redis
+from nydus_redis.surface import AsyncClusterScan
 
 __all__ = [
     "AsyncRedisCluster",

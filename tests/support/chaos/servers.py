@@ -23,8 +23,8 @@ from urllib.parse import unquote
 from address import ask
 from chaos.record import Effect, Truth
 from memcached import MemcachedServer
-from nydus_redis.server import PrivateServer
-from nydus_redis.supervised import until
+from nydus_redis.embedded.server import PrivateServer
+from nydus_redis.embedded.supervised import until
 from stopping import wait_until_stopped
 
 __all__ = ["Fleet", "Preset", "Server", "parse_log"]

@@ -26,7 +26,7 @@ from chaos.schedule import Cancel, Op
 from nydus_core import CommandError, ConfigError, create_async_cluster, hookimpl
 from nydus_core.aio.threaded import ThreadedEngine
 from nydus_core.command import Outcome, outcome_of
-from nydus_core.plugins import hooks
+from nydus_core.plugins.manager import hooks
 from nydus_memcache import Memcache
 
 __all__ = ["AsyncioRun"]

@@ -1,5 +1,5 @@
-"""What a command in a ``map()`` returns. See ``nydus_core.promise``."""
+"""What a command in a ``map()`` returns. See ``nydus_core.cluster``."""
 
-from nydus_core.promise import EventualCommand
+from nydus_core.cluster import EventualCommand
 
 __all__ = ["EventualCommand"]

@@ -1,1 +1,19 @@
-"""The asyncio side: a driver and thin classes. What is decided, is decided in the modules of the blocking side."""
+"""The asyncio side: the cluster, engines to start from, and what engines share: pools and values for each event loop."""
+
+from nydus_core.aio.cluster import AsyncCluster
+from nydus_core.aio.engine import BaseAsyncEngine, one_by_one
+from nydus_core.aio.loops import PerLoop
+from nydus_core.aio.pool import Connector, FairPool
+from nydus_core.aio.threaded import ThreadedEngine
+from nydus_core.aio.workers import in_worker
+
+__all__ = [
+    "AsyncCluster",
+    "BaseAsyncEngine",
+    "Connector",
+    "FairPool",
+    "PerLoop",
+    "ThreadedEngine",
+    "in_worker",
+    "one_by_one",
+]

@@ -9,14 +9,12 @@ from typing import Any, Self
 from nydus_core.aio.drivers import run
 from nydus_core.aio.mapping import AsyncMap
 from nydus_core.aio.monitor import AsyncAnnouncer, AsyncWatch
-from nydus_core.calls import single_call
-from nydus_core.cluster_base import ClusterBase
+from nydus_core.cluster import ClusterBase
 from nydus_core.command import Command
-from nydus_core.delivery import Delivery
-from nydus_core.engine import AsyncEngine
+from nydus_core.delivery import Delivery, single_call
+from nydus_core.engines import AsyncEngine, current_call, remember_awaited_call
 from nydus_core.errors import HostError
-from nydus_core.monitor import Watch
-from nydus_core.surface import current_call, remember_awaited_call
+from nydus_core.health import Watch
 
 __all__ = ["AsyncCluster"]
 

@@ -16,10 +16,9 @@ from typing import Any, TypeVar
 
 from nydus_core.command import Command
 from nydus_core.deadlines import Deadline
-from nydus_core.engine import AsyncEngine
+from nydus_core.delivery import Flow, Interrupted, Lane, Pause, Step
+from nydus_core.engines import AsyncEngine
 from nydus_core.errors import CANCELLED, LATE, HostDown, HostError, MaybeApplied
-from nydus_core.flows import Flow, Interrupted, Pause, Step
-from nydus_core.plan import Lane
 
 __all__ = ["run"]
 
@@ -40,7 +39,7 @@ async def run(
     transaction: bool = False,
     deadline: Deadline | None = None,
 ) -> T:
-    """Drive a flow to its end. See ``nydus_core.drivers.run``.
+    """Drive a flow to its end. See ``nydus_core.delivery.run``.
 
     Raises:
         CancelledError: The task was cancelled. What its commands ended in was noted before.

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from nydus_core.aio.loops import PerLoop
-from nydus_core.base_engine import EngineBase
 from nydus_core.command import Command
+from nydus_core.engines import EngineBase
 from nydus_core.errors import CANCELLED, HostDown, HostError, MaybeApplied
 
 __all__ = ["BaseAsyncEngine", "one_by_one"]

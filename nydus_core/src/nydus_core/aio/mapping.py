@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 
 from nydus_core.aio.drivers import run
-from nydus_core.engine import AsyncEngine
-from nydus_core.mapping import MapBlock, MapConnection
+from nydus_core.cluster import MapBlock, MapConnection
+from nydus_core.engines import AsyncEngine
 
 __all__ = ["AsyncMap"]
 

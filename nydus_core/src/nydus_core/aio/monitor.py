@@ -10,10 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from nydus_core.announcer import Announcer
-from nydus_core.engine import AsyncEngine
-from nydus_core.health import State
-from nydus_core.monitor import LONGEST, Cancelable, Watch
+from nydus_core.engines import AsyncEngine
+from nydus_core.health import LONGEST, Announcer, Cancelable, State, Watch
 
 __all__ = ["AsyncAnnouncer", "AsyncWatch"]
 

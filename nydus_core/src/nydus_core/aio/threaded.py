@@ -13,10 +13,8 @@ from typing import Any, ClassVar
 from nydus_core.aio.loops import PerLoop
 from nydus_core.aio.turns import Turns
 from nydus_core.aio.workers import Job, in_worker
-from nydus_core.base_engine import EngineBase
-from nydus_core.batches import Batch
 from nydus_core.command import Command, Dispatch
-from nydus_core.engine import SurfaceFactory
+from nydus_core.engines import Batch, EngineBase, SurfaceFactory
 from nydus_core.errors import CANCELLED, HostDown, HostError
 from nydus_core.threads import in_thread
 

@@ -1,5 +1,6 @@
 """Routers: where a key belongs. One module a family of placement rules; ``profiles`` has the table of their names."""
 
+from nydus_core.routers.fingerprint import fingerprint_of, guard, has_fingerprint
 from nydus_core.routers.keyed import KeyRouter, LabelledRouter
 from nydus_core.routers.keyless import BroadcastRouter, RoundRobinRouter
 from nydus_core.routers.legacy import BaseRouter, routing_params
@@ -36,6 +37,9 @@ __all__ = [
     "Slots",
     "Spread",
     "differences",
+    "fingerprint_of",
+    "guard",
+    "has_fingerprint",
     "hash_tag",
     "routing_params",
     "slot_of",

@@ -6,11 +6,11 @@ a *profile*: a row of the table in ``profiles``.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
+from nydus_core.checks import choose
 from nydus_core.errors import ConfigError
 from nydus_core.routers.hashes import HASHES, Hash
 from nydus_core.routers.labels import BY_ADDRESS, LABELS, labels_of
@@ -18,7 +18,7 @@ from nydus_core.routers.protocol import Node, NodeRouter
 from nydus_core.routers.rules import digest
 from nydus_core.routers.tags import FORMS, TAGS, between
 
-__all__ = ["KeyRouter", "LabelledRouter", "choose", "hash_named", "whole_number"]
+__all__ = ["KeyRouter", "LabelledRouter", "hash_named"]
 
 
 #: A byte that every key with a tag of this kind holds. To look for one byte is quick.
@@ -173,27 +173,6 @@ class LabelledRouter(KeyRouter):
         return {"name": node.name, "weight": node.weight, **({"label": label} if label != node.name else {})}
 
 
-def choose(known: Mapping[str, Any], given: Any, path: str) -> Any:
-    """Return what a name stands for.
-
-    Parameters:
-        known: What there is, by name.
-        given: The name.
-        path: Where in the settings it stands.
-
-    Raises:
-        ConfigError: There is nothing of that name; the error tells the names, and the nearest.
-    """
-    if not isinstance(given, str) or given not in known:
-        raise ConfigError(f"found {given!r}; expected one of {', '.join(known)}{_near(given, known)}", path)
-    return known[given]
-
-
-def _near(given: Any, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(given), list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
 def hash_named(name: Any, path: str = "router.hash") -> Hash:
     """Return a hash function by its name.
 
@@ -202,17 +181,6 @@ def hash_named(name: Any, path: str = "router.hash") -> Hash:
     """
     found: Hash = choose(HASHES, name, path)
     return found
-
-
-def whole_number(given: Any, least: int, most: int, path: str) -> int:
-    """Return a whole number of the settings.
-
-    Raises:
-        ConfigError: It is none, or is out of range.
-    """
-    if not isinstance(given, int) or isinstance(given, bool) or not least <= given <= most:
-        raise ConfigError(f"found {given!r}; expected a whole number, {least} to {most}", path)
-    return given
 
 
 def _chained(steps: Sequence[Callable[[bytes], bytes]]) -> Callable[[bytes], bytes] | None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
+from nydus_core.checks import whole_number
 from nydus_core.errors import ConfigError, HostListExhausted
 from nydus_core.routers.hashes_wordwise import siphash
-from nydus_core.routers.keyed import LabelledRouter, whole_number
+from nydus_core.routers.keyed import LabelledRouter
 from nydus_core.routers.protocol import Node
 
 __all__ = ["Maglev", "maglev_table"]

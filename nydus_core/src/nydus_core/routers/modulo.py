@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar
 
+from nydus_core.checks import choose
 from nydus_core.errors import HostListExhausted
 from nydus_core.routers.hashes_wordwise import murmur64a
-from nydus_core.routers.keyed import KeyRouter, choose
+from nydus_core.routers.keyed import KeyRouter
 from nydus_core.routers.protocol import Node, whole_weights
 
 __all__ = ["Furc", "Jump", "Modulo", "Numbered", "furc", "jump"]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from inspect import Parameter, Signature
 from typing import Any
 
+from nydus_core.checks import choose
 from nydus_core.errors import ConfigError
-from nydus_core.routers.keyed import KeyRouter, LabelledRouter, choose
+from nydus_core.routers.keyed import KeyRouter, LabelledRouter
 from nydus_core.routers.labels import BY_ADDRESS
 from nydus_core.routers.protocol import Node
 

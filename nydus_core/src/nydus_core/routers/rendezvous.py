@@ -12,8 +12,9 @@ from math import gcd, inf, lcm, log
 from operator import mul, sub
 from typing import Any, ClassVar
 
+from nydus_core.checks import choose, whole_number
 from nydus_core.errors import ConfigError, HostListExhausted
-from nydus_core.routers.keyed import LabelledRouter, choose, whole_number
+from nydus_core.routers.keyed import LabelledRouter
 from nydus_core.routers.protocol import Node, refuse_weights, where
 from nydus_core.routers.scores import SCORES, Scores
 

@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from nydus_core.checks import choose, whole_number
 from nydus_core.errors import ConfigError, HostListExhausted
 from nydus_core.routers.hashes import md5_words
-from nydus_core.routers.keyed import LabelledRouter, choose, hash_named, whole_number
+from nydus_core.routers.keyed import LabelledRouter, hash_named
 from nydus_core.routers.protocol import Node, refuse_weights
 from nydus_core.routers.shares import SHARES
 

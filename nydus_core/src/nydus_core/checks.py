@@ -1,0 +1,226 @@
+"""Checks of what a user writes: settings of a cluster, options of hosts and of routers. One place for all rooms.
+
+Each check raises ``ConfigError``, which says what was found, where, and what was expected. No secret is ever shown.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from nydus_core.errors import ConfigError
+
+__all__ = [
+    "AT_MOST",
+    "COUNT",
+    "HOST",
+    "PORT",
+    "SECONDS",
+    "SECONDS_OR_NONE",
+    "SHARE",
+    "WAIT",
+    "Check",
+    "agreed",
+    "check",
+    "check_each",
+    "check_type",
+    "choose",
+    "is_time",
+    "nearest",
+    "one_of",
+    "refuse",
+    "refuse_unknown",
+    "shown",
+    "whole_number",
+    "without_secrets",
+]
+
+#: Whether a value fits, and a description of the values that do.
+Check = tuple[Callable[[Any], bool], str]
+
+
+def is_time(value: object) -> bool:
+    """Tell whether a value is a number of seconds that a deadline can have: more than 0, less than 30 years."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
+
+
+HOST: Check = (bool, "a name or an address")
+PORT: Check = (lambda port: 0 < port < 65536, "a port, 1 to 65535")
+SECONDS_OR_NONE: Check = (
+    lambda seconds: seconds is None or 0 < seconds <= 1_000_000,
+    "seconds, more than 0, or None for no limit",
+)
+AT_MOST: Check = (lambda most: most is None or most > 0, "1 or more, or None")
+COUNT: Check = (lambda value: type(value) is int and value >= 1, "a whole number, 1 or more")
+SECONDS: Check = (is_time, "seconds, more than 0")
+WAIT: Check = (
+    lambda value: is_time(value) or (type(value) in (int, float) and value == 0),
+    "seconds, 0 or more",
+)
+SHARE: Check = (lambda value: is_time(value) and value <= 1, "a share, more than 0 and at most 1")
+
+
+def check(value: Any, fits: Check, path: str) -> None:
+    """Check one value.
+
+    Parameters:
+        value: The value. The error shows it, so it must be no secret.
+        fits: The check.
+        path: Where in the settings it stands.
+
+    Raises:
+        ConfigError: It does not fit.
+    """
+    is_right, expected = fits
+    if not is_right(value):
+        raise ConfigError(f"found {value!r}; expected {expected}", path)
+
+
+def check_each(options: Mapping[str, Any], checks: Mapping[str, Check], path: str = "") -> None:
+    """Check those options that are set and have a check.
+
+    Parameters:
+        options: The options, by name.
+        checks: The checks, by the name of the option.
+        path: Where in the settings the options stand.
+
+    Raises:
+        ConfigError: One does not fit.
+    """
+    for name, fits in checks.items():
+        if name in options:
+            check(options[name], fits, f"{path}.{name}" if path else name)
+
+
+def check_type(value: Any, expected: type | tuple[type, ...], path: str) -> None:
+    """Check that a value is of one of some types. A whole number will do for a float; a bool is no number.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    types = expected if isinstance(expected, tuple) else (expected,)
+    fits = isinstance(value, types) or (float in types and isinstance(value, int))
+    if not fits or (isinstance(value, bool) and bool not in types):
+        names = " or ".join("None" if each is type(None) else each.__name__ for each in types)
+        raise ConfigError(f"found {shown(value, path.rpartition('.')[2])}; expected {names}", path)
+
+
+def whole_number(given: Any, least: int, most: int, path: str) -> int:
+    """Return a whole number of the settings.
+
+    Raises:
+        ConfigError: It is none, or is out of range.
+    """
+    if not isinstance(given, int) or isinstance(given, bool) or not least <= given <= most:
+        raise ConfigError(f"found {given!r}; expected a whole number, {least} to {most}", path)
+    return given
+
+
+def choose(known: Mapping[str, Any], given: Any, path: str) -> Any:
+    """Return the value that goes by a name.
+
+    Parameters:
+        known: The values, by name.
+        given: The name.
+        path: Where in the settings it stands.
+
+    Raises:
+        ConfigError: There is nothing of that name; the error tells the names, and the nearest.
+    """
+    if not isinstance(given, str) or given not in known:
+        near = nearest(str(given), known)
+        raise ConfigError(f"found {given!r}; expected one of {', '.join(known)}{near}", path)
+    return known[given]
+
+
+def one_of(value: Any, known: Sequence[str], path: str) -> None:
+    """Check that a value is one of some words.
+
+    Raises:
+        ConfigError: It is not; the error tells the words, and the nearest.
+    """
+    if value not in known:
+        near = nearest(value, known) if isinstance(value, str) else ""
+        raise ConfigError(f"found {value!r}; expected one of {', '.join(map(repr, known))}{near}", path)
+
+
+def refuse_unknown(found: Mapping[str, Any], known: Sequence[str], path: str) -> None:
+    """Refuse settings that are not known.
+
+    Raises:
+        ConfigError: One is not; the error names the nearest, and all unless they are many.
+    """
+    for name in found:
+        if name not in known:
+            near = nearest(str(name), known)
+            instead = near
+            if not near or len(known) <= 12:
+                instead = f"; known: {', '.join(sorted(known)) or 'none'}{near}"
+            raise ConfigError(f"unknown setting{instead}", f"{path}.{name}" if path else str(name))
+
+
+def refuse(options: Mapping[str, Any], refused: Mapping[str, str]) -> None:
+    """Refuse options of a host that would undo what a cluster promises.
+
+    Parameters:
+        options: The options of a host.
+        refused: The reasons, by the name of the option. An option that is off or None does no harm.
+
+    Raises:
+        ConfigError: One of them is set.
+    """
+    for name, why in refused.items():
+        if options.get(name):
+            raise ConfigError(f"{name!r} is not for a host of a cluster: {why}", name)
+
+
+def agreed(options: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the options that all hosts have in common, since one surface serves them all.
+
+    Parameters:
+        options: For each host those options that decide how its commands and answers look.
+
+    Raises:
+        ConfigError: The hosts do not agree.
+    """
+    first, *others = options
+    for other in others:
+        for name in (*first, *other):
+            if first.get(name) != other.get(name):
+                raise ConfigError(
+                    f"found {first.get(name)!r} and {other.get(name)!r}; all hosts of a cluster must have one "
+                    f"{name}: set it in 'defaults'",
+                    "hosts",
+                )
+    return first
+
+
+# Words for errors ------------------------------------------------------------------------------------------------
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the known name that is nearest, or nothing if none is near."""
+    close: Sequence[str] = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def shown(value: Any, name: str = "") -> str:
+    """Return a value as errors show it: with its kind, and never a secret.
+
+    Parameters:
+        value: The value.
+        name: The name of its option: the value of a password is not shown at all.
+    """
+    kind = type(value).__name__
+    if re.search("pass|secret|credential|user", name) or not isinstance(value, str | int | float | None):
+        return f"a value of type {kind}"
+    if "://" in str(value):
+        return f"{kind} '{str(value).partition('://')[0]}://***'"
+    return f"{kind} {without_secrets(repr(value))}"
+
+
+def without_secrets(text: str) -> str:
+    """Return a text with only the schemes of URLs, and nothing of what looks like ``user:password@host``."""
+    return re.sub(r"\S*:\S*@\S*", "***", re.sub(r"(\w+://).*", r"\1***", text, flags=re.DOTALL))

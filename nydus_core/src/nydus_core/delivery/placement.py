@@ -1,0 +1,209 @@
+"""Where commands belong: a router, and the hosts that it speaks of. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from nydus_core.command import Command, Scope
+from nydus_core.errors import CrossHostError, RoutingError
+from nydus_core.routers import BaseRouter, Router, Spread
+
+__all__ = ["Placement", "Route"]
+
+
+class Route(NamedTuple):
+    """Where one command goes: its parts, their hosts, and what makes one value of the parts' values."""
+
+    hosts: Sequence[int]
+    parts: Sequence[Command]
+    join: Callable[[Sequence[Any]], Any] | None
+
+
+class Placement:
+    """A router, and the hosts that it speaks of.
+
+    Parameters:
+        keys: The keys of the hosts in the settings, in host order.
+        router: What decides; None sends every command to all hosts, or to the only one.
+    """
+
+    def __init__(self, keys: Sequence[Any], router: Router | BaseRouter | None) -> None:
+        self.names = tuple(str(key) for key in keys)
+        self._by_name = {name: index for index, name in enumerate(self.names)}
+        self._keys = list(keys)
+        self._everywhere = range(len(self.names))
+        #: What decides.
+        self.router = router
+        self._router = cast(Router, router)
+        self.sole = router is None and len(self.names) == 1
+        self.by_call = isinstance(router, BaseRouter)
+        self.by_keys = not self.by_call and router is not None and self._router.spread is Spread.KEY
+        self._any = not self.by_call and router is not None and self._router.spread is Spread.ANY
+        #: Returns the index of the host of a command with one key or one host, the everyday case; else None.
+        self.single: Callable[[Command], int | None] = self._single_by_key() if self.by_keys else self._only
+
+    def _single_by_key(self) -> Callable[[Command], int | None]:
+        locate, by_name = self._router.locate, self._by_name  # no look-ups on the way of every command
+
+        def single(command: Command) -> int | None:
+            keys = command.keys
+            if len(keys) != 1:
+                return None
+            name = locate(keys[0])
+            try:
+                return by_name[name]
+            except KeyError:
+                raise self._no_such_host(name, command) from None
+
+        return single
+
+    def _only(self, command: Command) -> int | None:
+        return 0 if self.sole and command.scope is not Scope.CONNECTION else None
+
+    def route(self, command: Command) -> Route:
+        """Return where a command goes.
+
+        Raises:
+            CrossHostError: Its keys live on several hosts, and it cannot be split.
+            RoutingError: It has no place: it belongs to a connection, or its keys cannot be told.
+            HostListExhausted: The router has no host left.
+        """
+        if command.scope is Scope.CONNECTION:
+            raise RoutingError(
+                f"{command.name} only has a meaning on a connection of one host: {self._on_host()}"
+            )
+        if command.scope is Scope.HOST and not command.keys and not self.sole:
+            raise RoutingError(f"{command.name} is for one host, which has to be named: {self._on_host()}")
+        if self.by_call:
+            return self._several(command, self._called(command))
+        if self.by_keys and command.keys:
+            return self._keyed(command)
+        if self.sole or self.may_move(command):
+            return Route((self._next(command),), (command,), None)
+        if self.by_keys and command.scope is Scope.UNKNOWN:
+            raise RoutingError(f"cannot tell the keys of {command.name}: {command.state_keys}")
+        return self._several(command, self._everywhere, always_list=True)
+
+    def takes_any(self, command: Command) -> bool:
+        """Tell whether any host will do for a command, so that each time it is another one's turn."""
+        return self._any and self.may_move(command)
+
+    def home(self, key: bytes) -> int:
+        """Return the index of the host that a key belongs to, whether it is up or not.
+
+        Raises:
+            RoutingError: The router gives no key a host of its own.
+        """
+        if self.sole:
+            return 0
+        if not self.by_keys:
+            raise RoutingError(f"here no key has a host of its own: {self._on_host()}")
+        return self._index(self._router.locate(key), key)
+
+    def admit(self, command: Command, host: str, key: Any) -> None:
+        """Refuse what is meant for one host and belongs to others.
+
+        Parameters:
+            command: The command.
+            host: The name of the host.
+            key: The key that it was chosen by.
+
+        Raises:
+            RoutingError: One of its keys lives elsewhere, or they cannot be told.
+        """
+        if command.scope is Scope.UNKNOWN and not command.keys:
+            raise RoutingError(
+                f"cannot tell the keys of {command.name}: {command.state_keys}; or use cluster.on({host!r})"
+            )
+        for other in command.keys:
+            home = self.names[self.home(other)]
+            if home != host:
+                raise RoutingError(
+                    f"{command.name}: {other!r} lives on host {home!r}; this is host {host!r}, that of {key!r}. "
+                    f"Nothing was sent. Use cluster.on_key() with that key, or cluster.on({host!r}) to have it here"
+                )
+
+    def may_move(self, command: Command) -> bool:
+        """Tell whether the router chose the host of a command, so that it can be asked for another one."""
+        if self.by_keys:
+            return bool(command.keys) and command.scope is not Scope.CHANNEL
+        return self._any and (bool(command.keys) or command.scope is Scope.UNKNOWN)
+
+    def elsewhere(self, command: Command, avoid: Collection[int]) -> Route:
+        """Return where a command goes while some hosts are to be avoided.
+
+        Raises:
+            HostListExhausted: There is no other host.
+            CrossHostError: Without these, its keys live on several hosts, and it cannot be split.
+            RoutingError: The router gave one of them all the same.
+        """
+        names = [self.names[host] for host in avoid]
+        route = (
+            self._keyed(command, names)
+            if self.by_keys
+            else Route((self._next(command, names),), (command,), None)
+        )
+        for host in route.hosts:
+            if host in avoid:
+                raise RoutingError(
+                    f"{type(self._router).__name__} gave host {self.names[host]!r}, which was to be avoided"
+                )
+        return route
+
+    def _on_host(self) -> str:
+        return f"use cluster.on(host), with host one of {', '.join(self.names)}"
+
+    def _next(self, command: Command, avoid: Collection[str] = ()) -> int:
+        key = command.keys[0] if command.keys else b""
+        return 0 if self.sole else self._index(self._router.locate(key, avoid), command)
+
+    def _index(self, name: str, what: Command | bytes) -> int:
+        if name not in self._by_name:
+            raise self._no_such_host(name, what)
+        return self._by_name[name]
+
+    def _no_such_host(self, host: Any, what: Command | bytes) -> RoutingError:
+        return RoutingError(
+            f"{type(self._router).__name__} gave host {host!r} for {what!r}; the hosts are {self._keys}"
+        )
+
+    def _several(self, command: Command, hosts: Sequence[int], always_list: bool = False) -> Route:
+        join = list if always_list or len(hosts) > 1 else None
+        return Route(hosts, (command,) * len(hosts), join)
+
+    def _keyed(self, command: Command, avoid: Collection[str] = ()) -> Route:
+        locate = self._router.locate
+        groups: dict[str, list[int]] = {}
+        for position, key in enumerate(command.keys):
+            groups.setdefault(locate(key, avoid), []).append(position)
+        hosts = [self._index(name, command) for name in groups]
+        if len(hosts) == 1:
+            return Route(hosts, (command,), None)
+        split = command.split
+        if split is None:
+            raise self._crossing(command, groups)
+        positions = list(groups.values())
+        parts = split.cut(command, positions)
+        return Route(hosts, parts, lambda values: split.join(command, positions, values))
+
+    def _crossing(self, command: Command, groups: Mapping[str, Sequence[int]]) -> CrossHostError:
+        places = {name: [command.keys[position] for position in found] for name, found in groups.items()}
+        tagged = (
+            "Keys with one hash tag, such as {user:1}.a and {user:1}.b, live together"
+            if self._router.hash_tags
+            else "With a router that honours hash tags (option hash_tags), keys such as {user:1}.a and {user:1}.b "
+            "live together"
+        )
+        return CrossHostError(command.name, places, f"Nothing was sent. {tagged}.")
+
+    def _called(self, command: Command) -> list[int]:
+        attr, args, kwargs = command.call or (command.name, command.args, command.kwargs)
+        router = cast(BaseRouter, self._router)
+        keys = list(router.get_dbs(attr=attr, args=args, kwargs=kwargs))
+        if not keys:
+            raise RoutingError(f"{type(router).__name__} gave no host for {command!r}")
+        for key in keys:
+            if str(key) not in self._by_name:
+                raise self._no_such_host(key, command)
+        return list(dict.fromkeys(self._by_name[str(key)] for key in keys))  # named twice, applied once

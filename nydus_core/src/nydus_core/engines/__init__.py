@@ -1,0 +1,24 @@
+"""Engines: the protocols, the class to start from, and surfaces and batches for clients that have none of their own."""
+
+from nydus_core.engines.base import BaseEngine, EngineBase
+from nydus_core.engines.batches import SerialBatch
+from nydus_core.engines.legacy import BasePipeline
+from nydus_core.engines.protocol import AnyEngine, AsyncEngine, Batch, E, Engine, SurfaceFactory
+from nydus_core.engines.surface import PlainSurface, current_call, remember_awaited_call, remember_call
+
+__all__ = [
+    "AnyEngine",
+    "AsyncEngine",
+    "BaseEngine",
+    "BasePipeline",
+    "Batch",
+    "E",
+    "Engine",
+    "EngineBase",
+    "PlainSurface",
+    "SerialBatch",
+    "SurfaceFactory",
+    "current_call",
+    "remember_awaited_call",
+    "remember_call",
+]

@@ -1,0 +1,16 @@
+"""The health of hosts: a circuit breaker for each, the watch that probes it, and the announcer that tells the plugins."""
+
+from nydus_core.health.announcer import Announcer, Readmit
+from nydus_core.health.breaker import BreakerSettings, HostHealth, State
+from nydus_core.health.monitor import LONGEST, Cancelable, Watch
+
+__all__ = [
+    "LONGEST",
+    "Announcer",
+    "BreakerSettings",
+    "Cancelable",
+    "HostHealth",
+    "Readmit",
+    "State",
+    "Watch",
+]

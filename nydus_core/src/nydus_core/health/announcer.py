@@ -1,0 +1,50 @@
+"""What a cluster does when a host is found down, or up again: it tells the plugins, and readmits the host."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from nydus_core.engines import SurfaceFactory
+from nydus_core.plugins import hooks
+
+__all__ = ["Announcer", "Readmit"]
+
+#: Is called with the name of a host and a client of it, before commands go there again.
+Readmit = Callable[[str, Any], object]
+
+
+class Announcer:
+    """Listens to the watches of a cluster. Does not keep the cluster alive.
+
+    Parameters:
+        cluster: The cluster.
+        make_surface: Makes its surfaces.
+        on_readmit: What is done with a host before commands go there again: ``'keep'``, ``'flush'``, or a function.
+    """
+
+    def __init__(self, cluster: object, make_surface: SurfaceFactory, on_readmit: str | Readmit) -> None:
+        self._cluster = weakref.ref(cluster)
+        self._make_surface = make_surface
+        self._on_readmit = on_readmit
+
+    def host_down(self, host: str, cause: BaseException) -> None:
+        """Tell the plugins that a host is taken for down."""
+        self._announce("nydus_host_down", host=host, cause=cause)
+
+    def readmit(self, host: str, engine: Any) -> Any:
+        """Do with the data of a host that is up again what the settings say."""
+        if callable(self._on_readmit):
+            self._on_readmit(host, engine.client(self._make_surface, engine.call))
+        elif self._on_readmit == "flush":
+            engine.flush()
+
+    def host_up(self, host: str) -> None:
+        """Tell the plugins that commands go to a host again."""
+        self._announce("nydus_host_up", host=host)
+
+    def _announce(self, hook: str, **facts: Any) -> None:
+        cluster = self._cluster()
+        if cluster is not None and hooks.listens(hook):
+            hooks.call(hook, cluster=cluster, **facts)

@@ -1,0 +1,215 @@
+"""Watches over hosts: who may be sent to, and the probes that find out when a host is up again.
+
+A host whose breaker is open is probed in a thread of its own. No command waits for it: neither for a host that is down,
+nor for its probe.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Generic, Protocol
+
+from nydus_core.command import Command
+from nydus_core.engines import E
+from nydus_core.health.breaker import Breaker, BreakerSettings, HostHealth, State
+from nydus_core.threads import in_thread, renew_after_fork, set_alarm
+
+__all__ = ["LONGEST", "Cancelable", "Listener", "Watch"]
+
+logger = logging.getLogger("nydus")
+
+#: Seconds that a probe takes at most, with all that is done to readmit the host.
+LONGEST = 30.0
+#: Seconds after which a probe that was due is not going to be made any more.
+_OVERDUE = 1.0
+
+
+class Cancelable(Protocol):
+    """What will be called at a time."""
+
+    def cancel(self) -> object:
+        """Prevent the call."""
+        ...
+
+
+class Listener(Protocol):
+    """Who is told what a watch finds. Hosts are given by name."""
+
+    def host_down(self, host: str, cause: BaseException) -> None:
+        """A host is taken for down."""
+        ...
+
+    def readmit(self, host: str, engine: Any) -> Any:
+        """A probe of a host has succeeded: do what has to be done before commands go there again.
+
+        That of an asynchronous cluster is awaited.
+
+        Raises:
+            Exception: It is not fit for use yet.
+        """
+        ...
+
+    def host_up(self, host: str) -> None:
+        """Commands go to a host again."""
+        ...
+
+
+class Watch(Generic[E]):
+    """Watches one host. Threads may share it.
+
+    Parameters:
+        name: The name of the host.
+        engine: The host.
+        settings: When its breaker opens, and when it is probed.
+        listener: Is told what happens. Held weakly.
+
+    Attributes:
+        call: What does a single command there, the short cut of the everyday case; None while it has to be seen how
+            commands fare.
+    """
+
+    def __init__(self, name: str, engine: E, settings: BreakerSettings, listener: Listener) -> None:
+        self.name = name
+        self.engine = engine
+        self._breaker = Breaker(settings)
+        self._listener: Callable[[], Listener | None] = weakref.ref(listener)
+        self._alarm: Cancelable | None = None
+        self.call: Callable[[Command], Any] | None = engine.call
+        renew_after_fork(self)
+
+    # What deliveries ask and tell ----------------------------------------------------------------------------------
+
+    @property
+    def admits(self) -> bool:
+        """Whether commands may go there."""
+        if self._breaker.closed:
+            return True
+        self._heal()
+        return False
+
+    def _heal(self) -> None:
+        """Plan the next probe where that has got lost: by an interrupt just then, or by a probe that never ends."""
+        health = self._breaker.report()
+        if health.state is State.HALF_OPEN and health.seconds > LONGEST:
+            self._breaker.probe_failed(TimeoutError(f"a probe takes more than {LONGEST:g} seconds"))
+            self._plan_probe()
+        elif health.state is State.OPEN and self._breaker.overdue() > _OVERDUE:
+            self._plan_probe()
+
+    def report(self) -> HostHealth:
+        """Return what is known of the host."""
+        return self._breaker.report()
+
+    def succeeded(self) -> None:
+        """Note that the host has answered."""
+        if not self._breaker.pristine:
+            self._breaker.succeeded()
+            self._settle()
+
+    def _settle(self) -> None:
+        """Open the short cut, if there is nothing against it."""
+        breaker = self._breaker
+        self.call = self.engine.call if breaker.pristine else None
+        if not breaker.pristine:  # another thread may just have seen it fail, and closed the short cut
+            self.call = None
+
+    def failed(self, cause: BaseException) -> None:
+        """Note that the host has failed."""
+        opened = self._breaker.failed(cause)
+        self._settle()
+        if opened:
+            self._opened(cause)
+
+    def take_out(self, cause: BaseException) -> None:
+        """Take the host for down at once."""
+        if self._breaker.trip(cause):
+            self.call = None
+            self._opened(cause)
+
+    def reset(self) -> None:
+        """Take the host for well, and plan no more probes."""
+        alarm, self._alarm = self._alarm, None
+        if alarm is not None:
+            alarm.cancel()
+        self._breaker.close()
+        self._settle()
+
+    def retire(self) -> None:
+        """Watch no longer, and have the host close its connections as they fall out of use."""
+        self.reset()
+        self._listener = _nobody
+        self.engine.retire()
+
+    # Probes --------------------------------------------------------------------------------------------------------
+
+    def _opened(self, cause: BaseException) -> None:
+        planned = self._plan_probe()
+        listener = self._listener()
+        if planned and listener is not None:
+            listener.host_down(self.name, cause)
+
+    def _plan_probe(self) -> bool:
+        """Plan the next probe, if the host is down; return False, and take it for well, if that cannot be done."""
+        due = self._breaker.due
+        if due is None:
+            return True
+        try:
+            self._alarm = self._set_alarm(due, partial(_begin_probe, weakref.ref(self)))
+        except RuntimeError as error:  # without a timer nobody would ever find out that it is up again
+            logger.warning("cannot plan a probe of host %s: %s", self.name, error)
+            self._breaker.close()
+            self._settle()
+            return False
+        return True
+
+    def _set_alarm(self, when: float, call: Callable[[], object]) -> Cancelable:
+        return set_alarm(when, call)
+
+    def begin_probe(self) -> None:
+        """Probe the host in a thread, unless that is being done, or it is well."""
+        if self._breaker.begin_probe() and in_thread(self._probe) is None:
+            self._breaker.probe_failed(RuntimeError("no thread to be had for a probe"))
+            self._plan_probe()
+
+    def _probe(self) -> None:
+        listener = self._listener()
+        if listener is None:
+            self._breaker.close()
+            return
+        engine: Any = self.engine
+        try:
+            engine.probe()
+            listener.readmit(self.name, engine)
+        except BaseException as error:  # a SystemExit of the user's function too, or it would be out for ever
+            self._probe_failed(error)
+        else:
+            self._readmitted(listener)
+
+    def _probe_failed(self, error: BaseException) -> None:
+        logger.debug("a probe of host %s failed: %s", self.name, error)
+        self._breaker.probe_failed(error)
+        self._plan_probe()
+
+    def _readmitted(self, listener: Listener) -> None:
+        self._breaker.close()
+        self._settle()
+        listener.host_up(self.name)
+
+    def after_fork(self) -> None:
+        """In a child process: its timer knows no alarms, and no probe is under way."""
+        self._breaker.after_fork()
+        self._plan_probe()
+
+
+def _nobody() -> None:
+    """What a reference to a listener that is gone returns."""
+
+
+def _begin_probe(watch: weakref.ref[Watch[Any]]) -> None:
+    """What an alarm calls: it must not keep alive what nobody uses any more."""
+    found = watch()
+    if found is not None:
+        found.begin_probe()

@@ -1,0 +1,19 @@
+"""Plugins: names become classes, and hook plugins are told of clusters, commands and hosts."""
+
+from nydus_core.plugins.manager import Hooks, hooks, register, unregister
+from nydus_core.plugins.registry import ENGINES, PLUGINS, ROUTERS, find_class, found, import_dotted
+from nydus_core.plugins.specs import hookimpl
+
+__all__ = [
+    "ENGINES",
+    "PLUGINS",
+    "ROUTERS",
+    "Hooks",
+    "find_class",
+    "found",
+    "hookimpl",
+    "hooks",
+    "import_dotted",
+    "register",
+    "unregister",
+]

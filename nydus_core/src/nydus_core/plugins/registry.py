@@ -1,0 +1,132 @@
+"""From a name to a class: an entry-point name, a dotted path, or the class itself.
+
+The entry points of the installed distributions are read only where a plain name is asked for, and only the one
+that was asked for is loaded. The built-in routers and the backends of this project come in through the same door.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+from importlib_metadata import Distribution, EntryPoint, entry_points
+
+from nydus_core.checks import nearest
+from nydus_core.errors import PluginError
+
+__all__ = ["ENGINES", "PLUGINS", "ROUTERS", "find_class", "found", "import_dotted"]
+
+ENGINES = "nydus.engines"
+ROUTERS = "nydus.routers"
+PLUGINS = "nydus.plugins"
+
+#: Names that are known to exist, and what to install for them.
+INSTALL = {
+    (ENGINES, "redis"): "nydus-redis",
+    (ENGINES, "embedded"): "nydus-redis[embedded]",
+    (ENGINES, "memcache"): "nydus-memcache",
+}
+
+_KIND = {ENGINES: "engine", ROUTERS: "router", PLUGINS: "plugin"}
+
+
+def find_class(group: str, reference: object, path: str) -> type:
+    """Return the class that a setting names.
+
+    Parameters:
+        group: The entry-point group that plain names are looked up in; ``""`` allows none.
+        reference: A class, a dotted path (``package.module.Class``), or an entry-point name.
+        path: Where in the settings the name stands, for the error.
+
+    Raises:
+        PluginError: The name is unknown, known but not installed, installed but broken, or claimed by two
+            distributions; or what it names is not a class.
+    """
+    if isinstance(reference, str) and "://" in reference:
+        raise PluginError("found a URL; expected a class, a dotted path or a name", path)
+    named = _find(group, reference, path) if isinstance(reference, str) else reference
+    if not isinstance(named, type):
+        what = f"{reference!r}, which is of type" if isinstance(reference, str) else "a value of type"
+        raise PluginError(f"found {what} {type(named).__name__}; expected a class", path)
+    return named
+
+
+def _find(group: str, name: str, path: str) -> object:
+    if "." in name or not group:
+        return import_dotted(name.replace(":", "."), path)
+    return _load(_choose(group, name, path), path)
+
+
+def import_dotted(dotted: str, path: str) -> object:
+    """Import ``package.module.attribute``.
+
+    Raises:
+        PluginError: There is no such module or attribute, or importing it fails.
+    """
+    module_name, _, attribute = dotted.rpartition(".")
+    if not module_name:
+        raise PluginError(f"found {dotted!r}; expected a class or a dotted path, package.module.Class", path)
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise PluginError(f"cannot import {dotted!r}: {error}", path) from error
+    except Exception as error:
+        raise PluginError(f"importing {dotted!r} failed: {type(error).__name__}: {error}", path) from error
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        public = [name for name in dir(module) if not name.startswith("_")]
+        raise PluginError(
+            f"module {module_name!r} has no {attribute!r}{nearest(attribute, public)}", path
+        ) from None
+
+
+def found(group: str) -> dict[str, list[EntryPoint]]:
+    """Return the entry points of a group by name, importing none of them.
+
+    A name that two distributions claim has two entries; one that a distribution's metadata repeat has one.
+    """
+    named: dict[str, dict[tuple[str, str], EntryPoint]] = {}
+    for point in entry_points(group=group):
+        named.setdefault(point.name, {}).setdefault((distribution(point), point.value), point)
+    return {name: list(points.values()) for name, points in sorted(named.items())}
+
+
+def distribution(point: EntryPoint) -> str:
+    """Return the name of the distribution that an entry point comes from."""
+    try:
+        return str(cast(Distribution, point.dist).name)
+    except Exception:  # an uninstaller has left entry_points.txt behind, and no metadata
+        return "an unknown distribution"
+
+
+def _choose(group: str, name: str, path: str) -> EntryPoint:
+    kind = _KIND[group]
+    known = found(group)
+    points = known.get(name, [])
+    if len(points) == 1:
+        return points[0]
+    if points:
+        points = sorted(points, key=lambda point: (distribution(point), point.value))
+        claims = " and ".join(f"{distribution(point)} ({point.value})" for point in points)
+        dotted = points[0].value.replace(":", ".")
+        raise PluginError(
+            f"two distributions claim the {kind} name {name!r}: {claims}; give the dotted path of the one that "
+            f"you mean, such as {dotted!r}",
+            path,
+        )
+    if package := INSTALL.get((group, name)):
+        raise PluginError(f"{kind} {name!r} is not installed: pip install {package}", path)
+    names = sorted({*known, *(other for of, other in INSTALL if of == group)})
+    raise PluginError(f"unknown {kind} {name!r}; known: {', '.join(names)}{nearest(name, names)}", path)
+
+
+def _load(point: EntryPoint, path: str) -> object:
+    try:
+        return point.load()
+    except Exception as error:
+        raise PluginError(
+            f"{_KIND[point.group]} {point.name!r} of distribution {distribution(point)!r} ({point.value}) is broken: "
+            f"{type(error).__name__}: {error}",
+            path,
+        ) from error

@@ -1,0 +1,133 @@
+"""What a cluster is made of: its settings, and how engines and a router come of them; again when its hosts change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from nydus_core.checks import nearest, without_secrets
+from nydus_core.errors import ConfigError
+from nydus_core.routers import BaseRouter, Node
+from nydus_core.settings.cluster import ClusterSettings
+from nydus_core.settings.hosts import HostSettings, in_order, read_host, read_weight
+
+__all__ = ["Blueprint"]
+
+
+class Blueprint:
+    """The settings of a cluster, checked. Never changes: a change makes another one.
+
+    Parameters:
+        settings: The settings.
+    """
+
+    def __init__(self, settings: ClusterSettings) -> None:
+        self.settings = settings
+        self.hosts: Mapping[Any, HostSettings] = {host.key: host for host in settings.hosts}
+
+    def engine(self, key: Any) -> Any:
+        """Make the engine of a host.
+
+        Raises:
+            ConfigError: It does not take the host's options.
+        """
+        host, kind = self.hosts[key], self.settings.engine
+        try:
+            engine = kind(host.key, *host.args, **host.options)
+        except ConfigError as error:
+            raise error.under(host.path) from error
+        except (TypeError, ValueError) as error:
+            # Not chained: the cause may show an option, password and all.
+            why = without_secrets(str(error))
+            raise ConfigError(f"{kind.__name__} refused these options: {why}", host.path) from None
+        return engine
+
+    def surface(self) -> Any:
+        """Make what makes surfaces.
+
+        Raises:
+            ConfigError: The hosts do not agree on how commands and replies look.
+        """
+        return self.settings.engine.surface([host.options for host in self.hosts.values()])
+
+    def router(self, cluster: Any, engines: Mapping[Any, Any]) -> Any:
+        """Make the router; None if there is none.
+
+        Parameters:
+            cluster: What a router written for nydus 0.11 is given.
+            engines: The hosts by their keys.
+
+        Raises:
+            ConfigError: It does not take these hosts, or its options.
+        """
+        kind = self.settings.router
+        if kind is None:
+            return None
+        first: Any = cluster
+        if not issubclass(kind, BaseRouter):
+            first = [_node(host, engines[key]) for key, host in self.hosts.items()]
+        try:
+            return kind(first, **self.settings.router_options)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{kind.__name__} refused these options: {error}", "router") from error
+
+    # Changes ---------------------------------------------------------------------------------------------------------
+
+    def with_host(self, key: Any, given: Any) -> Blueprint:
+        """Return one with a further host.
+
+        Raises:
+            ConfigError: There is one of that name, or its settings are wrong.
+        """
+        host = read_host(self.settings.engine, key, given, self.settings.defaults)
+        if host.name in {each.name for each in self.hosts.values()}:
+            raise ConfigError(f"there is a host {host.name!r} already", host.path)
+        return self._with([*self.hosts.values(), host])
+
+    def without(self, key: Any) -> Blueprint:
+        """Return one without a host.
+
+        Raises:
+            ConfigError: There is no such host, or no other.
+        """
+        gone = self._named(key)
+        if len(self.hosts) == 1:
+            raise ConfigError("it is the only host; expected another one to stay", gone.path)
+        return self._with([host for host in self.hosts.values() if host is not gone])
+
+    def with_weight(self, key: Any, weight: float) -> Blueprint:
+        """Return one in which a host has another weight.
+
+        Raises:
+            ConfigError: There is no such host, or that is no weight.
+        """
+        host = self._named(key)
+        changed = replace(host, weight=read_weight(weight, host.path))
+        return self._with([changed if each is host else each for each in self.hosts.values()])
+
+    def _named(self, key: Any) -> HostSettings:
+        by_name = {host.name: host for host in self.hosts.values()}
+        if str(key) not in by_name:
+            known = ", ".join(map(repr, self.hosts))
+            raise ConfigError(
+                f"there is no host {key!r}; known: {known}{nearest(str(key), by_name)}", "hosts"
+            )
+        return by_name[str(key)]
+
+    def _with(self, hosts: list[HostSettings]) -> Blueprint:
+        return Blueprint(replace(self.settings, hosts=in_order(hosts)))
+
+
+def _node(host: HostSettings, engine: Any) -> Node:
+    """What the router sees of a host."""
+    path, name, port = (_own(engine, option) for option in ("unix_socket_path", "host", "port"))
+    address = path or (f"{name}:{port}" if name and port else "")
+    db = _own(engine, "db")
+    return Node(host.name, host.weight, engine.identifier, str(address), db if isinstance(db, int) else 0)
+
+
+def _own(engine: Any, attribute: str) -> Any:
+    """What an engine itself has of that name; what its client has is not asked, for that would connect."""
+    has = attribute in getattr(engine, "__dict__", ()) or hasattr(type(engine), attribute)
+    return getattr(engine, attribute) if has else None

@@ -1,0 +1,204 @@
+"""Settings in, checked and frozen settings out. Every error says where: ``hosts[2].port``.
+
+Accepted is what the seed's system took (a dict, ``hosts`` as a dict or a list, ``engine`` or ``backend``) and more:
+hosts as URLs or positional arguments, names for everything, and TOML files with several named clusters.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nydus_core.checks import nearest, refuse_unknown
+from nydus_core.delivery import DeliverySettings
+from nydus_core.errors import ConfigError
+from nydus_core.plugins import ENGINES, ROUTERS, find_class
+from nydus_core.routers import BaseRouter
+from nydus_core.settings.hosts import HostSettings, read_hosts
+from nydus_core.settings.resilience import RESILIENCE, read_resilience
+
+__all__ = ["ClusterSettings", "read_settings", "read_toml"]
+
+_KNOWN = ("engine", "backend", "router", "hosts", "defaults", "cluster", "fingerprint", *RESILIENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """One cluster.
+
+    Attributes:
+        engine: The class that talks to a host.
+        hosts: The hosts, in host order: by number where all keys are numbers, else as they were given.
+        router: The class that decides where a key belongs; None sends every command to all hosts.
+        router_options: What the router is called with, besides the hosts.
+        cluster: The class of the cluster; None for the usual one.
+        delivery: What to do about hosts that fail.
+        defaults: Options for every host that does not set them itself.
+        fingerprint: What the cluster must have, or the rule that its router must follow; None for any.
+    """
+
+    engine: type[Any]
+    hosts: tuple[HostSettings, ...]
+    router: type[Any] | None = None
+    router_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    cluster: type[Any] | None = None
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)  # may hold a password
+    fingerprint: str | Mapping[str, Any] | None = None
+
+
+def read_settings(settings: Mapping[str, Any], *, asynchronous: bool = False) -> ClusterSettings:
+    """Check settings and find the classes that they name.
+
+    Parameters:
+        settings: As ``create_cluster`` takes them. They are not changed.
+        asynchronous: Whether the engine's side for asyncio is wanted.
+
+    Raises:
+        ConfigError: Something is unknown, missing or wrong; ``PluginError`` if a name leads nowhere.
+    """
+    if not isinstance(settings, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(f"found {type(settings).__name__}; expected a dict of settings")
+    refuse_unknown(settings, _KNOWN, "")
+    engine = _engine(settings, "async" if asynchronous else "sync")
+    router, options = _router(settings.get("router"))
+    cluster = settings.get("cluster")
+    return ClusterSettings(
+        engine,
+        read_hosts(settings, engine),
+        router,
+        options,
+        None if cluster is None else find_class("", cluster, "cluster"),
+        read_resilience(settings, engine),
+        dict(settings.get("defaults") or {}),
+        _fingerprint(settings.get("fingerprint")),
+    )
+
+
+def _fingerprint(given: Any) -> str | Mapping[str, Any] | None:
+    if given is not None and not isinstance(given, str | Mapping):
+        raise ConfigError(
+            f"found {type(given).__name__}; expected a cluster's fingerprint, or its router.rule()",
+            "fingerprint",
+        )
+    return given
+
+
+def read_toml(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+    """Read a TOML file with a table for each named cluster.
+
+    Parameters:
+        path: The file.
+
+    Returns:
+        The settings of each cluster, by name.
+
+    Raises:
+        ConfigError: There is no such file, or it is not TOML, or holds anything but tables.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            tables = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"cannot read settings: {error.strerror}", str(path)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"is not TOML: {error}", str(path)) from error
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise ConfigError(
+                f"found {type(table).__name__}; expected a table of settings for each cluster",
+                f"{path}: {name}",
+            )
+    return tables
+
+
+#: What engines of each side must have.
+_ENGINE_HAS = {
+    "sync": ("surface", "call", "batch", "close", "probe", "failed", "is_outage", "is_passing"),
+    "async": ("surface", "call", "exchange", "aclose", "probe", "failed", "is_outage", "is_passing"),
+}
+
+
+def _engine(settings: Mapping[str, Any], side: str) -> type[Any]:
+    if "engine" in settings and "backend" in settings:
+        raise ConfigError("found both 'engine' and 'backend'; they are one setting: keep 'engine'", "backend")
+    path = "backend" if "backend" in settings else "engine"
+    if settings.get(path) is None:
+        raise ConfigError("missing; expected an engine, such as 'redis'", path)
+    named = find_class(ENGINES, settings[path], path)
+    return _side_of(named, side, settings[path], path)
+
+
+def _checked(engine: type[Any], path: str) -> str:
+    """Return which side an engine is."""
+    side = "async" if getattr(engine, "is_async", False) else "sync"
+    missing = [name for name in _ENGINE_HAS[side] if not hasattr(engine, name)]
+    if missing:
+        raise ConfigError(f"{engine.__qualname__} is not an engine: it has no {', '.join(missing)}", path)
+    return side
+
+
+def _side_of(engine: type[Any], side: str, named: Any, path: str) -> type[Any]:
+    """Return the class of an engine for blocking calls or for asyncio. One for both sides names the other class."""
+    offered = _checked(engine, path)
+    if side == offered:
+        return engine
+    other = vars(engine).get(f"{side}_side")  # not inherited: a subclass is something else than its parent
+    if other is None:
+        shown = repr(named) if isinstance(named, str) else repr(engine.__qualname__)
+        error = ConfigError(f"engine {shown} has no {side} side (it offers: {offered})", path)
+        error.add_note(_what_to_do(engine, side))
+        raise error
+    found = find_class("", other, path)
+    if _checked(found, path) != side:
+        raise ConfigError(
+            f"{found.__qualname__}, the {side} side of {engine.__qualname__}, is {offered} too", path
+        )
+    return found
+
+
+def _what_to_do(engine: type[Any], side: str) -> str:
+    for parent in engine.__mro__[1:]:
+        if vars(parent).get(f"{side}_side") is not None:
+            return f"{parent.__qualname__}, its parent, has one, which is not inherited: give it a {side}_side of its own"
+    if side == "async":
+        return "use create_cluster; or give it an async_side, such as a ThreadedEngine, which does its commands in threads"
+    return "use create_async_cluster"
+
+
+def _router(setting: Any) -> tuple[type[Any] | None, dict[str, Any]]:
+    if setting is None:
+        return None, {}
+    if not isinstance(setting, Mapping):
+        return _router_class(setting, "router"), {}
+    options = {str(name): value for name, value in setting.items()}
+    if "name" not in options:
+        near = next((nearest(name, ["name"]) for name in options if nearest(name, ["name"])), "")
+        raise ConfigError(f"missing; expected {{'name': a router, **its options}}{near}", "router.name")
+    router = _router_class(options.pop("name"), "router.name")
+    parameters = list(inspect.signature(router).parameters.values())[1:]
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        refuse_unknown(options, [parameter.name for parameter in parameters], "router")
+    return router, options
+
+
+_ROUTER_HAS = {"locate": "locate(key, avoid)", "spread": "spread"}
+
+
+def _router_class(reference: Any, path: str) -> type[Any]:
+    router = find_class(ROUTERS, reference, path)
+    if issubclass(router, BaseRouter):
+        return router
+    missing = [what for name, what in _ROUTER_HAS.items() if not hasattr(router, name)]
+    if missing:
+        raise ConfigError(
+            f"{router.__qualname__} is not a router: it has no {' and no '.join(missing)}; start from "
+            "nydus_core.routers.NodeRouter, or from BaseRouter for one that wants to see calls",
+            path,
+        )
+    return router

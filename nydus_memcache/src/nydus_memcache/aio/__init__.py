@@ -1,1 +1,0 @@
-"""The asyncio side of the memcached engine, on connections of its own."""

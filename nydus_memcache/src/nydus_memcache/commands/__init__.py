@@ -1,0 +1,25 @@
+"""Commands of memcached: how they are written, split over hosts, and how their answers are read."""
+
+from nydus_memcache.commands.command import Key, MemcacheCommand, Plain, Shutdown
+from nydus_memcache.commands.fetches import Fetch, request_for
+from nydus_memcache.commands.replies import read_items
+from nydus_memcache.commands.serde import PlainSerde, Serde
+from nydus_memcache.commands.source import Source
+from nydus_memcache.commands.wire import LEGAL_KEY, Wire, count, expiry
+
+__all__ = [
+    "LEGAL_KEY",
+    "Fetch",
+    "Key",
+    "MemcacheCommand",
+    "Plain",
+    "PlainSerde",
+    "Serde",
+    "Shutdown",
+    "Source",
+    "Wire",
+    "count",
+    "expiry",
+    "read_items",
+    "request_for",
+]

@@ -1,0 +1,236 @@
+"""What a command of memcached is, and those that are answered line by line: all but the gets, see ``fetches``.
+
+An answer is read from the connection first, all of it, and made a value afterwards: a serde that raises leaves a
+connection that is fine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
+
+from pymemcache.exceptions import MemcacheClientError, MemcacheError, MemcacheUnexpectedCloseError
+
+from nydus_core.command import Access, Command, Scope
+from nydus_memcache.commands.replies import read_answer, read_stats, refusal
+from nydus_memcache.commands.source import Source
+
+__all__ = ["Key", "MemcacheCommand", "Plain", "PlainMany", "Raw", "Shutdown", "Stats"]
+
+Key = str | bytes
+
+
+class MemcacheCommand(Command):
+    """A command as it goes over the wire.
+
+    Attributes:
+        silent: Whether no answer to it comes. Then it is taken for done.
+        ends_link: Whether its connection cannot be used again, not even by commands already sent.
+    """
+
+    __slots__ = ()
+    silent: bool = False
+    ends_link = False
+
+    @property
+    def gathers(self) -> bytes | None:
+        """What it is sent as together with others after it of which this is the same; None: it is sent alone."""
+        return None
+
+    @property
+    def request(self) -> bytes:
+        """Its bytes. Without any there is nothing to send, and no answer."""
+        raise NotImplementedError
+
+    @property
+    def wire_form(self) -> bytes:
+        """Its bytes."""
+        return self.request
+
+    def read(self, source: Source) -> Any:
+        """Read its answer. An error of the server is returned.
+
+        Raises:
+            Exception: No answer came, or none that can be understood.
+        """
+        raise NotImplementedError
+
+    def value(self, answer: Any) -> Any:
+        """Return the value of an answer, as pymemcache does.
+
+        Raises:
+            MemcacheError: The server answered with this error.
+            Exception: What the serde raises.
+        """
+        raise NotImplementedError
+
+
+# One line for each key -----------------------------------------------------------------------------------------
+
+
+class Plain(MemcacheCommand):
+    """A command that is answered with one line.
+
+    Attributes:
+        verb: The word that it begins with.
+        pieces: Its bytes; of a command over many keys, those for each of them.
+    """
+
+    __slots__ = ("pieces", "silent", "verb")
+
+    def __init__(
+        self,
+        name: str,
+        verb: bytes,
+        args: tuple[Any, ...],
+        keys: Sequence[bytes],
+        pieces: Sequence[bytes],
+        silent: bool = False,
+        access: Access = Access.WRITE,
+    ) -> None:
+        self.name = name
+        self.args = args
+        self.kwargs = {}
+        self.keys = keys
+        self.access = access
+        self.split = None
+        self.scope = Scope.ALL
+        self.call = None
+        self.verb = verb
+        self.pieces = pieces
+        self.silent = silent
+
+    @property
+    def request(self) -> bytes:
+        return b"".join(self.pieces)
+
+    @property
+    def idempotent(self) -> bool:
+        return self.access is Access.READ or self.verb in _IDEMPOTENT
+
+    def read(self, source: Source) -> list[Any]:
+        if self.silent:
+            return [None if self.verb in _COUNTING else True] * len(self.pieces)
+        answers: list[Any] = source.begun(list)
+        for _ in range(len(self.pieces) - len(answers)):
+            answers.append(self._read_one(source))
+        return answers
+
+    def _read_one(self, source: Source) -> Any:
+        answer = read_answer(source, self.verb)
+        if isinstance(answer, MemcacheClientError) and self.verb in _WITH_DATA:
+            # A server that does not understand the line takes the value after it for another command
+            source.close()
+        return answer
+
+    def value(self, answer: list[Any]) -> Any:
+        (only,) = answer
+        if isinstance(only, MemcacheError):
+            raise only
+        return only
+
+
+_IDEMPOTENT = frozenset({b"set", b"delete", b"touch", b"flush_all", b"cache_memlimit"})
+_COUNTING = frozenset({b"incr", b"decr"})
+_WITH_DATA = frozenset({b"set", b"add", b"replace", b"append", b"prepend", b"cas"})
+
+
+class PlainMany(Plain):
+    """``set_many`` and ``delete_many``: a command a key, sent together.
+
+    Attributes:
+        given: The keys, as the user gave them.
+        finish: Makes the value of the keys and what was answered for each.
+    """
+
+    __slots__ = ("finish", "given")
+
+    def __init__(
+        self,
+        name: str,
+        verb: bytes,
+        given: Sequence[Key],
+        keys: Sequence[bytes],
+        pieces: Sequence[bytes],
+        silent: bool,
+        finish: Callable[[Sequence[Key], Sequence[Any]], Any],
+    ) -> None:
+        super().__init__(name, verb, (given,), keys or (b"",), pieces, silent)
+        self.split = _ManyPieces()
+        self.given = given
+        self.finish = finish
+
+    def part(self, positions: Sequence[int]) -> PlainMany:
+        """Return the same command for some of its keys."""
+        given = [self.given[position] for position in positions]
+        keys = [self.keys[position] for position in positions]
+        pieces = [self.pieces[position] for position in positions]
+        return PlainMany(self.name, self.verb, given, keys, pieces, self.silent, self.finish)
+
+    def value(self, answer: list[Any] | None) -> Any:
+        answers = answer or []
+        for given, each in zip(self.given, answers, strict=True):
+            if isinstance(each, MemcacheError):
+                each.add_note(f"answered for the key {given!r}; the other keys were sent as well")
+                raise each
+        return self.finish(self.given, answers)
+
+
+class _ManyPieces:
+    """How ``set_many`` and ``delete_many`` are split over hosts, and their answers joined."""
+
+    def cut(self, command: Command, groups: Sequence[Sequence[int]]) -> Sequence[PlainMany]:
+        assert isinstance(command, PlainMany)
+        return [command.part(group) for group in groups]
+
+    def join(self, command: Command, groups: Sequence[Sequence[int]], values: Sequence[Any]) -> Any:
+        return list(chain.from_iterable(values)) if isinstance(values[0], list) else all(values)
+
+
+# The others ----------------------------------------------------------------------------------------------------
+
+
+class Stats(Plain):
+    """``stats``."""
+
+    __slots__ = ()
+
+    def read(self, source: Source) -> list[Any]:
+        return [read_stats(source)]
+
+
+class Raw(Plain):
+    """Any command. Nobody knows how much is answered to it, so its connection is not used again.
+
+    Attributes:
+        end: What its answer ends with.
+    """
+
+    __slots__ = ("end",)
+    ends_link = True
+
+    def __init__(self, command: bytes, end: bytes, keys: Sequence[bytes]) -> None:
+        super().__init__("raw_command", command, (command,), keys, (command + b"\r\n",))
+        self.scope = Scope.UNKNOWN
+        self.end = end
+
+    def read(self, source: Source) -> list[Any]:
+        answer = source.line(self.end)
+        source.close()
+        return [refusal(answer, self.verb) or answer]
+
+
+class Shutdown(Plain):
+    """``shutdown`` and ``quit``: the server answers by closing the connection, or with why not."""
+
+    __slots__ = ()
+    ends_link = True
+
+    def read(self, source: Source) -> list[Any]:
+        try:
+            answer = read_answer(source, self.verb)
+        except (MemcacheUnexpectedCloseError, ConnectionError):
+            answer = None
+        source.close()
+        return [answer]

@@ -1,0 +1,148 @@
+"""The commands that get values: ``get``, ``gets``, ``get_many`` and ``gets_many``. For the server they are one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
+
+from pymemcache.exceptions import MemcacheError
+
+from nydus_core.command import Access, Command, Scope
+from nydus_memcache.commands.command import Key, MemcacheCommand
+from nydus_memcache.commands.replies import Items, read_items
+from nydus_memcache.commands.source import Source
+
+__all__ = ["Fetch", "FetchMany", "FetchOne", "Load", "request_for"]
+
+#: Makes a value of an item that a server has stored, given the key as the user gave it.
+Load = Callable[[Key, Sequence[Any]], Any]
+
+
+def request_for(verb: bytes, keys: Sequence[bytes]) -> bytes:
+    """Return the bytes of a ``get`` or ``gets`` of some keys; none if there are no keys."""
+    return b"%b %b\r\n" % (verb, b" ".join(keys)) if keys else b""
+
+
+class Fetch(MemcacheCommand):
+    """A command that gets values.
+
+    Attributes:
+        verb: The word that it begins with.
+        load: What makes values of what the server stores.
+        wire_keys: The keys, as the server sees them.
+    """
+
+    __slots__ = ("load", "verb", "wire_keys")
+
+    def __init__(
+        self,
+        name: str,
+        verb: bytes,
+        load: Load,
+        args: tuple[Any, ...],
+        keys: Sequence[bytes],
+        wire_keys: Sequence[bytes],
+    ) -> None:
+        self.name = name
+        self.args = args
+        self.kwargs = {}
+        self.keys = keys
+        self.access = Access.READ
+        self.split = None
+        self.scope = Scope.ALL
+        self.call = None
+        self.verb = verb
+        self.load = load
+        self.wire_keys = wire_keys
+
+    @property
+    def gathers(self) -> bytes:
+        """Those that begin alike can be sent as one."""
+        return self.verb
+
+    @property
+    def request(self) -> bytes:
+        return request_for(self.verb, self.wire_keys)
+
+    def read(self, source: Source) -> Items | MemcacheError:
+        return read_items(source, self.verb, self.wire_keys)
+
+
+class FetchOne(Fetch):
+    """``get`` and ``gets``.
+
+    Attributes:
+        default: What stands for a key that is not there.
+    """
+
+    __slots__ = ("default",)
+
+    def __init__(
+        self, name: str, verb: bytes, load: Load, given: Key, key: bytes, wire_key: bytes, default: Any
+    ) -> None:
+        super().__init__(name, verb, load, (given,), (key,), (wire_key,))
+        self.default = default
+
+    def value(self, answer: Items | MemcacheError) -> Any:
+        if isinstance(answer, MemcacheError):
+            raise answer
+        item = answer.get(self.wire_keys[0])
+        return self.default if item is None else self.load(self.args[0], item)
+
+
+class FetchMany(Fetch):
+    """``get_many`` and ``gets_many``.
+
+    Attributes:
+        given: The keys, as the user gave them.
+    """
+
+    __slots__ = ("given",)
+
+    def __init__(
+        self,
+        name: str,
+        verb: bytes,
+        load: Load,
+        given: Sequence[Key],
+        keys: Sequence[bytes],
+        wire_keys: Sequence[bytes],
+    ) -> None:
+        # Without any key nothing is sent; but a command without a place would go to all hosts, and answer a list
+        super().__init__(name, verb, load, (given,), keys or (b"",), wire_keys)
+        self.split = _BY_KEY
+        self.given = given
+
+    def part(self, positions: Sequence[int]) -> FetchMany:
+        """Return the same command for some of its keys."""
+        given = [self.given[position] for position in positions]
+        keys = [self.keys[position] for position in positions]
+        wire_keys = [self.wire_keys[position] for position in positions]
+        return FetchMany(self.name, self.verb, self.load, given, keys, wire_keys)
+
+    def value(self, answer: Items | MemcacheError | None) -> dict[Key, Any]:
+        if isinstance(answer, MemcacheError):
+            raise answer
+        found = answer or {}
+        load = self.load
+        pairs = zip(self.given, self.wire_keys, strict=True)
+        return {given: load(given, found[key]) for given, key in pairs if key in found}
+
+
+class _ByKey:
+    """How these are split over hosts: into one a host, whose dicts are joined in the order of the keys."""
+
+    def cut(self, command: Command, groups: Sequence[Sequence[int]]) -> Sequence[FetchMany]:
+        assert isinstance(command, FetchMany)
+        return [command.part(group) for group in groups]
+
+    def join(
+        self, command: Command, groups: Sequence[Sequence[int]], values: Sequence[Any]
+    ) -> dict[Key, Any]:
+        assert isinstance(command, FetchMany)
+        found: dict[Key, Any] = dict(chain.from_iterable(part.items() for part in values))
+        return {given: found[given] for given in command.given if given in found}
+
+
+_BY_KEY = _ByKey()

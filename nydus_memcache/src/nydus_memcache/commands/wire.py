@@ -1,0 +1,287 @@
+"""From the arguments of a call to a command: its keys and values checked, its bytes put together.
+
+Everything that a server would refuse, or worse take for something else, is refused here, before anything is sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from nydus_core.cluster import EventualCommand
+from nydus_core.command import Access
+from nydus_memcache.commands.command import Key, Plain, PlainMany, Raw, Stats
+from nydus_memcache.commands.fetches import FetchMany, FetchOne
+from nydus_memcache.commands.serde import Serde
+from nydus_memcache.errors import IllegalArgument, IllegalKey
+
+__all__ = ["LEGAL_KEY", "Wire", "count", "expiry"]
+
+#: What memcached takes for a key, prefix and all: anything but white space and control characters.
+LEGAL_KEY = re.compile(rb"[^\x00-\x20\x7f]{1,250}")
+_ILLEGAL = re.compile(rb"[\x00-\x20\x7f]")
+_MOST = 250
+
+_UINT32 = range(2**32)
+_UINT64 = range(2**64)
+_INT64 = range(-(2**63), 2**63)
+_MOST_DIGITS = 20  # of the largest of them
+
+
+class Wire:
+    """Makes commands, for hosts with these options. Routers see keys without the prefix, as pymemcache's do.
+
+    Parameters:
+        serde: What turns values into bytes and back.
+        key_prefix: What the servers see before each key.
+        allow_unicode_keys: Whether text of other than ASCII characters may be a key, as UTF-8.
+        encoding: How text that a serde of the user's returns becomes bytes.
+    """
+
+    def __init__(self, serde: Serde, key_prefix: bytes, allow_unicode_keys: bool, encoding: str) -> None:
+        self._serialize = serde.serialize
+        self._deserialize = serde.deserialize
+        self._prefix = key_prefix
+        self._key_encoding = "utf-8" if allow_unicode_keys else "ascii"
+        self._encoding = encoding
+
+    # Keys and values -------------------------------------------------------------------------------------------
+
+    def key(self, given: Key) -> tuple[bytes, bytes]:
+        """Return a key as routers see it, and as the servers do.
+
+        Raises:
+            IllegalKey: The servers would not take it.
+        """
+        key = _encoded(given, self._key_encoding)
+        return key, _legal(self._prefix + key, given)
+
+    def keys(self, given: Sequence[Key]) -> tuple[list[bytes], list[bytes]]:
+        """Return keys as routers see them, and as the servers do."""
+        pairs = [self.key(key) for key in given]
+        return [key for key, _ in pairs], [wire_key for _, wire_key in pairs]
+
+    def load(self, given: Key, item: Sequence[Any]) -> Any:
+        """Return the value of an item; of one with a cas token, the pair of both."""
+        value = self._deserialize(given, item[1], item[0])
+        return (value, item[2]) if len(item) > 2 else value
+
+    def _store(
+        self, verb: bytes, key: bytes, value: Any, expire: bytes, flags: int | None, end: bytes
+    ) -> bytes:
+        if type(value) is EventualCommand:
+            value = value.value
+        data, own_flags = self._serialize(key, value)
+        if not isinstance(data, bytes):
+            try:
+                data = str(data).encode(self._encoding)
+            except UnicodeEncodeError as error:
+                raise IllegalArgument(
+                    f"the value for the key {key!r} is not {self._encoding}: {error}"
+                ) from error
+        shown = _integer("flags", own_flags if flags is None else flags, _UINT32)
+        return b"%b %b %b %b %d%b\r\n%b\r\n" % (verb, key, shown, expire, len(data), end, data)
+
+    # Commands --------------------------------------------------------------------------------------------------
+
+    def fetch(self, name: str, verb: bytes, given: Key, default: Any) -> FetchOne:
+        """Make a command that reads one value."""
+        key, wire_key = self.key(given)
+        return FetchOne(name, verb, self.load, given, key, wire_key, default)
+
+    def fetch_many(self, name: str, verb: bytes, given: Iterable[Key]) -> FetchMany:
+        """Make a command that reads many values."""
+        several = _several(name, given)
+        return FetchMany(name, verb, self.load, several, *self.keys(several))
+
+    def store(
+        self,
+        name: str,
+        given: Key,
+        value: Any,
+        expire: int,
+        noreply: bool | None,
+        flags: int | None,
+        end: bytes = b"",
+    ) -> Plain:
+        """Make a command that writes one value."""
+        key, wire_key = self.key(given)
+        verb, expires = name.encode(), _integer("expire", expire, _INT64)
+        piece = self._store(verb, wire_key, value, expires, flags, end + _silence(noreply))
+        return Plain(name, verb, (given,), (key,), (piece,), bool(noreply))
+
+    def cas(
+        self,
+        given: Key,
+        value: Any,
+        cas: int | str | bytes,
+        expire: int,
+        noreply: bool | None,
+        flags: int | None,
+    ) -> Plain:
+        """Make a command that writes one value if the one there is still what its token says."""
+        return self.store("cas", given, value, expire, noreply, flags, _token(cas))
+
+    def store_many(
+        self, values: Mapping[Key, Any], expire: int, noreply: bool | None, flags: int | None
+    ) -> PlainMany:
+        """Make a command that writes many values."""
+        if not isinstance(values, Mapping):
+            raise IllegalArgument(
+                f"set_many: found {type(values).__name__}; expected a dict of values by key"
+            )
+        given = list(values)
+        keys, wire_keys = self.keys(given)
+        expires, end = _integer("expire", expire, _INT64), _silence(noreply)
+        pairs = zip(wire_keys, values.values(), strict=True)
+        pieces = [self._store(b"set", key, value, expires, flags, end) for key, value in pairs]
+        return PlainMany("set_many", b"set", given, keys, pieces, bool(noreply), _failed_keys)
+
+    def delete_many(self, given: Iterable[Key], noreply: bool | None) -> PlainMany:
+        """Make a command that deletes many keys."""
+        several, end = _several("delete_many", given), _silence(noreply)
+        keys, wire_keys = self.keys(several)
+        pieces = [b"delete %b%b\r\n" % (key, end) for key in wire_keys]
+        return PlainMany("delete_many", b"delete", several, keys, pieces, bool(noreply), _all_gone)
+
+    def keyed(self, name: str, given: Key, noreply: bool | None, number: bytes = b"") -> Plain:
+        """Make another command of one key, and at most one number."""
+        key, wire_key = self.key(given)
+        piece = b"%b %b%b%b\r\n" % (name.encode(), wire_key, number, _silence(noreply))
+        return Plain(name, name.encode(), (given,), (key,), (piece,), bool(noreply))
+
+    def keyless(self, name: str, noreply: bool | None = None, number: bytes = b"") -> Plain:
+        """Make a command without a key, for all hosts."""
+        line = b"%b%b%b\r\n" % (name.encode(), number, _silence(noreply))
+        access = Access.READ if name == "version" else Access.WRITE
+        return Plain(name, name.encode(), (), (), (line,), bool(noreply), access)
+
+    def stats(self, words: Sequence[Key]) -> Stats:
+        """Make the command for a server's statistics."""
+        line = b" ".join([b"stats", *(_word(word) for word in words)])
+        return Stats("stats", b"stats", tuple(words), (), (line + b"\r\n",), access=Access.READ)
+
+    def raw(self, command: Key, end_tokens: Key, key: Key | None) -> Raw:
+        """Make a command of the user's own bytes."""
+        line = _raw("command", command, self._key_encoding)
+        end = _raw("end_tokens", end_tokens, self._key_encoding)
+        if not end:
+            raise IllegalArgument("end_tokens is empty; expected what the answer ends with. Nothing was sent")
+        return Raw(line, end, () if key is None else (self.key(key)[0],))
+
+
+def _encoded(given: object, encoding: str) -> bytes:
+    if isinstance(given, bytes):
+        return bytes(given)
+    if not isinstance(given, str):
+        kind = type(given).__name__
+        raise IllegalKey(f"{_named(given)} is of type {kind}; expected str or bytes. Nothing was sent")
+    try:
+        return given.encode(encoding)
+    except UnicodeEncodeError as error:
+        raise IllegalKey(
+            f"{_named(given)} is not {encoding}: encode it, or set the option 'allow_unicode_keys'. Nothing was sent"
+        ) from error
+
+
+def _legal(wire_key: bytes, given: object) -> bytes:
+    if LEGAL_KEY.fullmatch(wire_key) is None:
+        raise IllegalKey(f"{_named(given)} {_why_illegal(wire_key)}. Nothing was sent")
+    return wire_key
+
+
+def _named(given: object) -> str:
+    return f"the key {_shown(given)}"
+
+
+def _shown(given: object) -> str:
+    try:
+        shown = repr(given)
+    except ValueError:  # a number of too many digits
+        shown = f"a {type(given).__name__} that is too large to be shown"
+    return shown if len(shown) <= 80 else shown[:80] + "…"
+
+
+def _raw(name: str, text: object, encoding: str) -> bytes:
+    try:
+        found = text.encode(encoding) if isinstance(text, str) else text
+    except UnicodeEncodeError as error:
+        raise IllegalArgument(f"{name} is not {encoding}: encode it. Nothing was sent") from error
+    if not isinstance(found, bytes):
+        raise IllegalArgument(
+            f"{name} is of type {type(text).__name__}; expected str or bytes. Nothing was sent"
+        )
+    return found
+
+
+def _why_illegal(wire_key: bytes) -> str:
+    if not wire_key:
+        return "is empty"
+    if len(wire_key) > _MOST:
+        return f"has {len(wire_key)} bytes with the prefix; memcached takes at most {_MOST}"
+    bad = _ILLEGAL.search(wire_key)
+    assert bad is not None
+    return f"contains {bad[0]!r}; memcached takes no white space and no control characters"
+
+
+def _several(name: str, given: Iterable[Key]) -> list[Key]:
+    if isinstance(given, str | bytes):
+        raise IllegalKey(
+            f"{name}: found the {type(given).__name__} {given!r}; expected a list of keys. Nothing was sent"
+        )
+    try:
+        return list(given)
+    except TypeError:
+        kind = type(given).__name__
+        raise IllegalKey(f"{name}: found {kind}; expected a list of keys. Nothing was sent") from None
+
+
+def _integer(name: str, value: Any, allowed: range) -> bytes:
+    # A number out of range makes memcached refuse the line, and take the value after it for commands
+    if not isinstance(value, int) or value not in allowed:
+        raise IllegalArgument(
+            f"{name} is {_shown(value)}; expected an integer from {allowed[0]} to {allowed[-1]}. Nothing was sent"
+        )
+    return b"%d" % value
+
+
+def expiry(seconds: int) -> bytes:
+    """Return ``expire`` as it goes into a command."""
+    return b" " + _integer("expire", seconds, _INT64)
+
+
+def count(name: str, value: int) -> bytes:
+    """Return another number, 0 or more, as it goes into a command."""
+    return b" " + _integer(name, value, _UINT64)
+
+
+def _token(cas: object) -> bytes:
+    if type(cas) is int:
+        digits: object = b"%d" % cas if cas in _UINT64 else b""
+    else:
+        digits = cas.encode("ascii", "replace") if isinstance(cas, str) else cas
+    if (
+        not isinstance(digits, bytes)
+        or not digits.isdigit()
+        or len(digits) > _MOST_DIGITS
+        or int(digits) not in _UINT64
+    ):
+        raise IllegalArgument(f"cas is {_shown(cas)}; expected what gets() gave. Nothing was sent")
+    return b" " + digits
+
+
+def _word(word: Key) -> bytes:
+    return _legal(_encoded(word, "ascii"), word)
+
+
+def _silence(noreply: bool | None) -> bytes:
+    return b" noreply" if noreply else b""
+
+
+def _failed_keys(given: Sequence[Key], stored: Sequence[Any]) -> list[Key]:
+    return [key for key, done in zip(given, stored, strict=True) if not done]
+
+
+def _all_gone(given: Sequence[Key], deleted: Sequence[Any]) -> bool:
+    return True

@@ -1,0 +1,98 @@
+"""How connections to a memcached server are opened, looked at and closed, with asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import Any
+
+from nydus_memcache.connection.link import Address, keep_alive, ready
+from nydus_memcache.connection.link_aio import AsyncLink
+
+__all__ = ["MemcacheConnector"]
+
+
+class MemcacheConnector:
+    """Makes connections. See ``nydus_core.aio.Connector``.
+
+    Parameters:
+        address: Where the server listens.
+        idle_timeout: Seconds after which a connection that was not used is closed; 0 for never.
+    """
+
+    def __init__(self, address: Address, idle_timeout: float) -> None:
+        self._address = address
+        self._idle_timeout = idle_timeout
+
+    async def open(self) -> AsyncLink:
+        """Open a connection.
+
+        Raises:
+            OSError: The server is not there, or did not accept within ``connect_timeout``.
+        """
+        address, seconds = self._address, self._address.connect_timeout
+        link = AsyncLink(address.timeout)
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                if isinstance(address.server, str):
+                    await asyncio.get_running_loop().create_unix_connection(lambda: link, address.server)
+                else:
+                    await self._connect(link, *address.server)
+        except BaseException as error:
+            link.shut()
+            if isinstance(error, TimeoutError) and limit.expired():
+                raise TimeoutError(f"not connected within {seconds:g} seconds") from None
+            raise
+        return link
+
+    async def _connect(self, link: AsyncLink, host: str, port: int) -> None:
+        loop, tls = asyncio.get_running_loop(), self._address.tls
+        server_name = None if tls is None else host
+        # Not all at once: then what is raised would be neither of the errors, if there are several addresses
+        *others, last = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for family, _, _, _, where in (*others, last):
+            try:
+                await loop.create_connection(
+                    lambda: link, str(where[0]), port, family=family, ssl=tls, server_hostname=server_name
+                )
+                break
+            except OSError as error:
+                if isinstance(error, ssl.SSLError) or where is last[-1]:
+                    raise
+        sock: Any = link.transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, self._address.no_delay)
+        if self._address.keepalive is not None:
+            keep_alive(sock, self._address.keepalive)
+
+    def is_in_step(self, connection: AsyncLink) -> bool:
+        """Tell whether a connection is open, and no answer is pending on it, as far as the loop has seen."""
+        return connection.in_step
+
+    async def is_fresh(self, connection: AsyncLink) -> bool:
+        """Tell whether one that was idle still is in step, and was not idle for too long."""
+        if not connection.in_step:
+            return False
+        if self._idle_timeout and asyncio.get_running_loop().time() - connection.rested > self._idle_timeout:
+            return False
+        readable, _ = ready(connection.transport.get_extra_info("socket"), 0)
+        if not readable:
+            return True
+        if self._address.tls is None:
+            return False  # nothing is to be said to one who has not asked
+        await asyncio.sleep(0)  # TLS has messages of its own: the loop looks at the socket now,
+        await asyncio.sleep(0)  # and by now it has read it
+        return connection.in_step
+
+    def shut(self, connection: AsyncLink) -> None:
+        """Close a connection at once."""
+        connection.shut()
+
+    async def say_goodbye(self, connection: AsyncLink) -> None:
+        """Close a connection that nothing is under way on."""
+        await connection.goodbye()
+
+    def exhausted(self, why: str) -> Exception:
+        """Make the error for a task that waited in vain."""
+        return RuntimeError(f"{why} (max_pool_size)")

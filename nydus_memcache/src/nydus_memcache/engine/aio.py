@@ -1,0 +1,160 @@
+"""The memcached engine for asyncio: one host of memcached, or anything else that speaks its text protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import CancelledError
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from nydus_core.aio import FairPool, PerLoop, one_by_one
+from nydus_core.command import Command, Dispatch
+from nydus_core.engines import SurfaceFactory
+from nydus_core.errors import CANCELLED, HostDown, MaybeApplied
+from nydus_memcache import options as host_options
+from nydus_memcache.commands import MemcacheCommand, Plain
+from nydus_memcache.connection import AsyncLink, MemcacheConnector
+from nydus_memcache.engine.host import MemcacheHost
+from nydus_memcache.engine.runs import Failure, outcomes, runs
+from nydus_memcache.errors import FAILURES
+from nydus_memcache.surface import AsyncSurfaces
+
+__all__ = ["AsyncMemcache"]
+
+#: The most connections of a host in one event loop, where the settings do not say.
+MAX_CONNECTIONS = 100
+
+#: What an exchange ends in that does not end well, besides errors of this program.
+_ENDS: tuple[type[BaseException], ...] = (*FAILURES, CancelledError)
+
+
+class AsyncMemcache(MemcacheHost):
+    """A memcached host, for asyncio. The commands, options, serdes and errors are those of ``Memcache``.
+
+    Each event loop has a pool of connections of its own, which connects at first use.
+
+    Parameters:
+        num: The key of the host in the settings.
+        host: Its name or address.
+        port: Its port.
+        unix_socket_path: Its unix socket, instead of host and port.
+        timeout: Seconds that connecting, waiting for an answer, and waiting for a connection may take, each; None for no
+            limit.
+        connect_timeout: Seconds that connecting may take, if not ``timeout``.
+        identifier: What the ``consistent`` router knows it by; by default ``memcache://host:port/``.
+        options: Further options, those of ``Memcache``, but for these:
+
+            - ``max_pool_size``: the most connections at once, by default 100. Tasks beyond wait in line.
+            - ``lock_generator`` is refused: it is about threads.
+
+    Raises:
+        ConfigError: An option would undo what the cluster promises, or makes no sense.
+    """
+
+    is_async: ClassVar[bool] = True
+    sync_side: ClassVar[type[Any] | str | None] = "nydus_memcache.engine.Memcache"
+
+    def _prepare(self) -> None:
+        host_options.check_async(self.options)
+        self._pools: PerLoop[FairPool[AsyncLink]] = PerLoop(self._make_pool, FairPool.drop)
+        self._retired = False
+
+    def _make_pool(self) -> FairPool[AsyncLink]:
+        connector = MemcacheConnector(self.address, self.options.get("pool_idle_timeout", 0))
+        size = self.options.get("max_pool_size") or MAX_CONNECTIONS
+        pool = FairPool(connector, size, self.timeout)
+        if self._retired:
+            pool.retire()
+        return pool
+
+    @property
+    def pool(self) -> FairPool[AsyncLink]:
+        """The connections in the running event loop."""
+        return self._pools.get()
+
+    @classmethod
+    def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
+        """Return what makes surfaces: objects with the methods of ``pymemcache.Client``, to be awaited."""
+        return AsyncSurfaces(options)
+
+    def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
+        """Return an object with the same methods, on which every command goes to this host."""
+        return AsyncSurfaces([self.options]).of_cluster(None, dispatch)
+
+    async def call(self, command: Command) -> Any:
+        """Do one command and return its value. See ``nydus_core.AsyncEngine.call``."""
+        assert isinstance(command, MemcacheCommand)
+        request = command.request
+        if not request:
+            return command.value(None)
+        if command.silent:  # nothing is waited for: who sends many would keep all others from their turn
+            await asyncio.sleep(0)
+        pool = self.pool
+        try:
+            link = await pool.take()
+        except FAILURES as error:
+            raise self.failed(HostDown, error, command) from error
+        except CancelledError as cancelled:
+            raise cancelled from self.failed(HostDown, self._cause(cancelled), command)
+        answers: list[Any] = []
+        clean = False
+        try:
+            await link.ask(request, (command,), answers)
+            clean = True
+        except FAILURES as error:
+            raise self.failed(MaybeApplied if link.sent else HostDown, error, command) from error
+        finally:
+            pool.give(link, clean=clean)
+        return command.value(answers[0])
+
+    async def exchange(self, commands: Sequence[Command], *, transaction: bool = False) -> list[Any]:
+        """Send some commands together, and read all answers. See ``nydus_core.AsyncEngine.exchange``."""
+        if any(isinstance(command, MemcacheCommand) and command.ends_link for command in commands):
+            return await one_by_one(self, commands)
+        all_runs = runs(commands)
+        request = b"".join([run.request for run in all_runs])
+        if not request:
+            return outcomes(self, all_runs, [None] * len(all_runs))
+        pool = self.pool
+        try:
+            link = await pool.take()
+        except _ENDS as error:
+            return outcomes(self, all_runs, [], Failure(self._cause(error)))
+        answers: list[Any] = []
+        failure: Failure | None = None
+        clean = False
+        try:
+            await link.ask(request, all_runs, answers)
+            clean = True
+        except _ENDS as error:
+            failure = Failure(self._cause(error), link.sent)
+        finally:
+            pool.give(link, clean=clean)
+        return outcomes(self, all_runs, answers, failure)
+
+    def _cause(self, error: BaseException) -> BaseException:
+        cancelled = isinstance(error, CancelledError)
+        return self.unavailable(CANCELLED) if cancelled else error
+
+    async def probe(self) -> None:
+        """Find out whether the host is up: ask for its version.
+
+        Raises:
+            Exception: It is not.
+        """
+        await self.call(Plain("version", b"version", (), (), (b"version\r\n",)))
+
+    async def flush(self) -> None:
+        """Delete all items of the host."""
+        await self.call(Plain("flush_all", b"flush_all", (), (), (b"flush_all\r\n",)))
+
+    async def aclose(self) -> None:
+        """Close the connections; those in use when they are given back. Those of other event loops are not waited for."""
+        pool = self.pool
+        self._pools.in_each(lambda each: None if each is pool else each.drop())
+        await pool.aclose()
+
+    def retire(self) -> None:
+        """Close the connections that are idle, and those in use when they are given back."""
+        self._retired = True
+        self._pools.in_each(lambda pool: pool.retire())

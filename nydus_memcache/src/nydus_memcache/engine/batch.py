@@ -1,0 +1,107 @@
+"""Commands for one host, sent together: one write, then as many answers, each by its position. See ``runs``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nydus_core.command import Command
+from nydus_memcache.connection import Link, Pool
+from nydus_memcache.engine.host import MemcacheHost
+from nydus_memcache.engine.runs import Failure, outcomes, runs
+from nydus_memcache.errors import FAILURES
+
+__all__ = ["MemcacheBatch"]
+
+
+class MemcacheBatch:
+    """Commands on their way to one host. See ``nydus_core.engines.Batch``."""
+
+    def __init__(self, engine: MemcacheHost, pool: Pool, commands: Sequence[Command]) -> None:
+        self.engine = engine
+        self._pool = pool
+        self._runs = runs(commands)
+        self._request = b"".join([run.request for run in self._runs])
+        self._link: Link | None = None
+        self._failure: Exception | None = None
+        self._clean = True
+        self._begun = self._aborted = False
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether all was written, so that only reading is left."""
+        return self._link is None or self._link.all_sent
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is an open connection; it is claimed, so that nobody else takes it first."""
+        if self._link is None and self._request:
+            self._link = self._pool.idle()
+        return self._link is not None or not self._request
+
+    def send(self) -> None:
+        """Write as much as the socket takes at once."""
+        try:
+            if not self.ready:
+                self._link = self._pool.take()
+            self._begun = (
+                True  # before the look at what abort() sets, and that looks here after it has set it
+            )
+            if self._link is not None and not self._aborted:
+                self._clean = False
+                self._link.send(self._request)
+        except FAILURES as error:
+            self._failure = error
+
+    def receive(self) -> list[Any]:
+        """Write what is left, and read all answers; return the outcome of each command."""
+        answers: list[Any] = []
+        if self._aborted and self._clean and self._request:
+            self._failure = self.engine.late("aborted")
+        if self._failure is None:
+            try:
+                self._read(answers)
+            except FAILURES as error:
+                self._failure = error
+        return outcomes(self.engine, self._runs, answers, self._why())
+
+    def _why(self) -> Failure | None:
+        if self._failure is None:
+            return None
+        sent = 0 if self._link is None or self._clean else self._link.sent
+        return Failure(self._failure, sent, sent)
+
+    def _read(self, answers: list[Any]) -> None:
+        link = self._link
+        if link is None:
+            answers += [None] * len(self._runs)
+            return
+        if not all(run.silent for run in self._runs):
+            link.wait()
+        for run in self._runs:
+            answers.append(run.read(link))
+        link.flush()
+        self._clean = True
+
+    def fileno(self) -> int | None:
+        """Return the socket that the answers come from; None if there are none to wait for."""
+        return None if self._failure is not None or self._link is None else self._link.fileno()
+
+    def abort(self) -> list[Any] | None:
+        """Shut the connection, so that whoever waits for it need not; without one, never send."""
+        self._aborted = True
+        if self._begun:
+            if self._link is not None:
+                self._link.shut()
+            return None
+        if not self._request:
+            return None
+        return outcomes(self.engine, self._runs, [], Failure(self.engine.late("aborted")))
+
+    def close(self) -> None:
+        """Give the connection back, or close it where answers are still to come."""
+        if self._link is not None:
+            if not self._clean:
+                self._link.close()
+            self._pool.give(self._link)
+            self._link = None

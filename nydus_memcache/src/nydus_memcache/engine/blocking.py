@@ -1,0 +1,146 @@
+"""The memcached engine: one host of memcached, or anything else that speaks its text protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from threading import Lock
+from typing import Any, ClassVar
+
+from pymemcache.client.base import PooledClient
+
+from nydus_core.command import Command
+from nydus_core.engines import Batch, SerialBatch, SurfaceFactory
+from nydus_core.errors import HostDown, MaybeApplied
+from nydus_memcache import options as host_options
+from nydus_memcache.commands import MemcacheCommand, Plain
+from nydus_memcache.connection import Pool
+from nydus_memcache.engine.batch import MemcacheBatch
+from nydus_memcache.engine.host import MemcacheHost
+from nydus_memcache.errors import FAILURES
+from nydus_memcache.surface import Surface
+
+__all__ = ["Memcache"]
+
+
+class Memcache(MemcacheHost):
+    """A memcached host.
+
+    The commands, options, serdes and errors are pymemcache's. The connections are not: its client sends and waits in
+    one step, and after an error knows neither what was sent nor what the other commands of a ``set_many`` ended in.
+
+    Values are ``bytes``, ``str`` and ``int``; see ``serde`` and ``pickle`` for others. Threads share a pool of
+    connections, which connects at first use.
+
+    Parameters:
+        num: The key of the host in the settings.
+        host: Its name or address.
+        port: Its port.
+        unix_socket_path: Its unix socket, instead of host and port.
+        timeout: Seconds that connecting, and waiting for an answer, may take; None for no limit.
+        connect_timeout: Seconds that connecting may take, if not ``timeout``.
+        identifier: What the ``consistent`` router knows it by; by default ``memcache://host:port/``, as in nydus 0.11,
+            or ``memcache:///path`` of the unix socket.
+        options: Further options, those of pymemcache's ``PooledClient``:
+
+            - ``key_prefix``: what the server sees before each key. Routers do not see it.
+            - ``allow_unicode_keys``: whether keys may be any text, as UTF-8, and not only ASCII.
+            - ``serde`` (or ``serializer`` and ``deserializer``): what turns values into bytes and back, with
+              ``encoding`` for text that it returns. ``pickle``, which is ours: use pymemcache's ``pickle_serde``, where all who
+              can write to the servers are trusted.
+            - ``max_pool_size``: the most connections in use at once; a command beyond is refused as not sent.
+            - ``pool_idle_timeout``: seconds until a connection that is not used is closed; 0 for never.
+            - ``no_delay`` (here True by default), ``socket_keepalive``, ``tls_context``, ``lock_generator``.
+
+    Raises:
+        ConfigError: An option would undo what the cluster promises (``default_noreply``, ``ignore_exc``), or makes no
+            sense.
+    """
+
+    async_side: ClassVar[type[Any] | str | None] = "nydus_memcache.engine.AsyncMemcache"
+
+    def _prepare(self) -> None:
+        self._client: PooledClient | None = None
+        self._making = Lock()
+        self.pool = Pool(
+            self.address.connect,
+            self.options.get("max_pool_size"),
+            self.options.get("pool_idle_timeout", 0),
+            self.options.get("lock_generator") or Lock,
+        )
+
+    @classmethod
+    def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
+        """Return what makes surfaces: objects with the methods of ``pymemcache.Client``."""
+        return partial(Surface, wire=host_options.wire(options))
+
+    @property
+    def connection(self) -> PooledClient:
+        """A plain pymemcache client of this host, with a pool of its own; the cluster does not use it."""
+        with self._making:
+            if self._client is None:
+                self._client = PooledClient(
+                    self.address.server,
+                    connect_timeout=self.connect_timeout,
+                    timeout=self.timeout,
+                    **host_options.client_options(self.options),
+                )
+            return self._client
+
+    def close(self) -> None:
+        """Close all connections. A later command opens new ones."""
+        self.pool.close()
+        self._close_client()
+
+    def _close_client(self) -> None:
+        with self._making:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def probe(self) -> None:
+        """Find out whether the host is up: ask for its version.
+
+        Raises:
+            Exception: It is not.
+        """
+        self.call(Plain("version", b"version", (), (), (b"version\r\n",)))
+
+    def flush(self) -> None:
+        """Delete all items of the host."""
+        self.call(Plain("flush_all", b"flush_all", (), (), (b"flush_all\r\n",)))
+
+    def retire(self) -> None:
+        """Close the connections that are idle, and those in use when they are given back."""
+        self.pool.retire()
+        self._close_client()
+
+    def call(self, command: Command) -> Any:
+        """Do one command and return its value. See ``nydus_core.Engine.call``."""
+        assert isinstance(command, MemcacheCommand)
+        request = command.request
+        if not request:
+            return command.value(None)
+        try:
+            link = self.pool.take()
+        except FAILURES as error:
+            raise self.failed(HostDown, error, command) from error
+        try:
+            link.send(request)
+            answer = command.read(link)
+            link.flush()
+        except BaseException as error:
+            sent = link.sent
+            link.close()
+            if not isinstance(error, FAILURES):
+                raise
+            raise self.failed(MaybeApplied if sent else HostDown, error, command) from error
+        finally:
+            self.pool.give(link)
+        return command.value(answer)
+
+    def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
+        """Prepare some commands to be sent together."""
+        if any(isinstance(command, MemcacheCommand) and command.ends_link for command in commands):
+            return SerialBatch(self, commands)
+        return MemcacheBatch(self, self.pool, commands)

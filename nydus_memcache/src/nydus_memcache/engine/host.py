@@ -1,0 +1,93 @@
+"""A host of memcached, or of anything else that speaks its text protocol: what needs no I/O, for both sides of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar
+
+from pymemcache.exceptions import MemcacheUnexpectedCloseError, MemcacheUnknownError
+
+from nydus_core.engines import EngineBase
+from nydus_memcache import options as host_options
+from nydus_memcache.connection import Address
+
+__all__ = ["MemcacheHost"]
+
+
+class MemcacheHost(EngineBase):
+    """What is known of a host without asking it: its options and address, and which errors mean what.
+
+    Attributes:
+        address: Where it listens, and how to connect to it.
+    """
+
+    retryable_exceptions: ClassVar[Collection[type[Exception]]] = (
+        OSError,
+        MemcacheUnexpectedCloseError,
+        MemcacheUnknownError,
+    )
+    supports_flush: ClassVar[bool] = True
+    url_schemes: ClassVar[tuple[str, ...]] = ("memcached", "memcache")
+
+    def __init__(
+        self,
+        num: Any,
+        host: str = "localhost",
+        port: int = 11211,
+        unix_socket_path: str | None = None,
+        timeout: float | None = host_options.TIMEOUT,
+        connect_timeout: float | None = None,
+        identifier: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(num, **options)
+        self.host, self.port, self.unix_socket_path = host, port, unix_socket_path
+        self.timeout = timeout
+        self.connect_timeout = timeout if connect_timeout is None else connect_timeout
+        self._identifier = identifier
+        host_options.check(
+            {
+                **options,
+                "host": host,
+                "port": port,
+                "unix_socket_path": unix_socket_path,
+                "timeout": timeout,
+                "connect_timeout": connect_timeout,
+            }
+        )
+        self.address = Address(
+            (host, port) if unix_socket_path is None else unix_socket_path,
+            self.connect_timeout,
+            timeout,
+            options.get("no_delay", True),
+            options.get("socket_keepalive"),
+            options.get("tls_context"),
+        )
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make what connections are taken from."""
+        raise NotImplementedError(f"{type(self).__name__} has to define _prepare()")
+
+    @property
+    def identifier(self) -> str:
+        """The option of that name, else its address: ``memcache://host:port/``."""
+        if self._identifier is not None:
+            return self._identifier
+        if self.unix_socket_path is not None:
+            return f"memcache://{self.unix_socket_path}"
+        return f"memcache://{self.host}:{self.port}/"
+
+    @classmethod
+    def option_types(cls) -> Mapping[str, Any]:
+        """Return every option, with the types that it takes."""
+        return host_options.OPTION_TYPES
+
+    @classmethod
+    def from_url(cls, url: str) -> dict[str, Any]:
+        """Return the options that a URL stands for."""
+        return host_options.from_url(url)
+
+    def is_outage(self, cause: BaseException) -> bool:
+        """Tell whether a failure speaks against the host: not if all connections are in use."""
+        return not isinstance(cause, RuntimeError) and super().is_outage(cause)

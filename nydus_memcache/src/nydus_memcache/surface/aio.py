@@ -1,0 +1,95 @@
+"""What users call with asyncio: the same methods as with blocking calls, to be awaited.
+
+There are those of the cluster and of one host; a ``map()`` block works on ``Surface`` itself, since it only queues.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Concatenate, NoReturn, ParamSpec, cast
+
+from nydus_core.command import Dispatch
+from nydus_memcache import options as host_options
+from nydus_memcache.commands import Wire
+from nydus_memcache.surface.blocking import Surface, no_such_command
+
+__all__ = ["AsyncSurface", "AsyncSurfaces"]
+
+P = ParamSpec("P")
+
+
+def _awaited(
+    method: Callable[Concatenate[Surface, P], Any],
+) -> Callable[Concatenate[AsyncSurface, P], Coroutine[Any, Any, Any]]:
+    """Make a coroutine function of a method: what it raises is raised when it is awaited."""
+
+    @functools.wraps(method)
+    async def awaited(self: AsyncSurface, *args: P.args, **kwargs: P.kwargs) -> Any:
+        return await method(self._commands, *args, **kwargs)
+
+    return cast("Callable[Concatenate[AsyncSurface, P], Coroutine[Any, Any, Any]]", awaited)
+
+
+class AsyncSurface:
+    """The commands of memcached; see ``Surface`` for what they do.
+
+    Parameters:
+        dispatch: What a command is handed to. What it returns is awaited.
+        wire: Makes the commands.
+    """
+
+    def __init__(self, dispatch: Dispatch, wire: Wire) -> None:
+        self._commands = Surface(dispatch, wire)
+
+    get = _awaited(Surface.get)
+    gets = _awaited(Surface.gets)
+    get_many = _awaited(Surface.get_many)
+    gets_many = _awaited(Surface.gets_many)
+    set = _awaited(Surface.set)
+    add = _awaited(Surface.add)
+    replace = _awaited(Surface.replace)
+    append = _awaited(Surface.append)
+    prepend = _awaited(Surface.prepend)
+    cas = _awaited(Surface.cas)
+    set_many = _awaited(Surface.set_many)
+    incr = _awaited(Surface.incr)
+    decr = _awaited(Surface.decr)
+    touch = _awaited(Surface.touch)
+    delete = _awaited(Surface.delete)
+    delete_many = _awaited(Surface.delete_many)
+    get_multi = get_many
+    set_multi = set_many
+    delete_multi = delete_many
+    stats = _awaited(Surface.stats)
+    version = _awaited(Surface.version)
+    flush_all = _awaited(Surface.flush_all)
+    cache_memlimit = _awaited(Surface.cache_memlimit)
+    quit = _awaited(Surface.quit)
+    shutdown = _awaited(Surface.shutdown)
+    raw_command = _awaited(Surface.raw_command)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise no_such_command(name, self)
+
+
+class AsyncSurfaces:
+    """Makes surfaces: for ``map()`` blocks ``Surface``, and with ``of_cluster`` what is awaited.
+
+    Parameters:
+        options: The options of each host.
+
+    Raises:
+        ConfigError: The hosts do not agree on how keys and values look.
+    """
+
+    def __init__(self, options: Sequence[Mapping[str, Any]]) -> None:
+        self._wire = host_options.wire(options)
+
+    def __call__(self, dispatch: Dispatch) -> Surface:
+        """Make one that queues."""
+        return Surface(dispatch, self._wire)
+
+    def of_cluster(self, cluster: Any, dispatch: Dispatch) -> AsyncSurface:
+        """Make one that is awaited."""
+        return AsyncSurface(dispatch, self._wire)

@@ -1,1 +1,0 @@
-"""The asyncio side of the Redis engine, on ``redis.asyncio``."""

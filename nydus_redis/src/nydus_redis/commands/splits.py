@@ -1,0 +1,51 @@
+"""Commands over many keys that may be cut into one a host: what each part is, and how the answers are joined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from nydus_core.command import Command, Split
+from nydus_redis.commands.command import RedisCommand
+
+__all__ = ["SPLITS"]
+
+
+class KeySplit:
+    """A command whose arguments are keys, each with the same number of values after it.
+
+    Parameters:
+        stride: How many arguments belong to one key, itself included.
+        join: Makes one value of the values of the parts; None puts their items where the keys stood.
+    """
+
+    def __init__(self, join: Callable[[Iterable[Any]], Any] | None, stride: int = 1) -> None:
+        self._join = join
+        self._stride = stride
+
+    def cut(self, command: Command, groups: Sequence[Sequence[int]]) -> Sequence[RedisCommand]:
+        """Return one command a group, with the arguments of the group's keys."""
+        assert isinstance(command, RedisCommand)
+        return [command.remade(self._arguments(command, group)) for group in groups]
+
+    def _arguments(self, command: Command, group: Sequence[int]) -> list[Any]:
+        stride = self._stride
+        return [
+            arg for position in group for arg in command.args[position * stride : (position + 1) * stride]
+        ]
+
+    def join(self, command: Command, groups: Sequence[Sequence[int]], values: Sequence[Any]) -> Any:
+        """Return what one server would have answered."""
+        if self._join is not None:
+            return self._join(values)
+        placed: dict[int, Any] = {}
+        for group, items in zip(groups, values, strict=True):
+            placed.update(zip(group, items, strict=True))
+        return [placed[position] for position in range(len(placed))]
+
+
+SPLITS: Mapping[str, Split] = {
+    "MGET": KeySplit(None),
+    "MSET": KeySplit(all, stride=2),
+    **{name: KeySplit(sum) for name in ("DEL", "UNLINK", "EXISTS", "TOUCH")},
+}

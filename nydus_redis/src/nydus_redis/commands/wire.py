@@ -1,0 +1,205 @@
+"""From what redis-py's own methods put together to a command: its keys, its bytes, and how its reply is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import redis
+from redis.client import EMPTY_RESPONSE
+from redis.exceptions import DataError
+from redis.utils import HIREDIS_AVAILABLE
+
+from nydus_core.cluster import EventualCommand
+from nydus_core.command import Access, Scope, key_bytes
+from nydus_core.errors import RoutingError
+from nydus_redis.commands.command import BlockingCommand, Kind, RedisCommand
+from nydus_redis.commands.splits import SPLITS
+from nydus_redis.commands.table import CommandSpec, lookup
+from nydus_redis.commands.told import specs_told
+
+__all__ = ["Wire"]
+
+_Connection: Any = redis.Connection  # has no types
+
+#: What redis-py packs with where hiredis is installed, without its look for what has to be converted first.
+_pack_at_once: Callable[[tuple[Any, ...]], bytes] | None = None
+if HIREDIS_AVAILABLE:
+    import hiredis
+
+    def _pack_safely(args: tuple[Any, ...]) -> bytes:
+        for arg in args:
+            kind = type(arg)
+            if kind is not str and kind is not bytes and not (kind is int and -_LARGE < arg < _LARGE):
+                args = _sendable(args)
+                break
+        packed: bytes = hiredis.pack_command(args)
+        return packed
+
+    _pack_at_once = _pack_safely
+
+#: Integers below it can always be written down; Python may refuse that for those of more than 640 digits.
+_LARGE = 10**640
+
+
+class Wire:
+    """Makes commands, as a redis-py client with these options would send them.
+
+    Parameters:
+        options: Those of ``options.wire_options``.
+        callbacks: redis-py's functions that make sense of replies, by command.
+    """
+
+    def __init__(self, options: Mapping[str, Any], callbacks: dict[str, Callable[..., Any]]) -> None:
+        connection = _Connection(**options)  # never connected: only packs
+        self._pack_command: Callable[..., Sequence[bytes]] = connection.pack_command
+        self._pack_simple = _pack_at_once or self.pack
+        self._callbacks = callbacks
+        self._simple: dict[Any, Kind] = {}
+        self._told: dict[str, CommandSpec] = {}
+        # hiredis packs text as UTF-8 whatever the options say
+        self._encode: Callable[[Any], bytes] = key_bytes if HIREDIS_AVAILABLE else connection.encoder.encode
+
+    def pack(self, args: tuple[Any, ...]) -> bytes:
+        """Return the bytes of a command, just as redis-py would send them.
+
+        Raises:
+            redis.DataError: An argument is of a type that redis-py does not send, or too large a number.
+        """
+        return b"".join(self._pack_command(*_sendable(args)))
+
+    def describe(self, args: tuple[Any, ...], options: dict[str, Any]) -> RedisCommand:
+        """Say what a call of ``execute_command`` means.
+
+        Parameters:
+            args: The command and its arguments, as redis-py puts them together.
+            options: How its reply is to be read; ``keys`` states the keys of a command that is not known.
+
+        Raises:
+            RoutingError: The arguments are not those of the command, so its keys cannot be told.
+            redis.DataError: An argument is of a type that redis-py does not send.
+        """
+        stated = options.pop("keys", None) if options else None
+        name = args[0]
+        kind = self._simple.get(name)
+        if kind is None or len(args) < 2:
+            return self._describe_other(args, options, stated)
+        # One key, and it comes first: nearly all calls.
+        try:
+            packed = self._pack_simple(args)
+        except (TypeError, DataError):
+            return self._describe_other(args, options, stated)
+        callback = dict.get(self._callbacks, name)  # without its look at the case, which has a price
+        key = args[1]
+        key = self._encode(key) if type(key) in _PLAIN else self._key(key)
+        return RedisCommand(name, args[1:], options, (key,), kind, packed, callback, self)
+
+    def lookup(self, words: Sequence[Any]) -> CommandSpec | None:
+        """Find a command in the table, or in what servers have told; None if it is unknown."""
+        found = lookup(words)
+        if found is None and self._told:
+            name, second = (key_bytes(word).decode("latin-1").upper() for word in (*words[:2], "")[:2])
+            found = self._told.get(f"{name} {second}") or self._told.get(name)
+        return found
+
+    def question(self, name: str) -> RedisCommand | None:
+        """Return what a server is asked about a command that is not known; None if nothing can be asked."""
+        if not name.isascii():
+            return None
+        kind = Access.READ, None, Scope.HOST
+        packed = self.pack(("COMMAND", "INFO", name))
+        return RedisCommand("COMMAND INFO", (name,), {}, (), kind, packed, None, self)
+
+    def learn(self, name: str, answer: Any) -> None:
+        """Keep what a server has answered to the question about a command."""
+        self._told.update(specs_told(name.upper(), answer))
+
+    def _describe_other(
+        self, args: tuple[Any, ...], options: dict[str, Any], stated: Sequence[Any] | None
+    ) -> RedisCommand:
+        try:
+            packed = self.pack(args)
+        except (TypeError, DataError):
+            args = tuple(arg.value if type(arg) is EventualCommand else arg for arg in args)
+            packed = self.pack(args)
+        callback = self._callbacks.get(args[0])
+        words = _words(args)
+        spec = self.lookup(words)
+        if spec is None:
+            # Of an unknown command only the first word: who knows what follows, it may be a secret.
+            name, keys, kind = key_bytes(words[0]).decode(errors="replace"), self._stated(stated), _UNKNOWN
+        elif len(args) == 1 and EMPTY_RESPONSE in options:
+            # mget([]), which a server refuses, and redis-py answers with []: any one host will do
+            name, keys, kind = spec.name, (b"",), _kind(spec)
+        else:
+            name, keys, kind = spec.name, self._keys(spec, words), _kind(spec)
+            if spec.first_only and args[0] == name and " " not in name:
+                self._simple[name] = kind
+        arguments = words[len(name.split()) :]
+        made: type[RedisCommand] = RedisCommand
+        if spec is not None and spec.blocking:
+            made = BlockingCommand
+        return made(name, arguments, options, keys, kind, packed, callback, self)
+
+    def _key(self, key: Any) -> bytes:
+        """Return a key just as it is sent. What its own methods say of it may be something else."""
+        if type(key) in _PLAIN:
+            return self._encode(key)
+        head, packed = (
+            b"*2\r\n$1\r\nK\r\n",
+            self.pack(("K", key.value if type(key) is EventualCommand else key)),
+        )
+        return packed[packed.index(b"\r\n", len(head)) + 2 : -2]
+
+    def _stated(self, keys: Any) -> Sequence[bytes]:
+        several = keys if isinstance(keys, list | tuple | set | frozenset) else [keys]
+        return [] if keys is None else [self._key(key) for key in several]
+
+    def _keys(self, spec: CommandSpec, words: Sequence[Any]) -> Sequence[bytes]:
+        if spec.connection:
+            return ()
+        try:
+            return [self._key(words[position]) for position in spec.positions(words)]
+        except ValueError as error:
+            raise RoutingError(f"cannot tell the keys of {spec.name}: {error}. Nothing was sent") from error
+
+
+#: What is sent as its text or bytes, and nothing else; subclasses may have ideas of their own.
+_PLAIN = frozenset({str, bytes, int, float})
+
+
+def _sendable(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return arguments that can be packed.
+
+    A view goes as its bytes: of one with gaps, or items of several bytes, redis-py and hiredis make something else.
+
+    Raises:
+        redis.DataError: A number cannot be written down: hiredis takes the process down with it.
+    """
+    views = False
+    for arg in args:
+        if type(arg) is memoryview:
+            views = True
+        if isinstance(arg, int) and not -_LARGE < arg < _LARGE:
+            try:
+                str(arg)
+            except ValueError as error:
+                raise DataError(f"an integer of {arg.bit_length()} bits cannot be sent: {error}") from error
+    return tuple(bytes(arg) if type(arg) is memoryview else arg for arg in args) if views else args
+
+
+def _words(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The words of a command: redis-py may give several in one, such as ``'CONFIG GET'``, and splits them as here."""
+    first = args[0]
+    if isinstance(first, str | bytes) and len(first.split()) != 1:
+        return (*first.split(), *args[1:])
+    return args
+
+
+def _kind(spec: CommandSpec) -> Kind:
+    if spec.connection:
+        return spec.access, None, Scope.CONNECTION
+    return spec.access, SPLITS.get(spec.name), spec.scope
+
+
+_UNKNOWN: Kind = Access.WRITE, None, Scope.UNKNOWN

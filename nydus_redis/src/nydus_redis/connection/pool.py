@@ -1,0 +1,117 @@
+"""The connections to one host, for blocking calls: redis-py's pool, handed out so that nothing is sent twice or crossed.
+
+redis-py opens connections, greets the server and keeps idle ones. This module sees to it that a connection has nothing
+unread on it when it is taken, and is closed when it is given back before its replies were read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+
+from nydus_redis.connection.patience import no_connecting, patient
+from nydus_redis.connection.replies import FAILURES, only_pushes
+
+__all__ = ["Pool"]
+
+
+class Pool:
+    """The connections to one host. Threads may share it.
+
+    Parameters:
+        redis_py: redis-py's pool.
+        own: Whether the pool belongs to this host alone. One that the settings gave is never closed from here.
+
+    Attributes:
+        redis_py: redis-py's pool.
+    """
+
+    def __init__(self, redis_py: redis.ConnectionPool, *, own: bool) -> None:
+        self.redis_py = redis_py
+        self._own = own
+        self._retired = False
+        if own:
+            redis_py.connection_class = patient(redis_py.connection_class)
+        self._may_claim = own and not redis_py.connection_kwargs.get("health_check_interval")
+
+    def take(self) -> Any:
+        """Take a connection that is ready to send; nothing of a command has been sent when this raises.
+
+        A connection that the server has closed meanwhile, or that holds more bytes than were asked for, is replaced.
+
+        Raises:
+            Exception: One of ``FAILURES``: no connection can be had.
+        """
+        connection = self._in_step()
+        try:
+            connection.check_health()
+        except BaseException:
+            self._put_back(connection, clean=False)
+            raise
+        return connection
+
+    def claim(self) -> Any | None:
+        """Take an open connection without waiting for anything; None unless there certainly is one."""
+        if not self._may_claim:
+            return None
+        with no_connecting():
+            try:
+                return self._in_step()
+            except FAILURES:
+                return None
+
+    def give(self, connection: Any, *, clean: bool) -> None:
+        """Give a connection back.
+
+        Parameters:
+            connection: The connection.
+            clean: Whether all replies were read. If not, it is closed.
+        """
+        self._put_back(connection, clean)
+
+    def _put_back(self, connection: Any, clean: bool) -> None:
+        try:
+            if not clean or (self._retired and self._own):
+                connection.disconnect()
+        finally:
+            self.redis_py.release(connection)
+
+    def close(self) -> None:
+        """Close the idle connections, unless the pool is not this host's own. A later command opens new ones."""
+        if self._own:
+            self.redis_py.disconnect(inuse_connections=False)
+
+    def retire(self) -> None:
+        """Close the idle connections, and those in use when they are given back."""
+        self._retired = True
+        self.close()
+
+    def _in_step(self) -> Any:
+        try:
+            connection: Any = self.redis_py.get_connection()
+        except BaseException as error:
+            if not isinstance(error, redis.RedisError):
+                # redis-py then keeps the connection as one that is open, and would go on in the middle of its greeting
+                self.redis_py.disconnect(inuse_connections=False)
+            raise
+        try:
+            self._have_in_step(connection)
+        except BaseException:
+            self._put_back(connection, clean=False)
+            raise
+        return connection
+
+    def _have_in_step(self, connection: Any) -> None:
+        """Open a connection anew if an answer that nobody waits for is pending on it.
+
+        redis-py sees to it, but not where it expects push messages (of maintenance, by default over TCP).
+        """
+        expects_pushes = getattr(self.redis_py, "maint_notifications_enabled", None)
+        if expects_pushes is None or not expects_pushes():
+            return
+        if connection.can_read() and not only_pushes(connection):
+            connection.disconnect()
+            connection.connect()
+            if connection.can_read() and not only_pushes(connection):
+                raise redis.ConnectionError("the server says more than it was asked for")

@@ -1,0 +1,161 @@
+"""The connections of one host in one event loop: those of ``redis.asyncio``, in a pool of our own.
+
+redis-py's pools are not used for commands: they refuse a task where all connections are in use, or let later tasks
+overtake those that wait; and giving a connection back has to be awaited, so that it may be cancelled half-way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+from collections.abc import Mapping
+from typing import Any
+
+import redis
+import redis.asyncio
+
+from nydus_core.aio import FairPool
+
+__all__ = ["PipelinePool", "RedisConnector", "abort", "heedful"]
+
+_ConnectionPool: Any = redis.asyncio.ConnectionPool  # has no types
+
+
+class RedisConnector:
+    """Makes connections of ``redis.asyncio``, looks at them and closes them. See ``nydus_core.aio.Connector``.
+
+    Parameters:
+        connection_class: redis-py's class of the connections.
+        settled: What it is called with.
+    """
+
+    def __init__(self, connection_class: type[Any], settled: Mapping[str, Any]) -> None:
+        #: One that connects by itself, for what holds a connection for long, such as subscriptions; without a limit.
+        self.held: Any = _ConnectionPool(connection_class=connection_class, max_connections=2**31, **settled)
+
+    async def open(self) -> Any:
+        """Open a connection: connect, and do what redis-py does to introduce itself."""
+        connection = self.held.make_connection()
+        try:
+            await connection.connect()
+            if not await self._is_quiet(connection):
+                raise redis.ConnectionError("the server says more than it was asked for")
+            return connection
+        except BaseException as error:
+            abort(connection)
+            hidden = error.__cause__
+            if not (isinstance(error, redis.ConnectionError) and isinstance(hidden, redis.RedisError)):
+                raise
+        try:
+            raise hidden  # redis-py hides what was said in its greeting over a unix socket
+        finally:
+            del hidden  # it knows this frame
+
+    def is_in_step(self, connection: Any) -> bool:
+        """Tell whether a connection is open, and no bytes of an answer wait on it, as far as the loop has seen."""
+        stream, writer = connection._reader, connection._writer
+        if stream is None or writer is None or writer.transport.is_closing():
+            return False
+        if stream.at_eof() or stream._buffer or stream.exception() is not None:
+            return False
+        parser = connection._parser
+        hiredis = getattr(parser, "_reader", None)
+        return not (getattr(parser, "_buffer", b"") if hiredis is None else hiredis.has_data())
+
+    async def is_fresh(self, connection: Any) -> bool:
+        """Tell whether one that was idle still is in step; ask the server, if ``health_check_interval`` wants that."""
+        if not await self._is_quiet(connection):
+            return False
+        if connection.health_check_interval:
+            await connection.check_health()
+        return True
+
+    async def _is_quiet(self, connection: Any) -> bool:
+        """Tell whether a connection is in step, also with what the loop has not read yet."""
+        if self.is_in_step(connection) and _readable(connection._writer.transport.get_extra_info("socket")):
+            # The loop reads it, in the first turn perhaps behind this task; TLS has messages of its own
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        return self.is_in_step(connection)
+
+    def shut(self, connection: Any) -> None:
+        """Close a connection at once."""
+        abort(connection)
+
+    async def say_goodbye(self, connection: Any) -> None:
+        """Close a connection that nothing is under way on."""
+        with contextlib.suppress(redis.RedisError, OSError):
+            await connection.disconnect()
+
+    def exhausted(self, why: str) -> Exception:
+        """Make the error for a task that waited in vain."""
+        return redis.ConnectionError(f"Too many connections: {why} (max_connections)")
+
+
+def heedful(connection_class: type[Any]) -> type[Any]:
+    """Return a subclass of a class of connections on which no cancellation is lost.
+
+    redis-py sends with ``asyncio.wait_for``, which before Python 3.12 passes over a cancellation that comes as it ends. The
+    task would go on as if nobody had cancelled it.
+    """
+    return type(connection_class.__name__, (_Heedful, connection_class), {})
+
+
+class _Heedful:
+    """Mixed into redis-py's classes of connections."""
+
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+        task = asyncio.current_task()
+        before = task.cancelling() if task is not None else 0
+        try:
+            await super().send_packed_command(*args, **kwargs)  # type: ignore[misc]
+        except Exception:
+            _mind(task, before, self)
+            raise
+        _mind(task, before, self)
+
+
+def _mind(task: asyncio.Task[Any] | None, before: int, connection: Any) -> None:
+    """Raise the cancellation that has come meanwhile, if one has."""
+    if task is not None and task.cancelling() > before:
+        abort(connection)
+        raise asyncio.CancelledError
+
+
+def abort(connection: Any) -> None:
+    """Close a connection at once; what is under way on it ends as if the server had closed it."""
+    connection._parser.on_disconnect()
+    writer, connection._writer, connection._reader = connection._writer, None, None
+    if writer is not None:
+        writer.transport.abort()
+
+
+def _readable(sock: Any) -> bool:
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+class PipelinePool(_ConnectionPool):  # type: ignore[misc]
+    """A pool as redis-py's pipelines on one host want it, whose connections are those of commands.
+
+    Parameters:
+        pool: The connections.
+        template: A pool with the same settings.
+    """
+
+    def __init__(self, pool: FairPool[Any], template: Any) -> None:
+        settled = dict(template.connection_kwargs)
+        super().__init__(connection_class=template.connection_class, **settled)
+        self._pool = pool
+
+    async def get_connection(self, *args: Any, **kwargs: Any) -> Any:
+        """Take a connection."""
+        return await self._pool.take()
+
+    async def release(self, connection: Any) -> None:
+        """Give a connection back. redis-py has closed it where anything went wrong."""
+        self._pool.give(connection, clean=True)

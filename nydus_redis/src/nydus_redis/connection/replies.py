@@ -1,0 +1,181 @@
+"""Reading replies: the server's answers, its errors among them, are told from failures to get one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from redis.client import EMPTY_RESPONSE, NEVER_DECODE
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    ClusterDownError,
+    InvalidResponse,
+    MasterDownError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
+
+from nydus_core.errors import STUMBLES
+from nydus_redis.commands import READING, RedisCommand
+
+__all__ = [
+    "ANSWERS",
+    "FAILURES",
+    "REFUSALS",
+    "as_client_error",
+    "await_reply",
+    "only_pushes",
+    "read_plainly",
+    "read_reply",
+    "reader",
+    "says_later",
+]
+
+#: Answers that redis-py takes for errors of the connection, and raises as soon as it meets them.
+REFUSALS: tuple[type[Exception], ...] = (BusyLoadingError, AuthenticationError, AuthorizationError)
+
+#: The errors that are a server's answer. All else that reading raises is a failure to get one.
+ANSWERS: tuple[type[Exception], ...] = (ResponseError, *REFUSALS)
+
+#: The answers that mean: not applied, try later.
+_LATER: tuple[type[Exception], ...] = (
+    BusyLoadingError,
+    TryAgainError,
+    ClusterDownError,
+    MasterDownError,
+    ReadOnlyError,
+)
+#: The same, where redis-py has no class for the code that the answer begins with.
+_LATER_CODES = ("LOADING", "BUSY ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY")
+
+#: What reading or writing raises when the connection fails, or a reply cannot be understood: one that is nested too
+#: deep for redis-py's own parser, too.
+FAILURES: tuple[type[Exception], ...] = (redis.RedisError, RecursionError, *STUMBLES)
+
+
+def says_later(answer: Exception) -> bool:
+    """Tell whether an answer means that the command was not applied, and may be tried later."""
+    return isinstance(answer, _LATER) or str(answer).startswith(_LATER_CODES)
+
+
+def await_reply(connection: Any, seconds: float) -> None:
+    """Wait for the first bytes of a reply.
+
+    Raises:
+        redis.TimeoutError: None came.
+    """
+    if not connection.can_read(max(0.0, seconds)):
+        raise redis.TimeoutError(f"no answer within {seconds:g} seconds")
+
+
+def read_reply(connection: Any, command: RedisCommand) -> Any:
+    """Read the reply to a command, as its options ask for; nothing is made of it yet.
+
+    Raises:
+        Exception: One of ``ANSWERS``; or anything else, when no answer came or none that can be understood.
+    """
+    options = command.kwargs
+    try:
+        if not options or READING.isdisjoint(options):
+            return connection.read_response(disconnect_on_error=False)
+        return connection.read_response(disable_decoding=NEVER_DECODE in options, disconnect_on_error=False)
+    except REFUSALS:
+        _pass_over(getattr(connection, "_parser", None))
+        raise
+    except ResponseError:
+        if EMPTY_RESPONSE in options:
+            return options[EMPTY_RESPONSE]
+        raise
+
+
+def reader(connection: Any) -> Callable[[], Any]:
+    """Return what reads replies in a tight loop. An error may be returned instead of raised.
+
+    The connection's own method looks around before and after each reply, and takes three times as long as its
+    parser. What it would have made of the errors of a socket, ``as_client_error`` does.
+    """
+    parser = getattr(connection, "_parser", None)
+    if parser is None:  # a connection class of the user's own
+        return lambda: connection.read_response(disconnect_on_error=False)
+    read: Callable[[], Any] = parser.read_response
+    if _buffer(parser) is None:
+        return read
+
+    def read_on() -> Any:
+        try:
+            return read()
+        except REFUSALS:
+            _pass_over(parser)
+            raise
+
+    return read_on
+
+
+def _buffer(parser: Any) -> Any:
+    """The buffer of redis-py's own parser; None for hiredis."""
+    buffer = getattr(parser, "_buffer", None)
+    return buffer if hasattr(buffer, "readline") else None
+
+
+def _pass_over(parser: Any) -> None:
+    """Pass over an answer of ``REFUSALS``: redis-py's own parser goes back, and would read it once more.
+
+    Raises:
+        InvalidResponse: It was only a part of the answer. How much is left of that is not known.
+    """
+    buffer = _buffer(parser)
+    if buffer is None:
+        return
+    if not buffer.readline().startswith(b"-"):
+        raise InvalidResponse("an error of the connection within a reply")
+    buffer.purge()
+
+
+def read_plainly(read: Callable[[], Any]) -> Any:
+    """Read a reply; return the value or the server's error."""
+    try:
+        return read()
+    except ANSWERS as error:
+        return error
+
+
+def only_pushes(connection: Any) -> bool:
+    """Have redis-py take the push messages that wait on a connection; return whether there is nothing else."""
+    parser = connection._parser
+    take, taken = parser.handle_push_response, 0
+
+    def count(*args: Any, **kwargs: Any) -> Any:
+        nonlocal taken
+        taken += 1
+        return take(*args, **kwargs)
+
+    parser.handle_push_response = count
+    try:
+        for expected in range(1, _MOST_PUSHES):
+            if not connection.can_read():
+                return True
+            connection.read_response(push_request=True, timeout=0, disconnect_on_error=False)
+            if taken != expected:
+                return False
+    except FAILURES:
+        pass
+    finally:
+        del parser.handle_push_response
+    return False
+
+
+#: A server that has more to tell than this before a command is taken for one that never ends.
+_MOST_PUSHES = 1000
+
+
+def as_client_error(error: Exception) -> Exception:
+    """Return an error of a socket as the one that redis-py makes of it, and others as they are."""
+    if isinstance(error, TimeoutError):
+        return redis.TimeoutError("Timeout reading from socket")
+    if isinstance(error, OSError):
+        return redis.ConnectionError(f"Error while reading from socket: {error}")
+    return error

@@ -1,0 +1,84 @@
+"""The embedded engine for asyncio: each host is a private, real server, gone with the process. Nothing here blocks a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar
+
+from nydus_core.aio import in_worker
+from nydus_core.threads import in_thread
+from nydus_redis.embedded.blocking import EmbeddedHost
+from nydus_redis.engine import AsyncRedis
+
+__all__ = ["AsyncEmbedded"]
+
+
+class AsyncEmbedded(EmbeddedHost, AsyncRedis):
+    """A private Redis or Valkey server and a host on it, for asyncio. See ``Embedded``.
+
+    Parameters:
+        num: The key of the host in the settings.
+        db: The number of its database.
+        timeout: Seconds that connecting, waiting for an answer, and waiting for a connection may take, each; None for no
+            limit.
+        config: Settings of redis.conf, such as ``{'maxmemory': '64mb'}``.
+        identifier: What the ``consistent`` router knows it by; by default ``embedded://num/db``.
+        options: Further options of ``redis.asyncio.Redis``.
+
+    Raises:
+        ConfigError: No server was found, or an option or setting makes no sense.
+    """
+
+    sync_side: ClassVar[type[Any] | str | None] = "nydus_redis.embedded.Embedded"
+
+    def _prepare(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        settled = super()._prepare(options)
+        self._template.connection_class = waiting(self._template.connection_class, self._wait)
+        return settled
+
+    async def _wait(self) -> None:
+        """Wait until the server answers, in a thread."""
+        if not self._answers:
+            self._need_server()
+            await in_worker(self.server.wait)
+            self._answers = True
+
+    async def probe(self) -> None:
+        """Find out whether the server is up."""
+        self._answers = False
+        await super().probe()
+
+    async def aclose(self) -> None:
+        """Close the connections and stop the server; its data are gone, and no later command can be done."""
+        await super().aclose()
+        self._answers, self._ended = False, True
+        await in_worker(self.server.stop)
+
+    def retire(self) -> None:
+        """Stop the server as soon as no connection is in use, in any event loop."""
+        self._retired = True
+        self._in_use = len(self._own)
+        if self._in_use:
+            self._own.in_each(lambda own: own.commands.retire(self._leave))
+        else:
+            self._stop()
+
+    def _leave(self) -> None:
+        self._in_use -= 1
+        if not self._in_use:
+            self._stop()
+
+    def _stop(self) -> None:
+        if in_thread(self.server.stop) is None:
+            self.server.stop()
+
+
+def waiting(connection_class: type[Any], wait: Callable[[], Awaitable[None]]) -> type[Any]:
+    """Return a subclass of a class of connections that waits for the server before it connects."""
+
+    class Waiting(connection_class):  # type: ignore[misc]
+        async def _connect(self) -> None:
+            await wait()
+            await super()._connect()
+
+    return Waiting

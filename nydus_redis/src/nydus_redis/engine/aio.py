@@ -1,0 +1,202 @@
+"""The Redis engine for asyncio: one host, through ``redis.asyncio``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import redis.asyncio
+
+from nydus_core.aio import FairPool, PerLoop
+from nydus_core.command import Command, Dispatch
+from nydus_core.engines import SurfaceFactory
+from nydus_core.errors import HostDown, MaybeApplied
+from nydus_redis import options as host_options
+from nydus_redis.commands import RedisCommand, UnreadableReply
+from nydus_redis.connection import (
+    ANSWERS,
+    FAILURES,
+    Limit,
+    PipelinePool,
+    RedisConnector,
+    as_client_error,
+    heedful,
+    says_later,
+)
+from nydus_redis.engine.exchange_aio import Exchange, TransactionExchange, read_reply, whole, write
+from nydus_redis.engine.host import RedisHost
+from nydus_redis.surface import async_host_client, async_surfaces
+
+__all__ = ["AsyncRedis"]
+
+#: The most connections of a host in one event loop, where the settings do not say: redis.asyncio's own number.
+MAX_CONNECTIONS = 100
+
+
+class _Own:
+    """The connections in one event loop: for commands, for pipelines of redis-py, and for what holds one for long."""
+
+    def __init__(self, template: Any, size: int, patience: float | None) -> None:
+        connector = RedisConnector(template.connection_class, dict(template.connection_kwargs))
+        self.commands: FairPool[Any] = FairPool(connector, size, patience)
+        self.pipelines = PipelinePool(self.commands, template)
+        self.held, self.hold = connector.held, connector.open
+
+    async def end(self) -> None:
+        """Close them: the event loop ends."""
+        self.commands.drop()
+        await self.held.disconnect()
+
+
+class AsyncRedis(RedisHost):
+    """A Redis or Valkey host, for asyncio. The options are those of ``Redis``, but for those named here.
+
+    Each event loop has a pool of connections of its own, which connects at first use.
+
+    Parameters:
+        num: The key of the host in the settings.
+        host: Its name or address.
+        port: Its port.
+        db: The number of its database.
+        timeout: Seconds that connecting, waiting for an answer, and waiting for a connection may take, each; None for no
+            limit.
+        password: Its password. Never shown.
+        unix_socket_path: Its unix socket, instead of host and port.
+        identifier: What the ``consistent`` router knows it by; by default ``redis://host:port/db``.
+        options: Further options of ``redis.asyncio.Redis``:
+
+            - ``max_connections``: the most connections at once, by default 100. Tasks beyond wait in line.
+
+    Raises:
+        ConfigError: An option would undo what the cluster promises.
+    """
+
+    is_async: ClassVar[bool] = True
+    sync_side: ClassVar[type[Any] | str | None] = "nydus_redis.engine.Redis"
+
+    def _prepare(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        client = host_options.async_client_options(options)
+        self._size = client.pop("max_connections", None) or MAX_CONNECTIONS
+        made: Any = redis.asyncio.Redis(**client)
+        self._template = made.connection_pool
+        self._template.connection_class = heedful(self._template.connection_class)
+        self._own = PerLoop(self._make_own, _Own.end)
+        self._retired = False
+        settled: Mapping[str, Any] = self._template.connection_kwargs
+        return settled
+
+    def _make_own(self) -> _Own:
+        own = _Own(self._template, self._size, self.timeout)
+        if self._retired:
+            own.commands.retire()
+        return own
+
+    @classmethod
+    def option_types(cls) -> Mapping[str, Any]:
+        """Return every option, with the types that it takes."""
+        return host_options.ASYNC_OPTION_TYPES
+
+    @classmethod
+    def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
+        """Return what makes surfaces: objects with all methods of ``redis.asyncio.Redis``."""
+        return async_surfaces(options)
+
+    def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
+        """Return a client of this host, a ``redis.asyncio.Redis``; pipelines and subscriptions work on it too."""
+        return async_host_client(self, self._wire_options, dispatch)
+
+    @property
+    def pool(self) -> FairPool[Any]:
+        """The connections for commands, in the running event loop."""
+        return self._own.get().commands
+
+    @property
+    def pipelines(self) -> PipelinePool:
+        """The same, as redis-py's pipelines want them."""
+        return self._own.get().pipelines
+
+    @property
+    def held(self) -> Any:
+        """A pool for connections that are held for long, such as those of subscriptions; without a limit."""
+        return self._own.get().held
+
+    async def hold(self) -> Any:
+        """Open a connection that is held for long, and belongs to the caller, who closes it (``connection.abort``)."""
+        return await self._own.get().hold()
+
+    async def call(self, command: Command) -> Any:
+        """Do one command and return its value. See ``nydus_core.AsyncEngine.call``."""
+        assert isinstance(command, RedisCommand)
+        pool = self._own.get().commands
+        try:
+            connection = await pool.take()
+        except FAILURES as error:
+            raise self.failed(HostDown, as_client_error(error), command) from error
+        limit = Limit(connection, None if self.timeout is None else self.timeout + command.waits)
+        clean = False
+        try:
+            await write(connection, command.packed)
+            value = command.parsed(await read_reply(connection, command))
+            clean = True
+            return value
+        except ANSWERS:
+            clean = True
+            raise
+        except FAILURES as error:
+            clean = isinstance(error, UnreadableReply)
+            raise self.failed(MaybeApplied, limit.cause(as_client_error(error)), command) from error
+        finally:
+            limit.cancel()
+            pool.give(connection, clean=clean)
+
+    async def exchange(self, commands: Sequence[Command], *, transaction: bool = False) -> list[Any]:
+        """Send some commands as one pipeline; with MULTI and EXEC around them for a transaction."""
+        return await (TransactionExchange if transaction else Exchange)(self, self.pool, commands).run()
+
+    async def probe(self) -> None:
+        """Find out whether the host is up: send PING. Any answer but "later" will do.
+
+        Raises:
+            Exception: It is not.
+        """
+        pool = self._own.get().commands
+        connection = await pool.take()
+        limit = Limit(connection, self.timeout)
+        clean = False
+        try:
+            await write(connection, _PING)
+            try:
+                answer: Any = await connection._parser.read_response()  # an error may be returned or raised
+            except ANSWERS as error:
+                answer = whole(error)
+            clean = True
+            if isinstance(answer, Exception) and says_later(answer):
+                raise answer
+        except FAILURES as error:
+            cause = limit.cause(as_client_error(error))
+            if cause is error:
+                raise
+            raise cause from error
+        finally:
+            limit.cancel()
+            pool.give(connection, clean=clean)
+
+    async def flush(self) -> None:
+        """Delete all keys of the host's database."""
+        client: Any = redis.asyncio.Redis(connection_pool=self.pipelines)
+        await client.flushdb()
+
+    async def aclose(self) -> None:
+        """Close the connections; those in use when they are given back. Those of other event loops are not waited for."""
+        own = self._own.get()
+        self._own.in_each(lambda each: None if each is own else each.commands.drop())
+        await own.commands.aclose()
+        await own.held.disconnect(inuse_connections=False)
+
+    def retire(self) -> None:
+        """Close the connections, and those in use when they are given back."""
+        self._retired = True
+        self._own.in_each(lambda own: own.commands.retire())
+
+
+_PING = b"*1\r\n$4\r\nPING\r\n"

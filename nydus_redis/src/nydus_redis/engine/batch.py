@@ -1,0 +1,166 @@
+"""Commands for one host as one pipeline: one write, then as many replies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+
+from redis.utils import HIREDIS_AVAILABLE
+
+from nydus_core.command import Command
+from nydus_core.errors import HostDown, HostError, MaybeApplied
+from nydus_redis.commands import READING, BlockingCommand, RedisCommand
+from nydus_redis.connection import (
+    ANSWERS,
+    FAILURES,
+    Pool,
+    as_client_error,
+    await_reply,
+    read_plainly,
+    read_reply,
+    reader,
+    shut,
+)
+from nydus_redis.engine.host import RedisHost
+from nydus_redis.engine.outcomes import as_transaction, outcome_of_reply, outcomes_of_transaction
+
+__all__ = ["RedisBatch", "TransactionBatch"]
+
+#: Bytes that a socket takes at once, even if nobody reads them.
+_AT_ONCE = 131072
+
+
+class RedisBatch:
+    """A pipeline to one host. See ``nydus_core.engines.Batch``."""
+
+    overlaps = True
+
+    def __init__(self, engine: RedisHost, pool: Pool, commands: Sequence[Command]) -> None:
+        self.engine = engine
+        self._pool = pool
+        self.commands = cast(Sequence[RedisCommand], commands)
+        self._connection: Any = None
+        self._failure: tuple[type[HostError], Exception] | None = None
+        self._until: float | None = None
+        self._clean = True
+        self._begun = self._aborted = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is an open connection; it is claimed, so that nobody else takes it first.
+
+        A large request waits for a server that takes its time to read it, so it is not ready either.
+        """
+        if self._connection is None and sum(map(len, self._packed())) <= _AT_ONCE:
+            self._connection = self._pool.claim()
+        return self._connection is not None
+
+    def send(self) -> None:
+        """Write all commands at once."""
+        try:
+            if self._connection is None:
+                self._connection = self._pool.take()
+        except FAILURES as error:
+            self._failure = HostDown, error
+            return
+        self._begun = True  # before the look at what abort() sets, and that looks here after it has set it
+        if self._aborted:
+            self._failure = HostDown, self.engine.late("aborted")
+            return
+        self._clean = False
+        try:
+            self._connection.send_packed_command([b"".join(self._packed())], check_health=False)
+        except FAILURES as error:
+            self._failure = MaybeApplied, error
+        timeout = self.engine.timeout
+        if timeout is not None:
+            self._until = time.monotonic() + timeout + self.commands[0].waits
+
+    def _packed(self) -> list[bytes]:
+        return [command.packed for command in self.commands]
+
+    def receive(self) -> list[Any]:
+        """Read all replies; return the outcome of each command."""
+        outcomes: list[Any] = []
+        if self._failure is None:
+            try:
+                self._wait()
+                self._read(outcomes)
+                self._clean = True
+            except FAILURES as error:
+                self._failure = MaybeApplied, as_client_error(error)
+        if self._failure is not None:
+            kind, cause = self._failure
+            missing = self.commands[len(outcomes) :]
+            outcomes += [self.engine.failed(kind, cause, command) for command in missing]
+        return outcomes
+
+    def _wait(self) -> None:
+        """Wait for the first reply, counted from when the commands were sent: many slow hosts cost one timeout."""
+        if self._until is None:
+            return
+        await_reply(self._connection, self._until - time.monotonic())
+
+    def _read(self, outcomes: list[Any]) -> None:
+        read = reader(self._connection)
+        waiting = BlockingCommand in set(map(type, self.commands))
+        for command in self.commands:
+            try:
+                if waiting and command.waits and self._until is not None:
+                    await_reply(self._connection, cast(float, self.engine.timeout) + command.waits)
+                if command.kwargs and not READING.isdisjoint(command.kwargs):
+                    reply = read_reply(self._connection, command)
+                else:
+                    reply = read()
+            except ANSWERS as error:
+                reply = error
+            except UnicodeDecodeError as error:
+                if not (HIREDIS_AVAILABLE and self.engine.decodes):
+                    raise  # redis-py's own parser does not get past it; and else it was no reply, but a push message
+                reply = self.engine.failed(MaybeApplied, error, command)
+            callback = command.callback
+            if callback is None:
+                outcomes.append(reply)
+            elif command.kwargs or isinstance(reply, Exception):
+                outcomes.append(outcome_of_reply(self.engine, command, reply))
+            else:  # the same, without two calls for each reply
+                try:
+                    outcomes.append(callback(reply))
+                except Exception:
+                    outcomes.append(outcome_of_reply(self.engine, command, reply))
+
+    def fileno(self) -> int | None:
+        """Return the socket that the answers come from; None if there are none to wait for."""
+        if self._failure is not None or self._connection is None or self._connection._sock is None:
+            return None
+        number: int = self._connection._sock.fileno()
+        return number
+
+    def abort(self) -> list[Any] | None:
+        """Shut the connection, so that whoever waits for it need not; without one, never send."""
+        self._aborted = True
+        if self._begun:
+            shut(self._connection)
+            return None
+        late = self.engine.late("aborted")
+        return [self.engine.failed(HostDown, late, command) for command in self.commands]
+
+    def close(self) -> None:
+        """Give the connection back, or close it where replies are still to come."""
+        if self._connection is not None:
+            self._pool.give(self._connection, clean=self._clean)
+            self._connection = None
+
+
+class TransactionBatch(RedisBatch):
+    """A pipeline to one host between MULTI and EXEC: the host applies all of it, or nothing."""
+
+    def _packed(self) -> list[bytes]:
+        return as_transaction(self.commands, super()._packed())
+
+    def _read(self, outcomes: list[Any]) -> None:
+        read = reader(self._connection)
+        begun, *queued = [read_plainly(read) for _ in range(len(self.commands) + 1)]
+        replies = read_plainly(read)
+        outcomes += outcomes_of_transaction(self.engine, self.commands, begun, queued, replies)

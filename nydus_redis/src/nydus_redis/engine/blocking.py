@@ -1,0 +1,139 @@
+"""The Redis engine: one host of Redis, Valkey or anything else that speaks their protocol, through redis-py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import redis
+
+from nydus_core.command import Command, Dispatch
+from nydus_core.engines import Batch, SurfaceFactory
+from nydus_core.errors import HostDown, MaybeApplied
+from nydus_redis import options as host_options
+from nydus_redis.commands import RedisCommand, UnreadableReply
+from nydus_redis.connection import (
+    ANSWERS,
+    FAILURES,
+    Pool,
+    await_reply,
+    read_reply,
+    says_later,
+)
+from nydus_redis.engine.batch import RedisBatch, TransactionBatch
+from nydus_redis.engine.host import RedisHost
+from nydus_redis.surface import host_client, surfaces
+
+__all__ = ["Redis"]
+
+
+class Redis(RedisHost):
+    """A Redis or Valkey host.
+
+    Every option of ``redis.Redis`` may be given, but those for retries: the cluster alone decides what is sent
+    again. Connections are pooled and shared by threads; a pool connects at first use.
+
+    Parameters:
+        num: The key of the host in the settings.
+        host: Its name or address.
+        port: Its port.
+        db: The number of its database.
+        timeout: Seconds that connecting, and waiting for an answer, may take; None for no limit.
+        password: Its password. Never shown.
+        unix_socket_path: Its unix socket, instead of host and port.
+        identifier: What the ``consistent`` router knows it by; by default ``redis://host:port/db``, as in
+            nydus 0.11.
+        options: Further options of ``redis.Redis``.
+
+    Raises:
+        ConfigError: An option would undo what the cluster promises.
+    """
+
+    async_side: ClassVar[type[Any] | str | None] = "nydus_redis.engine.AsyncRedis"
+
+    def _prepare(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._client = redis.Redis(**host_options.client_options(options))
+        self.connections = self._pool_of(self._client.connection_pool, options.get("connection_pool") is None)
+        settled: Mapping[str, Any] = self.pool.connection_kwargs
+        return settled
+
+    def _pool_of(self, redis_py: redis.ConnectionPool, own: bool) -> Pool:
+        return Pool(redis_py, own=own)
+
+    @property
+    def pool(self) -> redis.ConnectionPool:
+        """redis-py's pool."""
+        return self.connections.redis_py
+
+    @property
+    def connection(self) -> redis.Redis:
+        """A plain client of redis-py, on the same connections; the cluster does not use it."""
+        return self._client
+
+    @classmethod
+    def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
+        """Return what makes surfaces: objects with all methods of ``redis.Redis``."""
+        return surfaces(options)
+
+    def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
+        """Return a client of this host, a ``redis.Redis``; pipelines and subscriptions work on it too."""
+        return host_client(self, self._wire_options, dispatch)
+
+    def close(self) -> None:
+        """Close the connections of the pool. A later command opens new ones."""
+        self.connections.close()
+
+    def retire(self) -> None:
+        """Close the connections of the pool, and those in use when they are given back."""
+        self.connections.retire()
+
+    def probe(self) -> None:
+        """Find out whether the host is up: send PING. Any answer but "later" will do.
+
+        Raises:
+            Exception: It is not.
+        """
+        connection = self.connections.take()
+        clean = False
+        try:
+            connection.send_command("PING", check_health=False)
+            try:
+                connection.read_response(disconnect_on_error=False)
+            except ANSWERS as answer:
+                if says_later(answer):
+                    raise
+            clean = True
+        finally:
+            self.connections.give(connection, clean=clean)
+
+    def flush(self) -> None:
+        """Delete all keys of the host's database."""
+        self._client.flushdb()
+
+    def call(self, command: Command) -> Any:
+        """Do one command and return its value. See ``nydus_core.Engine.call``."""
+        assert isinstance(command, RedisCommand)
+        try:
+            connection = self.connections.take()
+        except FAILURES as error:
+            raise self.failed(HostDown, error, command) from error
+        clean = False
+        try:
+            connection.send_packed_command([command.packed], check_health=False)
+            if command.waits and self.timeout is not None:
+                await_reply(connection, self.timeout + command.waits)
+            value = command.parsed(read_reply(connection, command))
+            clean = True
+            return value
+        except ANSWERS:
+            clean = True
+            raise
+        except FAILURES as error:
+            clean = isinstance(error, UnreadableReply)
+            raise self.failed(MaybeApplied, error, command) from error
+        finally:
+            self.connections.give(connection, clean=clean)
+
+    def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
+        """Prepare some commands to be sent as one pipeline; with MULTI and EXEC around them for a transaction."""
+        return (TransactionBatch if transaction else RedisBatch)(self, self.connections, commands)

@@ -1,0 +1,68 @@
+"""What replies mean for the outcomes of commands. No I/O: both sides of the engine read replies, and ask here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from redis.exceptions import InvalidResponse
+
+from nydus_core.errors import MaybeApplied
+from nydus_redis.commands import RedisCommand, UnreadableReply
+from nydus_redis.connection import REFUSALS
+from nydus_redis.engine.host import RedisHost
+
+__all__ = ["as_transaction", "outcome_of_reply", "outcomes_of_transaction"]
+
+
+def outcome_of_reply(engine: RedisHost, command: RedisCommand, reply: Any) -> Any:
+    """Return the outcome of a command: the value that redis-py makes of its reply, or the error that this is.
+
+    Parameters:
+        engine: The host.
+        command: The command.
+        reply: The server's reply, or the error that it answered.
+    """
+    if isinstance(reply, Exception):
+        return reply
+    try:
+        return command.parsed(reply)
+    except UnreadableReply as error:
+        return engine.failed(MaybeApplied, error, command)
+
+
+def as_transaction(commands: Sequence[RedisCommand], packed: Sequence[bytes]) -> list[bytes]:
+    """Return the bytes of some commands with MULTI and EXEC around them."""
+    pack = commands[0].wire.pack
+    return [pack(("MULTI",)), *packed, pack(("EXEC",))]
+
+
+def outcomes_of_transaction(
+    engine: RedisHost, commands: Sequence[RedisCommand], begun: Any, queued: Sequence[Any], replies: Any
+) -> list[Any]:
+    """Return the outcomes of commands between MULTI and EXEC.
+
+    Parameters:
+        engine: The host.
+        commands: The commands.
+        begun: The reply to MULTI.
+        queued: The reply to each command: that it was queued, or an error.
+        replies: The reply to EXEC.
+
+    Raises:
+        Exception: The reply to EXEC cannot be understood.
+    """
+    if isinstance(begun, Exception):  # no MULTI: each command was taken on its own
+        return [
+            reply if isinstance(reply, Exception) else engine.failed(MaybeApplied, begun, command)
+            for command, reply in zip(commands, queued, strict=True)
+        ]
+    if isinstance(replies, REFUSALS):
+        raise replies  # hiredis has it so also if it answers the first command alone
+    if isinstance(replies, Exception):  # nothing was applied: each has its own error, or this one
+        return [error if isinstance(error, Exception) else replies for error in queued]
+    if not isinstance(replies, list):
+        raise InvalidResponse(f"EXEC was answered with a {type(replies).__name__}; expected a list")
+    return [
+        outcome_of_reply(engine, command, reply) for command, reply in zip(commands, replies, strict=True)
+    ]

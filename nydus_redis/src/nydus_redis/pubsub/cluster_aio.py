@@ -1,0 +1,274 @@
+"""Subscriptions over many hosts, with asyncio; see ``nydus_redis.pubsub.cluster``, which has what needs no waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from redis.exceptions import PubSubError
+
+from nydus_redis.commands import Wire
+from nydus_redis.pubsub.cluster import SLICE, PubSubBase
+from nydus_redis.pubsub.hosts import Subscribers
+from nydus_redis.pubsub.ledger import CHANNELS, PATTERNS, SHARD_CHANNELS, handlers
+from nydus_redis.pubsub.line_aio import AsyncSubscriber, Bell
+
+if TYPE_CHECKING:
+    from nydus_core.aio import AsyncCluster
+
+__all__ = ["AsyncClusterPubSub"]
+
+#: How often the loop has to come round for what waits on a socket to be read.
+_ROUNDS = 3
+
+
+class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
+    """Subscriptions over all hosts, with the methods of the ``PubSub`` of ``redis.asyncio``. See ``ClusterPubSub``.
+
+    It belongs to the event loop that it is used in, until ``aclose`` or the end of that loop. Several tasks may use it; each
+    message is handed to one of them. A task that is cancelled takes no message with it.
+
+    Parameters:
+        cluster: The cluster.
+        wire: What makes keys of the names of channels.
+        encoder: redis-py's, for names.
+        shard_hint: Has no effect, as in redis-py.
+        ignore_subscribe_messages: Do not hand out what servers say of subscribing.
+        push_handler_func: What takes push messages over RESP3; see redis-py.
+    """
+
+    def __init__(
+        self,
+        cluster: AsyncCluster,
+        wire: Wire,
+        encoder: Any,
+        shard_hint: str | None = None,
+        ignore_subscribe_messages: bool = False,
+        push_handler_func: Callable[..., Any] | None = None,
+    ) -> None:
+        self._bell = Bell()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closings = 0
+        make_line = partial(_make_line, encoder, self._bell, push_handler_func)
+        super().__init__(Subscribers(cluster, wire, encoder, make_line), encoder, ignore_subscribe_messages)
+
+    # What is subscribed to --------------------------------------------------------------------------------------
+
+    async def subscribe(self, *args: Any, **kwargs: Any) -> None:
+        """Subscribe to channels, each on the host of its name.
+
+        Parameters:
+            args: Names of channels.
+            kwargs: Handlers by names of channels: functions or coroutine functions.
+
+        Raises:
+            HostDown: A host cannot be reached. None of the new channels is subscribed to.
+            redis.PubSubError: It was closed meanwhile.
+        """
+        await self._subscribe(CHANNELS, args, kwargs)
+
+    async def psubscribe(self, *args: Any, **kwargs: Any) -> None:
+        """Subscribe to patterns, on all hosts. See ``subscribe``."""
+        await self._subscribe(PATTERNS, args, kwargs)
+
+    async def ssubscribe(self, *args: Any, target_node: Any = None, **kwargs: Any) -> None:
+        """Subscribe to shard channels: those of ``spublish``. See ``subscribe``."""
+        await self._subscribe(SHARD_CHANNELS, args, kwargs)
+
+    async def unsubscribe(self, *args: Any) -> None:
+        """End subscriptions to channels; without any, to all."""
+        self._unsubscribe(CHANNELS, args)
+
+    async def punsubscribe(self, *args: Any) -> None:
+        """End subscriptions to patterns; without any, to all."""
+        self._unsubscribe(PATTERNS, args)
+
+    async def sunsubscribe(self, *args: Any, target_node: Any = None) -> None:
+        """End subscriptions to shard channels; without any, to all."""
+        self._unsubscribe(SHARD_CHANNELS, args)
+
+    async def _subscribe(self, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._enter()
+        wanted, closings = {**handlers(args), **kwargs}, self._closings
+        await _all_ready(kind, self._all.hosts_of(kind, wanted))
+        if self._closings != closings:
+            raise PubSubError("it was closed before it was subscribed")
+        self._all.subscribe(kind, wanted)  # from here on nothing is waited for
+        self._bell.ring()
+
+    def _unsubscribe(self, kind: str, args: tuple[Any, ...]) -> None:
+        self._enter()
+        self._end(kind, args)
+        self._bell.ring()
+
+    # Messages ---------------------------------------------------------------------------------------------------
+
+    async def get_message(
+        self, ignore_subscribe_messages: bool = False, timeout: float | None = 0.0
+    ) -> dict[str, Any] | None:
+        """Return the next message of any host, or None if there is none in time, or if a handler took it.
+
+        Parameters:
+            ignore_subscribe_messages: Do not return what servers say of subscribing.
+            timeout: Seconds to wait; None for as long as it takes.
+
+        Raises:
+            HostDown: The connection to a host was lost, or could not be made again. It names the channels that are not
+                heard. The next call tries it again.
+        """
+        self._enter()
+        message = await self._wait(timeout)
+        if message is None:
+            return None
+        handler = self._handler(message)
+        if handler is not None:
+            taken = handler(message)
+            if inspect.isawaitable(taken):
+                await taken
+            return None
+        return message if self._is_shown(message, ignore_subscribe_messages) else None
+
+    get_sharded_message = get_message
+
+    async def listen(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield messages as long as there are subscriptions. See ``get_message``."""
+        while self.subscribed:
+            message = await self.get_message(timeout=SLICE)
+            if message is not None:
+                yield message
+
+    async def _wait(self, seconds: float | None) -> dict[str, Any] | None:
+        """Wait for a message; None if there is none in time."""
+        until = None if seconds is None else time.monotonic() + seconds
+        rounds = 0
+        while (message := self._next()) is None:
+            left = SLICE if until is None else until - time.monotonic()
+            if left > 0:
+                await self._bell.wait(min(left, SLICE))
+            elif rounds < _ROUNDS:
+                await asyncio.sleep(0)
+                rounds += 1
+            else:
+                break
+        return message
+
+    async def run(
+        self,
+        *,
+        exception_handler: Callable[[BaseException, Any], Any] | None = None,
+        poll_timeout: float = 1.0,
+        pubsub: Any = None,
+    ) -> None:
+        """Call the handlers, until the task is cancelled.
+
+        Parameters:
+            exception_handler: A function or coroutine function, called with an error and this object; without, an error
+                ends it.
+            poll_timeout: Seconds that it waits for a message at a time.
+            pubsub: What it reads from; by default this object.
+
+        Raises:
+            redis.PubSubError: A subscription has no handler.
+        """
+        self._need_handlers()
+        source = self if pubsub is None else pubsub
+        while True:
+            try:
+                await source.get_message(ignore_subscribe_messages=True, timeout=poll_timeout)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                if exception_handler is None:
+                    raise
+                done = exception_handler(error, self)
+                if inspect.isawaitable(done):
+                    await done
+            await asyncio.sleep(0)
+
+    # The rest of redis-py's PubSub --------------------------------------------------------------------------------
+
+    async def ping(self, message: Any = None) -> None:
+        """Send a PING to each host with subscriptions. When all have answered, a message of type ``pong`` comes.
+
+        Raises:
+            HostDown: One cannot be reached.
+        """
+        self._enter()
+        await _all_ready("ping", [(line, []) for line in self._all.lines.values() if line.subscribed])
+        self._ping(message)
+
+    async def aclose(self) -> None:
+        """End all subscriptions, and close the connections."""
+        here = asyncio.get_running_loop()
+        tasks = [task for line in self._all.lines.values() for task in line.tasks]
+        self._close()
+        self._closings += 1
+        self._bell.ring()
+        ending = [task for task in tasks if task.get_loop() is here]
+        if ending:
+            await asyncio.wait(ending)
+
+    close = reset = aclose
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _enter(self) -> None:
+        """See that the running event loop is the one that the connections belong to.
+
+        Raises:
+            RuntimeError: It is another one.
+        """
+        loop, before = asyncio.get_running_loop(), self._loop
+        if loop is before:
+            return
+        lines = self._all.lines.values()
+        if lines and before is not None and not before.is_closed():
+            raise RuntimeError(
+                "these subscriptions belong to another event loop: use a pubsub() of its own in this one"
+            )
+        self._loop = loop
+        for line in lines:
+            line.enter_loop()
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        lines = [line for line in self._all.lines.values() if line.tasks] if hasattr(self, "_all") else []
+        if lines and self._loop is not None and not self._loop.is_closed():
+            _warn(f"unclosed {self!r}", ResourceWarning, source=self)
+            with suppress(RuntimeError):  # it is closed now
+                self._loop.call_soon_threadsafe(_close_all, lines)
+
+
+def _make_line(
+    encoder: Any, bell: Bell, push_handler_func: Callable[..., Any] | None, host: str, engine: Any
+) -> AsyncSubscriber:
+    return AsyncSubscriber(engine, encoder, bell, push_handler_func)
+
+
+def _close_all(lines: Iterable[AsyncSubscriber]) -> None:
+    for line in lines:
+        line.close()
+
+
+async def _all_ready(kind: str, hosts: list[tuple[AsyncSubscriber, list[Any]]]) -> None:
+    """Connect to all hosts that are not connected, at once.
+
+    Raises:
+        HostDown: One of them cannot be reached.
+    """
+    ended = await asyncio.gather(*(line.ready(kind, names) for line, names in hosts), return_exceptions=True)
+    for error in ended:
+        if error is not None:
+            raise error

@@ -1,0 +1,166 @@
+"""What is subscribed to: on which hosts each name belongs, and what these hosts have confirmed so far. No I/O.
+
+A channel belongs to the host of its name. A pattern belongs to all hosts, and so do the channels that servers themselves
+publish on: those of keyspace notifications, which come from the host of the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from redis.commands.helpers import list_or_args
+
+from nydus_core.command import key_bytes
+from nydus_core.routers import Spread
+from nydus_redis.commands import Wire
+
+if TYPE_CHECKING:
+    from nydus_core.cluster import ClusterBase
+
+__all__ = ["CHANNELS", "LEAVING", "PATTERNS", "SHARD_CHANNELS", "Entry", "Ledger", "Places", "handlers"]
+
+#: The kinds of subscriptions, each by the name of its command.
+CHANNELS, PATTERNS, SHARD_CHANNELS = "subscribe", "psubscribe", "ssubscribe"
+
+#: What ends a subscription of each kind, and the kind that it ends.
+LEAVING = {"unsubscribe": CHANNELS, "punsubscribe": PATTERNS, "sunsubscribe": SHARD_CHANNELS}
+
+#: What the names of channels begin with on which servers publish by themselves.
+_SERVERS_OWN = (b"__keyspace@", b"__keyevent@", b"__subkey", b"__sentinel__:", b"__redis__:")
+
+
+def handlers(args: tuple[Any, ...]) -> dict[Any, Any]:
+    """Return the handlers by name, of the positional arguments of ``subscribe``; None for plain names.
+
+    Newer versions of redis-py have a class for a name and its handler.
+    """
+    names = list_or_args(args[0], args[1:]) if args else []
+    return {getattr(name, "name", name): getattr(name, "handler", None) for name in names}
+
+
+class Places:
+    """Where names belong, as long as the cluster stays as it is.
+
+    Parameters:
+        cluster: The cluster.
+        wire: What makes keys of names.
+
+    Attributes:
+        engines: The hosts by name, in host order.
+    """
+
+    def __init__(self, cluster: ClusterBase[Any], wire: Wire) -> None:
+        self._cluster = cluster
+        self._wire = wire
+        self.refresh()
+
+    def changed(self) -> bool:
+        """Tell whether the hosts or the router have changed."""
+        return self._cluster.hosts is not self._seen or self._cluster.router is not self._router
+
+    def refresh(self) -> None:
+        """Look at the hosts and the router anew."""
+        self._router: Any = self._cluster.router
+        self._seen = self._cluster.hosts
+        self.engines: Mapping[str, Any] = {str(key): engine for key, engine in self._seen.items()}
+
+    def of(self, kind: str, name: Any) -> set[str]:
+        """Return the hosts on which a name is to be subscribed to, so that each message is heard once."""
+        names = list(self.engines)
+        router: Any = self._router
+        spread = getattr(router, "spread", Spread.ALL)
+        if spread is Spread.ALL:  # each host gets all that is published
+            return {names[0]}
+        if spread is Spread.ANY or kind == PATTERNS or key_bytes(name).startswith(_SERVERS_OWN):
+            return set(names)
+        (key,) = self._wire.describe(("PUBLISH", name, b""), {}).keys
+        return {router.locate(key)}
+
+
+@dataclass(slots=True)
+class Entry:
+    """A name that is subscribed to.
+
+    Attributes:
+        name: As the user gave it.
+        handler: What is called with its messages; None if they are handed out.
+        hosts: On which hosts.
+        leaving: Those that have not confirmed its end; None while it is wanted.
+    """
+
+    name: Any
+    handler: Callable[[Any], Any] | None
+    hosts: set[str]
+    leaving: set[str] | None = None
+    seen: dict[str, int] = field(default_factory=dict[str, int])
+    told: int = 0
+
+
+class Ledger:
+    """All names that are subscribed to, by kind and by name as replies have it."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, Any], Entry] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[tuple[str, Entry]]:
+        """All subscriptions, each with its kind."""
+        return ((kind, entry) for (kind, _), entry in list(self._entries.items()))
+
+    def get(self, kind: str, name: Any) -> Entry | None:
+        """Return a subscription, if there is one."""
+        return self._entries.get((kind, name))
+
+    def of(self, kind: str) -> dict[Any, Any]:
+        """Return the handlers of a kind, by name."""
+        return {name: entry.handler for (each, name), entry in self._entries.items() if each == kind}
+
+    def want(self, kind: str, name: Any, entry: Entry) -> None:
+        """Note a subscription; of one that there is already, only how it is handled."""
+        there = self._entries.setdefault((kind, name), entry)
+        there.handler, there.leaving = entry.handler, None
+
+    def leave(self, kind: str, name: Any) -> None:
+        """Note that a subscription is to end on its hosts."""
+        entry = self._entries[kind, name]
+        entry.leaving = set(entry.hosts)
+
+    def confirmed(self, kind: str, name: Any, host: str) -> bool:
+        """Note that a host has confirmed a subscription; tell whether by now all of them have, so that it counts."""
+        entry = self.get(kind, name)
+        if entry is None or host not in entry.hosts:
+            return False
+        entry.seen[host] = entry.seen.get(host, 0) + 1
+        least = min(entry.seen.get(each, 0) for each in entry.hosts)
+        news, entry.told = least > entry.told, max(least, entry.told)
+        return news
+
+    def left(self, kind: str, name: Any, host: str) -> bool:
+        """Note that a host has ended a subscription; tell whether by now all have."""
+        entry = self.get(kind, name)
+        if entry is None or entry.leaving is None:
+            return False
+        entry.leaving.discard(host)
+        if not entry.leaving:
+            del self._entries[kind, name]
+        return not entry.leaving
+
+    def lost(self, host: str) -> None:
+        """Note that a host has to confirm its subscriptions again."""
+        for entry in self._entries.values():
+            if host in entry.hosts:
+                entry.told = 0
+                entry.seen = {each: min(count, 1) for each, count in entry.seen.items() if each != host}
+
+    def count(self, kind: str) -> int:
+        """Return how many subscriptions there are, as a server counts: shard channels apart from the others."""
+        shards = kind == SHARD_CHANNELS
+        return sum(
+            1
+            for (each, _), entry in self._entries.items()
+            if entry.told and (each == SHARD_CHANNELS) == shards
+        )

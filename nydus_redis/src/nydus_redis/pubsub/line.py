@@ -1,0 +1,237 @@
+"""The subscriptions on one host: redis-py's own ``PubSub``, that is never waited for, and whose loss is told.
+
+``SubscriberBase`` is what both sides of the engine have in common; the asyncio side has a module of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import redis
+from redis.exceptions import ResponseError
+
+from nydus_core.command import Command, key_bytes
+from nydus_core.errors import HostDown, HostError
+from nydus_redis.connection import FAILURES, as_client_error
+from nydus_redis.pubsub.ledger import CHANNELS, LEAVING, PATTERNS, SHARD_CHANNELS
+
+if TYPE_CHECKING:
+    from nydus_core.engines import Engine
+
+__all__ = ["KEPT", "Subscriber", "SubscriberBase", "as_pong"]
+
+#: Seconds between two attempts to reach a host again.
+_PAUSES = (0.0, 0.1, 0.5, 1.0, 2.0)
+
+#: Seconds that the rest of a message may take, where the host has no ``timeout``.
+_PATIENCE = 5.0
+
+#: Where redis-py keeps what is subscribed to.
+KEPT = {CHANNELS: "channels", PATTERNS: "patterns", SHARD_CHANNELS: "shard_channels"}
+_ENDS = {kind: end for end, kind in LEAVING.items()}
+
+
+class SubscriberBase:
+    """Subscriptions on one host, as far as they need no I/O: which error its loss is, and when it is tried again.
+
+    Parameters:
+        engine: The host.
+    """
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+        self._patience: float = getattr(engine, "timeout", None) or _PATIENCE
+        self._failures = 0
+        self._due = 0.0
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether there are subscriptions."""
+        raise NotImplementedError
+
+    def subscribe(self, kind: str, names: Sequence[Any]) -> None:
+        """Subscribe to names.
+
+        Raises:
+            HostDown: The host cannot be reached. It is not subscribed to any of them.
+        """
+        raise NotImplementedError
+
+    def unsubscribe(self, kind: str, names: Sequence[Any]) -> bool:
+        """End subscriptions; return whether the host will confirm it. It will not if it cannot be reached."""
+        raise NotImplementedError
+
+    def ping(self, message: Any) -> None:
+        """Send a PING, whose answer comes as a message.
+
+        Raises:
+            HostDown: The host cannot be reached.
+        """
+        raise NotImplementedError
+
+    def receive(self) -> dict[str, Any] | None:
+        """Return the next message, if there is one; never wait for one. A lost connection is made again.
+
+        Raises:
+            HostDown: The connection is lost, or still is. What was to be confirmed on it never will be.
+            redis.ResponseError: The server refuses a subscription.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End all subscriptions, and close the connection."""
+        raise NotImplementedError
+
+    def _failed(self, error: Exception, kind: str, names: Iterable[Any]) -> HostError:
+        """Note that the host cannot be reached; return the error that says so."""
+        self._due = time.monotonic() + _PAUSES[min(self._failures, len(_PAUSES) - 1)]
+        self._failures += 1
+        command = Command(kind.upper(), keys=[key_bytes(name) for name in names])
+        raised = self.engine.failed(HostDown, as_client_error(error), command)
+        assert isinstance(raised, HostError)
+        if self.subscribed:
+            raised.reason += (
+                "; what is published there until it is subscribed again is lost: the next call tries it"
+            )
+        return raised
+
+    def _late(self) -> Exception:
+        return redis.TimeoutError(f"no answer to a health check within {self._patience:g} seconds")
+
+
+class Subscriber(SubscriberBase):
+    """Subscriptions on one host, on a connection that blocks.
+
+    Parameters:
+        engine: The host.
+        client: Its client.
+        options: Those of redis-py's ``pubsub``.
+    """
+
+    def __init__(self, engine: Engine, client: Any, options: dict[str, Any]) -> None:
+        super().__init__(engine)
+        self._pubsub: Any = client.pubsub(**options)
+        self._asked: float | None = None
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether there are subscriptions."""
+        return bool(self._pubsub.subscribed)
+
+    @property
+    def socket(self) -> Any:
+        """What to wait for; None while it is not connected."""
+        connection = self._pubsub.connection
+        return None if connection is None else connection._sock
+
+    def subscribe(self, kind: str, names: Sequence[Any]) -> None:
+        """Subscribe to names. See ``SubscriberBase.subscribe``."""
+        try:
+            getattr(self._pubsub, kind)(*names)
+        except FAILURES as error:
+            raise self._failed(error, kind, names) from error
+
+    def unsubscribe(self, kind: str, names: Sequence[Any]) -> bool:
+        """End subscriptions; return whether the host will confirm it. It will not if it cannot be reached."""
+        if self.socket is not None:
+            try:
+                getattr(self._pubsub, _ENDS[kind])(*names)
+                return True
+            except FAILURES:
+                pass
+        self._drop(kind, names)  # it is not subscribed to again
+        return False
+
+    def _drop(self, kind: str, names: Sequence[Any]) -> None:
+        """Have redis-py forget names, so that it does not subscribe to them again."""
+        pubsub = self._pubsub
+        for name in pubsub._normalize_keys(dict.fromkeys(names)):
+            getattr(pubsub, KEPT[kind]).pop(name, None)
+        self._note_names()
+        self._disconnect()
+
+    def ping(self, message: Any) -> None:
+        """Send a PING. See ``SubscriberBase.ping``."""
+        try:
+            self._pubsub.ping(message)
+        except FAILURES as error:
+            raise self._failed(error, "ping", ()) from error
+
+    def receive(self) -> dict[str, Any] | None:
+        """Return the next message, if there is one. See ``SubscriberBase.receive``."""
+        if not self.subscribed or time.monotonic() < self._due:
+            return None
+        try:
+            reply = self._reply()
+        except ResponseError:
+            raise
+        except FAILURES as error:
+            raise self._failed(error, CHANNELS, self._names()) from error
+        if isinstance(reply, str | bytes):
+            return as_pong(reply)
+        message: dict[str, Any] | None = self._pubsub.handle_message(reply)
+        return message
+
+    def _reply(self) -> Any:
+        pubsub = self._pubsub
+        self._check_health()
+        while pubsub.connection.can_read(timeout=0):  # connects if it is not connected
+            reply = pubsub.parse_response(block=False, timeout=self._patience)
+            if reply in (pubsub.HEALTH_CHECK_MESSAGE, pubsub.health_check_response_b):
+                pubsub.health_check_response_counter -= 1  # older versions of redis-py do not know it as text
+            elif reply is not None:
+                self._failures = 0
+                return reply
+        self._failures = 0
+        return None
+
+    def _check_health(self) -> None:
+        """Have redis-py send a PING if one is due; see that it is answered."""
+        pubsub, now = self._pubsub, time.monotonic()
+        if not pubsub.health_check_response_counter:
+            self._asked = None
+            pubsub.check_health()
+        elif self._asked is None:
+            self._asked = now
+        elif now - self._asked > self._patience and not pubsub.connection.can_read(timeout=0):
+            raise self._late()
+
+    def _names(self) -> list[bytes]:
+        return [key_bytes(name) for kept in KEPT.values() for name in getattr(self._pubsub, kept)]
+
+    def _failed(self, error: Exception, kind: str, names: Iterable[Any]) -> HostError:
+        self._forget_ending()
+        self._disconnect()
+        return super()._failed(error, kind, names)
+
+    def _forget_ending(self) -> None:
+        """Have redis-py forget what was to end on the connection, or it would subscribe to it again."""
+        for kept in KEPT.values():
+            ending: set[Any] = getattr(self._pubsub, f"pending_unsubscribe_{kept}")
+            for name in ending:
+                getattr(self._pubsub, kept).pop(name, None)
+            ending.clear()
+        self._note_names()
+
+    def _note_names(self) -> None:
+        if not any(getattr(self._pubsub, kept) for kept in KEPT.values()):
+            self._pubsub.subscribed_event.clear()
+
+    def _disconnect(self) -> None:
+        self._asked, self._pubsub.health_check_response_counter = None, 0
+        if self._pubsub.connection is not None:
+            with suppress(Exception):
+                self._pubsub.connection.disconnect()
+
+    def close(self) -> None:
+        """End all subscriptions, and close the connection."""
+        self._pubsub.close()
+
+
+def as_pong(reply: str | bytes) -> dict[str, Any]:
+    """The message for the answer to PING over RESP3, which is a mere text. redis-py takes only bytes for one."""
+    data = reply[:0] if reply in ("PONG", b"PONG") else reply
+    return {"type": "pong", "pattern": None, "channel": None, "data": data}

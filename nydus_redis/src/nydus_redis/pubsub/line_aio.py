@@ -1,0 +1,347 @@
+"""The subscriptions on one host with asyncio: a task reads what the host says, and whoever wants a message finds it there.
+
+So no message is lost with a task that was cancelled while it waited for one. What is not fetched stays with the server,
+but for a few hundred messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from redis.asyncio.client import PubSub
+from redis.exceptions import ResponseError
+
+from nydus_redis.connection import FAILURES, AsyncHost, abort
+from nydus_redis.pubsub.ledger import CHANNELS, LEAVING
+from nydus_redis.pubsub.line import KEPT, SubscriberBase, as_pong
+
+__all__ = ["AsyncSubscriber", "Bell"]
+
+#: How many messages of a host are read before they are wanted.
+_MOST = 256
+
+#: What a health check asks, and gets for an answer.
+_HEALTH: str = PubSub.HEALTH_CHECK_MESSAGE
+_HEALTHY = (_HEALTH, _HEALTH.encode())
+
+
+class Bell:
+    """Wakes those who wait for messages."""
+
+    def __init__(self) -> None:
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until it rings, or for so long."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        timer = loop.call_later(seconds, _wake, waiter)
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiters.discard(waiter)
+
+    def ring(self) -> None:
+        """Wake all who wait."""
+        for waiter in self._waiters:
+            _wake(waiter)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+class AsyncSubscriber(SubscriberBase):
+    """Subscriptions on one host. Only ``ready`` waits for it: a connection that is missing is made in a task.
+
+    Parameters:
+        engine: The host.
+        encoder: redis-py's, for names.
+        bell: What to ring when there is something to receive.
+        push_handler_func: What takes push messages over RESP3; redis-py's option of that name.
+    """
+
+    engine: AsyncHost
+
+    def __init__(
+        self, engine: AsyncHost, encoder: Any, bell: Bell, push_handler_func: Callable[..., Any] | None
+    ) -> None:
+        super().__init__(engine)
+        self._encode: Callable[[Any], bytes] = encoder.encode
+        self._bell = bell
+        self._push_handler = push_handler_func
+        self._names: dict[str, dict[bytes, None]] = {kind: {} for kind in KEPT}
+        self._ending: set[tuple[str, bytes]] = set()
+        self._inbox: deque[dict[str, Any] | Exception] = deque()
+        self._room: asyncio.Future[None] | None = None
+        self._connecting = asyncio.Lock()
+        self._connection: Any = None
+        self._reader: asyncio.Task[None] | None = None
+        self._attempt: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether there are subscriptions."""
+        return bool(self._ending) or any(self._names.values())
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """What runs for it."""
+        return [task for task in (self._reader, self._attempt) if task is not None]
+
+    async def ready(self, kind: str, names: Sequence[Any]) -> None:
+        """Connect, if it is not connected.
+
+        Parameters:
+            kind: What is to be sent then.
+            names: The names that are to be sent.
+
+        Raises:
+            HostDown: The host cannot be reached.
+        """
+        try:
+            await self._connect()
+        except FAILURES as error:
+            raise self._failed(error, kind, names) from error
+
+    def subscribe(self, kind: str, names: Sequence[Any]) -> None:
+        """Subscribe to names: now, or when it is connected."""
+        self._names[kind].update(dict.fromkeys(map(self._encode, names)))
+        self._write(kind, names)
+
+    def unsubscribe(self, kind: str, names: Sequence[Any]) -> bool:
+        """End subscriptions; return whether the host will confirm it. It will not while it is not connected."""
+        for name in map(self._encode, names):
+            self._names[kind].pop(name, None)
+            if self._connection is not None:
+                self._ending.add((kind, name))
+        return self._write(_ENDS[kind], names)
+
+    def ping(self, message: Any) -> None:
+        """Send a PING, whose answer comes as a message."""
+        self._write("PING", [] if message is None else [message])
+
+    def _write(self, command: str, arguments: Iterable[Any]) -> bool:
+        if self._connection is None:
+            return False
+        _write(self._connection, command.upper(), *arguments)
+        return True
+
+    def receive(self) -> dict[str, Any] | None:
+        """Return the next message, if there is one. See ``SubscriberBase.receive``."""
+        if self._inbox:
+            message = self._inbox.popleft()
+            if self._room is not None and len(self._inbox) <= _MOST // 2:
+                _wake(self._room)
+            if isinstance(message, Exception):
+                raise message
+            return message
+        if self.subscribed and self._connection is None and self._attempt is None:
+            self._attempt = asyncio.get_running_loop().create_task(self._try_again())
+        return None
+
+    def close(self) -> None:
+        """End all subscriptions, and close the connection. Its tasks end soon."""
+        self._closed = True
+        for task in self.tasks:
+            task.cancel()
+        self._drop()
+
+    def enter_loop(self) -> None:
+        """Go on in the running event loop; the one before is closed."""
+        self._connecting, self._attempt = asyncio.Lock(), None
+        if self._connection is not None:  # nobody has cancelled its tasks
+            self._lose(self._connection, self.engine.unavailable(_LOOP_ENDED))
+
+    # Connecting -------------------------------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        async with self._connecting:
+            if self._connection is not None or self._closed:
+                return
+            self._use(await self.engine.hold())
+
+    def _use(self, connection: Any) -> None:
+        if self._closed:  # meanwhile
+            abort(connection)
+            return
+        self._connection = connection
+        for kind, names in self._names.items():
+            if names:
+                self._write(kind, names)
+        self._reader = asyncio.get_running_loop().create_task(self._read(connection))
+
+    async def _try_again(self) -> None:
+        try:
+            await asyncio.sleep(self._due - time.monotonic())
+            await self._connect()
+        except FAILURES as error:
+            self._tell(self._failed(error, CHANNELS, self._all_names()))
+        finally:
+            self._attempt = None
+
+    # Reading ----------------------------------------------------------------------------------------------------
+
+    async def _read(self, connection: Any) -> None:
+        pulse = _Pulse(connection, self._patience)
+        try:
+            read = self._replies(connection)
+            while True:
+                reply = await read()
+                pulse.beat()
+                self._failures = 0
+                self._take(reply)
+                if len(self._inbox) >= _MOST:
+                    with pulse.resting():
+                        await self._until_wanted()
+        except asyncio.CancelledError:
+            self._lose(connection, self.engine.unavailable(_LOOP_ENDED))
+            raise
+        except Exception as error:
+            self._lose(connection, self._late() if pulse.stopped else error)
+        finally:
+            pulse.cancel()
+
+    def _replies(self, connection: Any) -> Callable[[], Any]:
+        parser = connection._parser
+        if self._push_handler is not None:
+            parser.set_pubsub_push_handler(self._push_handler)
+        if "push_request" in inspect.signature(parser.read_response).parameters:
+            return partial(parser.read_response, push_request=True)
+        return parser.read_response  # type: ignore[no-any-return]
+
+    async def _until_wanted(self) -> None:
+        self._room = asyncio.get_running_loop().create_future()
+        try:
+            await self._room
+        finally:
+            self._room = None
+
+    def _take(self, reply: Any) -> None:
+        if isinstance(reply, ResponseError):
+            self._tell(reply)
+        elif isinstance(reply, str | bytes):
+            if reply not in _HEALTHY:
+                self._tell(as_pong(reply))
+        elif reply:  # redis-py has taken a push message that is none of ours
+            message = _as_message(reply)
+            if message["type"] in LEAVING and message["channel"] is not None:
+                self._ending.discard((LEAVING[message["type"]], self._encode(message["channel"])))
+            if message["type"] != "pong" or message["data"] not in _HEALTHY:
+                self._tell(message)
+
+    def _tell(self, message: dict[str, Any] | Exception) -> None:
+        self._inbox.append(message)
+        self._bell.ring()
+
+    # Losing -----------------------------------------------------------------------------------------------------
+
+    def _lose(self, connection: Any, error: Exception) -> None:
+        if self._connection is not connection:
+            return
+        names, told = self._all_names(), self.subscribed
+        self._drop()
+        if told:
+            self._tell(self._failed(error, CHANNELS, names) if isinstance(error, FAILURES) else error)
+
+    def _drop(self) -> None:
+        connection, self._connection, self._reader = self._connection, None, None
+        self._ending.clear()
+        if connection is not None:
+            with suppress(RuntimeError):  # its loop is closed
+                abort(connection)
+
+    def _all_names(self) -> list[bytes]:
+        return [name for names in self._names.values() for name in names]
+
+
+class _Pulse:
+    """Asks a host that says nothing, if ``health_check_interval`` wants that; ends the connection if it does not answer.
+
+    Parameters:
+        connection: The connection.
+        patience: Seconds that an answer may take.
+
+    Attributes:
+        stopped: Whether it has ended the connection.
+    """
+
+    def __init__(self, connection: Any, patience: float) -> None:
+        self.stopped = False
+        self._connection = connection
+        self._interval: float = connection.health_check_interval
+        self._patience = patience
+        self._heard, self._asked, self._rests = True, False, False
+        self._timer: asyncio.TimerHandle | None = None
+        if self._interval:
+            self._again(self._interval)
+
+    def beat(self) -> None:
+        """The host has said something."""
+        self._heard, self._asked = True, False
+
+    def resting(self) -> _Pulse:
+        """In this block nobody reads what the host says."""
+        return self
+
+    def __enter__(self) -> None:
+        self._rests = True
+
+    def __exit__(self, *args: object) -> None:
+        self._rests = False
+        self.beat()
+
+    def cancel(self) -> None:
+        """Ask no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _again(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._ring)
+
+    def _ring(self) -> None:
+        writer = self._connection._writer
+        if writer is None:
+            return
+        if self._heard or self._rests:
+            self._heard = False
+            self._again(self._interval)
+        elif not self._asked:
+            self._asked = True
+            _write(self._connection, "PING", _HEALTH)
+            self._again(self._patience)
+        else:
+            self.stopped = True
+            writer.transport.abort()
+
+
+def _write(connection: Any, *words: Any) -> None:
+    connection._writer.write(b"".join(connection.pack_command(*words)))
+
+
+def _as_message(reply: Sequence[Any]) -> dict[str, Any]:
+    """Return a reply as redis-py hands it out."""
+    kind = reply[0].decode() if isinstance(reply[0], bytes) else reply[0]
+    pattern, channel = None, None
+    if kind == "pmessage":
+        _, pattern, channel, data = reply
+    elif kind == "pong":
+        data = reply[1]
+    else:
+        _, channel, data = reply
+    return {"type": kind, "pattern": pattern, "channel": channel, "data": data}
+
+
+_ENDS = {kind: end for end, kind in LEAVING.items()}
+_LOOP_ENDED = "its event loop has ended"

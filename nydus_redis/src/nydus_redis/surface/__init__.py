@@ -1,0 +1,22 @@
+"""The methods that users call: those of redis-py, on a cluster, on one host, and in a ``map()`` block."""
+
+from nydus_redis.surface.clients import host_client, surfaces
+from nydus_redis.surface.clients_aio import async_host_client, async_surfaces
+from nydus_redis.surface.host_pipeline import HostPipeline
+from nydus_redis.surface.pipeline import ClusterPipeline
+from nydus_redis.surface.pipelines_aio import AsyncClusterPipeline, AsyncHostPipeline
+from nydus_redis.surface.scan import ClusterScan
+from nydus_redis.surface.scan_aio import AsyncClusterScan
+
+__all__ = [
+    "AsyncClusterPipeline",
+    "AsyncClusterScan",
+    "AsyncHostPipeline",
+    "ClusterPipeline",
+    "ClusterScan",
+    "HostPipeline",
+    "async_host_client",
+    "async_surfaces",
+    "host_client",
+    "surfaces",
+]

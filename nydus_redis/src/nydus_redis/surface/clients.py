@@ -1,0 +1,201 @@
+"""What users call: a ``redis.Redis`` whose commands end in ``dispatch`` instead of a socket.
+
+redis-py's own methods put the commands together and make sense of the replies, so a host receives exactly what
+redis-py would have sent it. There are three: the cluster's own, that of one host, and that of a ``map()`` block, which
+only queues. What is more than one command (pipelines, subscriptions, iteration) has modules of its own.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, Self
+
+import redis
+from redis.exceptions import NoScriptError
+
+from nydus_core.checks import nearest
+from nydus_core.command import Command, Dispatch, Scope
+from nydus_core.errors import MaybeApplied, RoutingError
+from nydus_redis.commands import Wire
+from nydus_redis.connection import BlockingHost
+from nydus_redis.options import wire_options
+from nydus_redis.pubsub import ClusterPubSub
+from nydus_redis.surface.host_pipeline import HostPipeline
+from nydus_redis.surface.of_cluster import OfCluster, admitting, goes_to_many, name_of_script, text_instead
+from nydus_redis.surface.pipeline import ClusterPipeline
+from nydus_redis.surface.refusals import NoGroupPipelines, OnOneHost, Queued
+from nydus_redis.surface.scan import ClusterScan
+from nydus_redis.surface.scripts import Scripts
+
+__all__ = ["Surfaces", "host_client", "no_such_command", "on_shared_connections", "surfaces"]
+
+
+def no_such_command(name: str, kind: type[Any]) -> AttributeError:
+    """Return the error for what a client of redis-py has no method for."""
+    near = "" if name.startswith("_") else nearest(name, dir(kind))
+    return AttributeError(f"redis-py has no command {name!r}{near}")
+
+
+def on_shared_connections(call: Dispatch) -> Dispatch:
+    """Return a dispatch to one host that refuses what only has a meaning on one connection."""
+
+    def dispatch(command: Command) -> Any:
+        if command.scope is Scope.CONNECTION:
+            raise RoutingError(
+                f"{command.name} only has a meaning on one connection, and this client shares many: use "
+                "cluster.on(host).client(), which has one of its own, or a pipeline()"
+            )
+        return call(command)
+
+    return dispatch
+
+
+class _NoPool(redis.ConnectionPool):
+    """A pool that never connects: a surface has no host of its own."""
+
+    def get_connection(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise RoutingError("this needs a connection to one host: use cluster.on(host)")
+
+
+class _SingleClient(redis.Redis):
+    """A client of one connection, that is closed with it: what was set on it (SELECT, MULTI) is for no other."""
+
+    def close(self) -> None:
+        connection: Any = getattr(self, "connection", None)
+        if connection is not None:
+            connection.disconnect()
+        super().close()
+
+
+class _Client(redis.Redis):
+    """A ``redis.Redis`` whose single commands end in a dispatch."""
+
+    def nydus_end_in(self, dispatch: Dispatch, wire: Wire) -> Self:
+        describe = wire.describe
+
+        def execute_command(*args: Any, **options: Any) -> Any:
+            return dispatch(describe(args, options))
+
+        self.execute_command = execute_command  # type: ignore[method-assign]  # a method's self would cost a tenth
+        self.nydus_dispatch, self.nydus_wire = dispatch, wire
+        return self
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise no_such_command(name, redis.Redis)
+
+
+class _HostClient(NoGroupPipelines, OnOneHost, _Client):
+    """The client of one host: pipelines and subscriptions work on its pool.
+
+    That of a key's host refuses commands with keys that live elsewhere, there too.
+    """
+
+    nydus_engine: BlockingHost
+    nydus_admit: Callable[[Command], None] | None
+
+    def client(self) -> Any:
+        """Return a client with a connection of its own."""
+        return _SingleClient(connection_pool=self.connection_pool, single_connection_client=True)
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> HostPipeline:
+        """Return a pipeline of redis-py, which is sent at most once."""
+        pipeline = HostPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        return pipeline.nydus_on(self.nydus_engine, self.nydus_wire, self.nydus_admit)
+
+    def pubsub(self, **kwargs: Any) -> Any:
+        """Return redis-py's own subscriptions, on this host."""
+        redis_py: Any = redis.Redis
+        subscriber: Any = redis_py.pubsub(self, **kwargs)
+        return admitting(subscriber, self.nydus_admit, self.nydus_wire)
+
+
+class _MapClient(Queued, _Client):
+    """What a ``map()`` block works on: commands are queued."""
+
+    nydus_scripts: Scripts
+
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
+        """Queue a script; the text of a registered one goes with it, so that no host has to know it."""
+        text = self.nydus_scripts.text(sha)
+        if text is not None:
+            return self.eval(text, numkeys, *keys_and_args)
+        return super().evalsha(sha, numkeys, *keys_and_args)
+
+
+class _ClusterClient(OfCluster, _Client):
+    """What a cluster's own commands are methods of."""
+
+    nydus_pipelines, nydus_subscriptions, nydus_scans = ClusterPipeline, ClusterPubSub, ClusterScan
+
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
+        """Run a script by its name; a host that does not know a registered one is given its text."""
+        text = self.nydus_scripts.text(sha)
+        if text is not None and goes_to_many(self.nydus_cluster):
+            return self.eval(text, numkeys, *keys_and_args)
+        try:
+            return super().evalsha(sha, numkeys, *keys_and_args)
+        except NoScriptError as error:
+            return self.eval(text_instead(error, text), numkeys, *keys_and_args)
+
+    def script_load(self, script: Any) -> Any:
+        """Load a script on all hosts. They give it one name: redis-py's scripts and locks need that.
+
+        A host that is down does not keep the others from it; the script says so when it is run there.
+        """
+        try:
+            names: Any = super().script_load(script)
+        except MaybeApplied:
+            return name_of_script(script)
+        return names[0] if type(names) is list else names
+
+
+class Surfaces:
+    """Makes surfaces: for ``map()`` blocks, and with ``of_cluster`` for clusters. See ``Engine.surface``.
+
+    Parameters:
+        options: The options of each host.
+
+    Raises:
+        ConfigError: The hosts do not agree on how commands and replies look.
+    """
+
+    def __init__(self, options: Sequence[Mapping[str, Any]]) -> None:
+        how = wire_options(options)
+        scripts = Scripts()
+        self._map_client = _MapClient(connection_pool=_NoPool(**how))
+        self._cluster_client = self._make_cluster_client(how)
+        self._map_client.nydus_scripts = self._cluster_client.nydus_scripts = scripts
+        self._cluster_client.response_callbacks = callbacks = self._map_client.response_callbacks
+        self._wire = Wire(how, callbacks)
+
+    def _make_cluster_client(self, how: Mapping[str, Any]) -> Any:
+        return _ClusterClient(connection_pool=_NoPool(**how))
+
+    def __call__(self, dispatch: Dispatch) -> _MapClient:
+        """Return an object with redis-py's methods, each of which ends in a dispatch that queues."""
+        # Building one costs 30 times as much.
+        return copy.copy(self._map_client).nydus_end_in(dispatch, self._wire)
+
+    def of_cluster(self, cluster: Any, dispatch: Dispatch) -> Any:
+        """Return the one whose methods are the cluster's own."""
+        client = copy.copy(self._cluster_client).nydus_end_in(dispatch, self._wire)
+        client.nydus_cluster = cluster
+        return client
+
+
+def surfaces(options: Sequence[Mapping[str, Any]]) -> Surfaces:
+    """Return what makes surfaces. See ``Surfaces``."""
+    return Surfaces(options)
+
+
+def host_client(
+    engine: BlockingHost, options: Mapping[str, Any], call: Callable[[Command], Any]
+) -> _HostClient:
+    """Return a client of one host: commands end in ``call``, and pipelines and subscriptions work on its pool."""
+    client = _HostClient(connection_pool=engine.pool)
+    client.nydus_engine, client.nydus_admit = engine, getattr(call, "admit", None)
+    client.nydus_groups_have_pipelines = client.nydus_admit is None
+
+    wire = Wire(wire_options([options]), client.response_callbacks)
+    return client.nydus_end_in(on_shared_connections(call), wire)

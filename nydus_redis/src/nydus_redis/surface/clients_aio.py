@@ -1,0 +1,185 @@
+"""What users call with asyncio: a ``redis.asyncio.Redis`` whose commands end in ``dispatch`` instead of a socket.
+
+There are those of the cluster and of one host; a ``map()`` block works on the same as with blocking calls, since it only
+queues. See ``nydus_redis.surface.clients``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, Self, cast
+
+import redis.asyncio
+from redis.asyncio.client import Monitor, PubSub
+from redis.exceptions import NoScriptError
+
+from nydus_core.command import Command, Dispatch
+from nydus_core.errors import MaybeApplied, RoutingError
+from nydus_redis.commands import Wire
+from nydus_redis.connection import AsyncHost, abort
+from nydus_redis.options import wire_options
+from nydus_redis.pubsub import AsyncClusterPubSub
+from nydus_redis.surface.clients import Surfaces, no_such_command, on_shared_connections
+from nydus_redis.surface.of_cluster import OfCluster, admitting, goes_to_many, name_of_script, text_instead
+from nydus_redis.surface.pipelines_aio import AsyncClusterPipeline, AsyncHostPipeline
+from nydus_redis.surface.refusals import NoGroupPipelines, OnOneHost
+from nydus_redis.surface.scan_aio import AsyncClusterScan
+
+__all__ = ["async_host_client", "async_surfaces"]
+
+# Their types are for users: here methods answer otherwise
+_Redis: Any = redis.asyncio.Redis
+_Monitor: Any = cast(Any, Monitor)
+_HostPipeline: Any = cast(Any, AsyncHostPipeline)
+_ConnectionPool: Any = redis.asyncio.ConnectionPool
+
+
+class _NoPool(_ConnectionPool):  # type: ignore[misc]
+    """A pool that never connects: a surface has no host of its own."""
+
+    async def get_connection(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise RoutingError("this needs a connection to one host: use cluster.on(host)")
+
+
+class _SingleClient(_Redis):  # type: ignore[misc]
+    """A client of one connection, that is closed with it: what was set on it (SELECT, MULTI) is for no other."""
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        connection: Any = self.connection
+        if connection is not None:
+            abort(connection)  # at once: a task may be cancelled here
+        await super().aclose(close_connection_pool)
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it. redis-py's own waits before that, and closes nothing if its task is cancelled then."""
+        await self.aclose()
+
+
+class _Client(_Redis):  # type: ignore[misc]
+    """A ``redis.asyncio.Redis`` whose single commands end in a dispatch."""
+
+    def nydus_end_in(self, dispatch: Dispatch, wire: Wire) -> Self:
+        describe = wire.describe
+
+        async def executed(args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+            return await dispatch(describe(args, options))
+
+        def execute_command(*args: Any, **options: Any) -> Any:
+            command: Any = executed(args, options)
+            command.__qualname__ = f"command {args[0]}" if args else "command"
+            return command  # one that nobody awaits is named in Python's warning
+
+        self.execute_command = execute_command
+        self.nydus_dispatch, self.nydus_wire = dispatch, wire
+        return self
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise no_such_command(name, redis.asyncio.Redis)
+
+
+class _HostClient(NoGroupPipelines, OnOneHost, _Client):
+    """The client of one host: pipelines and subscriptions work on its pools, those of the running event loop.
+
+    That of a key's host refuses commands with keys that live elsewhere, there too.
+    """
+
+    nydus_engine: AsyncHost | None = None
+    nydus_admit: Callable[[Command], None] | None
+
+    @property
+    def connection_pool(self) -> Any:
+        """The connections for commands, in the running event loop."""
+        return self._no_pool if self.nydus_engine is None else self.nydus_engine.pipelines
+
+    @connection_pool.setter
+    def connection_pool(self, pool: Any) -> None:
+        self._no_pool = pool
+
+    def get_encoder(self) -> Any:
+        """Return what encodes arguments."""
+        return self._no_pool.get_encoder()
+
+    def client(self) -> Any:
+        """Return a client with a connection of its own."""
+        assert self.nydus_engine is not None
+        return _SingleClient(connection_pool=self.nydus_engine.held, single_connection_client=True)
+
+    def monitor(self) -> Any:
+        """Return redis-py's reader of what the host is told. It holds a connection of its own."""
+        assert self.nydus_engine is not None
+        return _Monitor(self.nydus_engine.held)
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> AsyncHostPipeline:
+        """Return a pipeline of redis-py, which is sent at most once."""
+        assert self.nydus_engine is not None
+        made = _HostPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipeline: AsyncHostPipeline = made.nydus_on(self.nydus_engine, self.nydus_wire, self.nydus_admit)
+        return pipeline
+
+    def pubsub(self, **kwargs: Any) -> Any:
+        """Return redis-py's own subscriptions, on this host."""
+        assert self.nydus_engine is not None
+        subscriber: Any = PubSub(self.nydus_engine.held, **kwargs)
+        return admitting(subscriber, self.nydus_admit, self.nydus_wire)
+
+
+class _ClusterClient(OfCluster, _Client):
+    """What a cluster's own commands are methods of."""
+
+    nydus_pipelines, nydus_subscriptions = AsyncClusterPipeline, AsyncClusterPubSub
+    nydus_scans = AsyncClusterScan
+
+    async def initialize(self) -> Any:
+        """Return the cluster: it connects at the first command."""
+        return self.nydus_cluster
+
+    async def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
+        """Run a script by its name; a host that does not know a registered one is given its text."""
+        text = self.nydus_scripts.text(sha)
+        if text is not None and goes_to_many(self.nydus_cluster):
+            return await self.eval(text, numkeys, *keys_and_args)
+        try:
+            return await super().evalsha(sha, numkeys, *keys_and_args)
+        except NoScriptError as error:
+            return await self.eval(text_instead(error, text), numkeys, *keys_and_args)
+
+    async def script_load(self, script: Any) -> Any:
+        """Load a script on all hosts. They give it one name: redis-py's scripts and locks need that.
+
+        A host that is down does not keep the others from it; the script says so when it is run there.
+        """
+        try:
+            names: Any = await super().script_load(script)
+        except MaybeApplied:
+            return name_of_script(script)
+        return names[0] if type(names) is list else names
+
+
+class AsyncSurfaces(Surfaces):
+    """Makes surfaces: for ``map()`` blocks those of ``Surfaces``, and with ``of_cluster`` for asynchronous clusters.
+
+    Parameters:
+        options: The options of each host.
+
+    Raises:
+        ConfigError: The hosts do not agree on how commands and replies look.
+    """
+
+    def _make_cluster_client(self, how: Mapping[str, Any]) -> Any:
+        return _ClusterClient(connection_pool=_NoPool(**how))
+
+
+def async_surfaces(options: Sequence[Mapping[str, Any]]) -> AsyncSurfaces:
+    """Return what makes surfaces. See ``AsyncSurfaces``."""
+    return AsyncSurfaces(options)
+
+
+def async_host_client(
+    engine: AsyncHost, options: Mapping[str, Any], call: Callable[[Command], Any]
+) -> _HostClient:
+    """Return a client of one host: commands end in ``call``, and pipelines and subscriptions work on its pools."""
+    how = wire_options([options])
+    client = _HostClient(connection_pool=_NoPool(**how))
+    client.nydus_engine, client.nydus_admit = engine, getattr(call, "admit", None)
+    client.nydus_groups_have_pipelines = client.nydus_admit is None
+    return client.nydus_end_in(on_shared_connections(call), Wire(how, client.response_callbacks))

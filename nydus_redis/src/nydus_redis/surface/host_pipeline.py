@@ -1,0 +1,96 @@
+"""redis-py's own pipelines, on one host: with WATCH, and with errors that tell what is known about their commands.
+
+redis-py takes a connection that is lost while keys are watched for a watched key that has changed, and its
+``transaction()`` then runs again. But EXEC may have been applied. So here that is ``MaybeApplied``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+from redis.client import Pipeline
+from redis.exceptions import WatchError
+
+from nydus_core.command import Command
+from nydus_core.errors import HostDown, HostError, MaybeApplied
+from nydus_redis.commands import Wire
+from nydus_redis.connection import ANSWERS, FAILURES
+from nydus_redis.surface.refusals import OnOneHost
+
+__all__ = ["TOLD", "HostPipeline", "OfHost", "sent_as"]
+
+_Pipeline: Any = Pipeline  # has no types
+#: Errors that pass as they are.
+TOLD: tuple[type[Exception], ...] = (*ANSWERS, WatchError, HostError)
+
+
+def sent_as(stack: Sequence[Any]) -> Command:
+    """Return what stands for the commands of a pipeline in its errors."""
+    return Command(f"a pipeline of {len(stack)} command{'s' * (len(stack) != 1)}")
+
+
+class OfHost(OnOneHost):
+    """A pipeline that knows its host, and refuses commands that belong elsewhere."""
+
+    def nydus_on(self, engine: Any, wire: Wire, admit: Callable[[Command], None] | None) -> Self:
+        """Say which host it is for, and what refuses commands that belong elsewhere."""
+        self._engine, self._wire, self._admit = engine, wire, admit
+        return self
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Queue a command; or send it at once, if keys are watched and ``multi()`` was not called yet."""
+        if self._admit is not None:
+            words = ("EXISTS", *args[1:]) if args[0] == "WATCH" else args
+            self._admit(self._wire.describe(words, dict(options)))
+        redis_py: Any = super()
+        return redis_py.execute_command(*args, **options)
+
+
+class HostPipeline(OfHost, Pipeline):
+    """A pipeline of redis-py on one host, sent at most once.
+
+    Raises:
+        HostDown: By ``execute`` and by what is sent at once after ``watch``: nothing was sent.
+        MaybeApplied: By the same: it was sent, or partly, and no answer came.
+        RoutingError: Of a pipeline that belongs to a key, by a command: a key of it lives elsewhere.
+    """
+
+    def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command at once."""
+        command = Command(str(args[0]))
+        self._take_connection(command)
+        return self._sent(command, lambda: _Pipeline.immediate_execute_command(self, *args, **options))
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send what is queued, and return the values by position. See redis-py."""
+        if not self.command_stack and not self.watching:
+            return []
+        command = sent_as(self.command_stack)
+        self._take_connection(command)
+        values: list[Any] = self._sent(command, lambda: Pipeline.execute(self, raise_on_error))
+        return values
+
+    def _take_connection(self, command: Command) -> None:
+        if self.connection is None:
+            try:
+                self.connection = self._engine.connections.take()
+            except FAILURES as error:
+                self.reset()
+                raise self._engine.failed(HostDown, error, command) from error
+
+    def _sent(self, command: Command, send: Callable[[], Any]) -> Any:
+        try:
+            return send()
+        except TOLD:
+            raise
+        except FAILURES as error:
+            raise self._engine.failed(MaybeApplied, error, command) from error
+
+    def _disconnect_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
+        conn.disconnect()
+        self.watching = False
+
+    def _disconnect_reset_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
+        self._disconnect_raise_on_watching(conn)
+        self.reset()

@@ -1,0 +1,154 @@
+"""What a cluster of Redis hosts has besides commands, the same on either side: pipelines, subscriptions, iteration."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
+from nydus_core.command import Command
+from nydus_core.errors import HostError, MaybeApplied, RoutingError
+from nydus_core.routers import BaseRouter, Spread
+from nydus_redis.commands import Wire
+from nydus_redis.surface.refusals import OverManyHosts
+from nydus_redis.surface.scripts import Scripts
+
+__all__ = [
+    "NO_CHANNELS",
+    "OfCluster",
+    "admitting",
+    "goes_to_many",
+    "name_of_script",
+    "need_router_by_key",
+    "text_instead",
+]
+
+#: Why a cluster of such a router has no subscriptions.
+NO_CHANNELS = "a router of nydus 0.11 gives channels no host: use cluster.on(host).pubsub()"
+
+
+class OfCluster(OverManyHosts):
+    """What the client of a cluster has besides commands; the classes of it are those of its side."""
+
+    connection_pool: Any
+    response_callbacks: Any
+    nydus_cluster: Any
+    nydus_wire: Wire
+    nydus_scripts: Scripts
+    #: Make a pipeline, subscriptions, and an iteration over keys.
+    nydus_pipelines: Callable[..., Any]
+    nydus_subscriptions: Callable[..., Any]
+    nydus_scans: Callable[..., Any]
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Any:
+        """Return an object with redis-py's names for a ``map()``: see ``ClusterPipeline``.
+
+        Parameters:
+            transaction: Whether each host applies all of its commands or none.
+            shard_hint: Has no effect, as in redis-py.
+
+        Raises:
+            RoutingError: The router is one for nydus 0.11, which wants to see calls.
+        """
+        cluster = self.nydus_cluster
+        need_router_by_key(cluster.router, "a router of nydus 0.11 wants to see each call: use cluster.map()")
+        return self.nydus_pipelines(
+            cluster,
+            self.connection_pool,
+            self.response_callbacks,
+            self.nydus_wire,
+            self.nydus_scripts,
+            transaction,
+        )
+
+    def pubsub(self, **kwargs: Any) -> Any:
+        """Return subscriptions over all hosts: see ``ClusterPubSub``.
+
+        Raises:
+            RoutingError: The router is one for nydus 0.11, which does not tell where a channel belongs.
+        """
+        need_router_by_key(self.nydus_cluster.router, NO_CHANNELS)
+        return self.nydus_subscriptions(
+            self.nydus_cluster, self.nydus_wire, self._redis_py().get_encoder(), **kwargs
+        )
+
+    def scan_iter(
+        self,
+        match: Any = None,
+        count: int | None = None,
+        _type: str | None = None,
+        *,
+        cursor: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Iterate over the keys of all hosts, one host after the other.
+
+        Parameters:
+            match: Only keys that match this pattern.
+            count: About how many keys a server looks at for one request.
+            _type: Only keys with values of this type, such as ``'string'``.
+            cursor: Go on from here: the ``.cursor`` of an earlier iteration, perhaps of another process.
+            kwargs: Further options of redis-py's ``scan``.
+
+        Raises:
+            RoutingError: That is no cursor; or it is one of other hosts, or was begun with other options.
+        """
+        return self.nydus_scans(self.nydus_cluster, match, count, _type, cursor, **kwargs)
+
+    def register_script(self, script: Any) -> Any:
+        """Return a script that can be called. A host that does not know it is given its text."""
+        return self.nydus_scripts.remember(self._redis_py().register_script(script))
+
+
+def need_router_by_key(router: Any, why: str) -> None:
+    """Refuse what asks a router about keys, and not about calls.
+
+    Raises:
+        RoutingError: The router is one for nydus 0.11.
+    """
+    if isinstance(router, BaseRouter):
+        raise RoutingError(why)
+
+
+def goes_to_many(cluster: Any) -> bool:
+    """Tell whether commands of a cluster go to all hosts, and these are several."""
+    return len(cluster) > 1 and getattr(cluster.router, "spread", Spread.ALL) is Spread.ALL
+
+
+def text_instead(error: NoScriptError, text: Any) -> Any:
+    """Return the text that a script is to be run with, since a host does not know it by its name.
+
+    Parameters:
+        error: What running it by its name ended in.
+        text: Its text; None if that is not known.
+
+    Raises:
+        MaybeApplied: Some hosts have run it: redis-py must not run it there again.
+        NoScriptError: There is no text.
+    """
+    if isinstance(error, HostError):
+        raise MaybeApplied(error.reason, host=error.host, command=error.command) from error
+    if text is None:
+        raise error
+    return text
+
+
+def name_of_script(script: str | bytes) -> str:
+    """Return the name that servers give a script."""
+    return hashlib.sha1(script.encode() if isinstance(script, str) else script).hexdigest()
+
+
+def admitting(subscriber: Any, admit: Callable[[Command], None] | None, wire: Wire) -> Any:
+    """Have subscriptions on one host refuse channels that do not belong there, if there is anything to refuse."""
+    execute = subscriber.execute_command
+
+    def execute_command(*args: Any) -> Any:
+        if admit is not None and args[0] in ("SUBSCRIBE", "SSUBSCRIBE"):
+            admit(wire.describe(("EXISTS", *args[1:]), {}))
+        return execute(*args)
+
+    if admit is not None:
+        subscriber.execute_command = execute_command
+    return subscriber

@@ -1,0 +1,196 @@
+"""``cluster.pipeline()``: redis-py's names for a ``map()``. Commands are queued, and sent as one batch a host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from redis.client import Pipeline
+from redis.exceptions import RedisError
+
+from nydus_core.command import Command, Outcome, outcome_of
+from nydus_core.errors import CommandFailure, HostError, RoutingError
+from nydus_redis.commands import Wire
+from nydus_redis.surface.refusals import Queued
+from nydus_redis.surface.scripts import Scripts
+
+__all__ = ["ClusterPipeline"]
+
+#: Which of several errors to raise: the one that leaves the most open.
+_GRAVITY = {Outcome.VALUE: 0, Outcome.SERVER_ERROR: 1, Outcome.NOT_SENT: 2, Outcome.MAYBE_APPLIED: 3}
+
+
+class ClusterPipeline(Queued, Pipeline):
+    """Queues commands, and sends them when ``execute`` is called: one batch a host, all hosts at once.
+
+    Every command of redis-py is a method, and returns the pipeline itself.
+
+    Parameters:
+        cluster: The cluster.
+        pool: What tells redis-py how text is encoded.
+        callbacks: redis-py's functions that make sense of replies.
+        wire: What makes commands.
+        scripts: The registered scripts.
+        transaction: Whether each host applies all of its commands or none. With all keys on one host, that is what
+            redis-py means by it. There is no transaction across hosts.
+
+    Attributes:
+        command_stack: What is queued: for each command its words and its options, as redis-py has them.
+    """
+
+    def __init__(
+        self,
+        cluster: Any,
+        pool: Any,
+        callbacks: Any,
+        wire: Wire,
+        scripts: Scripts,
+        transaction: bool,
+    ) -> None:
+        super().__init__(pool, callbacks, transaction, None)
+        self._cluster = cluster
+        self._wire = wire
+        self._known = scripts
+        self._commands: list[Command] = []
+        self._results: list[Any] = []
+        self._failures: list[CommandFailure] = []
+
+    def execute_command(self, *args: Any, **options: Any) -> ClusterPipeline:
+        """Queue a command.
+
+        Raises:
+            RoutingError: Its keys cannot be told.
+        """
+        command = self._wire.describe(args, dict(options))
+        self.command_stack.append((args, options))
+        self._commands.append(command)
+        return self
+
+    pipeline_execute_command = execute_command
+
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
+        """Queue a script; the text of a registered one goes with it, so that no host has to know it."""
+        own: Any = next((script.script for script in self.scripts if script.sha == sha), None)
+        text = self._known.text(sha) if own is None else own
+        if text is not None:
+            return self.eval(text, numkeys, *keys_and_args)
+        return super().evalsha(sha, numkeys, *keys_and_args)
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send what is queued, and forget it.
+
+        Parameters:
+            raise_on_error: Raise if a command failed; else its error stands among the values.
+
+        Returns:
+            The values, by position.
+
+        Raises:
+            RoutingError: A command has no place. Nothing was sent.
+            Exception: The gravest of the errors, and of equals the first: one that may have been applied, else one that
+                was not sent, else the server's own. Its notes name the others; ``get_results`` and ``get_errors`` have
+                everything.
+        """
+        commands, transaction = self._taken()
+        if not commands:
+            return []
+        with self._cluster.map(fail_silently=True, transaction=transaction) as conn:
+            self._queue(conn, commands)
+        return self._ended(commands, conn, raise_on_error)
+
+    def _taken(self) -> tuple[list[Command], bool]:
+        """Return what is queued, and whether as transactions; forget it."""
+        commands, transaction = self._commands, self.transaction or self.explicit_transaction
+        self._forget()
+        self._results, self._failures = [], []
+        return commands, bool(transaction)
+
+    def _queue(self, conn: Any, commands: Sequence[Command]) -> None:
+        for command in commands:
+            conn.nydus_dispatch(command)
+
+    def _ended(self, commands: Sequence[Command], conn: Any, raise_on_error: bool) -> list[Any]:
+        self._note(conn)
+        if self._failures and raise_on_error:
+            raise _to_raise(commands, self._failures)
+        return list(self._results)
+
+    def _note(self, conn: Any) -> None:
+        self._results = [
+            promise.value if promise.error is None else promise.error for promise in conn.get_results()
+        ]
+        self._failures = conn.get_errors()
+
+    def get_results(self) -> list[Any]:
+        """Return what the last ``execute`` ended in: the values and errors, by position."""
+        return list(self._results)
+
+    def get_errors(self) -> list[CommandFailure]:
+        """Return the commands that failed in the last ``execute``, by position."""
+        return list(self._failures)
+
+    def reset(self) -> None:  # type: ignore[override]  # so does redis-py's own, beside a command of that name
+        """Forget what is queued."""
+        self._forget()
+
+    def _forget(self) -> None:
+        self.command_stack = []
+        self._commands = []
+        self.scripts = set()
+        self.explicit_transaction = False
+
+    def multi(self) -> None:
+        """Have each host apply all of its commands or none. Only before the first command.
+
+        Raises:
+            redis.RedisError: It is too late, or was said before.
+        """
+        if self.explicit_transaction or self.command_stack:
+            raise RedisError("multi() comes before the first command, and once")
+        self.explicit_transaction = True
+
+    def watch(self, *names: Any) -> NoReturn:
+        """Refuse: keys are watched on the connection of one host.
+
+        Raises:
+            RoutingError: Always.
+        """
+        raise RoutingError(
+            "keys are watched on a connection of one host: use cluster.on_key(key).pipeline(), or "
+            "cluster.on_key(key).transaction(function, key)"
+        )
+
+    def unwatch(self) -> bool:  # type: ignore[override]  # so does redis-py's own
+        """Do nothing: nothing is watched."""
+        return True
+
+    def discard(self) -> NoReturn:
+        """Refuse: nothing has been sent that could be discarded.
+
+        Raises:
+            RoutingError: Always.
+        """
+        raise RoutingError("nothing has been sent yet: reset() forgets what is queued")
+
+    def immediate_execute_command(self, *args: Any, **options: Any) -> NoReturn:
+        """Refuse: a pipeline of a cluster only queues.
+
+        Raises:
+            RoutingError: Always.
+        """
+        raise RoutingError("a pipeline of a cluster only queues: use the cluster itself")
+
+
+def _to_raise(commands: Sequence[Command], failures: Sequence[CommandFailure]) -> Exception:
+    """Return the error to raise, worded as redis-py does, with all others in its notes."""
+    gravest = max(failures, key=lambda failure: _GRAVITY[outcome_of(failure.error)])
+    error = gravest.error
+    where = f"Command # {gravest.position + 1} ({commands[gravest.position]!r}) of pipeline"
+    if isinstance(error, HostError) or not error.args:
+        error.add_note(where)
+    else:
+        error.args = (f"{where} caused error: {error.args[0]}", *error.args[1:])
+    for failure in failures:
+        if failure is not gravest:
+            error.add_note(f"also failed: {failure}")
+    return error

@@ -1,0 +1,196 @@
+"""``pipeline()`` with asyncio: that of a cluster, which only queues, and redis-py's own on one host."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
+from functools import partial
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+from redis.asyncio.client import Pipeline
+
+from nydus_core.command import Command
+from nydus_core.errors import HostDown, MaybeApplied, NotResolved
+from nydus_redis.connection import FAILURES, abort, as_client_error
+from nydus_redis.surface.host_pipeline import TOLD, OfHost, sent_as
+from nydus_redis.surface.pipeline import ClusterPipeline
+
+__all__ = ["AsyncClusterPipeline", "AsyncHostPipeline"]
+
+_Pipeline: Any = Pipeline  # has no types
+
+
+class AsyncClusterPipeline(ClusterPipeline):
+    """Queues commands, and sends them when ``execute`` is awaited: one batch a host, all hosts at once.
+
+    Every command of redis-py is a method, and returns the pipeline itself. See ``ClusterPipeline``.
+    """
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:  # type: ignore[override]
+        """Send what is queued, and forget it. See ``ClusterPipeline.execute``."""
+        commands, transaction = self._taken()
+        if not commands:
+            return []
+        block = self._cluster.map(fail_silently=True, transaction=transaction)
+        try:
+            async with block as conn:
+                self._queue(conn, commands)
+        except asyncio.CancelledError:
+            with suppress(NotResolved):  # nothing was sent
+                self._note(block.connection)
+            raise
+        return self._ended(commands, block.connection, raise_on_error)
+
+    async def reset(self) -> None:  # type: ignore[override]
+        """Forget what is queued."""
+        self._forget()
+
+    aclose = reset
+
+    def __del__(self) -> None:
+        """Do nothing: no connection is held."""
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        """Return the pipeline: redis-py awaits what the commands of its own return."""
+        yield from ()
+        return self
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError("a pipeline of an asynchronous cluster is used with 'async with'")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._forget()
+
+
+class AsyncHostPipeline(OfHost, _Pipeline):  # type: ignore[misc]
+    """A pipeline of redis-py on one host, sent at most once. See ``nydus_redis.surface.HostPipeline``.
+
+    Raises:
+        RuntimeError: By the same methods: it is being sent by another task.
+        HostDown: By ``execute`` and by what is sent at once after ``watch``: nothing was sent.
+        MaybeApplied: By the same: it was sent, or partly, and no answer came.
+        RoutingError: Of a pipeline that belongs to a key, by a command: a key of it lives elsewhere.
+    """
+
+    def __init__(self, pool: Any, callbacks: Any, transaction: bool, shard_hint: Any) -> None:
+        _Pipeline.__init__(self, pool, callbacks, transaction, shard_hint)
+        self.connection: Any = None
+        self.watching = False
+        self._give_back: Callable[..., None] | None = None
+        self._sender: asyncio.Task[Any] | None = None
+
+    async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command at once."""
+        command = Command(str(args[0]))
+        with self._sending():
+            await self._take_connection(command)
+            return await self._sent(command, _Pipeline.immediate_execute_command(self, *args, **options))
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send what is queued, and return the values by position. See redis-py."""
+        if not self.command_stack and not self.watching:
+            return []
+        command = sent_as(self.command_stack)
+        with self._sending():
+            await self._take_connection(command)
+            try:
+                values: list[Any] = await self._sent(command, _Pipeline.execute(self, raise_on_error))
+                return values
+            finally:
+                await self.reset()  # redis-py leaves that out where scripts could not be loaded
+
+    @contextmanager
+    def _sending(self) -> Generator[None]:
+        """Have no other task send it meanwhile: it would be sent twice."""
+        if self._is_sent_elsewhere():
+            raise RuntimeError("another task is sending this pipeline: each needs one of its own")
+        before, self._sender = self._sender, asyncio.current_task()
+        try:
+            yield
+        finally:
+            self._sender = before
+
+    def _is_sent_elsewhere(self) -> bool:
+        return self._sender is not None and self._sender is not asyncio.current_task()
+
+    async def _take_connection(self, command: Command) -> None:
+        if self.connection is None:
+            pool = self._engine.pool
+            try:
+                self.connection = await pool.take()
+            except FAILURES as error:
+                await self.reset()
+                raise self._engine.failed(HostDown, as_client_error(error), command) from error
+            self._give_back = partial(_in_loop, asyncio.get_running_loop(), pool.give, self.connection)
+
+    async def reset(self) -> None:
+        """Forget what is queued and what is watched, and give the connection back, whatever becomes of this."""
+        self.command_stack: list[Any] = []
+        self.scripts: set[Any] = set()
+        watching, self.watching = self.watching, False
+        self.explicit_transaction = False
+        connection, self.connection = self.connection, None
+        give_back, self._give_back = self._give_back, None
+        if connection is None or give_back is None:
+            return
+        pending = self._is_sent_elsewhere()  # its replies are still to come
+        clean = not watching and not pending
+        try:
+            if watching and connection.is_connected and not pending:
+                await connection.send_packed_command(connection.pack_command("UNWATCH"), check_health=False)
+                await connection.read_response()
+                clean = True
+        except FAILURES:
+            pass  # it is closed, and so nothing is watched
+        finally:
+            give_back(clean=clean)
+
+    def __del__(self) -> None:
+        """Close the connection that is held, if the pipeline was not reset."""
+        give_back = getattr(self, "_give_back", None)
+        if give_back is not None:
+            self.connection = self._give_back = None
+            give_back(clean=False)
+
+    async def _sent(self, command: Command, sending: Awaitable[Any]) -> Any:
+        connection = self.connection
+        try:
+            return await sending
+        except TOLD:
+            raise
+        except FAILURES as error:
+            abort(connection)
+            raise self._engine.failed(MaybeApplied, as_client_error(error), command) from error
+        except BaseException:  # redis-py has closed it, as far as it knows
+            abort(connection)
+            raise
+
+    async def _disconnect_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
+        abort(conn)
+        self.watching = False
+
+    async def _disconnect_reset_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
+        await self._disconnect_raise_on_watching(conn)
+        await self.reset()
+
+
+def _in_loop(
+    loop: asyncio.AbstractEventLoop, give: Callable[..., None], connection: Any, *, clean: bool
+) -> None:
+    """Give a connection back in the loop that it belongs to."""
+    try:
+        here = asyncio.get_running_loop() is loop
+    except RuntimeError:
+        here = False
+    if here:
+        give(connection, clean=clean)
+    else:
+        with suppress(RuntimeError):  # the loop is closed, and with it the connection
+            loop.call_soon_threadsafe(partial(give, connection, clean=clean))

@@ -1,0 +1,183 @@
+"""Iterating over the keys of all hosts, one host after the other; it can go on from a text, in another process too.
+
+A server's cursor only means something to the process that gave it: after a restart it would pass over keys. So the text
+holds which process that was, and a host that was restarted is begun again.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
+from typing import Any, Self, TypeVar
+
+from redis.exceptions import ResponseError
+
+from nydus_core.command import key_bytes
+from nydus_core.errors import HostError, RoutingError
+
+__all__ = ["ClusterScan", "Question", "ScanBase"]
+
+T = TypeVar("T")
+
+#: What a host is to be asked next: a call without arguments, whose value may have to be awaited.
+Question = Callable[[], Any]
+#: Yields questions, to be sent their answers; returns what it is for.
+Asking = Generator[Question, Any, T]
+
+
+class ScanBase:
+    """The keys of all hosts, as far as they can be told without I/O: where an iteration stands, and what is asked next.
+
+    A key that is there from beginning to end comes up once or more, as with SCAN itself. An error of a host leaves the
+    iteration where it is: ``next()`` tries again.
+
+    Parameters:
+        cluster: The cluster.
+        match: Only keys that match this pattern.
+        count: About how many keys a server looks at for one request.
+        kind: Only keys with values of this type, such as ``'string'``.
+        cursor: Go on from here.
+        options: Further options of redis-py's ``scan``.
+
+    Raises:
+        RoutingError: That is no cursor; or it is one of other hosts, or was begun with other options.
+    """
+
+    def __init__(
+        self,
+        cluster: Any,
+        match: Any = None,
+        count: int | None = None,
+        kind: str | None = None,
+        cursor: str | None = None,
+        **options: Any,
+    ) -> None:
+        self._cluster = cluster
+        self._how = {"match": match, "count": count, "_type": kind, **options}
+        self._begun_with = {"match": _shown(match), "type": kind and kind.upper()}
+        self._hosts = [str(key) for key in cluster.hosts]
+        self._at = 0  # the position of the host
+        self._cursor = 0  # what the server is asked with for the page at hand
+        self._following: int | None = (
+            None  # what it is to be asked with for the next; None if it has not answered
+        )
+        self._process = ""  # what answers on the host
+        self._resumed = False
+        self._page: deque[Any] = deque()
+        if cursor is not None:
+            self._resume(cursor)
+
+    @property
+    def cursor(self) -> str:
+        """A text from which another iteration goes on: ``cluster.scan_iter(…, cursor=text)``.
+
+        It begins with the keys that came in one answer with the last one, so that none is lost, and some come up again.
+        At the end it is one that has no more keys.
+        """
+        place = {"hosts": self._hosts, "at": self._at, "cursor": self._cursor, "process": self._process}
+        text = json.dumps({**place, **self._begun_with}, separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).decode()
+
+    def _resume(self, cursor: str) -> None:
+        place = _read(cursor)
+        began = {name: place[name] for name in self._begun_with}
+        if began != self._begun_with:
+            raise RoutingError(f"this cursor was begun with {began}; found {self._begun_with}")
+        hosts, at = place["hosts"], place["at"]
+        if at < len(hosts) and hosts[at] not in self._hosts:
+            raise RoutingError(f"this cursor stands at host {hosts[at]!r}, which is gone: begin anew")
+        if hosts != self._hosts:
+            raise RoutingError(f"this cursor is one of hosts {hosts}; found {self._hosts}: begin anew")
+        self._at, self._cursor, self._process = at, place["cursor"], place["process"]
+        self._resumed = True
+
+    def _more(self) -> Asking[bool]:
+        """Get another page, if this one is used up; return whether there is any."""
+        while not self._page:
+            if self._following is not None:
+                yield from self._turn()
+            if self._at == len(self._hosts):
+                return False
+            yield from self._fetch()
+        return True
+
+    def _turn(self) -> Asking[None]:
+        """Go on behind a page that has been handed out: to the next one, or to the next host."""
+        if self._following:
+            self._cursor = self._following
+        elif not (yield from self._restarted()):
+            self._at, self._cursor, self._process = self._at + 1, 0, ""
+        self._following, self._resumed = None, False
+
+    def _fetch(self) -> Asking[None]:
+        if not self._process:
+            self._process = yield from self._process_of_host()
+        elif self._resumed:
+            yield from self._restarted()
+        self._following, keys = yield self._asked("scan", cursor=self._cursor, **self._how)
+        self._page.extend(keys)
+
+    def _restarted(self) -> Asking[bool]:
+        """Tell whether another process answers on the host than at first; then it is begun again."""
+        process = yield from self._process_of_host()
+        if process == self._process:
+            return False
+        self._process, self._cursor = process, 0
+        return True
+
+    def _process_of_host(self) -> Asking[str]:
+        """The id of the server's process; nothing where it is not told."""
+        try:
+            told = yield self._asked("info", "server")
+            return str(told.get("run_id", ""))
+        except ResponseError as error:
+            if isinstance(error, HostError):
+                raise
+            return ""
+
+    def _asked(self, name: str, *args: Any, **options: Any) -> Question:
+        host = self._cluster.on(self._hosts[self._at])
+        return partial(getattr(host, name), *args, **options)
+
+
+class ClusterScan(ScanBase, Iterator[Any]):
+    """An iterator over the keys of all hosts; see ``cluster.scan_iter``."""
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        asking = self._more()
+        ask: Callable[[], Question] = partial(next, asking)
+        while True:
+            try:
+                question = ask()
+            except StopIteration as end:
+                if not end.value:
+                    raise StopIteration from None
+                return self._page.popleft()
+            try:
+                ask = partial(asking.send, question())
+            except ResponseError as error:
+                ask = partial(asking.throw, error)
+
+
+def _shown(match: Any) -> str | None:
+    return None if match is None else key_bytes(match).decode("latin-1")
+
+
+def _read(cursor: str) -> dict[str, Any]:
+    try:
+        place = json.loads(base64.urlsafe_b64decode(cursor))
+        hosts, at, number = place["hosts"], place["at"], place["cursor"]
+        if not (isinstance(hosts, list) and 0 <= int(at) <= len(hosts) and int(number) >= 0):
+            raise ValueError("out of range")
+        return {"process": "", "match": None, "type": None, **place}
+    except (ValueError, TypeError, KeyError, binascii.Error):
+        raise RoutingError(
+            "found a text that is no cursor; expected .cursor of a cluster.scan_iter()"
+        ) from None

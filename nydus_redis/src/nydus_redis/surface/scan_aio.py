@@ -1,0 +1,47 @@
+"""Iterating over the keys of all hosts with ``async for``; see ``nydus_redis.surface.scan``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from functools import cached_property, partial
+from typing import Any, Self
+
+from redis.exceptions import ResponseError
+
+from nydus_redis.surface.scan import Question, ScanBase
+
+__all__ = ["AsyncClusterScan"]
+
+
+class AsyncClusterScan(ScanBase, AsyncIterator[Any]):
+    """An asynchronous iterator over the keys of all hosts; see ``cluster.scan_iter``."""
+
+    @cached_property
+    def _asking(self) -> asyncio.Lock:
+        return asyncio.Lock()  # tasks may share it: two who turn the page at once would pass over a host
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def aclose(self) -> None:
+        """Do nothing: nothing is held between two keys. Asynchronous generators have it, for ``contextlib.aclosing``."""
+
+    async def __anext__(self) -> Any:
+        async with self._asking:
+            return await self._next()
+
+    async def _next(self) -> Any:
+        asking = self._more()
+        ask: Callable[[], Question] = partial(next, asking)
+        while True:
+            try:
+                question = ask()
+            except StopIteration as end:
+                if not end.value:
+                    raise StopAsyncIteration from None
+                return self._page.popleft()
+            try:
+                ask = partial(asking.send, await question())
+            except ResponseError as error:
+                ask = partial(asking.throw, error)
