@@ -101,7 +101,7 @@ def told() -> Iterator[Recorder]:
 def test_a_lane_that_is_cancelled_before_its_task_began_was_not_sent() -> None:
     async def main() -> None:
         engine = AsyncMemoryEngine("a")
-        job = _Job(engine, Lane("a", [Command("incr", ("a",), {}, (b"a",))], [0]), False)  # type: ignore[arg-type]
+        job = _Job(engine, Lane("a", [Command("incr", ("a",), {}, (b"a",))], [0]))  # type: ignore[arg-type]
         assert job.cancel(None)
         await asyncio.wait([job.task])
         (outcome,) = job.outcomes()

@@ -21,10 +21,11 @@ from nydus_core import (
 )
 from nydus_core.command import Access, Command, Outcome, outcome_of
 from nydus_core.deadlines import Deadline
-from nydus_core.delivery.flows import Pause, Rules, deliver
+from nydus_core.delivery.flows import Pause, deliver
 from nydus_core.delivery.placement import Placement
 from nydus_core.delivery.plan import Lane, Plan, make_plan
 from nydus_core.delivery.retry import Retry
+from nydus_core.delivery.rules import CallOptions, Rules
 from nydus_core.errors import NotAnsweredInTime, NotSentInTime, is_own_want
 from nydus_core.health.breaker import BreakerSettings
 from nydus_core.health.monitor import Watch
@@ -163,8 +164,9 @@ class Run:
     def __call__(
         self, answer: Answer, *commands: Command, plan: Plan | None = None, on_pause: Any = None, **how: Any
     ) -> list[Any]:
-        self.plan = plan or make_plan(commands, self.placement)
-        flow = deliver(self.plan, self.rules, **how)
+        options = CallOptions(**how)
+        self.plan = plan or make_plan(commands, self.placement, transaction=options.transaction)
+        flow = deliver(self.plan, self.rules, options)
         answers: Any = None
         try:
             while True:
@@ -310,8 +312,8 @@ def test_what_would_overtake_a_later_command_on_its_key_is_not_tried_again() -> 
 def test_the_first_attempt_may_have_been_made_already() -> None:
     run = Run()
     command = read("a")
-    begun = run.failure(HostDown, "a", command)
-    assert run(echo, command, begun=begun) == [["a:a"]]
+    first_error = run.failure(HostDown, "a", command)
+    assert run(echo, command, first_error=first_error) == [["a:a"]]
     assert run.rounds == [{"a": ["a"]}]
     assert run.pauses == [0.01]
 
@@ -319,11 +321,11 @@ def test_the_first_attempt_may_have_been_made_already() -> None:
 def test_a_first_attempt_that_was_made_already_counts() -> None:
     run = Run()
     command = read("a")
-    [error] = run(unless(a=HostDown), command, begun=run.failure(HostDown, "a", command))
+    [error] = run(unless(a=HostDown), command, first_error=run.failure(HostDown, "a", command))
     assert error.attempts == 2
     assert len(run.rounds) == 1
     written = write("b")
-    [error] = run(echo, written, begun=run.failure(MaybeApplied, "b", written))
+    [error] = run(echo, written, first_error=run.failure(MaybeApplied, "b", written))
     assert isinstance(error, MaybeApplied)
     assert len(run.rounds) == 1
 
@@ -548,8 +550,8 @@ def test_a_broadcast_is_never_sent_elsewhere() -> None:
 def test_a_command_for_a_host_that_the_user_named_is_never_sent_elsewhere() -> None:
     run = rerouting()
     command = read("ab")
-    plan = Plan([command], [Lane(0, [command], [0])], {}, 1, run.placement.names)
-    [error] = run(unless(a=HostDown), plan=plan, bound=True)
+    plan = make_plan([command], run.placement, host=0)
+    [error] = run(unless(a=HostDown), plan=plan, host=0)
     assert isinstance(error, HostDown)
     assert run.rounds == [{"a": ["ab"]}] * 2
 
@@ -662,33 +664,33 @@ def test_nor_is_one_whose_write_found_no_other_host() -> None:
 def test_a_transaction_is_tried_again_as_a_whole() -> None:
     run = Run()
     failing = unless(a=[HostDown, HostDown])
-    assert run(failing, write("a1"), read("a2"), together=True) == [["a:a1"], ["a:a2"]]
+    assert run(failing, write("a1"), read("a2"), transaction=True) == [["a:a1"], ["a:a2"]]
     assert run.rounds == [{"a": ["a1", "a2"]}] * 2
 
 
 @pytest.mark.parametrize("first", [["done"], ValueError("EXECABORT"), MaybeApplied])
 def test_or_not_at_all(first: Any) -> None:
     run = Run()
-    outcomes = run(unless(a=[first, HostDown]), write("a1"), read("a2"), together=True)
+    outcomes = run(unless(a=[first, HostDown]), write("a1"), read("a2"), transaction=True)
     assert isinstance(outcomes[1], HostDown)
     assert len(run.rounds) == 1
 
 
 def test_a_transaction_of_reads_may_be_tried_again_after_it_was_sent() -> None:
     run = Run()
-    assert run(unless(a=[MaybeApplied] * 2), read("a1"), read("a2"), together=True) == [["a:a1"], ["a:a2"]]
+    assert run(unless(a=[MaybeApplied] * 2), read("a1"), read("a2"), transaction=True) == [["a:a1"], ["a:a2"]]
 
 
 def test_one_write_among_them_keeps_all_from_being_tried_again() -> None:
     run = Run()
-    outcomes = run(unless(a=[MaybeApplied] * 2), read("a1"), write("a2"), together=True)
+    outcomes = run(unless(a=[MaybeApplied] * 2), read("a1"), write("a2"), transaction=True)
     assert [outcome_of(each) for each in outcomes] == [Outcome.MAYBE_APPLIED] * 2
     assert len(run.rounds) == 1
 
 
 def test_a_transaction_is_never_sent_elsewhere() -> None:
     run = rerouting()
-    outcomes = run(unless(a=HostDown), write("ab"), read("ac"), together=True)
+    outcomes = run(unless(a=HostDown), write("ab"), read("ac"), transaction=True)
     assert all(isinstance(each, HostDown) for each in outcomes)
     assert run.rounds == [{"a": ["ab", "ac"]}] * 2
 
@@ -788,7 +790,7 @@ def test_whatever_hosts_say_it_ends_and_no_outcome_says_less_than_what_happened(
                 *("".join(dice.sample(HOSTS, 3)) + str(next(number)) for _ in range(dice.randrange(2, 6)))
             )
         ]
-        together = dice.random() < 0.2
+        transaction = dice.random() < 0.2
         history: dict[bytes, list[Outcome]] = {key: [] for command in commands for key in command.keys}
 
         def answer(host: str, command: Command, dice: Any = dice, history: Any = history) -> Any:
@@ -802,7 +804,7 @@ def test_whatever_hosts_say_it_ends_and_no_outcome_says_less_than_what_happened(
                 history[key].append(outcome)
             return echo(host, command) if found is None else found
 
-        outcomes = run(answer, *commands, together=together)
+        outcomes = run(answer, *commands, transaction=transaction)
         for command, outcome, hosts in zip(commands, outcomes, run.failed_hosts, strict=True):
             ends = [history[key] for key in command.keys]
             applied = [bool({Outcome.VALUE, Outcome.MAYBE_APPLIED} & set(end)) for end in ends]

@@ -187,7 +187,7 @@ def test_a_host_that_went_and_came_back_is_well() -> None:
     cluster["a"].down = True
     with pytest.raises(Exception, match="refused"):
         cluster.on("a").ping()
-    assert not cluster._delivery.watches[0].admits
+    assert not cluster._snapshot.watches[0].admits
     cluster.remove_host("a")
     cluster.add_host("a", {})
     assert cluster.on("a").ping() == "pong from a"

@@ -357,7 +357,7 @@ def test_the_short_cut_is_there_while_there_is_nothing_to_see(cluster_of: Any) -
     cluster = cluster_of(health={**NEVER, "window": 0.05})
 
     def calls() -> list[Any]:
-        return [watch.call for watch in cluster._delivery.watches]
+        return [watch.call for watch in cluster._snapshot.watches]
 
     assert calls() == [cluster["a"].call, cluster["b"].call]
     fail(cluster, times=1)
@@ -383,7 +383,7 @@ def test_a_failure_that_another_thread_forgets_at_the_same_time_does_not_close_i
     cluster_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster = cluster_of()
-    watch = cluster._delivery.watches[0]
+    watch = cluster._snapshot.watches[0]
     note = watch._breaker.failed
 
     def failed(cause: BaseException) -> bool:
@@ -401,7 +401,7 @@ def test_a_readmitted_host_has_its_short_cut(cluster_of: Any, told: Recorder) ->
     fail(cluster)
     cluster["a"].down = False
     until(lambda: ("up", "a") in told.words)
-    assert cluster._delivery.watches[0].call == cluster["a"].call
+    assert cluster._snapshot.watches[0].call == cluster["a"].call
 
 
 # Ends ----------------------------------------------------------------------------------------------------------------

@@ -56,11 +56,11 @@ def lanes(plan: Plan) -> dict[str, list[tuple[Any, ...]]]:
 
 def delivered(plan: Plan, answer: Any) -> list[Any]:
     """The outcomes of a plan whose parts end in ``answer(host, command)``."""
-    outcomes: list[Any] = [None] * plan.slots
+    outcomes: list[Any] = [None] * plan.size
     for lane in plan.lanes:
-        for command, slot in zip(lane.commands, lane.slots, strict=True):
-            outcomes[slot] = answer(plan.names[lane.host], command)
-    return plan.results(outcomes)
+        for command, position in zip(lane.commands, lane.positions, strict=True):
+            outcomes[position] = answer(plan.names[lane.host], command)
+    return plan.merge(outcomes)
 
 
 def echo(host: str, command: Command) -> Any:
@@ -362,8 +362,8 @@ def test_every_part_goes_to_the_host_of_its_keys_in_order_and_every_command_has_
         assert all(router.locate(key) == host for command in lane.commands for key in command.keys)
         numbers = [number_of(command) for command in lane.commands]
         assert numbers == sorted(numbers)
-    slots = [slot for lane in plan.lanes for slot in lane.slots]
-    assert len(slots) == len(set(slots))
+    positions = [position for lane in plan.lanes for position in lane.positions]
+    assert len(positions) == len(set(positions))
 
     outcomes = delivered(plan, lambda host, c: echo(host, c) if c.keys else (host, c.args[0]))
     assert outcomes == [

@@ -13,8 +13,9 @@ from engines import MemoryEngine
 from nydus_core import ConfigError, PluginError, create_cluster
 from nydus_core.command import Command, Outcome
 from nydus_core.delivery.retry import Repeat, Retry
+from nydus_core.delivery.rules import DeliverySettings
 from nydus_core.health.breaker import BreakerSettings
-from nydus_core.settings.resilience import RESILIENCE, DeliverySettings, read_resilience
+from nydus_core.settings.resilience import RESILIENCE, read_resilience
 from nydus_redis import Redis
 
 
@@ -128,7 +129,7 @@ def test_it_can_be_said_for_every_router_that_chooses_a_host(router: str, what: 
     cluster = create_cluster(
         {"engine": MemoryEngine, "hosts": {"a": {}, "b": {}}, "router": router, "on_host_down": what}
     )
-    assert cluster._delivery._rules.reroute is (what == "reroute")
+    assert cluster._snapshot.rules.reroute is (what == "reroute")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_it_can_be_said_for_every_router_that_chooses_a_host(router: str, what: 
 )
 def test_by_default_it_is_as_the_router_has_it(router: str | None, reroutes: bool) -> None:
     cluster = create_cluster({"engine": MemoryEngine, "hosts": {"a": {}, "b": {}}, "router": router})
-    assert cluster._delivery._rules.reroute is reroutes
+    assert cluster._snapshot.rules.reroute is reroutes
 
 
 @pytest.mark.parametrize(("given", "found"), [("keep", "keep"), ("flush", "flush"), (warm_up, warm_up)])

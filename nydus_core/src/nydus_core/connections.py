@@ -120,7 +120,7 @@ class AsyncConnectionHandler(_ClustersByName[AsyncCluster]):
             built = list(self._built.values())
             self._built.clear()
         for cluster in built:
-            cluster._retire()
+            cluster.retire()
 
 
 class UnknownConnection(ConfigError, KeyError):

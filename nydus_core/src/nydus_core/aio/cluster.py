@@ -11,10 +11,8 @@ from nydus_core.aio.mapping import AsyncMap
 from nydus_core.aio.monitor import AsyncAnnouncer, AsyncWatch
 from nydus_core.cluster import ClusterBase
 from nydus_core.command import Command
-from nydus_core.delivery import Delivery, single_call
 from nydus_core.engines import AsyncEngine, current_call, remember_awaited_call
-from nydus_core.errors import HostError
-from nydus_core.health import Watch
+from nydus_core.health import WatchBase
 
 __all__ = ["AsyncCluster"]
 
@@ -59,12 +57,12 @@ class AsyncCluster(ClusterBase[AsyncEngine]):
             CommandError: At the end of the block, if any command failed. The others have their values.
             RoutingError: At the end of the block, if a command has no place. Nothing was sent then.
         """
-        begin = self._map_call(transaction)
-        return AsyncMap(self._make_surface, self._delivery.placement.by_call, begin, fail_silently)
+        begin = self._begin_map(transaction)
+        return AsyncMap(self._make_surface, self._snapshot.placement.by_call, begin, fail_silently)
 
     async def aclose(self) -> None:
         """Close the connections to all hosts, and forget which are down. A later command opens new ones."""
-        watches = self._delivery.watches
+        watches = self._snapshot.watches
         for watch in watches:
             watch.reset()
         # One that cannot be closed does not keep the others open
@@ -85,47 +83,22 @@ class AsyncCluster(ClusterBase[AsyncEngine]):
 
     # Delivery ---------------------------------------------------------------------------------------------------
 
-    async def _deliver(self, command: Command) -> Any:
-        """Deliver one command and return its value. The everyday case, one key, takes the short cut."""
-        delivery = self._delivery
-        host = delivery.placement.single(command)
-        if host is None:
-            return await self._deliver_planned(delivery, command)
-        return await self._deliver_to(delivery, host, command, False)
-
-    async def _deliver_on(self, watch: Watch[AsyncEngine], command: Command) -> Any:
-        delivery = self._delivery
-        return await self._deliver_to(delivery, self._host_of(delivery, watch, command), command)
-
-    async def _deliver_to(
-        self, delivery: Delivery[AsyncEngine], host: int, command: Command, bound: bool = True
-    ) -> Any:
-        call = self._short_cut(delivery.watches[host])
-        if call is None:
-            return await self._deliver_planned(delivery, command, host if bound else None)
-        try:
-            return await call(command)
-        except Exception as error:
-            if not isinstance(error, HostError) and not delivery.engines[host].is_passing(error, command):
-                raise
-            begun = error
-        try:
-            return await self._deliver_planned(delivery, command, host if bound else None, begun)
-        finally:
-            del begun  # it knows this frame
-
-    async def _deliver_planned(
-        self,
-        delivery: Delivery[AsyncEngine],
-        command: Command,
-        host: int | None = None,
-        begun: Exception | None = None,
-    ) -> Any:
-        if delivery.placement.by_call:
+    async def _deliver(self, command: Command, pinned: WatchBase[AsyncEngine] | None = None) -> Any:
+        snapshot = self._snapshot
+        index = snapshot.placement.single(command) if pinned is None else snapshot.index_of(pinned, command)
+        direct = None if index is None else self._direct(snapshot.watches[index])
+        first_error: Exception | None = None
+        if direct is not None and index is not None:
+            try:
+                return await direct(command)
+            except Exception as error:
+                if snapshot.is_answer(error, index, command):
+                    raise
+                first_error = error  # the rest is left to the call, which tries again
+        if snapshot.placement.by_call:
             command.call = current_call()
-        deadline = self._deadline()
-        flow = single_call(self, delivery, command, deadline, host, begun)
+        call = self._call(snapshot, host=None if pinned is None else index, first_error=first_error)
         try:
-            return await run(flow, delivery.engines, deadline=deadline)
+            return await run(call.single(command), call.engines, call.deadline)
         finally:
-            del begun, flow  # it knows this frame, which would keep it alive
+            del call, first_error  # it knows this frame, which would keep it alive

@@ -32,29 +32,23 @@ _LATE = 0.05
 _GRACE = 0.1
 
 
-async def run(
-    flow: Flow[T],
-    engines: Sequence[AsyncEngine],
-    *,
-    transaction: bool = False,
-    deadline: Deadline | None = None,
-) -> T:
+async def run(flow: Flow[T], engines: Sequence[AsyncEngine], deadline: Deadline | None = None) -> T:
     """Drive a flow to its end. See ``nydus_core.delivery.run``.
 
     Raises:
         CancelledError: The task was cancelled. What its commands ended in was noted before.
     """
     answers: Sequence[Sequence[Any]] = ()
-    begun = False
+    started = False
     try:
         while True:
             try:
-                step = flow.send(answers) if begun else next(flow)
+                step = flow.send(answers) if started else next(flow)
             except StopIteration as end:
                 value: T = end.value
                 return value
-            begun = True
-            jobs = _jobs(step, engines, transaction)
+            started = True
+            jobs = _jobs(step, engines)
             try:
                 await _performed(step, jobs, deadline)
                 answers = [job.outcomes() for job in jobs]
@@ -73,8 +67,8 @@ async def run(
         flow.close()  # interrupted between two steps: it has promises to mark
 
 
-def _jobs(step: Step, engines: Sequence[AsyncEngine], transaction: bool) -> list[_Job]:
-    return [] if isinstance(step, Pause) else [_Job(engines[lane.host], lane, transaction) for lane in step]
+def _jobs(step: Step, engines: Sequence[AsyncEngine]) -> list[_Job]:
+    return [] if isinstance(step, Pause) else [_Job(engines[lane.host], lane) for lane in step]
 
 
 async def _performed(step: Step, jobs: Sequence[_Job], deadline: Deadline | None) -> None:
@@ -130,18 +124,17 @@ def _forget(task: asyncio.Task[Any]) -> None:
 class _Job:
     """A lane on its way to its host, in a task of its own."""
 
-    def __init__(self, engine: AsyncEngine, lane: Lane, transaction: bool) -> None:
+    def __init__(self, engine: AsyncEngine, lane: Lane) -> None:
         self._engine = engine
         self._lane = lane
-        self._transaction = transaction
-        self._begun = False
+        self._started = False
         self._why: str | None = None
         self._deadline: Deadline | None = None
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> list[Any]:
-        self._begun = True
-        return await self._engine.exchange(self._lane.commands, transaction=self._transaction)
+        self._started = True
+        return await self._engine.exchange(self._lane.commands, transaction=self._lane.transaction)
 
     def cancel(self, deadline: Deadline | None) -> bool:
         """Cancel the task; return whether it was under way."""
@@ -156,7 +149,7 @@ class _Job:
         """Return what the commands ended in. What failed after it was cancelled failed because of that."""
         commands = self._lane.commands
         if not self.task.done() or self.task.cancelled():
-            kind = MaybeApplied if self._begun else HostDown
+            kind = MaybeApplied if self._started else HostDown
             return [self._because(kind, command) for command in commands]
         if self._why is None:
             return self.task.result()

@@ -22,6 +22,4 @@ class AsyncMap(MapBlock[AsyncEngine]):
     ) -> None:
         call = self._left(kind)
         if call is not None:
-            engines, deadline = call.engines, call.deadline
-            plan = await run(self._plan(call), engines, deadline=deadline)
-            await run(self._send(call, plan), engines, transaction=call.transaction, deadline=deadline)
+            await run(self._send(call), call.engines, call.deadline)

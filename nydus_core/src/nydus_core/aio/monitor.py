@@ -11,13 +11,13 @@ from contextlib import suppress
 from typing import Any
 
 from nydus_core.engines import AsyncEngine
-from nydus_core.health import LONGEST, Announcer, Cancelable, State, Watch
+from nydus_core.health import LONGEST, AnnouncerBase, Cancelable, State, WatchBase
 
 __all__ = ["AsyncAnnouncer", "AsyncWatch"]
 
 
-class AsyncAnnouncer(Announcer):
-    """Tells plugins of hosts; readmits them with calls that are awaited."""
+class AsyncAnnouncer(AnnouncerBase):
+    """Tells plugins of hosts, and readmits hosts with calls that are awaited."""
 
     async def readmit(self, host: str, engine: AsyncEngine) -> None:
         """Do with the data of a host that is up again what the settings say. Their function may be a coroutine's."""
@@ -29,7 +29,7 @@ class AsyncAnnouncer(Announcer):
             await engine.flush()
 
 
-class AsyncWatch(Watch[AsyncEngine]):
+class AsyncWatch(WatchBase[AsyncEngine]):
     """Watches one host. Several loops may share it."""
 
     _loop: asyncio.AbstractEventLoop | None = None

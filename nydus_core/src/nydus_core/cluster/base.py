@@ -1,6 +1,7 @@
-"""What blocking and asynchronous clusters have in common: all but delivery, which is I/O.
+"""A cluster, on either side: all of it but waiting.
 
-Their hosts and router, and how these change; where a command would go; the objects with the client library's methods.
+Hosts and router, and how these change; where a command would go; the objects with the client library's methods; the call
+that delivers a command.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import Any, Generic
 from nydus_core.cluster.explain import Explanation, explain
 from nydus_core.command import Command, key_bytes
 from nydus_core.deadlines import Deadline, DeadlineBlock, any_deadline, deadline_of
-from nydus_core.delivery import Delivery, DeliverySettings, KeyDispatch, MapCall, chooses_hosts
+from nydus_core.delivery import Call, CallOptions, DeliverySettings, KeyDispatch, Snapshot, chooses_hosts
 from nydus_core.engines import E, SurfaceFactory, remember_call
 from nydus_core.errors import ConfigError, RoutingError
-from nydus_core.health import Announcer, HostHealth, Watch
+from nydus_core.health import AnnouncerBase, HostHealth, WatchBase
 from nydus_core.plugins import hooks
 from nydus_core.routers import fingerprint_of, guard, has_fingerprint
 from nydus_core.settings import Blueprint
@@ -25,7 +26,7 @@ __all__ = ["ClusterBase"]
 
 
 class ClusterBase(Generic[E]):
-    """The part of a cluster that does no I/O. ``Cluster`` and ``AsyncCluster`` deliver.
+    """A cluster without I/O. ``Cluster`` and ``AsyncCluster`` deliver.
 
     Parameters:
         hosts: The engines by the keys of the hosts, in host order.
@@ -33,9 +34,9 @@ class ClusterBase(Generic[E]):
         delivery: What to do about hosts that fail.
     """
 
-    #: What tells plugins of hosts that fail, and readmits them; and what watches over one.
-    _announcer_class: type[Announcer] = Announcer
-    _watch_class: type[Watch[Any]] = Watch
+    #: The class that tells plugins of hosts that fail, and readmits hosts; and the class that watches over a host.
+    _announcer_class: type[AnnouncerBase]
+    _watch_class: type[WatchBase[Any]]
 
     def __init__(
         self,
@@ -50,29 +51,64 @@ class ClusterBase(Generic[E]):
         self._announcer = self._announcer_class(self, surface, self._settings.on_readmit)
         self._changing = threading.Lock()
         self._blueprint: Blueprint | None = None
-        self._delivery = Delivery(self._watched(hosts), None, self._settings)
+        self._snapshot: Snapshot[E] = Snapshot(self._watched(hosts), None, self._settings)
 
-    def _watched(self, hosts: Mapping[Any, E]) -> dict[Any, Watch[E]]:
+    def _watched(self, hosts: Mapping[Any, E]) -> dict[Any, WatchBase[E]]:
         make, health, announcer = self._watch_class, self._settings.health, self._announcer
         return {key: make(str(key), engine, health, announcer) for key, engine in hosts.items()}
 
-    # What delivers ----------------------------------------------------------------------------------------------------
+    # Delivery -------------------------------------------------------------------------------------------------------
 
-    def _deliver(self, command: Command) -> Any:
+    def _deliver(self, command: Command, pinned: WatchBase[E] | None = None) -> Any:
+        """Deliver one command and return its value, or something to be awaited.
+
+        Parameters:
+            command: The command.
+            pinned: The watch of the host that the user named, if so.
+        """
         raise NotImplementedError
 
-    def _deliver_on(self, watch: Watch[E], command: Command) -> Any:
-        raise NotImplementedError
+    def _direct(self, watch: WatchBase[E]) -> Callable[[Command], Any] | None:
+        """Return the engine's ``call`` if a single command may go straight to a host.
+
+        None if its breaker is not closed, there is a deadline, or a plugin listens to ``nydus_command_done``: then the
+        command takes the road of a ``map()``.
+        """
+        call = watch.call
+        if call is None or self._settings.deadline or any_deadline() or hooks.listens("nydus_command_done"):
+            return None
+        return call
+
+    def _call(
+        self,
+        snapshot: Snapshot[E],
+        *,
+        transaction: bool = False,
+        host: int | None = None,
+        first_error: Exception | None = None,
+    ) -> Call[E]:
+        """Begin a call. Its deadline counts from now. For the parameters see ``CallOptions``."""
+        seconds = self._settings.deadline
+        deadline = deadline_of(self) or (None if seconds is None else Deadline(seconds))
+        return Call(self, snapshot, CallOptions(deadline, transaction, host, first_error))
+
+    def _begin_map(self, transaction: bool) -> Callable[[], Call[E]]:
+        engines = self._snapshot.engines
+        if transaction and not all(getattr(engine, "supports_transactions", False) for engine in engines):
+            raise RoutingError(f"engine {type(engines[0]).__name__} has no transactions")
+        return lambda: self._call(self._snapshot, transaction=transaction)
+
+    # Hosts and router -----------------------------------------------------------------------------------------------
 
     @property
     def hosts(self) -> Mapping[Any, E]:
         """The hosts by their keys in the settings, in host order."""
-        return self._delivery.hosts
+        return self._snapshot.hosts
 
     @property
     def router(self) -> Any:
         """What decides where a key belongs; None sends every command to all hosts."""
-        return self._delivery.router
+        return self._snapshot.router
 
     def install_router(self, router: Any, blueprint: Blueprint | None = None) -> None:
         """Set what decides where a key belongs: a router, or None to send every command to all hosts.
@@ -91,7 +127,7 @@ class ClusterBase(Generic[E]):
                 "only a router that tells the host of a key can tell another one", "on_host_down"
             )
         with self._changing:
-            self._delivery = self._delivery.over(self._delivery.by_key, router)
+            self._snapshot = self._snapshot.over(self._snapshot.by_key, router)
             self._blueprint = blueprint
 
     @property
@@ -101,7 +137,7 @@ class ClusterBase(Generic[E]):
         Raises:
             ConfigError: The router has none.
         """
-        return fingerprint_of(self.router, self._delivery.placement.names)
+        return fingerprint_of(self.router, self._snapshot.placement.names)
 
     def guard(self, expected: str | Mapping[str, Any]) -> None:
         """Refuse to go on if keys do not live where they are expected to.
@@ -112,7 +148,7 @@ class ClusterBase(Generic[E]):
         Raises:
             ConfigError: They differ, or the router has no fingerprint.
         """
-        guard(self.router, self._delivery.placement.names, expected)
+        guard(self.router, self._snapshot.placement.names, expected)
 
     # Membership -----------------------------------------------------------------------------------------------------
 
@@ -161,20 +197,20 @@ class ClusterBase(Generic[E]):
                     "the router was installed by hand; install one for other hosts likewise", "router"
                 )
             blueprint = change(self._blueprint)
-            before = self._delivery.by_key
+            before = self._snapshot.by_key
             blueprint.surface()  # a new host must agree with the others
             new = self._watched({key: blueprint.engine(key) for key in blueprint.hosts if key not in before})
             watches = {key: before[key] if key in before else new[key] for key in blueprint.hosts}
             router = blueprint.router(self, {key: watch.engine for key, watch in watches.items()})
-            self._delivery = self._delivery.over(watches, router)  # one step: a call sees the old, or the new
+            self._snapshot = self._snapshot.over(watches, router)  # one step: a call sees the old, or the new
             self._blueprint = blueprint
         for key, watch in before.items():
             if key not in watches:
                 watch.retire()
 
-    def _retire(self) -> None:
+    def retire(self) -> None:
         """Close the connections as they fall out of use, and probe no host any more: nobody is to use it from now on."""
-        for watch in self._delivery.watches:
+        for watch in self._snapshot.watches:
             watch.retire()
 
     # Commands ---------------------------------------------------------------------------------------------------
@@ -183,17 +219,9 @@ class ClusterBase(Generic[E]):
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         found = getattr(self._surface, name)
-        return self._remember(name, found) if self._delivery.placement.by_call else found
+        return self._remember(name, found) if self._snapshot.placement.by_call else found
 
     _remember = staticmethod(remember_call)
-
-    def _map_call(self, transaction: bool) -> Callable[[], MapCall[E]]:
-        delivery = self._delivery
-        if transaction and not all(
-            getattr(host, "supports_transactions", False) for host in delivery.engines
-        ):
-            raise RoutingError(f"engine {type(delivery.engines[0]).__name__} has no transactions")
-        return lambda: MapCall(self, self._delivery, self._deadline(), transaction)
 
     def on(self, host: Any) -> Any:
         """Return an object with the client library's methods, on which every command goes to one host.
@@ -204,13 +232,13 @@ class ClusterBase(Generic[E]):
         Raises:
             RoutingError: There is no such host.
         """
-        delivery = self._delivery
-        names = delivery.placement.names
+        snapshot = self._snapshot
+        names = snapshot.placement.names
         if str(host) not in names:
             raise RoutingError(f"there is no host {host!r}; the hosts are {', '.join(map(repr, self.hosts))}")
         index = names.index(str(host))
-        dispatch = partial(self._deliver_on, delivery.watches[index])
-        return delivery.engines[index].client(self._make_surface, dispatch)
+        dispatch = partial(self._deliver, pinned=snapshot.watches[index])
+        return snapshot.engines[index].client(self._make_surface, dispatch)
 
     def explain(self, name: str, /, *args: Any, **kwargs: Any) -> Explanation:
         """Tell where a command would go, and why, without sending it.
@@ -224,7 +252,7 @@ class ClusterBase(Generic[E]):
             args: Its positional arguments.
             kwargs: Its keyword arguments.
         """
-        return explain(self._make_surface, self._delivery.placement, name, args, kwargs)
+        return explain(self._make_surface, self._snapshot.placement, name, args, kwargs)
 
     def on_key(self, key: Any) -> Any:
         """Return the client of the host that a key belongs to: for what takes several steps there, such as a transaction.
@@ -238,16 +266,16 @@ class ClusterBase(Generic[E]):
         Raises:
             RoutingError: The router gives no key a host of its own; or, by a command, its keys live elsewhere.
         """
-        delivery = self._delivery
-        index = delivery.placement.home(key_bytes(key))
+        snapshot = self._snapshot
+        index = snapshot.placement.home(key_bytes(key))
         dispatch = KeyDispatch(
-            partial(self._deliver_on, delivery.watches[index]),
-            partial(self._admit, delivery.placement.names[index], key),
+            partial(self._deliver, pinned=snapshot.watches[index]),
+            partial(self._admit, snapshot.placement.names[index], key),
         )
-        return delivery.engines[index].client(self._make_surface, dispatch)
+        return snapshot.engines[index].client(self._make_surface, dispatch)
 
     def _admit(self, host: str, key: Any, command: Command) -> None:
-        self._delivery.placement.admit(command, host, key)
+        self._snapshot.placement.admit(command, host, key)
 
     def deadline(self, seconds: float) -> DeadlineBlock:
         """Limit how long calls may take, over all their attempts and hosts and the waits for a connection.
@@ -289,26 +317,10 @@ class ClusterBase(Generic[E]):
 
     def health(self) -> dict[Any, HostHealth]:
         """Return what is known of the health of the hosts, by their keys, without asking them."""
-        return {key: watch.report() for key, watch in self._delivery.by_key.items()}
+        return {key: watch.report() for key, watch in self._snapshot.by_key.items()}
 
     def __repr__(self) -> str:
         hosts = ", ".join(f"{key!r}: {engine.identifier}" for key, engine in self.hosts.items())
         count = "1 host" if len(self) == 1 else f"{len(self)} hosts"
         placed = f", placement {self.fingerprint}" if has_fingerprint(self.router) else ""
         return f"<{type(self).__name__} of {count} {{{hosts}}}, router {self.router!r}{placed}>"
-
-    def _host_of(self, delivery: Delivery[E], watch: Watch[E], command: Command) -> int:
-        if watch not in delivery.watches:
-            raise RoutingError(f"{command!r}: host {watch.name!r} has left the cluster. Nothing was sent")
-        return delivery.watches.index(watch)
-
-    def _short_cut(self, watch: Watch[E]) -> Callable[[Command], Any] | None:
-        """What does a single command on a host at once; None if there is more to be done about it."""
-        call = watch.call
-        if call is None or self._settings.deadline or any_deadline() or hooks.listens("nydus_command_done"):
-            return None
-        return call
-
-    def _deadline(self) -> Deadline | None:
-        seconds = self._settings.deadline
-        return deadline_of(self) or (None if seconds is None else Deadline(seconds))

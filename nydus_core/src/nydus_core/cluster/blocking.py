@@ -9,10 +9,9 @@ from typing import Any, Self
 from nydus_core.cluster.base import ClusterBase
 from nydus_core.cluster.mapping import Map
 from nydus_core.command import Command
-from nydus_core.delivery import Delivery, run, single_call
+from nydus_core.delivery import run
 from nydus_core.engines import Engine, current_call
-from nydus_core.errors import HostError
-from nydus_core.health import Watch
+from nydus_core.health import Announcer, Watch, WatchBase
 
 __all__ = ["Cluster"]
 
@@ -30,6 +29,9 @@ class Cluster(ClusterBase[Engine]):
         surface: Makes the object with the client library's methods.
         delivery: What to do about hosts that fail.
     """
+
+    _announcer_class = Announcer
+    _watch_class = Watch
 
     def map(
         self, workers: int | None = None, *, fail_silently: bool = False, transaction: bool = False
@@ -53,13 +55,13 @@ class Cluster(ClusterBase[Engine]):
             CommandError: At the end of the block, if any command failed. The others have their values.
             RoutingError: At the end of the block, if a command has no place. Nothing was sent then.
         """
-        begin = self._map_call(transaction)
-        return Map(self._make_surface, self._delivery.placement.by_call, begin, fail_silently)
+        begin = self._begin_map(transaction)
+        return Map(self._make_surface, self._snapshot.placement.by_call, begin, fail_silently)
 
     def close(self) -> None:
         """Close the connections to all hosts, and forget which are down. A later command opens new ones."""
         with ExitStack() as stack:  # one that cannot be closed does not keep the others open
-            for watch in reversed(self._delivery.watches):
+            for watch in reversed(self._snapshot.watches):
                 stack.callback(watch.engine.close)
                 watch.reset()
 
@@ -75,45 +77,22 @@ class Cluster(ClusterBase[Engine]):
 
     # Delivery ---------------------------------------------------------------------------------------------------
 
-    def _deliver(self, command: Command) -> Any:
-        """Deliver one command and return its value. The everyday case, one key, takes the short cut."""
-        delivery = self._delivery
-        host = delivery.placement.single(command)
-        if host is None:
-            return self._deliver_planned(delivery, command)
-        return self._deliver_to(delivery, host, command, False)
-
-    def _deliver_on(self, watch: Watch[Engine], command: Command) -> Any:
-        delivery = self._delivery
-        return self._deliver_to(delivery, self._host_of(delivery, watch, command), command)
-
-    def _deliver_to(self, delivery: Delivery[Engine], host: int, command: Command, bound: bool = True) -> Any:
-        call = self._short_cut(delivery.watches[host])
-        if call is None:
-            return self._deliver_planned(delivery, command, host if bound else None)
-        try:
-            return call(command)
-        except Exception as error:
-            if not isinstance(error, HostError) and not delivery.engines[host].is_passing(error, command):
-                raise
-            begun = error
-        try:
-            return self._deliver_planned(delivery, command, host if bound else None, begun)
-        finally:
-            del begun  # it knows this frame
-
-    def _deliver_planned(
-        self,
-        delivery: Delivery[Engine],
-        command: Command,
-        host: int | None = None,
-        begun: Exception | None = None,
-    ) -> Any:
-        if delivery.placement.by_call:
+    def _deliver(self, command: Command, pinned: WatchBase[Engine] | None = None) -> Any:
+        snapshot = self._snapshot
+        index = snapshot.placement.single(command) if pinned is None else snapshot.index_of(pinned, command)
+        direct = None if index is None else self._direct(snapshot.watches[index])
+        first_error: Exception | None = None
+        if direct is not None and index is not None:
+            try:
+                return direct(command)
+            except Exception as error:
+                if snapshot.is_answer(error, index, command):
+                    raise
+                first_error = error  # the rest is left to the call, which tries again
+        if snapshot.placement.by_call:
             command.call = current_call()
-        deadline = self._deadline()
-        flow = single_call(self, delivery, command, deadline, host, begun)
+        call = self._call(snapshot, host=None if pinned is None else index, first_error=first_error)
         try:
-            return run(flow, delivery.engines, deadline=deadline)
+            return run(call.single(command), call.engines, call.deadline)
         finally:
-            del begun, flow  # it knows this frame, which would keep it alive
+            del call, first_error  # it knows this frame, which would keep it alive

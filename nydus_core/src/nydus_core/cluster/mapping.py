@@ -8,47 +8,98 @@ from typing import Any, Generic
 
 from nydus_core.cluster.promise import EventualCommand, abandon, settle
 from nydus_core.command import Command
-from nydus_core.delivery import Flow, Interrupted, MapCall, Plan, run
+from nydus_core.delivery import Call, Flow, Interrupted, Plan, run
 from nydus_core.engines import E, Engine, SurfaceFactory, current_call, remember_call
 from nydus_core.errors import CommandError, CommandFailure, NotResolved, NydusError
 
 __all__ = ["Map", "MapBlock", "MapConnection"]
 
 
+class _Queue:
+    """The commands of one ``map()`` block, and their promises.
+
+    Parameters:
+        by_call: Whether the router wants to see the calls of the user.
+
+    Attributes:
+        commands: The commands, by position.
+        promises: Their promises.
+        failures: The failed commands, once the block has ended.
+        state: What became of the block, in words; empty while commands are queued.
+    """
+
+    def __init__(self, by_call: bool) -> None:
+        self.by_call = by_call
+        self.commands: list[Command] = []
+        self.promises: list[EventualCommand] = []
+        self.failures: list[CommandFailure] = []
+        self.state = ""
+
+    def add(self, command: Command) -> EventualCommand:
+        """Queue a command."""
+        if self.state:
+            raise NydusError(f"{command!r} comes too late: this map() block has {self.state}; start another")
+        if self.by_call:
+            command.call = current_call()
+        promise = EventualCommand(command)
+        self.commands.append(command)
+        self.promises.append(promise)
+        return promise
+
+    def need_end(self) -> None:
+        """Refuse to tell results that there are not.
+
+        Raises:
+            NotResolved: The block has not ended, or it raised.
+        """
+        if self.state != "ended":
+            raise NotResolved(f"this map() block has {self.state or 'not ended'}: there are no results")
+
+    def abandon(self, state: str, *, sent: bool) -> None:
+        """End the block without outcomes."""
+        self.state = state
+        for promise in self.promises:
+            abandon(promise, sent=sent)
+
+    def settle(self, plan: Plan, outcomes: Sequence[Any]) -> None:
+        """Fill the promises."""
+        self.state = "ended"
+        failed = False
+        for promise, outcome in zip(self.promises, outcomes, strict=True):
+            settle(promise, outcome)
+            failed = failed or isinstance(outcome, Exception)
+        if failed:
+            self.failures = [
+                CommandFailure(command.name, outcome, position, hosts)
+                for position, (command, outcome, hosts) in enumerate(
+                    zip(plan.commands, outcomes, plan.hosts(failed=True), strict=True)
+                )
+                if isinstance(outcome, Exception)
+            ]
+
+
 class MapConnection:
-    """What a ``with cluster.map()`` block works on: every command of the client library is a method of it.
+    """The object that a ``with cluster.map()`` block works on: every command of the client library is a method of it.
 
     Each call queues a command and returns a promise.
     """
 
-    def __init__(self, make_surface: SurfaceFactory, by_call: bool) -> None:
-        self._promises: list[EventualCommand] = []
-        self._failures: list[CommandFailure] = []
-        self._ended = ""
-        self._by_call = by_call
-        self._surface = make_surface(self._queue)
-
-    def _queue(self, command: Command) -> EventualCommand:
-        if self._ended:
-            raise NydusError(f"{command!r} comes too late: this map() block has {self._ended}; start another")
-        if self._by_call:
-            command.call = current_call()
-        promise = EventualCommand(command)
-        self._promises.append(promise)
-        return promise
+    def __init__(self, make_surface: SurfaceFactory, queue: _Queue) -> None:
+        self._queue = queue
+        self._surface = make_surface(queue.add)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         found = getattr(self._surface, name)
-        if self._by_call:
+        if self._queue.by_call:
             found = remember_call(name, found)
         self.__dict__[name] = found  # the next call finds it at once
         return found
 
     def __len__(self) -> int:
         """The number of commands queued."""
-        return len(self._promises)
+        return len(self._queue.promises)
 
     def __bool__(self) -> bool:
         """True, also while nothing is queued: ``conn or cluster`` must not send at once."""
@@ -60,8 +111,8 @@ class MapConnection:
         Raises:
             NotResolved: The block has not ended, or it raised, so that nothing was sent.
         """
-        self._need_end()
-        return list(self._promises)
+        self._queue.need_end()
+        return list(self._queue.promises)
 
     def get_errors(self) -> list[CommandFailure]:
         """Return the failed commands, by position; each unpacks as ``(name, error)``.
@@ -69,55 +120,28 @@ class MapConnection:
         Raises:
             NotResolved: The block has not ended, or it raised, so that nothing was sent.
         """
-        self._need_end()
-        return list(self._failures)
-
-    def _need_end(self) -> None:
-        if self._ended != "ended":
-            raise NotResolved(f"this map() block has {self._ended or 'not ended'}: there are no results")
-
-    def _abandon(self, why: str, *, sent: bool) -> None:
-        self._ended = why
-        for promise in self._promises:
-            abandon(promise, sent=sent)
-
-    def _settle(self, plan: Plan, outcomes: Sequence[Any]) -> None:
-        self._ended = "ended"
-        failed = False
-        for promise, outcome in zip(self._promises, outcomes, strict=True):
-            settle(promise, outcome)
-            failed = failed or isinstance(outcome, Exception)
-        if failed:
-            self._failures = [
-                CommandFailure(command.name, outcome, position, hosts)
-                for position, (command, outcome, hosts) in enumerate(
-                    zip(plan.commands, outcomes, plan.hosts(failed=True), strict=True)
-                )
-                if isinstance(outcome, Exception)
-            ]
+        self._queue.need_end()
+        return list(self._queue.failures)
 
 
 class MapBlock(Generic[E]):
-    """What blocking and asynchronous ``map()`` blocks have in common.
+    """A ``map()`` block, on either side: all of it but waiting.
 
     Parameters:
         make_surface: Makes the object with the client library's methods.
         by_call: Whether the router wants to see the calls of the user.
-        begin: Returns what plans and delivers the commands; called at the end of the block.
+        begin: Returns the call that plans and delivers the commands; called at the end of the block.
         fail_silently: Whether failures are only recorded.
     """
 
     def __init__(
-        self,
-        make_surface: SurfaceFactory,
-        by_call: bool,
-        begin: Callable[[], MapCall[E]],
-        fail_silently: bool,
+        self, make_surface: SurfaceFactory, by_call: bool, begin: Callable[[], Call[E]], fail_silently: bool
     ) -> None:
         self._begin = begin
         self._fail_silently = fail_silently
         self._entered = False
-        self.connection = MapConnection(make_surface, by_call)
+        self._queue = _Queue(by_call)
+        self.connection = MapConnection(make_surface, self._queue)
 
     def _enter(self) -> MapConnection:
         if self._entered:
@@ -125,37 +149,33 @@ class MapBlock(Generic[E]):
         self._entered = True
         return self.connection
 
-    def _left(self, kind: type[BaseException] | None) -> MapCall[E] | None:
-        """Return what sends the commands, unless the block raised."""
+    def _left(self, kind: type[BaseException] | None) -> Call[E] | None:
+        """Return the call that sends the commands, unless the block raised."""
         if kind is not None:
-            self.connection._abandon("raised", sent=False)
+            self._queue.abandon("raised", sent=False)
             return None
         return self._begin()
 
-    def _plan(self, call: MapCall[E]) -> Flow[Plan]:
-        """Plan the commands."""
-        connection = self.connection
-        connection._ended = "begun to send"
+    def _send(self, call: Call[E]) -> Flow[None]:
+        """Plan the commands, send them and fill the promises."""
+        queue = self._queue
+        queue.state = "begun to send"
         try:
-            return (yield from call.plan([promise._nydus_command for promise in connection._promises]))
+            plan = yield from call.plan(queue.commands)
         except BaseException:
-            connection._abandon("been refused", sent=False)
+            queue.abandon("been refused", sent=False)
             raise
-
-    def _send(self, call: MapCall[E], plan: Plan) -> Flow[None]:
-        """Send the commands and fill the promises."""
-        connection = self.connection
         try:
             outcomes = yield from call.deliver(plan)
         except Interrupted:
-            connection._settle(plan, plan.outcomes[: len(plan.commands)])
+            queue.settle(plan, plan.outcomes[: len(plan.commands)])
             raise
         except BaseException:
-            connection._abandon("been interrupted", sent=True)
+            queue.abandon("been interrupted", sent=True)
             raise
-        connection._settle(plan, outcomes)
-        if connection._failures and not self._fail_silently:
-            raise CommandError(connection._failures)
+        queue.settle(plan, outcomes)
+        if queue.failures and not self._fail_silently:
+            raise CommandError(queue.failures)
 
 
 class Map(MapBlock[Engine]):
@@ -169,6 +189,4 @@ class Map(MapBlock[Engine]):
     ) -> None:
         call = self._left(kind)
         if call is not None:
-            engines, deadline = call.engines, call.deadline
-            plan = run(self._plan(call), engines, deadline=deadline)
-            run(self._send(call, plan), engines, transaction=call.transaction, deadline=deadline)
+            run(self._send(call), call.engines, call.deadline)

@@ -1,4 +1,4 @@
-"""What a command queued in a ``map()`` returns: a stand-in for its value, filled when the block ends."""
+"""Promises: a command that is queued in a ``map()`` returns a stand-in for its value, filled when the block ends."""
 
 from __future__ import annotations
 
@@ -107,24 +107,22 @@ class EventualCommand:
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return _itself, (self.value,)
 
+    def _nydus_settle(self, outcome: Any) -> None:
+        """Fill a promise with its outcome: a value, or the exception that the command ended in."""
+        if isinstance(outcome, Exception):
+            self._nydus_error = outcome
+        else:
+            self._nydus_error = None
+            self._nydus_value = outcome
+        self._nydus_state = _SETTLED
+
+    def _nydus_abandon(self, *, sent: bool) -> None:
+        """Mark a promise that will never be filled: its command was not sent, or perhaps was."""
+        self._nydus_state = _INTERRUPTED if sent else _ABANDONED
+
 
 def _itself(value: Any) -> Any:
     return value
-
-
-def settle(promise: EventualCommand, outcome: Any) -> None:
-    """Fill a promise with its outcome: a value, or the exception that the command ended in."""
-    if isinstance(outcome, Exception):
-        promise._nydus_error = outcome
-    else:
-        promise._nydus_error = None
-        promise._nydus_value = outcome
-    promise._nydus_state = _SETTLED
-
-
-def abandon(promise: EventualCommand, *, sent: bool) -> None:
-    """Mark a promise that will never be filled: its command was not sent, or perhaps was."""
-    promise._nydus_state = _INTERRUPTED if sent else _ABANDONED
 
 
 def _forwarded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -164,6 +162,10 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     **{each.__name__: each for each in (bool, int, float, complex, str, bytes, hash, format, round)},
     **{each.__name__: each for each in (len, iter, next, reversed, math.trunc, math.floor, math.ceil)},
 }
+
+# Functions, since the public names of a promise are those of its value
+settle = EventualCommand._nydus_settle  # pyright: ignore[reportPrivateUsage]
+abandon = EventualCommand._nydus_abandon  # pyright: ignore[reportPrivateUsage]
 
 for _name, _function in _BINARY.items():
     setattr(EventualCommand, f"__{_name}__", _forwarded(_function))

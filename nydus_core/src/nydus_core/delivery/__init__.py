@@ -1,30 +1,30 @@
 """Delivery: commands are placed, planned, sent to their hosts, tried again, and their outcomes put together."""
 
-from nydus_core.delivery.calls import MapCall, single_call
+from nydus_core.delivery.calls import Call
 from nydus_core.delivery.drivers import run
 from nydus_core.delivery.flows import Flow, Interrupted, Pause, Step
 from nydus_core.delivery.placement import Placement
 from nydus_core.delivery.plan import Lane, Plan
 from nydus_core.delivery.retry import Repeat, Retry, RetryPolicy
-from nydus_core.delivery.rules import DeliverySettings
-from nydus_core.delivery.snapshot import Delivery, KeyDispatch, chooses_hosts
+from nydus_core.delivery.rules import CallOptions, DeliverySettings
+from nydus_core.delivery.snapshot import KeyDispatch, Snapshot, chooses_hosts
 
 __all__ = [
-    "Delivery",
+    "Call",
+    "CallOptions",
     "DeliverySettings",
     "Flow",
     "Interrupted",
     "KeyDispatch",
     "Lane",
-    "MapCall",
     "Pause",
     "Placement",
     "Plan",
     "Repeat",
     "Retry",
     "RetryPolicy",
+    "Snapshot",
     "Step",
     "chooses_hosts",
     "run",
-    "single_call",
 ]

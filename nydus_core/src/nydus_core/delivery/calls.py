@@ -1,107 +1,75 @@
-"""Whole calls of a cluster, as flows without I/O: clarify, plan, deliver, tell the plugins.
+"""A call of a cluster, as a flow without I/O: clarify the commands, plan, deliver, tell the plugins.
 
-A driver runs them, the blocking one or that of asyncio; so both kinds of clusters decide and tell the same.
+A driver runs it, the blocking driver or that of asyncio; so both kinds of clusters decide and tell the same.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, Generic
 
-from nydus_core.command import Command
+from nydus_core.command import Command, Scope
 from nydus_core.deadlines import Deadline
-from nydus_core.delivery.flows import Flow, Interrupted
-from nydus_core.delivery.plan import Plan
-from nydus_core.delivery.snapshot import Delivery
+from nydus_core.delivery.flows import Flow, Interrupted, deliver
+from nydus_core.delivery.plan import Plan, make_plan
+from nydus_core.delivery.rules import CallOptions
+from nydus_core.delivery.snapshot import Snapshot
 from nydus_core.engines import E
 from nydus_core.plugins import hooks
 
-__all__ = ["MapCall", "single_call"]
+__all__ = ["Call"]
+
+#: In C, since it is asked of each command of a map().
+_scope_of = attrgetter("scope")
 
 
-def single_call(
-    cluster: Any,
-    delivery: Delivery[Any],
-    command: Command,
-    deadline: Deadline | None,
-    host: int | None = None,
-    begun: Exception | None = None,
-) -> Flow[Any]:
-    """Deliver one command.
+class Call(Generic[E]):
+    """The commands of one call on their way: a single command, or those of a ``map()``.
 
     Parameters:
-        cluster: What plugins are told that it was made on.
-        delivery: The hosts, the router and the rules.
-        command: The command.
-        deadline: When it has to be over.
-        host: The index of its host, if the user named it.
-        begun: What its first attempt ended in, if there was one already.
-
-    Returns:
-        Its value.
-
-    Raises:
-        Exception: What it ended in.
-        Interrupted: By a driver that was.
-    """
-    start = time.perf_counter()
-    if host is None:
-        (command,) = yield from delivery.clarified([command], deadline)
-        plan = delivery.plan([command])
-    else:
-        plan = delivery.plan_for(host, command)
-    try:
-        outcome = (yield from delivery.deliver(plan, deadline=deadline, begun=begun, bound=host is not None))[
-            0
-        ]
-    except Interrupted:
-        _tell_of_command(cluster, plan, start)
-        raise
-    _tell_of_command(cluster, plan, start)
-    if not isinstance(outcome, Exception):
-        return outcome
-    try:
-        raise outcome
-    finally:
-        del outcome, begun  # it knows this frame, which would keep it alive
-
-
-def _tell_of_command(cluster: Any, plan: Plan, start: float) -> None:
-    if hooks.listens("nydus_command_done"):
-        outcome = plan.outcomes[0]
-        hooks.call(
-            "nydus_command_done",
-            cluster=cluster,
-            command=plan.commands[0],
-            hosts=plan.hosts()[0],
-            error=outcome if isinstance(outcome, Exception) else None,
-            seconds=time.perf_counter() - start,
-        )
-
-
-class MapCall(Generic[E]):
-    """The commands of a ``map()`` on their way.
-
-    Parameters:
-        cluster: What plugins are told that it was made on.
-        delivery: The hosts, the router and the rules.
-        deadline: When it has to be over.
-        transaction: Whether each host applies all of its commands or none.
+        cluster: The cluster that plugins are told of.
+        snapshot: Its hosts, router and rules.
+        options: The options of the call.
     """
 
-    def __init__(
-        self, cluster: Any, delivery: Delivery[E], deadline: Deadline | None, transaction: bool
-    ) -> None:
+    def __init__(self, cluster: Any, snapshot: Snapshot[E], options: CallOptions) -> None:
         self._cluster = cluster
-        self._delivery = delivery
-        self.deadline = deadline
-        self.transaction = transaction
+        self._snapshot = snapshot
+        self._options = options
 
     @property
     def engines(self) -> Sequence[E]:
-        """The hosts, in host order."""
-        return self._delivery.engines
+        """The engines, in host order."""
+        return self._snapshot.engines
+
+    @property
+    def deadline(self) -> Deadline | None:
+        """The time by which the call has to end."""
+        return self._options.deadline
+
+    def single(self, command: Command) -> Flow[Any]:
+        """Deliver one command, and return its value.
+
+        Raises:
+            Exception: It ended in this.
+            Interrupted: The driver was.
+        """
+        start = time.perf_counter()
+        plan = yield from self.plan([command])
+        try:
+            (outcome,) = yield from deliver(plan, self._snapshot.rules, self._options)
+        except Interrupted:
+            self._tell_of_command(plan, start)
+            raise
+        self._tell_of_command(plan, start)
+        if not isinstance(outcome, Exception):
+            return outcome
+        try:
+            raise outcome
+        finally:
+            del outcome  # it knows this frame, which would keep it alive
 
     def plan(self, commands: Sequence[Command]) -> Flow[Plan]:
         """Plan the commands.
@@ -109,29 +77,73 @@ class MapCall(Generic[E]):
         Raises:
             RoutingError: One of them has no place. Nothing is to be sent then.
         """
-        return self._delivery.plan((yield from self._delivery.clarified(commands, self.deadline)))
+        snapshot, options = self._snapshot, self._options
+        if options.host is None and snapshot.placement.by_keys and Scope.UNKNOWN in map(_scope_of, commands):
+            commands = yield from self._clarified(commands)
+        return make_plan(commands, snapshot.placement, host=options.host, transaction=options.transaction)
 
     def deliver(self, plan: Plan) -> Flow[list[Any]]:
-        """Deliver the plan.
+        """Deliver the plan of a ``map()``.
 
         Returns:
             For each command its value, or the exception that it ended in.
 
         Raises:
-            Interrupted: By a driver that was. What everything ended in is in the plan then, too.
+            Interrupted: The driver was. The outcomes known by then are in the plan.
         """
         start = time.perf_counter()
         try:
-            outcomes = yield from self._delivery.deliver(
-                plan, together=self.transaction, deadline=self.deadline
-            )
+            outcomes = yield from deliver(plan, self._snapshot.rules, self._options)
         except Interrupted:
-            self._tell(plan, start)
+            self._tell_of_batch(plan, start)
             raise
-        self._tell(plan, start)
+        self._tell_of_batch(plan, start)
         return outcomes
 
-    def _tell(self, plan: Plan, start: float) -> None:
+    # Commands whose keys nobody can tell ------------------------------------------------------------------------------
+
+    def _clarified(self, commands: Sequence[Command]) -> Flow[Sequence[Command]]:
+        """Return the commands, those whose keys cannot be told replaced by the words of a host about them."""
+        answers: dict[Any, Any] = {}
+        clear: list[Command] = []
+        for command in commands:
+            unclear = command.scope is Scope.UNKNOWN and not command.keys
+            question = command.question() if unclear else None
+            if question is not None:
+                about = question.name, question.args
+                if about not in answers:
+                    answers[about] = yield from self._answer(question)
+                if not isinstance(answers[about], Exception):
+                    command = command.told(answers[about])
+            clear.append(command)
+        return clear
+
+    def _answer(self, question: Command) -> Flow[Any]:
+        """Ask the hosts, one after the other, until one answers; return its value, or the last error."""
+        answer: Any = None
+        for host in range(len(self._snapshot.engines)):
+            plan = make_plan([question], self._snapshot.placement, host=host)
+            options = CallOptions(self._options.deadline, host=host)
+            (answer,) = yield from deliver(plan, self._snapshot.rules, options)
+            if not isinstance(answer, Exception):
+                break
+        return answer
+
+    # Plugins ----------------------------------------------------------------------------------------------------------
+
+    def _tell_of_command(self, plan: Plan, start: float) -> None:
+        if hooks.listens("nydus_command_done"):
+            outcome = plan.outcomes[0]
+            hooks.call(
+                "nydus_command_done",
+                cluster=self._cluster,
+                command=plan.commands[0],
+                hosts=plan.hosts()[0],
+                error=outcome if isinstance(outcome, Exception) else None,
+                seconds=time.perf_counter() - start,
+            )
+
+    def _tell_of_batch(self, plan: Plan, start: float) -> None:
         if hooks.listens("nydus_batch_done"):
             hooks.call(
                 "nydus_batch_done",

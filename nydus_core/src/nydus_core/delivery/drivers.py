@@ -33,35 +33,32 @@ T = TypeVar("T")
 logger = logging.getLogger("nydus")
 
 
-def run(
-    flow: Flow[T], engines: Sequence[Engine], *, transaction: bool = False, deadline: Deadline | None = None
-) -> T:
+def run(flow: Flow[T], engines: Sequence[Engine], deadline: Deadline | None = None) -> T:
     """Drive a flow to its end.
 
     Parameters:
-        flow: What decides.
-        engines: The hosts, in host order.
-        transaction: Whether each host must apply all of its commands or none.
-        deadline: When it has to be over.
+        flow: The flow, which decides.
+        engines: The engines, in host order.
+        deadline: The time by which the flow has to end.
 
     Returns:
-        What the flow returns.
+        The result of the flow.
 
     Raises:
-        Exception: What it raises.
+        Exception: The flow raised it.
     """
     answers: Sequence[Sequence[Any]] = ()
-    begun = False
+    started = False
     try:
         while True:
             try:
-                step = flow.send(answers) if begun else next(flow)
+                step = flow.send(answers) if started else next(flow)
             except StopIteration as end:
                 value: T = end.value
                 return value
-            begun = True
+            started = True
             try:
-                answers = _performed(step, engines, transaction, deadline)
+                answers = _performed(step, engines, deadline)
             except BaseException as error:
                 flow.throw(error)  # it has promises to mark
                 raise
@@ -69,19 +66,17 @@ def run(
         flow.close()  # interrupted between two steps: it has promises to mark
 
 
-def _performed(
-    step: Step, engines: Sequence[Engine], transaction: bool, deadline: Deadline | None
-) -> Sequence[Sequence[Any]]:
+def _performed(step: Step, engines: Sequence[Engine], deadline: Deadline | None) -> Sequence[Sequence[Any]]:
     if isinstance(step, Pause):
         time.sleep(step.seconds)
         return ()
     if deadline is None:
-        return _exchange(step, engines, transaction)
-    return _exchange_in_time(step, engines, transaction, deadline)
+        return _exchange(step, engines)
+    return _exchange_in_time(step, engines, deadline)
 
 
-def _exchange(lanes: Sequence[Lane], engines: Sequence[Engine], transaction: bool) -> list[list[Any]]:
-    with _batches(lanes, engines, transaction) as batches:
+def _exchange(lanes: Sequence[Lane], engines: Sequence[Engine]) -> list[list[Any]]:
+    with _batches(lanes, engines) as batches:
         waits = [not batch.ready for batch in batches]  # asked once: sending changes the answer
         for batch, has_to_wait in zip(batches, waits, strict=True):
             if not has_to_wait:
@@ -93,9 +88,9 @@ def _exchange(lanes: Sequence[Lane], engines: Sequence[Engine], transaction: boo
 
 
 @contextmanager
-def _batches(lanes: Sequence[Lane], engines: Sequence[Engine], transaction: bool) -> Generator[list[Batch]]:
+def _batches(lanes: Sequence[Lane], engines: Sequence[Engine]) -> Generator[list[Batch]]:
     with ExitStack() as stack:
-        batches = [engines[lane.host].batch(lane.commands, transaction=transaction) for lane in lanes]
+        batches = [engines[lane.host].batch(lane.commands, transaction=lane.transaction) for lane in lanes]
         for batch in reversed(batches):
             stack.callback(batch.close)
         yield batches
@@ -125,12 +120,9 @@ def _at_once(jobs: Sequence[tuple[Callable[[], T], bool]]) -> list[T]:
 
 
 def _exchange_in_time(
-    lanes: Sequence[Lane], engines: Sequence[Engine], transaction: bool, deadline: Deadline
+    lanes: Sequence[Lane], engines: Sequence[Engine], deadline: Deadline
 ) -> list[list[Any]]:
-    timed = [
-        _Timed(engines[lane.host], lane, engines[lane.host].batch(lane.commands, transaction=transaction))
-        for lane in lanes
-    ]
+    timed = [_Timed(engines[lane.host], lane) for lane in lanes]
     try:
         alarm = set_alarm(deadline.until, partial(_abort, timed))
     except RuntimeError as error:  # no thread to be had: nobody would keep the deadline, so nothing is begun
@@ -150,10 +142,10 @@ def _exchange_in_time(
         for each in ready:
             if each.batch.overlaps:  # asked once here too: receiving changes the answer
                 here.append(each)
-            elif each.settled is None:
+            elif each.final is None:
                 each.start(each.receive)
         for each in _as_answered(here, deadline):
-            if each.settled is None:
+            if each.final is None:
                 each.receive()
         for each in timed:
             each.wait(deadline)
@@ -194,12 +186,12 @@ class _Timed:
     """A batch that an alarm may abort.
 
     Attributes:
-        settled: What its commands ended in, when it was aborted and nobody need wait for it any more.
+        final: The outcomes of its commands, if it was aborted and nobody needs to wait for it any more.
     """
 
-    def __init__(self, engine: Engine, lane: Lane, batch: Batch) -> None:
-        self.batch = batch
-        self.settled: list[Any] | None = None
+    def __init__(self, engine: Engine, lane: Lane) -> None:
+        self.batch = engine.batch(lane.commands, transaction=lane.transaction)
+        self.final: list[Any] | None = None
         self._engine = engine
         self._lane = lane
         self._received: list[Any] = []
@@ -234,16 +226,16 @@ class _Timed:
     def abort(self) -> None:
         if not self._over:
             self._aborted = True
-            self.settled = self.batch.abort()
+            self.final = self.batch.abort()
 
     def wait(self, deadline: Deadline) -> None:
-        """Wait for the job in the thread, until it is over, or settled by the alarm."""
+        """Wait for the job in the thread, until it is over, or the alarm has made its outcomes final."""
         if self._future is None:
             return
         wait([self._future], timeout=deadline.left())
-        while self.settled is None and not self._future.done():
+        while self.final is None and not self._future.done():
             wait([self._future], timeout=_MOMENT)  # aborted, or about to be: it will not take long
-        if self.settled is None:
+        if self.final is None:
             self._future.result()
 
     def close(self) -> None:
@@ -256,7 +248,7 @@ class _Timed:
 
     def outcomes(self, deadline: Deadline) -> list[Any]:
         """Return what the commands ended in. What failed after the alarm failed because of it."""
-        found = self._received if self.settled is None else self.settled
+        found = self._received if self.final is None else self.final
         return (
             [
                 self._late(each, command, deadline)

@@ -1,7 +1,7 @@
-"""The decisions of delivering a plan, as a generator that does no I/O.
+"""The attempts of a delivery, as a generator that does no I/O.
 
-A flow yields what to do next, lanes to deliver or a pause, and is sent the outcomes of the lanes; a driver (``drivers.py``)
-does it. So what is decided here holds for blocking and for asynchronous clusters alike: who is sent to, what is tried
+A flow yields the next step, lanes to send or a pause, and is sent the outcomes of the lanes; a driver (``drivers``) takes the
+step. So a decision made here holds for blocking and for asynchronous clusters alike: who is sent to, which commands are tried
 again, when, and where.
 """
 
@@ -11,10 +11,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from nydus_core.deadlines import Deadline
+from nydus_core.delivery.ledger import Ledger
 from nydus_core.delivery.plan import Lane, Plan
-from nydus_core.delivery.progress import Progress
-from nydus_core.delivery.rules import Rules
+from nydus_core.delivery.retry import RetryPolicy
+from nydus_core.delivery.rules import PLAIN, CallOptions, Rules
 
 __all__ = ["Flow", "Interrupted", "Pause", "Step", "deliver"]
 
@@ -33,9 +33,9 @@ class Pause:
 
 
 class Interrupted(BaseException):
-    """Thrown into a flow by the driver of a caller that wants no more of it, such as a task that was cancelled.
+    """Thrown into a flow by a driver whose caller wants no more of it, such as a task that was cancelled.
 
-    The flow notes what is known of the commands by then, and raises it again.
+    The flow notes the outcomes that are known by then, and raises it again.
 
     Parameters:
         answers: For each lane under way the outcomes of its commands; none in a pause.
@@ -46,77 +46,67 @@ class Interrupted(BaseException):
         self.answers = answers
 
 
-#: Seconds that a host must have had, before it speaks against it that it missed a deadline.
+#: Seconds that a host must have had, before a missed deadline speaks against it.
 _PATIENCE = 0.05
 
-#: What a flow wants done next.
+#: The next thing that a flow wants done.
 Step = Sequence[Lane] | Pause
 
-#: Yields lanes, to be sent for each of them the outcomes of its commands, or a pause; returns what it is for.
+#: Yields lanes, to be sent for each of them the outcomes of its commands, or a pause; returns its result.
 Flow = Generator[Step, Sequence[Sequence[Any]], T_co]
 
 
-def deliver(
-    plan: Plan,
-    rules: Rules,
-    *,
-    together: bool = False,
-    bound: bool = False,
-    deadline: Deadline | None = None,
-    begun: Exception | None = None,
-) -> Flow[list[Any]]:
-    """Deliver a plan: all lanes at the same time, and again what may and should be tried again.
+def deliver(plan: Plan, rules: Rules, options: CallOptions = PLAIN) -> Flow[list[Any]]:
+    """Deliver a plan: all lanes at the same time, and again those commands that may and should be tried again.
 
     Parameters:
-        plan: What goes where.
-        rules: What to do about hosts that fail.
-        together: Whether each host applies all of its commands or none, so that they are tried again together.
-        bound: Whether the hosts were named by the user, so that no other will do.
-        deadline: When all of it has to be over.
-        begun: What the first attempt of the only command ended in, if there was one already.
+        plan: Where the commands go.
+        rules: The rules about hosts that fail.
+        options: The options of the call.
 
     Returns:
-        For each command its value, or the exception that it ended in.
+        For each command its value, or the exception that it ended in. They are in the plan then, too.
 
     Raises:
-        Interrupted: By a driver that was. What everything ended in is in the plan then, too.
+        Interrupted: The driver was. The outcomes known by then are in the plan.
     """
-    progress = Progress(plan, rules, together, bound or together)
+    ledger = Ledger(plan, rules, options)
     try:
-        yield from _attempts(progress, plan.lanes, rules, deadline, begun)
+        yield from _attempts(ledger, rules.retry, options)
     except Interrupted:
-        plan.results(progress.outcomes)
+        ledger.merge()
         raise
-    return plan.results(progress.outcomes)
+    return ledger.merge()
 
 
-def _attempts(
-    progress: Progress,
-    lanes: Sequence[Lane],
-    rules: Rules,
-    deadline: Deadline | None,
-    begun: Exception | None,
-) -> Flow[None]:
-    answers: Sequence[Sequence[Any]] | None = None if begun is None else [[begun]]
-    attempt = 1
-    while lanes:
-        if answers is None:
-            if deadline is not None and not deadline.left():
-                progress.expire(lanes, deadline)
-                break
-            lanes = progress.admitted(lanes, attempt)
-            progress.impatient = deadline is not None and deadline.left() < _PATIENCE
-            try:
-                answers = (yield lanes) if lanes else []
-                progress.impatient = progress.impatient or (deadline is not None and deadline.overslept)
-            except Interrupted as end:
-                progress.note_end(lanes, end.answers, attempt)
-                raise
-        lanes = progress.sorted_out(lanes, answers, attempt)
-        answers = None
-        if lanes and progress.waits:
-            pause = rules.retry.backoff(attempt)
-            if deadline is not None and pause >= deadline.left():
-                break
-            yield Pause(pause)
-        attempt += 1
+def _attempts(ledger: Ledger, retry: RetryPolicy, options: CallOptions) -> Flow[None]:
+    deadline = options.deadline
+    if options.first_error is not None:
+        ledger.note([[options.first_error]])
+        if not (yield from _paused(ledger, retry, options)):
+            return
+    while ledger.lanes:
+        if deadline is not None and not deadline.left():
+            ledger.expire(deadline)
+            return
+        ledger.admit()
+        ledger.hasty = deadline is not None and deadline.left() < _PATIENCE
+        try:
+            answers: Sequence[Sequence[Any]] = (yield ledger.lanes) if ledger.lanes else []
+        except Interrupted as end:
+            ledger.note_end(end.answers)
+            raise
+        ledger.hasty = ledger.hasty or (deadline is not None and deadline.overslept)
+        ledger.note(answers)
+        if not (yield from _paused(ledger, retry, options)):
+            return
+
+
+def _paused(ledger: Ledger, retry: RetryPolicy, options: CallOptions) -> Flow[bool]:
+    """Wait before the same host is tried again; return False if the deadline comes first."""
+    if ledger.lanes and ledger.pauses:
+        pause, deadline = retry.backoff(ledger.attempt - 1), options.deadline
+        if deadline is not None and pause >= deadline.left():
+            return False
+        yield Pause(pause)
+    return True

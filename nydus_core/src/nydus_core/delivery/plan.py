@@ -1,7 +1,7 @@
-"""Where each part of each command goes, and how the answers to the parts become one. No I/O.
+"""A plan: where each part of each command goes, and how the outcomes of the parts become one. No I/O.
 
-A plan has one *lane* a host: the parts that go there, in order, each with the slot that its outcome belongs in. The
-first slots are the commands' own, by position; a command with several parts has further slots for them, and a *join*.
+A plan has one *lane* a host: the parts that go there, in order. Every outcome has a *position*. The first positions are
+those of the commands; a command that is cut into parts has further positions for the parts.
 """
 
 from __future__ import annotations
@@ -20,67 +20,91 @@ from nydus_core.errors import (
     host_error,
 )
 
-__all__ = ["Lane", "Plan", "joined", "make_plan"]
+__all__ = ["Lane", "Parts", "Plan", "make_plan", "merged"]
 
 
 @dataclass(slots=True)
 class Lane:
-    """What goes to one host: commands in order, and the slots that their outcomes belong in."""
+    """The commands for one host, in order, and the positions of their outcomes.
+
+    Attributes:
+        host: The index of the host.
+        commands: The commands.
+        positions: The positions of their outcomes.
+        transaction: Whether the host must apply all of them or none.
+    """
 
     host: int
     commands: list[Command] = field(default_factory=list[Command])
-    slots: list[int] = field(default_factory=list[int])
+    positions: list[int] = field(default_factory=list[int])
+    transaction: bool = False
+
+    def add(self, command: Command, position: int) -> None:
+        """Add a command."""
+        self.commands.append(command)
+        self.positions.append(position)
 
 
-class Join(NamedTuple):
-    """A command's parts: their slots, and what makes one value of their values."""
+class Parts(NamedTuple):
+    """The parts of a command: their positions, and the function that makes one value of their values."""
 
     command: Command
-    slots: range
+    positions: range
     join: Callable[[Sequence[Any]], Any] | None
 
 
 @dataclass(slots=True)
 class Plan:
-    """Where a list of commands goes, and the names of all hosts.
+    """Where a list of commands goes.
 
     Attributes:
         commands: The commands, by position.
-        lanes: What goes where, one lane a host.
-        joins: By slot, those commands and parts that have parts themselves.
-        slots: How many slots there are.
-        names: The names of the hosts.
-        moved: By slot, the host that a part went to in the end, if not to that of its lane.
-        outcomes: By slot, what everything ended in, once it was delivered.
+        names: The names of all hosts, in host order.
+        size: The number of positions.
+        lanes: The lanes, one a host.
+        parts: The parts of those commands, and of those parts, that were cut; by position.
+        moved: The index of the host that a command went to in the end, where that is not the host of its lane; by
+            position.
+        outcomes: The outcomes of the commands and of all parts, once they are delivered; by position.
     """
 
     commands: Sequence[Command]
-    lanes: list[Lane]
-    joins: dict[int, Join]
-    slots: int
     names: Sequence[str]
+    size: int
+    lanes: list[Lane] = field(default_factory=list[Lane])
+    parts: dict[int, Parts] = field(default_factory=dict[int, Parts])
     moved: dict[int, int] = field(default_factory=dict[int, int])
     outcomes: list[Any] = field(default_factory=list[Any])
 
-    def put(self, slot: int, command: Command, route: Route, lanes: dict[int, Lane]) -> None:
-        """Put the parts of a command into the lanes of their hosts. Its own slot takes what they are joined to."""
-        own = range(slot, slot + 1)
-        if len(route.parts) != 1 or route.join is not None:
-            own = range(self.slots, self.slots + len(route.parts))
-            self.slots += len(route.parts)
-            self.joins[slot] = Join(command, own, route.join)
-        for host, part, place in zip(route.hosts, route.parts, own, strict=True):
-            lane = lanes.get(host) or lanes.setdefault(host, Lane(host))
-            lane.commands.append(part)
-            lane.slots.append(place)
+    def put(self, position: int, command: Command, route: Route, lanes: dict[int, Lane]) -> range:
+        """Put a command, or the parts that its route cuts it into, into the lanes of their hosts.
 
-    def results(self, outcomes: list[Any]) -> list[Any]:
-        """Return the outcome of each command, of the outcomes of all slots. Keeps those."""
+        Parameters:
+            position: The position of the command.
+            command: The command.
+            route: Where it goes.
+            lanes: The lanes, by host; lacking ones are added.
+
+        Returns:
+            The positions of the parts: further ones where the command was cut, else its own.
+        """
+        own = range(position, position + 1)
+        if len(route.parts) != 1 or route.join is not None:
+            own = range(self.size, self.size + len(route.parts))
+            self.size += len(route.parts)
+            self.parts[position] = Parts(command, own, route.join)
+        for host, part, place in zip(route.hosts, route.parts, own, strict=True):
+            (lanes.get(host) or lanes.setdefault(host, Lane(host))).add(part, place)
+        return own
+
+    def merge(self, outcomes: list[Any]) -> list[Any]:
+        """Return the outcome of each command, given the outcomes of all positions. Keeps them in ``outcomes``."""
         self.outcomes = outcomes
-        if self.joins:
+        if self.parts:
             host_of = self._host_of()
-            for slot, join in reversed(self.joins.items()):  # parts of parts come later
-                outcomes[slot] = joined(join, outcomes, [self._names(part, host_of) for part in join.slots])
+            for position, parts in reversed(self.parts.items()):  # parts of parts come later
+                names = [self._names(part, host_of) for part in parts.positions]
+                outcomes[position] = merged(parts, outcomes, names)
         return outcomes[: len(self.commands)]
 
     def hosts(self, *, failed: bool = False) -> list[tuple[str, ...]]:
@@ -96,57 +120,66 @@ class Plan:
         ]
 
     def _host_of(self) -> dict[int, int]:
-        return {slot: lane.host for lane in self.lanes for slot in lane.slots} | self.moved
+        return {position: lane.host for lane in self.lanes for position in lane.positions} | self.moved
 
-    def _names(self, slot: int, host_of: Mapping[int, int], failed: bool = False) -> list[str]:
-        join = self.joins.get(slot)
-        if join is None:
-            return [self.names[host_of[slot]]]
-        parts = [part for part in join.slots if not failed or isinstance(self.outcomes[part], Exception)]
-        return [name for part in parts for name in self._names(part, host_of, failed)]
+    def _names(self, position: int, host_of: Mapping[int, int], failed: bool = False) -> list[str]:
+        parts = self.parts.get(position)
+        if parts is None:
+            return [self.names[host_of[position]]]
+        chosen = [
+            part for part in parts.positions if not failed or isinstance(self.outcomes[part], Exception)
+        ]
+        return [name for part in chosen for name in self._names(part, host_of, failed)]
 
 
-def make_plan(commands: Sequence[Command], placement: Placement) -> Plan:
+def make_plan(
+    commands: Sequence[Command], placement: Placement, *, host: int | None = None, transaction: bool = False
+) -> Plan:
     """Plan some commands.
 
     Parameters:
-        commands: The commands, by position. Those of one host keep their order.
+        commands: The commands, by position. The commands of one host keep their order.
         placement: Where keys live.
+        host: The index of the host that all of them go to, wherever their keys belong, if the user named it.
+        transaction: Whether each host must apply all of its commands or none.
 
     Raises:
-        RoutingError: One of the commands has no place. Nothing is to be sent then.
+        RoutingError: A command has no place. Nothing is to be sent then.
     """
     lanes: dict[int, Lane] = {}
-    plan = Plan(commands, [], {}, len(commands), placement.names)
-    single = placement.single
+    plan = Plan(commands, placement.names, len(commands))
+    single = placement.single if host is None else lambda _: host
     for position, command in enumerate(commands):
-        host = single(command)
-        if host is None:
+        index = single(command)
+        if index is None:
             plan.put(position, command, placement.route(command), lanes)
             continue
-        lane = lanes.get(host) or lanes.setdefault(host, Lane(host))
+        lane = lanes.get(index) or lanes.setdefault(index, Lane(index))
         lane.commands.append(command)
-        lane.slots.append(position)
+        lane.positions.append(position)
     plan.lanes = list(lanes.values())
+    if transaction:
+        for lane in plan.lanes:
+            lane.transaction = True
     return plan
 
 
-def joined(join: Join, outcomes: Sequence[Any], hosts: Sequence[Sequence[str]]) -> Any:
+def merged(parts: Parts, outcomes: Sequence[Any], hosts: Sequence[Sequence[str]]) -> Any:
     """Return the outcome of a command with several parts.
 
     Parameters:
-        join: Its parts.
-        outcomes: The outcomes of all slots of the plan.
+        parts: Its parts.
+        outcomes: The outcomes of all positions of the plan.
         hosts: For each part the names of its hosts.
 
     Returns:
         The value, if all parts have one; else the gravest error, with a note of how the other hosts fared. Where a
         command that writes succeeded on some hosts, that is a ``MaybeApplied``: it must not be sent again.
     """
-    found = outcomes[join.slots.start : join.slots.stop]
+    found = outcomes[parts.positions.start : parts.positions.stop]
     errors = [outcome for outcome in found if isinstance(outcome, Exception)]
     if not errors:
-        return found[0] if join.join is None else join.join(found)
+        return found[0] if parts.join is None else parts.join(found)
     failed = [
         name
         for names, outcome in zip(hosts, found, strict=True)
@@ -154,15 +187,15 @@ def joined(join: Join, outcomes: Sequence[Any], hosts: Sequence[Sequence[str]]) 
         for name in names
     ]
     gravest = max(errors, key=lambda error: _GRAVITY[outcome_of(error)])
-    if len(errors) < len(found) and join.command.access is Access.WRITE:
-        gravest = _partly_applied(join.command, gravest, failed)
+    if len(errors) < len(found) and parts.command.access is Access.WRITE:
+        gravest = _partly_applied(parts.command, gravest, failed)
     if len(found) > 1:
         gravest.add_note(_how_all_fared([", ".join(dict.fromkeys(names)) for names in hosts], found))
     return gravest
 
 
 def _partly_applied(command: Command, error: Exception, failed: Sequence[str]) -> Exception:
-    """Some hosts have done it: whatever the others say, it must not pass for a command that was not applied."""
+    """Return the error for a write that some hosts have applied: whatever the others say, it was not "not applied"."""
     if isinstance(error, MaybeApplied):
         return error
     kind = NotAnsweredInTime if isinstance(error, DeadlineExceeded) else MaybeApplied
@@ -175,7 +208,7 @@ def _partly_applied(command: Command, error: Exception, failed: Sequence[str]) -
     return partly
 
 
-#: Which of several errors to show: the one that leaves the most open.
+#: Which of several errors to show: the error that leaves the most open.
 _GRAVITY = {Outcome.SERVER_ERROR: 0, Outcome.NOT_SENT: 1, Outcome.MAYBE_APPLIED: 2}
 
 

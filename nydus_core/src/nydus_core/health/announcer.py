@@ -9,14 +9,14 @@ from typing import Any
 from nydus_core.engines import SurfaceFactory
 from nydus_core.plugins import hooks
 
-__all__ = ["Announcer", "Readmit"]
+__all__ = ["Announcer", "AnnouncerBase", "Readmit"]
 
 #: Is called with the name of a host and a client of it, before commands go there again.
 Readmit = Callable[[str, Any], object]
 
 
-class Announcer:
-    """Listens to the watches of a cluster. Does not keep the cluster alive.
+class AnnouncerBase:
+    """Listens to the watches of a cluster, on either side. Does not keep the cluster alive.
 
     Parameters:
         cluster: The cluster.
@@ -34,11 +34,8 @@ class Announcer:
         self._announce("nydus_host_down", host=host, cause=cause)
 
     def readmit(self, host: str, engine: Any) -> Any:
-        """Do with the data of a host that is up again what the settings say."""
-        if callable(self._on_readmit):
-            self._on_readmit(host, engine.client(self._make_surface, engine.call))
-        elif self._on_readmit == "flush":
-            engine.flush()
+        """Do with the data of a host that is up again what the settings say. With asyncio it has to be awaited."""
+        raise NotImplementedError
 
     def host_up(self, host: str) -> None:
         """Tell the plugins that commands go to a host again."""
@@ -48,3 +45,14 @@ class Announcer:
         cluster = self._cluster()
         if cluster is not None and hooks.listens(hook):
             hooks.call(hook, cluster=cluster, **facts)
+
+
+class Announcer(AnnouncerBase):
+    """Tells plugins of hosts, and readmits hosts with blocking calls."""
+
+    def readmit(self, host: str, engine: Any) -> Any:
+        """Do with the data of a host that is up again what the settings say."""
+        if callable(self._on_readmit):
+            self._on_readmit(host, engine.client(self._make_surface, engine.call))
+        elif self._on_readmit == "flush":
+            engine.flush()

@@ -13,11 +13,12 @@ from functools import partial
 from typing import Any, Generic, Protocol
 
 from nydus_core.command import Command
-from nydus_core.engines import E
+from nydus_core.engines import E, Engine
+from nydus_core.errors import HostDown, HostError
 from nydus_core.health.breaker import Breaker, BreakerSettings, HostHealth, State
 from nydus_core.threads import in_thread, renew_after_fork, set_alarm
 
-__all__ = ["LONGEST", "Cancelable", "Listener", "Watch"]
+__all__ = ["LONGEST", "Cancelable", "Listener", "Watch", "WatchBase"]
 
 logger = logging.getLogger("nydus")
 
@@ -57,8 +58,8 @@ class Listener(Protocol):
         ...
 
 
-class Watch(Generic[E]):
-    """Watches one host. Threads may share it.
+class WatchBase(Generic[E]):
+    """Watches one host, on either side. How probes are made is for ``Watch`` and its asyncio sibling.
 
     Parameters:
         name: The name of the host.
@@ -98,6 +99,15 @@ class Watch(Generic[E]):
             self._plan_probe()
         elif health.state is State.OPEN and self._breaker.overdue() > _OVERDUE:
             self._plan_probe()
+
+    def refusal(self, command: Command) -> HostError:
+        """Return the error for a command that is not sent, since the host is taken for down."""
+        cause = self.engine.unavailable(f"it is taken for down: {self.report().cause}")
+        return self.engine.failed(HostDown, cause, command)
+
+    def blames(self, failure: HostError) -> bool:
+        """Tell whether a failure speaks against the host, rather than against its use."""
+        return self.engine.is_outage(failure.__cause__ or failure)
 
     def report(self) -> HostHealth:
         """Return what is known of the host."""
@@ -166,6 +176,37 @@ class Watch(Generic[E]):
         return True
 
     def _set_alarm(self, when: float, call: Callable[[], object]) -> Cancelable:
+        """Have a function called at a time, on the clock of ``time.monotonic``.
+
+        Raises:
+            RuntimeError: There is no timer to be had.
+        """
+        raise NotImplementedError
+
+    def begin_probe(self) -> None:
+        """Probe the host, unless that is being done, or the host is well. Waits for nothing."""
+        raise NotImplementedError
+
+    def _probe_failed(self, error: BaseException) -> None:
+        logger.debug("a probe of host %s failed: %s", self.name, error)
+        self._breaker.probe_failed(error)
+        self._plan_probe()
+
+    def _readmitted(self, listener: Listener) -> None:
+        self._breaker.close()
+        self._settle()
+        listener.host_up(self.name)
+
+    def after_fork(self) -> None:
+        """In a child process: its timer knows no alarms, and no probe is under way."""
+        self._breaker.after_fork()
+        self._plan_probe()
+
+
+class Watch(WatchBase[Engine]):
+    """Watches one host, which is probed in a thread. Threads may share it."""
+
+    def _set_alarm(self, when: float, call: Callable[[], object]) -> Cancelable:
         return set_alarm(when, call)
 
     def begin_probe(self) -> None:
@@ -188,27 +229,12 @@ class Watch(Generic[E]):
         else:
             self._readmitted(listener)
 
-    def _probe_failed(self, error: BaseException) -> None:
-        logger.debug("a probe of host %s failed: %s", self.name, error)
-        self._breaker.probe_failed(error)
-        self._plan_probe()
-
-    def _readmitted(self, listener: Listener) -> None:
-        self._breaker.close()
-        self._settle()
-        listener.host_up(self.name)
-
-    def after_fork(self) -> None:
-        """In a child process: its timer knows no alarms, and no probe is under way."""
-        self._breaker.after_fork()
-        self._plan_probe()
-
 
 def _nobody() -> None:
     """What a reference to a listener that is gone returns."""
 
 
-def _begin_probe(watch: weakref.ref[Watch[Any]]) -> None:
+def _begin_probe(watch: weakref.ref[WatchBase[Any]]) -> None:
     """What an alarm calls: it must not keep alive what nobody uses any more."""
     found = watch()
     if found is not None:

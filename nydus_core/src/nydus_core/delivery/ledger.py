@@ -1,0 +1,231 @@
+"""The ledger of a delivery: the outcome of each command so far, and the lanes of the next attempt. No I/O.
+
+``flows`` asks it, attempt by attempt. ``retry`` says which commands may be tried again, ``reroute`` finds other hosts, and the
+watch of a host knows whether it is up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nydus_core.command import Access, Command, Outcome, outcome_of
+from nydus_core.deadlines import Deadline
+from nydus_core.delivery.plan import Lane, Plan
+from nydus_core.delivery.reroute import Rerouter
+from nydus_core.delivery.retry import in_order
+from nydus_core.delivery.rules import CallOptions, Rules
+from nydus_core.errors import (
+    DeadlineExceeded,
+    HostDown,
+    HostError,
+    NotAnsweredInTime,
+    NotSentInTime,
+)
+
+__all__ = ["Ledger"]
+
+
+class Ledger:
+    """The state of one delivery.
+
+    Parameters:
+        plan: Where the commands go.
+        rules: The rules of the delivery.
+        options: The options of the call.
+
+    Attributes:
+        lanes: The lanes of the next attempt.
+        attempt: The number of the next attempt, from 1.
+        pauses: Whether a host is about to be tried again, so that a pause is due.
+        hasty: Whether hosts had so little time to answer that a missed deadline says nothing of them.
+    """
+
+    def __init__(self, plan: Plan, rules: Rules, options: CallOptions) -> None:
+        self._plan = plan
+        self._watches = rules.watches
+        self._retry = rules.retry
+        self._transaction = options.transaction
+        self._rerouter = Rerouter(plan, rules, options)
+        self._outcomes: list[Any] = [None] * plan.size
+        self._doubts: dict[
+            int, HostError
+        ] = {}  # by position, the errors of writes that may have been applied
+        self.lanes: Sequence[Lane] = plan.lanes
+        self.attempt = 1
+        self.pauses = self.hasty = False
+
+    def merge(self) -> list[Any]:
+        """Return for each command its value, or the exception that it ended in."""
+        return self._plan.merge(self._outcomes)
+
+    # Before an attempt -----------------------------------------------------------------------------------------------
+
+    def expire(self, deadline: Deadline) -> None:
+        """End the commands that were not sent when the deadline is over; those that were tried end as they did."""
+        for lane in self.lanes:
+            engine = self._watches[lane.host].engine
+            for command, position in zip(lane.commands, lane.positions, strict=True):
+                if self._outcomes[position] is None:
+                    error = engine.failed(NotSentInTime, engine.late(str(deadline)), command)
+                    error.attempts = 0
+                    self._outcomes[position] = error
+
+    def admit(self) -> None:
+        """Take the lanes of hosts that are down out of the next attempt: their commands are rerouted or refused."""
+        watches = self._watches
+        passing = [lane for lane in self.lanes if watches[lane.host].admits]
+        if len(passing) == len(self.lanes):
+            return
+        again = {lane.host: lane for lane in passing}
+        for lane in self.lanes:
+            if lane.host not in again or again[lane.host] is not lane:
+                self._refuse(lane, again)
+        self.lanes = list(again.values())
+
+    def _refuse(self, lane: Lane, again: dict[int, Lane]) -> None:
+        self._rerouter.note(lane)
+        for command, position in zip(lane.commands, lane.positions, strict=True):
+            refusal = self._watches[lane.host].refusal(command)
+            error: HostError = self._noted(refusal, command, position, lane.host)
+            error.attempts = self.attempt - 1
+            if self._rerouter.may_move(command):
+                self._move(command, position, lane.host, error, again)
+
+    # After an attempt ------------------------------------------------------------------------------------------------
+
+    def note(self, answers: Sequence[Sequence[Any]]) -> None:
+        """Note the outcomes of an attempt, and plan the lanes of the next.
+
+        Parameters:
+            answers: For each lane the outcomes of its commands.
+        """
+        again: dict[int, Lane] = {}
+        outcomes = self._outcomes
+        self.pauses = False
+        for lane, found in zip(self.lanes, answers, strict=True):
+            for position, outcome in zip(lane.positions, found, strict=True):
+                outcomes[position] = outcome
+            self._rerouter.note(lane)
+            if any(issubclass(kind, Exception) for kind in set(map(type, found))):
+                self._judge_host(lane, found)
+                self._try_again(lane, found, again)
+            else:
+                self._watches[lane.host].succeeded()
+        self.lanes = list(again.values())
+        self.attempt += 1
+
+    def note_end(self, answers: Sequence[Sequence[Any]]) -> None:
+        """Note the outcomes of lanes that nobody waits for any more. They say nothing of the hosts.
+
+        Parameters:
+            answers: For each lane the outcomes of its commands.
+        """
+        for lane, found in zip(self.lanes, answers, strict=True):
+            self._rerouter.note(lane)
+            self._note_errors(lane, found)
+
+    def _note_errors(self, lane: Lane, found: Sequence[Any]) -> list[Any]:
+        noted = [
+            self._noted(outcome, command, position, lane.host)
+            for command, position, outcome in zip(lane.commands, lane.positions, found, strict=True)
+        ]
+        for outcome in noted:
+            if isinstance(outcome, HostError):
+                outcome.attempts = self.attempt
+        return noted
+
+    def _noted(self, outcome: Any, command: Command, position: int, host: int) -> Any:
+        """Note the outcome of a command, and return it.
+
+        A write that may have been applied by an earlier attempt still may, whatever a later one says but a value.
+        """
+        if isinstance(outcome, Exception) and command.access is Access.WRITE:
+            doubt = self._doubts.get(position)
+            if isinstance(outcome, HostError) and not isinstance(outcome, HostDown):
+                self._doubts[position] = outcome
+            elif doubt is not None:
+                outcome = self._in_doubt(doubt, outcome, command, host)
+        self._outcomes[position] = outcome
+        return outcome
+
+    def _in_doubt(self, doubt: HostError, error: Exception, command: Command, host: int) -> HostError:
+        if isinstance(error, DeadlineExceeded):
+            doubt = self._watches[host].engine.failed(NotAnsweredInTime, error.__cause__ or error, command)
+        doubt.add_note(f"it was tried again: {error}")
+        return doubt
+
+    def _judge_host(self, lane: Lane, found: Sequence[Any]) -> None:
+        """Tell the watch of a host how the host has fared."""
+        watch = self._watches[lane.host]
+        failures = [
+            (outcome, command)
+            for outcome, command in zip(found, lane.commands, strict=True)
+            if isinstance(outcome, HostError)
+        ]
+        outage = next(
+            (
+                failure.__cause__ or failure
+                for failure, command in failures
+                if watch.blames(failure) and not self._was_too_short(failure, command)
+            ),
+            None,
+        )
+        if outage is not None:
+            watch.failed(outage)
+        elif not failures:
+            watch.succeeded()
+
+    def _was_too_short(self, failure: HostError, command: Command) -> bool:
+        """Tell whether a missed deadline says nothing: there was no time at all, or less than the command asks to wait."""
+        return isinstance(failure, DeadlineExceeded) and (self.hasty or command.waits > 0)
+
+    # The next attempt ------------------------------------------------------------------------------------------------
+
+    def _try_again(self, lane: Lane, found: Sequence[Any], again: dict[int, Lane]) -> None:
+        """Note the outcomes of a lane, and put the commands that are to be tried again into the next lanes."""
+        noted = self._note_errors(lane, found)
+        wanted = [
+            index
+            for index, outcome in enumerate(found)
+            if isinstance(outcome, Exception) and self._wants(lane, index, outcome, outcome_of(noted[index]))
+        ]
+        if self._transaction:
+            wanted = wanted if len(wanted) == len(found) else []
+        elif len(wanted) < len(found):
+            wanted = in_order(lane.commands, noted, wanted)
+        for index in wanted:
+            command, position = lane.commands[index], lane.positions[index]
+            if self._rerouter.should_move(lane.host, command, found[index]):
+                self._move(command, position, lane.host, noted[index], again)
+            elif self._watches[lane.host].admits:
+                self.pauses = True
+                again.setdefault(lane.host, Lane(lane.host, transaction=self._transaction)).add(
+                    command, position
+                )
+
+    def _wants(self, lane: Lane, index: int, error: Exception, outcome: Outcome) -> bool:
+        """Tell whether a command of a lane is to be tried again."""
+        command = lane.commands[index]
+        if isinstance(error, DeadlineExceeded):
+            return False
+        if not isinstance(error, HostError) and not self._watches[lane.host].engine.is_passing(
+            error, command
+        ):
+            return False
+        if outcome is Outcome.NOT_SENT and self._rerouter.should_move(lane.host, command, error):
+            return True  # another host is no second attempt
+        attempts = self._rerouter.attempts(lane.positions[index], self.attempt)
+        return self._retry.repeats(command, outcome, attempts)
+
+    def _move(
+        self, command: Command, position: int, host: int, error: HostError, again: dict[int, Lane]
+    ) -> None:
+        """Give a command that ended in an error to other hosts, if it can go to any."""
+        moved = self._rerouter.move(position, command, host, error, again)
+        if isinstance(moved, HostError):
+            self._outcomes[position] = moved
+            return
+        self._outcomes += [error] * (self._plan.size - len(self._outcomes))
+        if position in self._doubts:
+            self._doubts.update(dict.fromkeys(moved, self._doubts[position]))
