@@ -99,6 +99,6 @@ class AsyncCluster(ClusterBase[AsyncEngine]):
             command.call = current_call()
         call = self._call(snapshot, host=None if pinned is None else index, first_error=first_error)
         try:
-            return await run(call.single(command), call.engines, call.deadline)
+            return await run(call.single(command, index), call.engines, call.deadline)
         finally:
             del call, first_error  # it knows this frame, which would keep it alive

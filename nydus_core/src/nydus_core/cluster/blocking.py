@@ -93,6 +93,6 @@ class Cluster(ClusterBase[Engine]):
             command.call = current_call()
         call = self._call(snapshot, host=None if pinned is None else index, first_error=first_error)
         try:
-            return run(call.single(command), call.engines, call.deadline)
+            return run(call.single(command, index), call.engines, call.deadline)
         finally:
             del call, first_error  # it knows this frame, which would keep it alive

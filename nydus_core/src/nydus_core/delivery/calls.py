@@ -32,32 +32,35 @@ class Call(Generic[E]):
         cluster: The cluster that plugins are told of.
         snapshot: Its hosts, router and rules.
         options: The options of the call.
+
+    Attributes:
+        engines: The engines, in host order.
+        deadline: The time by which the call has to end.
     """
 
     def __init__(self, cluster: Any, snapshot: Snapshot[E], options: CallOptions) -> None:
         self._cluster = cluster
         self._snapshot = snapshot
         self._options = options
+        self.engines: Sequence[E] = snapshot.engines
+        self.deadline: Deadline | None = options.deadline
 
-    @property
-    def engines(self) -> Sequence[E]:
-        """The engines, in host order."""
-        return self._snapshot.engines
-
-    @property
-    def deadline(self) -> Deadline | None:
-        """The time by which the call has to end."""
-        return self._options.deadline
-
-    def single(self, command: Command) -> Flow[Any]:
+    def single(self, command: Command, index: int | None) -> Flow[Any]:
         """Deliver one command, and return its value.
+
+        Parameters:
+            command: The command.
+            index: The index of its host, if that is known already.
 
         Raises:
             Exception: It ended in this.
             Interrupted: The driver was.
         """
         start = time.perf_counter()
-        plan = yield from self.plan([command])
+        if index is None:
+            plan = yield from self.plan([command])
+        else:
+            plan = make_plan([command], self._snapshot.placement, host=index)
         try:
             (outcome,) = yield from deliver(plan, self._snapshot.rules, self._options)
         except Interrupted:
@@ -78,9 +81,9 @@ class Call(Generic[E]):
             RoutingError: One of them has no place. Nothing is to be sent then.
         """
         snapshot, options = self._snapshot, self._options
-        if options.host is None and snapshot.placement.by_keys and Scope.UNKNOWN in map(_scope_of, commands):
+        if snapshot.placement.by_keys and Scope.UNKNOWN in map(_scope_of, commands):
             commands = yield from self._clarified(commands)
-        return make_plan(commands, snapshot.placement, host=options.host, transaction=options.transaction)
+        return make_plan(commands, snapshot.placement, transaction=options.transaction)
 
     def deliver(self, plan: Plan) -> Flow[list[Any]]:
         """Deliver the plan of a ``map()``.

@@ -74,9 +74,9 @@ def deliver(plan: Plan, rules: Rules, options: CallOptions = PLAIN) -> Flow[list
     try:
         yield from _attempts(ledger, rules.retry, options)
     except Interrupted:
-        ledger.merge()
+        plan.merge(ledger.outcomes)
         raise
-    return ledger.merge()
+    return plan.merge(ledger.outcomes)
 
 
 def _attempts(ledger: Ledger, retry: RetryPolicy, options: CallOptions) -> Flow[None]:

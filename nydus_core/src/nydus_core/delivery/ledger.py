@@ -35,6 +35,7 @@ class Ledger:
         options: The options of the call.
 
     Attributes:
+        outcomes: The outcomes of commands and parts so far, by position.
         lanes: The lanes of the next attempt.
         attempt: The number of the next attempt, from 1.
         pauses: Whether a host is about to be tried again, so that a pause is due.
@@ -46,18 +47,15 @@ class Ledger:
         self._watches = rules.watches
         self._retry = rules.retry
         self._transaction = options.transaction
-        self._rerouter = Rerouter(plan, rules, options)
-        self._outcomes: list[Any] = [None] * plan.size
+        self._rerouter: Rerouter | None = None  # made when a host fails
+        self._rules, self._options = rules, options
+        self.outcomes: list[Any] = [None] * plan.size
         self._doubts: dict[
             int, HostError
         ] = {}  # by position, the errors of writes that may have been applied
         self.lanes: Sequence[Lane] = plan.lanes
         self.attempt = 1
         self.pauses = self.hasty = False
-
-    def merge(self) -> list[Any]:
-        """Return for each command its value, or the exception that it ended in."""
-        return self._plan.merge(self._outcomes)
 
     # Before an attempt -----------------------------------------------------------------------------------------------
 
@@ -66,10 +64,10 @@ class Ledger:
         for lane in self.lanes:
             engine = self._watches[lane.host].engine
             for command, position in zip(lane.commands, lane.positions, strict=True):
-                if self._outcomes[position] is None:
+                if self.outcomes[position] is None:
                     error = engine.failed(NotSentInTime, engine.late(str(deadline)), command)
                     error.attempts = 0
-                    self._outcomes[position] = error
+                    self.outcomes[position] = error
 
     def admit(self) -> None:
         """Take the lanes of hosts that are down out of the next attempt: their commands are rerouted or refused."""
@@ -84,12 +82,13 @@ class Ledger:
         self.lanes = list(again.values())
 
     def _refuse(self, lane: Lane, again: dict[int, Lane]) -> None:
-        self._rerouter.note(lane)
+        rerouter = self._elsewhere()
+        rerouter.note(lane)
         for command, position in zip(lane.commands, lane.positions, strict=True):
             refusal = self._watches[lane.host].refusal(command)
             error: HostError = self._noted(refusal, command, position, lane.host)
             error.attempts = self.attempt - 1
-            if self._rerouter.may_move(command):
+            if rerouter.may_move(command):
                 self._move(command, position, lane.host, error, again)
 
     # After an attempt ------------------------------------------------------------------------------------------------
@@ -101,12 +100,13 @@ class Ledger:
             answers: For each lane the outcomes of its commands.
         """
         again: dict[int, Lane] = {}
-        outcomes = self._outcomes
+        outcomes = self.outcomes
         self.pauses = False
         for lane, found in zip(self.lanes, answers, strict=True):
             for position, outcome in zip(lane.positions, found, strict=True):
                 outcomes[position] = outcome
-            self._rerouter.note(lane)
+            if self._rerouter is not None:
+                self._rerouter.note(lane)
             if any(issubclass(kind, Exception) for kind in set(map(type, found))):
                 self._judge_host(lane, found)
                 self._try_again(lane, found, again)
@@ -122,7 +122,8 @@ class Ledger:
             answers: For each lane the outcomes of its commands.
         """
         for lane, found in zip(self.lanes, answers, strict=True):
-            self._rerouter.note(lane)
+            if self._rerouter is not None:
+                self._rerouter.note(lane)
             self._note_errors(lane, found)
 
     def _note_errors(self, lane: Lane, found: Sequence[Any]) -> list[Any]:
@@ -146,7 +147,7 @@ class Ledger:
                 self._doubts[position] = outcome
             elif doubt is not None:
                 outcome = self._in_doubt(doubt, outcome, command, host)
-        self._outcomes[position] = outcome
+        self.outcomes[position] = outcome
         return outcome
 
     def _in_doubt(self, doubt: HostError, error: Exception, command: Command, host: int) -> HostError:
@@ -196,7 +197,7 @@ class Ledger:
             wanted = in_order(lane.commands, noted, wanted)
         for index in wanted:
             command, position = lane.commands[index], lane.positions[index]
-            if self._rerouter.should_move(lane.host, command, found[index]):
+            if self._elsewhere().should_move(lane.host, command, found[index]):
                 self._move(command, position, lane.host, noted[index], again)
             elif self._watches[lane.host].admits:
                 self.pauses = True
@@ -213,19 +214,24 @@ class Ledger:
             error, command
         ):
             return False
-        if outcome is Outcome.NOT_SENT and self._rerouter.should_move(lane.host, command, error):
+        if outcome is Outcome.NOT_SENT and self._elsewhere().should_move(lane.host, command, error):
             return True  # another host is no second attempt
-        attempts = self._rerouter.attempts(lane.positions[index], self.attempt)
+        attempts = self._elsewhere().attempts(lane.positions[index], self.attempt)
         return self._retry.repeats(command, outcome, attempts)
+
+    def _elsewhere(self) -> Rerouter:
+        if self._rerouter is None:
+            self._rerouter = Rerouter(self._plan, self._rules, self._options)
+        return self._rerouter
 
     def _move(
         self, command: Command, position: int, host: int, error: HostError, again: dict[int, Lane]
     ) -> None:
         """Give a command that ended in an error to other hosts, if it can go to any."""
-        moved = self._rerouter.move(position, command, host, error, again)
+        moved = self._elsewhere().move(position, command, host, error, again)
         if isinstance(moved, HostError):
-            self._outcomes[position] = moved
+            self.outcomes[position] = moved
             return
-        self._outcomes += [error] * (self._plan.size - len(self._outcomes))
+        self.outcomes += [error] * (self._plan.size - len(self.outcomes))
         if position in self._doubts:
             self._doubts.update(dict.fromkeys(moved, self._doubts[position]))

@@ -140,7 +140,7 @@ def make_plan(
     Parameters:
         commands: The commands, by position. The commands of one host keep their order.
         placement: Where keys live.
-        host: The index of the host that all of them go to, wherever their keys belong, if the user named it.
+        host: The index of the host that all of them go to, if that is known.
         transaction: Whether each host must apply all of its commands or none.
 
     Raises:
