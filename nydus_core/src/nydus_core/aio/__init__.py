@@ -1,4 +1,4 @@
-"""The asyncio side: the cluster, engines to start from, and what engines share: pools and values for each event loop."""
+"""The asyncio side: the cluster, engines to start from, and tools for engines: pools, and values for each event loop."""
 
 from nydus_core.aio.cluster import AsyncCluster
 from nydus_core.aio.engine import BaseAsyncEngine, one_by_one

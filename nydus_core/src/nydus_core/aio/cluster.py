@@ -28,7 +28,7 @@ class AsyncCluster(ClusterBase[AsyncEngine]):
     Parameters:
         hosts: The engines by the keys of the hosts, in host order.
         surface: Makes the object with the client library's methods.
-        delivery: What to do about hosts that fail.
+        delivery: The settings about hosts that fail.
     """
 
     _announcer_class = AsyncAnnouncer

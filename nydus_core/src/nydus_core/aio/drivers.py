@@ -1,7 +1,7 @@
 """The I/O of a flow with asyncio: a task for each host, all at the same time.
 
 A lane that nobody wants to wait for any more, since a deadline is over or the caller was cancelled, is cancelled; then
-its engine tells what is known of each command by then.
+its engine tells the outcome of each command as far as it is known.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ logger = logging.getLogger("nydus")
 
 #: Seconds that the loop may come late to the end of a deadline, until hosts are not blamed for that.
 _LATE = 0.05
-#: Seconds that an engine whose task was cancelled has to say what is known. Then its commands may have been applied.
+#: Seconds that an engine has to tell outcomes after its task was cancelled. After that its commands may have been applied.
 _GRACE = 0.1
 
 
@@ -36,7 +36,7 @@ async def run(flow: Flow[T], engines: Sequence[AsyncEngine], deadline: Deadline 
     """Drive a flow to its end. See ``nydus_core.delivery.run``.
 
     Raises:
-        CancelledError: The task was cancelled. What its commands ended in was noted before.
+        CancelledError: The task was cancelled. The outcomes of its commands were noted before.
     """
     answers: Sequence[Sequence[Any]] = ()
     started = False
@@ -87,7 +87,7 @@ async def _performed(step: Step, jobs: Sequence[_Job], deadline: Deadline | None
 
 
 async def _end(jobs: Sequence[_Job], deadline: Deadline | None) -> CancelledError | None:
-    """Cancel what is under way, and wait until that has ended.
+    """Cancel the jobs that are under way, and wait until they have ended.
 
     Parameters:
         jobs: All jobs of a step.
@@ -146,7 +146,7 @@ class _Job:
         return True
 
     def outcomes(self) -> list[Any]:
-        """Return what the commands ended in. What failed after it was cancelled failed because of that."""
+        """Return the outcomes of the commands. A failure after the cancellation is due to the cancellation."""
         commands = self._lane.commands
         if not self.task.done() or self.task.cancelled():
             kind = MaybeApplied if self._started else HostDown
@@ -164,7 +164,7 @@ class _Job:
         ]
 
     def ignore(self) -> None:
-        """Have nobody miss what the task has raised: something else is raised already."""
+        """Take the exception of the task, so that Python does not report it: another one is raised already."""
         if self.task.done() and not self.task.cancelled():
             self.task.exception()
 

@@ -23,7 +23,7 @@ class BaseAsyncEngine(EngineBase):
     """An asynchronous engine to start from.
 
     A subclass defines ``connect()``, which returns a client, and ``disconnect(client)``. Then every attribute of the
-    client is a command, dotted names too, and its key is the argument ``key`` or else the first one. What it returns is
+    client is a command, dotted names too, and its key is the argument ``key`` or else the first one. The value is
     awaited, if it can be::
 
         class Store(BaseAsyncEngine):
@@ -51,7 +51,7 @@ class BaseAsyncEngine(EngineBase):
         self._own = PerLoop(_Own, self._end)
         self._retired = False
 
-    # What a subclass defines -------------------------------------------------------------------------------------
+    # For subclasses to define -------------------------------------------------------------------------------------
 
     async def connect(self) -> Any:
         """Return a client that is connected to the host."""
@@ -61,7 +61,7 @@ class BaseAsyncEngine(EngineBase):
         """Close a client."""
         raise NotImplementedError(f"{type(self).__name__} has to define disconnect()")
 
-    # What the core calls ------------------------------------------------------------------------------------------
+    # Called by the core ------------------------------------------------------------------------------------------
 
     async def call(self, command: Command) -> Any:
         """Do one command through the client. See ``AnyEngine.call``.
@@ -182,7 +182,7 @@ class _Use:
 
 
 class _Own:
-    """What an event loop has of its own."""
+    """The client of one event loop."""
 
     def __init__(self) -> None:
         self.use: _Use | None = None

@@ -1,4 +1,4 @@
-"""What each event loop has its own of: connections, locks and timers belong to the loop that made them."""
+"""Values for each event loop: connections, locks and timers belong to the loop that made them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ T = TypeVar("T")
 class PerLoop(Generic[T]):
     """Something that is made once for each event loop, when it is first asked for there. Threads may share it.
 
-    What belongs to a loop ends with it, where the loop ends as ``asyncio.run`` ends it; else it is dropped when another
+    A value ends with its loop, where the loop ends as ``asyncio.run`` ends it; else it is dropped when another
     one comes. None of it is in a child process.
 
     Parameters:
         make: Makes it, in the loop.
-        end: Ends it, in the loop; what it returns is awaited, if it can be.
+        end: Ends a value, in its loop; the result is awaited, if it can be.
     """
 
     def __init__(self, make: Callable[[], T], end: Callable[[T], Any] = lambda _: None) -> None:
@@ -47,7 +47,7 @@ class PerLoop(Generic[T]):
         self._last: tuple[asyncio.AbstractEventLoop | None, T | None] = None, None
 
     def get(self) -> T:
-        """Return that of the running loop.
+        """Return the value of the running loop.
 
         Raises:
             RuntimeError: No loop is running in this thread.
@@ -105,5 +105,5 @@ class PerLoop(Generic[T]):
             if loop is here:
                 call(own)
             else:
-                with suppress(RuntimeError):  # it is closed, and with it what it had open
+                with suppress(RuntimeError):  # it is closed, and with it all that it had open
                     loop.call_soon_threadsafe(call, own)

@@ -20,7 +20,7 @@ class AsyncAnnouncer(AnnouncerBase):
     """Tells plugins of hosts, and readmits hosts with calls that are awaited."""
 
     async def readmit(self, host: str, engine: AsyncEngine) -> None:
-        """Do with the data of a host that is up again what the settings say. Their function may be a coroutine's."""
+        """Treat the data of a host that is up again as the settings say. The user's function may be a coroutine function."""
         if callable(self._on_readmit):
             done: Any = self._on_readmit(host, engine.client(self._make_surface, engine.call))
             if inspect.isawaitable(done):

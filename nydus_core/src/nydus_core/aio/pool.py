@@ -1,6 +1,6 @@
 """The connections to one host in one event loop: at most so many, handed out in the order in which they were asked for.
 
-What a connection is, is the engine's business. This only sees to it that tasks wait in line, that a connection on which
+The engine knows how a connection is made. The pool only sees to it that tasks wait in line, that a connection on which
 anything is pending is used by nobody else, and that a task which is cancelled takes none with it.
 """
 
@@ -21,7 +21,7 @@ class Connector(Protocol[C]):
     """How the connections of a pool are made, looked at and closed."""
 
     async def open(self) -> C:
-        """Open a connection. One that is interrupted closes what it has begun."""
+        """Open a connection. When it is interrupted, it leaves nothing open."""
         ...
 
     def is_in_step(self, connection: C) -> bool:
@@ -46,7 +46,7 @@ class Connector(Protocol[C]):
 
 
 class FairPool(Generic[C]):
-    """Connections to one host. What was used last is used next.
+    """Connections to one host. The connection that was used last is used next.
 
     Parameters:
         connector: How they are made, looked at and closed.
@@ -124,7 +124,7 @@ class FairPool(Generic[C]):
             then()
 
     async def aclose(self) -> None:
-        """Close the idle connections, and those in use when they are given back. A later command opens new ones."""
+        """Close the idle connections, and the others when they are given back. A later command opens new ones."""
         idle = self._forget()
         goodbyes = [asyncio.ensure_future(self._connector.say_goodbye(each)) for each in idle]
         try:
@@ -164,7 +164,7 @@ def _exhausted(size: int, patience: float | None) -> str:
 
 
 def _nothing() -> None:
-    """What is done at the end of a pool if nothing is to be done."""
+    """Do nothing at the end of a pool."""
 
 
 #: Seconds that closing connections may take: TLS says goodbye.

@@ -49,7 +49,7 @@ class ThreadedEngine(EngineBase):
     most_threads: ClassVar[int] = 16
 
     def __init_subclass__(cls) -> None:
-        """Have of the blocking class what settings are read by."""
+        """Take from the blocking class the attributes that settings are read by."""
         super().__init_subclass__()
         for name in ("supports_transactions", "supports_flush", "url_schemes", "countable"):
             setattr(cls, name, getattr(_blocking(cls), name))
@@ -61,7 +61,7 @@ class ThreadedEngine(EngineBase):
             setattr(self, name, getattr(self.engine, name))
         self._turns = PerLoop(lambda: Turns(self.most_threads))
 
-    # What the blocking side says ------------------------------------------------------------------------------------
+    # Answers of the blocking side ------------------------------------------------------------------------------------
 
     @property
     def identifier(self) -> str:
@@ -71,7 +71,7 @@ class ThreadedEngine(EngineBase):
 
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
-        """Return what makes surfaces."""
+        """Return the factory of surfaces."""
         factory: SurfaceFactory = _blocking(cls).surface(options)
         return factory
 
@@ -107,14 +107,14 @@ class ThreadedEngine(EngineBase):
         return error
 
     def is_outage(self, cause: BaseException) -> bool:
-        """Tell whether what the client raised speaks against the host."""
+        """Tell whether an error of the client speaks against the host."""
         return bool(self.engine.is_outage(cause))
 
     def is_passing(self, answer: Exception, command: Command) -> bool:
         """Tell whether an error that the server answered may be tried later."""
         return bool(self.engine.is_passing(answer, command))
 
-    # What is done in threads ----------------------------------------------------------------------------------------
+    # Work in threads ----------------------------------------------------------------------------------------
 
     async def call(self, command: Command) -> Any:
         """Do one command. See ``AnyEngine.call``."""
@@ -195,7 +195,7 @@ def _blocking(side: type[ThreadedEngine]) -> type[Any]:
     return other
 
 
-#: What routers by address look for on an engine.
+#: The attributes of an engine that routers by address look for.
 _ADDRESS = frozenset({"host", "port", "unix_socket_path", "db"})
 
 

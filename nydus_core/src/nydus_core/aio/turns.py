@@ -1,7 +1,7 @@
 """Who may go next: so many at once, the others in line, each for so long at most.
 
 ``asyncio.Semaphore`` would do, but looks through all that it has woken for each that it wakes, and has no limit of time
-that costs nothing: with hundreds of tasks in line that is a quarter of what a command takes.
+that costs nothing: with hundreds of tasks in line that is a quarter of the time of a command.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Turns:
         self.free += 1
 
     def _ring(self) -> None:
-        """End what has waited too long. All wait equally long, so these are the first."""
+        """End the waits that took too long. All wait equally long, so these are the first."""
         self._timer = None
         loop = asyncio.get_running_loop()
         while self._line:

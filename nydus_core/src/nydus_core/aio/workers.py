@@ -19,7 +19,7 @@ class Job(Generic[T]):
     """Something to be done in a thread of the pool. Await it, any number of times, for its value.
 
     Parameters:
-        work: What to do.
+        work: The function to call.
     """
 
     def __init__(self, work: Callable[[], T]) -> None:
@@ -50,9 +50,7 @@ class Job(Generic[T]):
         try:
             self._loop.call_soon_threadsafe(self._end)
         except RuntimeError:  # the loop is closed, and nobody waits any more
-            with suppress(
-                RuntimeError
-            ):  # of what belongs to the loop; connections are let go of all the same
+            with suppress(RuntimeError):  # it belongs to the loop; connections are let go of all the same
                 self._ends.close()
 
     def _end(self) -> None:

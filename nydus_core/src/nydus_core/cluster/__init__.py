@@ -1,4 +1,4 @@
-"""The cluster: one object over many hosts, its ``map()`` block, its promises, and what explains a call."""
+"""The cluster: one object over many hosts, its ``map()`` block, its promises, and explanations of calls."""
 
 from nydus_core.cluster.base import ClusterBase
 from nydus_core.cluster.blocking import Cluster

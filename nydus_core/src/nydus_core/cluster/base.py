@@ -31,7 +31,7 @@ class ClusterBase(Generic[E]):
     Parameters:
         hosts: The engines by the keys of the hosts, in host order.
         surface: Makes the object with the client library's methods.
-        delivery: What to do about hosts that fail.
+        delivery: The settings about hosts that fail.
     """
 
     #: The class that tells plugins of hosts that fail, and readmits hosts; and the class that watches over a host.
@@ -107,15 +107,15 @@ class ClusterBase(Generic[E]):
 
     @property
     def router(self) -> Any:
-        """What decides where a key belongs; None sends every command to all hosts."""
+        """The router, which decides where a key belongs; None sends every command to all hosts."""
         return self._snapshot.router
 
     def install_router(self, router: Any, blueprint: Blueprint | None = None) -> None:
-        """Set what decides where a key belongs: a router, or None to send every command to all hosts.
+        """Set the router, which decides where a key belongs, or None to send every command to all hosts.
 
         Parameters:
             router: The router.
-            blueprint: What it was made of; without, hosts cannot be added or removed any more.
+            blueprint: The settings that it was made of; without them, hosts cannot be added or removed any more.
 
         Raises:
             ConfigError: It is a class; or it chooses no hosts, and the settings want another one where a host is down.
@@ -155,8 +155,8 @@ class ClusterBase(Generic[E]):
     def add_host(self, name: Any, settings: Any) -> None:
         """Add a host. Commands go there as if it had been among the hosts from the start.
 
-        A call that is under way ends as it began. No data are moved: what the new host takes over from the others is not
-        there yet.
+        A call that is under way ends as it began. No data are moved: keys that the new host takes over from the others are
+        not there yet.
 
         Parameters:
             name: Its key, as in the setting ``hosts``.
@@ -255,13 +255,13 @@ class ClusterBase(Generic[E]):
         return explain(self._make_surface, self._snapshot.placement, name, args, kwargs)
 
     def on_key(self, key: Any) -> Any:
-        """Return the client of the host that a key belongs to: for what takes several steps there, such as a transaction.
+        """Return the client of the host that a key belongs to: for work in several steps there, such as a transaction.
 
         Like ``on(host)``, but a command with a key that lives elsewhere is refused. While the host is down its commands
         are not rerouted.
 
         Parameters:
-            key: The key: text, bytes, or what the client library makes a key of.
+            key: The key: text, bytes, or anything that the client library makes a key of.
 
         Raises:
             RoutingError: The router gives no key a host of its own; or, by a command, its keys live elsewhere.
@@ -316,7 +316,7 @@ class ClusterBase(Generic[E]):
         return self.hosts[host]
 
     def health(self) -> dict[Any, HostHealth]:
-        """Return what is known of the health of the hosts, by their keys, without asking them."""
+        """Return the health of the hosts as far as it is known, by their keys. They are not asked."""
         return {key: watch.report() for key, watch in self._snapshot.by_key.items()}
 
     def __repr__(self) -> str:

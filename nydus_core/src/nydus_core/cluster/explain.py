@@ -22,7 +22,7 @@ class KeyPlace:
 
     Attributes:
         key: The key, as the server sees it.
-        part: What of it decides its place: its hash tag, or all of it.
+        part: The part of it that decides its place: its hash tag, or all of it.
         hash: The value that the router's hash gives it; None if the rule has no single one.
         host: The name of its host; empty if the router goes by no keys.
     """
@@ -35,7 +35,7 @@ class KeyPlace:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What would go to one host.
+    """A command, or a part of one, that would go to one host.
 
     Attributes:
         host: The name of the host.
@@ -58,10 +58,10 @@ class Explanation:
         command: The name of the command: the server's own, where the engine knows that.
         wire: Its bytes, if the engine knows them. They may hold secret values, so the repr leaves them out.
         keys: Its keys, in order.
-        parts: What would go to each host. Empty if it is refused, or the router takes any host.
+        parts: The commands for each host. Empty if it is refused, or the router takes any host.
         split: Whether it is cut into commands of their own for several hosts.
         refused: Why it would be refused; empty if it would be sent.
-        router: What decides: the router's name, or ``none``.
+        router: The name of the router, which decides, or ``none``.
         by_address: Whether places depend on the hosts' addresses, so that a changed address moves keys.
     """
 

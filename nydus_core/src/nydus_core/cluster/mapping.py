@@ -25,7 +25,7 @@ class _Queue:
         commands: The commands, by position.
         promises: Their promises.
         failures: The failed commands, once the block has ended.
-        state: What became of the block, in words; empty while commands are queued.
+        state: The fate of the block, in words; empty while commands are queued.
     """
 
     def __init__(self, by_call: bool) -> None:
@@ -47,7 +47,7 @@ class _Queue:
         return promise
 
     def need_end(self) -> None:
-        """Refuse to tell results that there are not.
+        """Refuse to show results before there are any.
 
         Raises:
             NotResolved: The block has not ended, or it raised.

@@ -20,7 +20,7 @@ class EventualCommand:
     """A promise. Once its ``map()`` block has ended it behaves as its value, in nearly every way.
 
     It compares, iterates, indexes, counts, formats, hashes, copies and pickles as its value, and is an instance of
-    its class. What asks for the exact type (``type(x) is int``, ``x is None``, ``json.dumps``) needs ``.value``.
+    its class. Code that asks for the exact type (``type(x) is int``, ``x is None``, ``json.dumps``) needs ``.value``.
     Using one whose command failed raises the error. Using one before its block has ended raises ``NotResolved``.
 
     Attributes of its own, before the value's of the same name: ``value``, ``error``, ``outcome``.
@@ -41,7 +41,7 @@ class EventualCommand:
 
         Raises:
             NotResolved: The ``map()`` block has not ended, or it raised, so that nothing was sent.
-            Exception: What the command ended in.
+            Exception: The command ended in it.
         """
         if self._nydus_state is not _SETTLED:
             raise NotResolved(self._nydus_why())
@@ -51,14 +51,14 @@ class EventualCommand:
 
     @property
     def error(self) -> Exception | None:
-        """What the command ended in, or None if the server answered with a value."""
+        """The exception that the command ended in, or None if the server answered with a value."""
         if self._nydus_state is not _SETTLED:
             raise NotResolved(self._nydus_why())
         return self._nydus_error
 
     @property
     def outcome(self) -> Outcome:
-        """What is known about the command. One of a block that raised was not sent."""
+        """The outcome of the command. A command of a block that raised was not sent."""
         if self._nydus_state is _INTERRUPTED:
             return Outcome.MAYBE_APPLIED
         return Outcome.NOT_SENT if self._nydus_state is _ABANDONED else outcome_of(self.error)
@@ -78,7 +78,7 @@ class EventualCommand:
 
     @__class__.setter
     def __class__(self, value: Any) -> None:
-        raise TypeError("the class of a promise is that of its value")
+        raise TypeError("a promise has the class of its value")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.value, name)
@@ -163,7 +163,7 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     **{each.__name__: each for each in (len, iter, next, reversed, math.trunc, math.floor, math.ceil)},
 }
 
-# Functions, since the public names of a promise are those of its value
+# Functions, since every public name of a promise belongs to its value
 settle = EventualCommand._nydus_settle  # pyright: ignore[reportPrivateUsage]
 abandon = EventualCommand._nydus_abandon  # pyright: ignore[reportPrivateUsage]
 

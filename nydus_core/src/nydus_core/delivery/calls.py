@@ -1,6 +1,6 @@
 """A call of a cluster, as a flow without I/O: clarify the commands, plan, deliver, tell the plugins.
 
-A driver runs it, the blocking driver or that of asyncio; so both kinds of clusters decide and tell the same.
+A driver runs it, blocking or with asyncio; so both kinds of clusters decide and tell the same.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _scope_of = attrgetter("scope")
 
 
 class Call(Generic[E]):
-    """The commands of one call on their way: a single command, or those of a ``map()``.
+    """The commands of one call on their way: a single command, or all commands of a ``map()``.
 
     Parameters:
         cluster: The cluster that plugins are told of.
@@ -106,7 +106,7 @@ class Call(Generic[E]):
     # Commands whose keys nobody can tell ------------------------------------------------------------------------------
 
     def _clarified(self, commands: Sequence[Command]) -> Flow[Sequence[Command]]:
-        """Return the commands, those whose keys cannot be told replaced by the words of a host about them."""
+        """Return the commands. Where the keys of a command cannot be told, a host is asked about it."""
         answers: dict[Any, Any] = {}
         clear: list[Command] = []
         for command in commands:

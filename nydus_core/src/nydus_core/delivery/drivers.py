@@ -1,11 +1,11 @@
 """The I/O of a flow, blocking: send to all hosts, then read from all.
 
 Engines whose batches overlap (sending apart from reading) are driven by the calling thread alone: every host has its
-commands before the first answer is awaited. What has to wait on the way, opening a connection or an engine that
+commands before the first answer is awaited. Work that has to wait, such as opening a connection, or an engine that
 cannot do the two apart, gets a thread for each host.
 
-With a deadline an alarm in another thread aborts what is not over in time. The calling thread waits for nothing that
-cannot be interrupted: that is left to its own thread, and to its own timeouts.
+With a deadline, an alarm in another thread aborts every batch that is not over in time. The calling thread waits for nothing
+that cannot be interrupted: such work is left to a thread of its own, and to its own timeouts.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _batches(lanes: Sequence[Lane], engines: Sequence[Engine]) -> Generator[list
 
 
 def _at_once(jobs: Sequence[tuple[Callable[[], T], bool]]) -> list[T]:
-    """Run jobs, each with whether it has to wait for something; those that do get threads. Results in order."""
+    """Run jobs, each given with whether it has to wait; a job that has to gets a thread. Results in order."""
     waiting = [number for number, (_, waits) in enumerate(jobs) if waits]
     if len(waiting) == len(jobs):
         del waiting[-1:]  # the calling thread would be idle
@@ -247,7 +247,7 @@ class _Timed:
             self._future.add_done_callback(lambda _: self.batch.close())
 
     def outcomes(self, deadline: Deadline) -> list[Any]:
-        """Return what the commands ended in. What failed after the alarm failed because of it."""
+        """Return the outcomes of the commands. A failure after the alarm is due to the alarm."""
         found = self._received if self.final is None else self.final
         return (
             [

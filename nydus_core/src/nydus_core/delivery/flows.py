@@ -57,7 +57,7 @@ Flow = Generator[Step, Sequence[Sequence[Any]], T_co]
 
 
 def deliver(plan: Plan, rules: Rules, options: CallOptions = PLAIN) -> Flow[list[Any]]:
-    """Deliver a plan: all lanes at the same time, and again those commands that may and should be tried again.
+    """Deliver a plan: all lanes at the same time, and again the commands that may and should be tried again.
 
     Parameters:
         plan: Where the commands go.

@@ -60,7 +60,7 @@ class Ledger:
     # Before an attempt -----------------------------------------------------------------------------------------------
 
     def expire(self, deadline: Deadline) -> None:
-        """End the commands that were not sent when the deadline is over; those that were tried end as they did."""
+        """End the commands that were not sent when the deadline is over; commands that were tried end as they did."""
         for lane in self.lanes:
             engine = self._watches[lane.host].engine
             for command, position in zip(lane.commands, lane.positions, strict=True):

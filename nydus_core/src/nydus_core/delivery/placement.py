@@ -13,7 +13,7 @@ __all__ = ["Placement", "Route"]
 
 
 class Route(NamedTuple):
-    """Where one command goes: its parts, their hosts, and what makes one value of the parts' values."""
+    """Where one command goes: its parts, their hosts, and the function that makes one value of the values of the parts."""
 
     hosts: Sequence[int]
     parts: Sequence[Command]
@@ -25,7 +25,7 @@ class Placement:
 
     Parameters:
         keys: The keys of the hosts in the settings, in host order.
-        router: What decides; None sends every command to all hosts, or to the only one.
+        router: Decides; None sends every command to all hosts, or to the only one.
     """
 
     def __init__(self, keys: Sequence[Any], router: Router | BaseRouter | None) -> None:
@@ -33,7 +33,7 @@ class Placement:
         self._by_name = {name: index for index, name in enumerate(self.names)}
         self._keys = list(keys)
         self._everywhere = range(len(self.names))
-        #: What decides.
+        #: The router.
         self.router = router
         self._router = cast(Router, router)
         self.sole = router is None and len(self.names) == 1
@@ -102,7 +102,7 @@ class Placement:
         return self._index(self._router.locate(key), key)
 
     def admit(self, command: Command, host: str, key: Any) -> None:
-        """Refuse what is meant for one host and belongs to others.
+        """Refuse a command that is meant for one host and belongs to others.
 
         Parameters:
             command: The command.
@@ -120,7 +120,7 @@ class Placement:
             home = self.names[self.home(other)]
             if home != host:
                 raise RoutingError(
-                    f"{command.name}: {other!r} lives on host {home!r}; this is host {host!r}, that of {key!r}. "
+                    f"{command.name}: {other!r} lives on host {home!r}; this is host {host!r}, the host of {key!r}. "
                     f"Nothing was sent. Use cluster.on_key() with that key, or cluster.on({host!r}) to have it here"
                 )
 
@@ -158,14 +158,14 @@ class Placement:
         key = command.keys[0] if command.keys else b""
         return 0 if self.sole else self._index(self._router.locate(key, avoid), command)
 
-    def _index(self, name: str, what: Command | bytes) -> int:
+    def _index(self, name: str, sought: Command | bytes) -> int:
         if name not in self._by_name:
-            raise self._no_such_host(name, what)
+            raise self._no_such_host(name, sought)
         return self._by_name[name]
 
-    def _no_such_host(self, host: Any, what: Command | bytes) -> RoutingError:
+    def _no_such_host(self, host: Any, sought: Command | bytes) -> RoutingError:
         return RoutingError(
-            f"{type(self._router).__name__} gave host {host!r} for {what!r}; the hosts are {self._keys}"
+            f"{type(self._router).__name__} gave host {host!r} for {sought!r}; the hosts are {self._keys}"
         )
 
     def _several(self, command: Command, hosts: Sequence[int], always_list: bool = False) -> Route:

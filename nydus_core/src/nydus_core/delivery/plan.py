@@ -1,7 +1,7 @@
 """A plan: where each part of each command goes, and how the outcomes of the parts become one. No I/O.
 
-A plan has one *lane* a host: the parts that go there, in order. Every outcome has a *position*. The first positions are
-those of the commands; a command that is cut into parts has further positions for the parts.
+A plan has one *lane* a host: the parts that go there, in order. Every outcome has a *position*. The first positions
+belong to the commands; a command that is cut into parts has further positions for the parts.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Plan:
         names: The names of all hosts, in host order.
         size: The number of positions.
         lanes: The lanes, one a host.
-        parts: The parts of those commands, and of those parts, that were cut; by position.
+        parts: The parts of each command, and of each part, that was cut; by position.
         moved: The index of the host that a command went to in the end, where that is not the host of its lane; by
             position.
         outcomes: The outcomes of the commands and of all parts, once they are delivered; by position.

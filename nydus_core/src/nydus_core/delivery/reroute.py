@@ -16,7 +16,7 @@ class Rerouter:
     Parameters:
         plan: Where the commands go.
         rules: The rules of the delivery.
-        options: The options of the call: those of a transaction, or with a host that the user named, stay where they are.
+        options: The options of the call. In a transaction, or with a host that the user named, commands stay where they are.
     """
 
     def __init__(self, plan: Plan, rules: Rules, options: CallOptions) -> None:

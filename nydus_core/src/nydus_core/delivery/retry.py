@@ -1,4 +1,4 @@
-"""What may be tried again, and after how long. Pure: no clock, no socket.
+"""Retry policies: which commands may be tried again, and after how long. Pure: no clock, no socket.
 
 A command that was not sent may always be sent again. One that may have been applied must not, unless it only reads, or
 the user has asked for more. Whether another host may do instead is not decided here.
@@ -19,10 +19,10 @@ __all__ = ["Repeat", "Retry", "RetryPolicy", "in_order"]
 class Repeat(enum.Enum):
     """Which commands are sent again after they may have been applied."""
 
-    #: those that change nothing
+    #: commands that change nothing
     READS = "reads"
     #: also writes that leave the same data when they are applied twice, such as SET; a late one may still overwrite
-    #: what another client has written in between
+    #: the value that another client has written in between
     IDEMPOTENT = "idempotent"
     #: all: at least once instead of at most once, so INCR may count twice
     ALL = "all"
@@ -30,7 +30,7 @@ class Repeat(enum.Enum):
 
 @runtime_checkable
 class RetryPolicy(Protocol):
-    """What decides about trying again. Given as the setting ``retry``: an instance, a class or its dotted path."""
+    """A policy about trying again. Given as the setting ``retry``: an instance, a class or its dotted path."""
 
     def repeats(self, command: Command, outcome: Outcome, attempt: int) -> bool:
         """Tell whether a command may be tried again.
@@ -55,7 +55,7 @@ class Retry:
         attempts: How often one host is tried, at most. 1: never again.
         backoff: Seconds that the first wait takes at most; each further one may take twice as long.
         most: Seconds that any wait takes at most.
-        repeat: What is sent again after it may have been applied: ``'reads'``, ``'idempotent'`` or ``'all'``.
+        repeat: The commands that are sent again after they may have been applied: ``'reads'``, ``'idempotent'`` or ``'all'``.
         chance: Returns a random number from 0 to 1.
 
     Source of the waits: "full jitter" of Marc Brooker, *Exponential Backoff And Jitter*, AWS Architecture Blog, 2015.
@@ -101,12 +101,12 @@ def in_order(commands: Sequence[Command], outcomes: Sequence[Any], wanted: Seque
     """Return which commands of one host can be tried again without overtaking a later one.
 
     Applied after a later command that has an outcome already, an earlier one on the same key would undo it, or read
-    what it had not yet done.
+    a value that is not there yet.
 
     Parameters:
         commands: The commands, in order.
-        outcomes: What each ended in.
-        wanted: The positions of those to be tried again, ascending.
+        outcomes: The outcome of each.
+        wanted: The indexes of the commands to be tried again, ascending.
 
     Returns:
         Those of ``wanted`` whose keys no later command concerns that is not tried again as well; two reads may swap.

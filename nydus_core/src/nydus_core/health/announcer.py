@@ -1,4 +1,4 @@
-"""What a cluster does when a host is found down, or up again: it tells the plugins, and readmits the host."""
+"""Announcers: when a host is found down, or up again, the plugins are told, and the host is readmitted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class AnnouncerBase:
     Parameters:
         cluster: The cluster.
         make_surface: Makes its surfaces.
-        on_readmit: What is done with a host before commands go there again: ``'keep'``, ``'flush'``, or a function.
+        on_readmit: How its data are treated before commands go there again: ``'keep'``, ``'flush'``, or a function.
     """
 
     def __init__(self, cluster: object, make_surface: SurfaceFactory, on_readmit: str | Readmit) -> None:
@@ -34,7 +34,7 @@ class AnnouncerBase:
         self._announce("nydus_host_down", host=host, cause=cause)
 
     def readmit(self, host: str, engine: Any) -> Any:
-        """Do with the data of a host that is up again what the settings say. With asyncio it has to be awaited."""
+        """Treat the data of a host that is up again as the settings say. With asyncio the call has to be awaited."""
         raise NotImplementedError
 
     def host_up(self, host: str) -> None:
@@ -51,7 +51,7 @@ class Announcer(AnnouncerBase):
     """Tells plugins of hosts, and readmits hosts with blocking calls."""
 
     def readmit(self, host: str, engine: Any) -> Any:
-        """Do with the data of a host that is up again what the settings say."""
+        """Treat the data of a host that is up again as the settings say."""
         if callable(self._on_readmit):
             self._on_readmit(host, engine.client(self._make_surface, engine.call))
         elif self._on_readmit == "flush":

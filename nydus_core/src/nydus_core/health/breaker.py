@@ -53,11 +53,11 @@ class BreakerSettings:
 
 @dataclass(frozen=True, slots=True)
 class HostHealth:
-    """What is known of the health of one host.
+    """The health of one host, as far as it is known.
 
     Attributes:
         state: The state of its breaker.
-        failures: How many failures in a row there were last, those of probes among them.
+        failures: How many failures in a row there were last, failed probes among them.
         cause: The last failure, as text; empty if there was none since it was last well.
         seconds: How long it has been in this state.
         next_probe: Seconds until it is probed; None if that is not planned.
@@ -203,7 +203,7 @@ class Breaker:
             self._open()
 
     def report(self) -> HostHealth:
-        """Return what is known."""
+        """Return the state and its history."""
         with self._lock:
             now = self._clock()
             until = None if self._due is None else max(0.0, self._due - now)
@@ -211,5 +211,5 @@ class Breaker:
 
 
 def _text(cause: BaseException) -> str:
-    """An error without its frames, which would keep alive what they hold."""
+    """An error without its frames, which would keep alive all that they hold."""
     return f"{type(cause).__name__}: {cause}"

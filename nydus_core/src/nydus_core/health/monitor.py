@@ -29,7 +29,7 @@ _OVERDUE = 1.0
 
 
 class Cancelable(Protocol):
-    """What will be called at a time."""
+    """A call that is planned for a time."""
 
     def cancel(self) -> object:
         """Prevent the call."""
@@ -37,16 +37,16 @@ class Cancelable(Protocol):
 
 
 class Listener(Protocol):
-    """Who is told what a watch finds. Hosts are given by name."""
+    """A listener to watches. Hosts are given by name."""
 
     def host_down(self, host: str, cause: BaseException) -> None:
         """A host is taken for down."""
         ...
 
     def readmit(self, host: str, engine: Any) -> Any:
-        """A probe of a host has succeeded: do what has to be done before commands go there again.
+        """A probe of a host has succeeded: do all that has to be done before commands go there again.
 
-        That of an asynchronous cluster is awaited.
+        With asyncio the call is awaited.
 
         Raises:
             Exception: It is not fit for use yet.
@@ -65,11 +65,11 @@ class WatchBase(Generic[E]):
         name: The name of the host.
         engine: The host.
         settings: When its breaker opens, and when it is probed.
-        listener: Is told what happens. Held weakly.
+        listener: Is told when the host is down or up. Held weakly.
 
     Attributes:
-        call: What does a single command there, the short cut of the everyday case; None while it has to be seen how
-            commands fare.
+        call: The engine's ``call``, by which a single command may go straight to the host; None while it has to be seen
+            how commands fare.
     """
 
     def __init__(self, name: str, engine: E, settings: BreakerSettings, listener: Listener) -> None:
@@ -81,7 +81,7 @@ class WatchBase(Generic[E]):
         self.call: Callable[[Command], Any] | None = engine.call
         renew_after_fork(self)
 
-    # What deliveries ask and tell ----------------------------------------------------------------------------------
+    # For deliveries ----------------------------------------------------------------------------------
 
     @property
     def admits(self) -> bool:
@@ -110,7 +110,7 @@ class WatchBase(Generic[E]):
         return self.engine.is_outage(failure.__cause__ or failure)
 
     def report(self) -> HostHealth:
-        """Return what is known of the host."""
+        """Return the health of the host."""
         return self._breaker.report()
 
     def succeeded(self) -> None:
@@ -231,11 +231,11 @@ class Watch(WatchBase[Engine]):
 
 
 def _nobody() -> None:
-    """What a reference to a listener that is gone returns."""
+    """Return None, as a reference to a listener that is gone does."""
 
 
 def _begin_probe(watch: weakref.ref[WatchBase[Any]]) -> None:
-    """What an alarm calls: it must not keep alive what nobody uses any more."""
+    """Begin the probe, when the alarm rings. The alarm must not keep alive a watch that nobody uses any more."""
     found = watch()
     if found is not None:
         found.begin_probe()

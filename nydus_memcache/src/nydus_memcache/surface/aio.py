@@ -26,7 +26,7 @@ def _awaited(
 
     @functools.wraps(method)
     async def awaited(self: AsyncSurface, *args: P.args, **kwargs: P.kwargs) -> Any:
-        return await method(self._commands, *args, **kwargs)
+        return await method(self._commands, *args, **kwargs)  # pyright: ignore[reportPrivateUsage]
 
     return cast("Callable[Concatenate[AsyncSurface, P], Coroutine[Any, Any, Any]]", awaited)
 
