@@ -120,7 +120,7 @@ class Placement:
             home = self.names[self.home(other)]
             if home != host:
                 raise RoutingError(
-                    f"{command.name}: {other!r} lives on host {home!r}; this is host {host!r}, the host of {key!r}. "
+                    f"{command.name}: {other!r} lives on host {home!r}; this is host {host!r}, that of {key!r}. "
                     f"Nothing was sent. Use cluster.on_key() with that key, or cluster.on({host!r}) to have it here"
                 )
 
