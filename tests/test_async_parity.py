@@ -6,7 +6,9 @@ What has to be written otherwise with asyncio is taken for the same: see ``plain
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 import re
 from typing import Any
 
@@ -14,12 +16,14 @@ import pytest
 import redis
 import redis.asyncio
 
+import nydus_core
 import nydus_core.aio.engine
 import nydus_core.aio.mapping
 import nydus_core.cluster.mapping
 import nydus_memcache
 import nydus_memcache.surface.aio
 import nydus_memcache.surface.blocking
+import nydus_redis
 import nydus_redis.embedded.aio
 import nydus_redis.embedded.blocking
 import nydus_redis.pubsub.cluster
@@ -252,3 +256,32 @@ def test_a_map_block_works_on_an_object_of_the_same_class() -> None:
     with pytest.raises(ZeroDivisionError), blocking.map() as conn:
         1 / 0  # noqa: B018
     assert type(conn) is type(asynchronous.map().connection) is MapConnection
+
+
+def classes() -> dict[str, list[type[Any]]]:
+    """The classes of the three distributions, by name."""
+    found: dict[str, list[type[Any]]] = {}
+    for package in (nydus_core, nydus_redis, nydus_memcache):
+        for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if info.name != "nydus_core.testing.fixtures":
+                for name, value in vars(importlib.import_module(info.name)).items():
+                    if isinstance(value, type) and value.__module__ == info.name:
+                        found.setdefault(name, []).append(value)
+    return found
+
+
+def test_a_class_for_asyncio_is_a_sibling_of_the_blocking_one_and_no_child_of_it() -> None:
+    by_name = classes()
+    pairs = [
+        (asynchronous, blocking)
+        for name, kinds in by_name.items()
+        for asynchronous in kinds
+        for blocking in by_name.get(name.removeprefix("Async"), [])
+        if name.startswith("Async") and asynchronous.__module__.startswith(blocking.__module__[:10])
+    ]
+    assert {asynchronous.__name__ for asynchronous, _ in pairs} > {
+        "AsyncCluster",
+        "AsyncWatch",
+        "AsyncSurface",
+    }
+    assert [pair for pair in pairs if pair[1] in pair[0].__mro__] == []
