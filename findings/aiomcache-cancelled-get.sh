@@ -1,9 +1,10 @@
 #!/bin/sh
 # aiomcache 0.8.2: one get that is cancelled while it waits for its answer
 #
-# The connection goes back to the pool although an answer is still to come on it. The next get reads that one, and so each
-# one after it reads the answer to the one before. aiomcache looks for its own key in what it reads, does not find it, and
-# returns None: keys that are there read as missing, until the connection is closed.
+# The connection goes back to the pool although an answer is still to come on it. The next get reads that one,
+# and so each one after it reads the answer to the one before. aiomcache looks for its own key in what it
+# reads, does not find it, and returns None: keys that are there read as missing, until the connection is
+# closed.
 #
 # Seen:
 #> without a cancelled get: 20 of 20 keys found

@@ -1,9 +1,9 @@
 #!/bin/sh
 # python-binary-memcached 0.33.0 beside pymemcache 4.0.0 (pickle_serde), pylibmc 1.6.3 and python-memcached 1.62
 #
-# All four keep str and bytes apart, with the flags 0 and 16, and whole numbers and pickles pass between them. But for
-# python-binary-memcached 0 is text and 16 is bytes, for the others 0 is bytes and 16 is text. So what one writes as text
-# the other reads as bytes, both ways round, and no error is raised.
+# All four keep str and bytes apart, with the flags 0 and 16, and whole numbers and pickles pass between them.
+# But for python-binary-memcached 0 is text and 16 is bytes, for the others 0 is bytes and 16 is text. So what
+# one writes as text the other reads as bytes, both ways round, and no error is raised.
 #
 # Seen:
 #> pymemcache wrote 'text': python-binary-memcached reads b'text'

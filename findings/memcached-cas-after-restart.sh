@@ -1,9 +1,9 @@
 #!/bin/sh
 # memcached 1.6.18 (client: pymemcache 4.0.0): a cas token that is older than the server
 #
-# A token stands for one version of a value: cas stores only if nobody has written since. But tokens are a counter of the
-# process, and begin at 1 again when it starts anew. A token from before a restart can fit a value that others wrote
-# after it, and then cas overwrites that. Nothing tells.
+# A token stands for one version of a value: cas stores only if nobody has written since. But tokens are a
+# counter of the process, and begin at 1 again when it starts anew. A token from before a restart can fit a
+# value that others wrote after it, and then cas overwrites that. Nothing tells.
 #
 # Seen:
 #> before the restart: value b'10', token b'1'

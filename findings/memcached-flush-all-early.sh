@@ -1,9 +1,9 @@
 #!/bin/sh
 # memcached 1.6.18 (client: pymemcache 4.0.0): flush_all with a delay of three seconds
 #
-# The items are to become invalid when the delay is over. They are gone one to two seconds before: the server counts in
-# whole seconds, by a clock that ticks once a second, and takes one second off. A delay that is meant to flush the servers of
-# a cluster one after the other shrinks by as much.
+# The items are to become invalid when the delay is over. They are gone one to two seconds before: the server
+# counts in whole seconds, by a clock that ticks once a second, and takes one second off. A delay that is
+# meant to flush the servers of a cluster one after the other shrinks by as much.
 #
 # Seen:
 #> the item is there after half a second: True

@@ -1,9 +1,9 @@
 #!/bin/sh
 # memcached 1.6.18 and pymemcache 4.0.0: a set whose value is too large
 #
-# The server refuses it with SERVER_ERROR, and deletes what the key held before. After a refused add, replace, append,
-# prepend or cas the old value is still there. So "refused" is not "nothing has changed", for this one command only. And
-# pymemcache's own set() does not tell: by default it asks for no answer, and returns True.
+# The server refuses it with SERVER_ERROR, and deletes what the key held before. After a refused add, replace,
+# append, prepend or cas the old value is still there. So "refused" is not "nothing has changed", for this one
+# command only. And pymemcache's own set() does not tell: by default it asks for no answer, and returns True.
 #
 # Seen:
 #> add: MemcacheServerError, then b'old'

@@ -1,9 +1,10 @@
 #!/bin/sh
 # memcached 2.2.2 of npm (read with pymemcache 4.0.0 too): a Buffer as value
 #
-# The client makes a text of the Buffer, a character for each byte, and sends that text as UTF-8. Each byte from 128 on
-# becomes two on the server. The client itself turns them back, so that in Node all looks well, while every other client
-# reads other bytes than were written: a picture or anything compressed cannot be opened there.
+# The client makes a text of the Buffer, a character for each byte, and sends that text as UTF-8. Each byte
+# from 128 on becomes two on the server. The client itself turns them back, so that in Node all looks well,
+# while every other client reads other bytes than were written: a picture or anything compressed cannot be
+# opened there.
 #
 # Seen:
 #> npm memcached wrote 00 7f 80 ff

@@ -1,9 +1,10 @@
 #!/bin/sh
 # memcached 2.2.2 of npm, read with pylibmc 1.6.3, python-memcached 1.62 and python-binary-memcached 0.33.0: a number
 #
-# An item has flags, for the client's own use. The same 8 is "this is a number" to the client of Node, and "this is
-# compressed" to these three of Python: they try to decompress the digits, and raise. It is the other way round too, but
-# silently: what they have compressed is a number in Node, and as its bytes are no number, it is NaN.
+# An item has flags, for the client's own use. The same 8 is "this is a number" to the client of Node, and
+# "this is compressed" to these three of Python: they try to decompress the digits, and raise. It is the other
+# way round too, but silently: what they have compressed is a number in Node, and as its bytes are no number,
+# it is NaN.
 #
 # Seen:
 #> item 'number': flags 8
@@ -12,7 +13,8 @@
 #> python-binary-memcached reads number: error
 #> npm memcached reads what pylibmc has compressed: NaN
 #
-# Nydus reads values by the flags of pymemcache, or of your own serde. A host is best left to one kind of client.
+# Nydus reads values by the flags of pymemcache, or of your own serde. A host is best left to one kind of
+# client.
 
 . "$(dirname "$0")/lib.sh"
 python_with pymemcache==4.0.0 pylibmc==1.6.3 python-memcached==1.62 python-binary-memcached==0.33.0

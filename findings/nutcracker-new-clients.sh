@@ -1,9 +1,10 @@
 #!/bin/sh
 # twemproxy 0.5.0 (Debian's nutcracker 0.5.0+dfsg-2) with redis-py 8.1.0 and valkey-py 6.2.0, as they are
 #
-# Both clients greet a server before the first command: with HELLO for RESP3, and with CLIENT SETINFO to tell their names.
-# A Redis that does not know these answers with an error, and the clients go on. twemproxy closes the connection instead,
-# so that no command gets through. For redis-py both greetings must be turned off: either one alone is enough to fail.
+# redis-py greets a server with HELLO and with CLIENT SETINFO, valkey-py with the latter, before the first
+# command. twemproxy knows neither. It does not answer with an error, which the clients would get over for
+# CLIENT SETINFO, but closes the connection, so that no command gets through. For redis-py both greetings must
+# be turned off: one alone is enough to fail.
 #
 # Seen:
 #> redis-py 8.1.0: ConnectionError
@@ -26,7 +27,7 @@ pool:
   servers:
    - $tmp/one:1 one
 END
-start "$tmp/proxy" "$tmp/deb/usr/sbin/nutcracker" -c "$tmp/pool.yml" -o "$tmp/its.log" -a 127.0.0.1 -s "$(free_port)"
+start_nutcracker "$tmp/pool.yml" "$tmp/proxy"
 
 python - "$tmp/proxy" >"$tmp/seen" <<'END'
 import sys
@@ -44,7 +45,8 @@ def attempt(name, module, client, options, **more):
         outcome = client(unix_socket_path=sys.argv[1], **options, **more).set("key", "value")
     except module.ConnectionError as error:
         outcome = type(error).__name__
-    print(", ".join([f"{name} {module.__version__}", *(f"{k}={v}" for k, v in options.items())]) + f": {outcome}")
+    words = [f"{name} {module.__version__}", *(f"{option}={value}" for option, value in options.items())]
+    print(f"{', '.join(words)}: {outcome}")
 
 
 for options in ({}, {"protocol": 2}, {"driver_info": None}, {"protocol": 2, "driver_info": None}):

@@ -1,15 +1,16 @@
 #!/bin/sh
 # memcached 1.6.18 at its limit of connections, and pymemcache 4.0.0
 #
-# A server that is full accepts the connection, says ERROR with a reason, and closes. ERROR is also its answer to a command
-# that it does not know, and pymemcache takes it for that, without the reason: a server that needs a moment, or a larger
-# limit, looks like one that is too old for get and set.
+# A server that is full accepts the connection, says ERROR with a reason, and closes. ERROR is also its answer
+# to a command that it does not know, and pymemcache takes it for that, without the reason: a server that
+# needs a moment, or a larger limit, looks like one that is too old for get and set.
 #
 # Seen:
 #> the server says b'ERROR Too many open connections\r\n'
 #> pymemcache raises MemcacheUnknownCommandError: b'get'
 #
-# Nydus raises the same error for it now. Raise the limit (memcached -c), or limit the clients (max_pool_size).
+# Nydus raises the same error for it now. Raise the limit (memcached -c), or limit the clients
+# (max_pool_size).
 
 . "$(dirname "$0")/lib.sh"
 python_with pymemcache==4.0.0

@@ -1,9 +1,9 @@
 #!/bin/sh
 # rb 1.11.0 with redis-py 4.6.0 (it does not work with redis-py 5 and newer): set(key, value, ex=100) in a map()
 #
-# rb merges SETs that go to one host into one MSET, by putting their words one after the other, those of options too. The
-# server takes EX and 100 for one more key and its value. The keys get no expiry, both calls say True, and there is a key
-# "EX" that nobody wrote.
+# rb merges SETs that go to one host into one MSET, by putting their words one after the other, those of
+# options too. The server takes EX and 100 for one more key and its value. The keys get no expiry, both calls
+# say True, and there is a key "EX" that nobody wrote.
 #
 # Seen:
 #> both calls answered: [True, True]

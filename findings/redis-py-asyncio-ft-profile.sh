@@ -1,9 +1,10 @@
 #!/bin/sh
 # redis-py 8.1.0: ft().profile() with asyncio
 #
-# The blocking client sends FT.PROFILE. The one of redis.asyncio has the same method, but never awaits what it calls, and
-# then looks for a result in it. It raises before anything is sent, whatever the query is and whichever server is asked;
-# so no search module is needed here to see it: a server without one refuses the command, once it gets it.
+# The blocking client sends FT.PROFILE. The one of redis.asyncio has the same method, but never awaits what it
+# calls, and then looks for a result in it. It raises before anything is sent, whatever the query is and
+# whichever server is asked; so no search module is needed here to see it: a server without one refuses the
+# command, once it gets it.
 #
 # Seen:
 #> redis.Redis: ResponseError, sent to the server: 1

@@ -1,9 +1,9 @@
 #!/bin/sh
 # redis-py 8.1.0, with and without hiredis 3.5.0: the option encoding="latin-1"
 #
-# The option is documented for what is sent and for what is read. Once hiredis is installed beside redis-py, text is sent
-# as UTF-8 whatever the option says, and still read by it. A program that starts to use hiredis no longer finds its old
-# keys, and reads the new values as other text than it wrote.
+# Without hiredis the option is for what is sent as for what is read. Once hiredis is installed beside
+# redis-py, text is sent as UTF-8 whatever the option says, and still read by it. A program that starts to use
+# hiredis no longer finds its old keys, and reads new values as other text than it wrote.
 #
 # Seen:
 #> without hiredis: key b'caf\xe9', wrote 'é', read 'é'

@@ -1,9 +1,9 @@
 #!/bin/sh
 # redis-py 8.1.0, with and without hiredis 3.5.0: a member of an IntEnum as value
 #
-# An IntEnum is an int, and both ways redis-py sends ints. Without hiredis it writes the repr of the member down, so
-# that http.HTTPStatus.OK is stored as a text that no int() reads again. Once hiredis is installed beside it, the same
-# call is refused before anything is sent. Neither stores 200.
+# An IntEnum is an int, and both ways redis-py sends ints. Without hiredis it writes the repr of the member
+# down, so that http.HTTPStatus.OK is stored as a text that no int() reads again. Once hiredis is installed
+# beside it, the same call is refused before anything is sent. Neither stores 200.
 #
 # Seen:
 #> without hiredis: stored b'<HTTPStatus.OK: 200>'
@@ -28,7 +28,8 @@ try:
     refusal = ""
 except redis.DataError:
     refusal = "DataError, "
-print(f"{'with' if redis.utils.HIREDIS_AVAILABLE else 'without'} hiredis: {refusal}stored {client.get('status')}")
+hiredis = "with" if redis.utils.HIREDIS_AVAILABLE else "without"
+print(f"{hiredis} hiredis: {refusal}stored {client.get('status')}")
 END
 python "$tmp/try.py" "$tmp/server" >"$tmp/seen"
 python_with hiredis==3.5.0

@@ -1,9 +1,10 @@
 #!/bin/sh
 # redis-py 8.1.0 and valkey-py 6.2.0: one INCR whose reply is lost
 #
-# A relay between client and server cuts the connection instead of handing the reply to INCR on. redis-py, as it is
-# when no option is given, sends the INCR again, ten times, and raises after that: the server has counted to 11.
-# valkey-py was forked from it. It sends the INCR once, so that the two differ where one replaces the other.
+# A relay between client and server cuts the connection instead of handing the reply to INCR on. redis-py, as
+# it is when no option is given, sends the INCR again, ten times, and raises after that: the server has
+# counted to 11. valkey-py was forked from it. It sends the INCR once, so that the two differ where one
+# replaces the other.
 #
 # Seen:
 #> redis-py 8.1.0: ConnectionError, the server has counted to 11

@@ -1,9 +1,10 @@
 #!/bin/sh
 # redis-py 8.1.0: a wrong password, over a unix socket
 #
-# AuthenticationError is a kind of ConnectionError in redis-py, and such are retried. So a password that the server has
-# plainly refused is sent ten more times, over some seconds, at each call. And redis.asyncio makes a bare ConnectionError
-# of it at the end, over a unix socket at least: "except AuthenticationError" is not reached there.
+# AuthenticationError is a kind of ConnectionError in redis-py, and such are retried. So a password that the
+# server has plainly refused is sent ten more times, over some seconds, at each call. And over a unix socket
+# redis.asyncio makes a bare ConnectionError of it in the end, so that "except AuthenticationError" is not
+# reached.
 #
 # Seen:
 #> redis.Redis: AuthenticationError, the server refused it 11 times

@@ -1,9 +1,10 @@
 #!/bin/sh
 # rb 1.11.0 (with redis-py 4.6.0) and python-binary-memcached 0.33.0: giving the servers a password
 #
-# Both place keys on a hash ring, and both hash the password as a part of the server's name: rb hashes the repr of its
-# record of the host, python-binary-memcached adds user and password to the address. To set or change a password moves most
-# keys to other servers, as if all servers had been replaced. A client that still has the old one looks elsewhere.
+# Both place keys on a hash ring, and both hash the password as a part of the server's name: rb hashes the
+# repr of its record of the host, python-binary-memcached adds user and password to the address. To set or
+# change a password moves most keys to other servers, as if all servers had been replaced. A client that still
+# has the old one looks elsewhere.
 #
 # Seen:
 #> rb 1.11.0: 721 of 1000 keys move

