@@ -282,7 +282,7 @@ def test_a_value_of_another_type_is_refused_unless_a_serde_is_given(value: Any) 
         (lambda c: c.set("k", b"", expire=1.5), "expire is 1.5"),
         (lambda c: c.set("k", b"", flags=2**32), "flags is 4294967296"),
         (lambda c: c.set("k", b"", flags=-1), "flags is -1"),
-        (lambda c: c.cas("k", b"", "12x"), "cas is '12x'; expected what gets"),
+        (lambda c: c.cas("k", b"", "12x"), "cas is '12x'; expected a token that gets"),
         (lambda c: c.cas("k", b"", None), "cas is None"),
         (lambda c: c.cas("k", b"", -1), "cas is -1"),
         (lambda c: c.cas("k", b"", 1.5), "cas is 1.5"),

@@ -1,4 +1,4 @@
-"""The memcached backend of Nydus, on pymemcache. ``Memcache`` talks to one host, ``AsyncMemcache`` with asyncio."""
+"""The memcached backend of Nydus, on pymemcache. The engines are ``Memcache`` and, for asyncio, ``AsyncMemcache``."""
 
 from nydus_memcache.engine import AsyncMemcache, Memcache
 from nydus_memcache.errors import IllegalArgument, IllegalKey, UnreadableValue

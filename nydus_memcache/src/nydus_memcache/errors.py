@@ -1,6 +1,6 @@
-"""What this engine itself raises: all of it before anything is sent, or after all of the answer was read.
+"""Errors of the engine itself, raised before anything is sent, or after the whole answer was read.
 
-What a host fails to do is a ``HostDown`` or a ``MaybeApplied`` of the core, and what a server answers is raised as
+A host that fails raises ``HostDown`` or ``MaybeApplied`` of the core. An error that a server answers is raised as
 pymemcache would: ``MemcacheServerError``, ``MemcacheClientError``.
 """
 
@@ -12,7 +12,7 @@ from nydus_core.errors import STUMBLES, NydusError, RoutingError
 
 __all__ = ["FAILURES", "IllegalArgument", "IllegalKey", "UnreadableValue"]
 
-#: What the pool (RuntimeError: exhausted), reading and writing raise when a host fails or its answer makes no sense.
+#: Raised when a host fails or its answer makes no sense: by the pool (RuntimeError: exhausted), by reading, by writing.
 FAILURES: tuple[type[Exception], ...] = (MemcacheError, RuntimeError, *STUMBLES)
 
 
@@ -25,4 +25,4 @@ class IllegalArgument(NydusError, MemcacheIllegalInputError):  # type: ignore[mi
 
 
 class UnreadableValue(NydusError, MemcacheError):  # type: ignore[misc]  # pymemcache ships no types
-    """The server has a value for this key that this client will not, or cannot, make sense of."""
+    """The server has a value for this key that the serde cannot read, or refuses to read."""

@@ -1,4 +1,4 @@
-"""The options of a memcached host: those of pymemcache's ``PooledClient``, and more. What they become."""
+"""The options of a memcached host, with their checks: the options of pymemcache's ``PooledClient``, and more."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["OPTION_TYPES", "REFUSED", "TIMEOUT", "check", "check_async", "client
 #: Seconds that connecting, and waiting for an answer, may take where the settings do not say.
 TIMEOUT = 5.0
 
-#: Options that would undo what the cluster promises, or mean nothing here, and why.
+#: Options that would undo a promise of the cluster, or mean nothing here, and why.
 REFUSED = {
     "default_noreply": "a value that the server refuses has to be an error; give noreply=True to single calls",
     "ignore_exc": "a host that fails is not a key that is missing; catch nydus_core.HostError",
@@ -31,7 +31,7 @@ REFUSED = {
 _SECONDS = (int, float, type(None))
 _TEXT = (str, type(None))
 
-#: In the order of nydus 0.11 as far as both have them, which is that of positional arguments.
+#: The options and their types. As far as nydus 0.11 has them they stand in its order, the order of positional arguments.
 OPTION_TYPES: Mapping[str, Any] = {
     "host": str,
     "port": int,
@@ -69,7 +69,7 @@ def check(options: Mapping[str, Any]) -> None:
     """Check the options of one host against each other.
 
     Raises:
-        ConfigError: Some would undo what the cluster promises, or make no sense.
+        ConfigError: An option would undo a promise of the cluster, or makes no sense.
     """
     refuse(options, REFUSED)
     check_each(options, _RANGES)
@@ -83,7 +83,7 @@ def check_async(options: Mapping[str, Any]) -> None:
     """Refuse the options that mean nothing with asyncio.
 
     Raises:
-        ConfigError: One of them is set.
+        ConfigError: Such an option is set.
     """
     refuse(options, _REFUSED_ASYNC)
 
@@ -95,7 +95,7 @@ _REFUSED_ASYNC = {
 
 # One wire for all hosts ------------------------------------------------------------------------------------------
 
-#: What decides how keys and values look; one surface serves all hosts, so they must agree.
+#: The options that decide how keys and values look. One surface serves all hosts, so the hosts must agree on them.
 _WIRE: Mapping[str, Any] = {
     "key_prefix": b"",
     "allow_unicode_keys": False,
@@ -108,23 +108,23 @@ _WIRE: Mapping[str, Any] = {
 
 
 def wire(options: Sequence[Mapping[str, Any]]) -> Wire:
-    """Return what makes the commands of a cluster.
+    """Return the wire that makes the commands of a cluster.
 
     Parameters:
         options: The options of each host.
 
     Raises:
-        ConfigError: The hosts do not agree on how keys and values look, or that makes no sense.
+        ConfigError: The hosts do not agree on how keys and values look, or these options make no sense.
     """
     first = agreed([{name: each.get(name, default) for name, default in _WIRE.items()} for each in options])
     return Wire(serde_of(first), _prefix(first["key_prefix"]), first["allow_unicode_keys"], first["encoding"])
 
 
 def serde_of(options: Mapping[str, Any]) -> Serde:
-    """Return what turns values into bytes and back, by the options ``serde``, ``pickle`` and pymemcache's old pair.
+    """Return the serde that a host's options ask for: ``serde``, ``pickle``, or pymemcache's old pair of functions.
 
     Raises:
-        ConfigError: More than one of them is given.
+        ConfigError: More than one of these options is given.
     """
     serde, pickle = options.get("serde"), options.get("pickle", False)
     functions = options.get("serializer"), options.get("deserializer")
@@ -153,7 +153,7 @@ def _prefix(prefix: str | bytes) -> bytes:
 
 
 def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what pymemcache's own ``PooledClient`` is called with, to behave as this engine does."""
+    """Return the arguments with which pymemcache's own ``PooledClient`` behaves as this engine does."""
     kept = {name: value for name, value in options.items() if name in _FOR_CLIENT}
     return {**kept, "serde": serde_of(options), "default_noreply": False}
 

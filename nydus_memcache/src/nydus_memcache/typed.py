@@ -1,8 +1,8 @@
 """Clusters as type checkers and editors see them: with the methods of this engine. At run time nothing differs.
 
-A ``Cluster`` takes any attribute, for its engine may be any client library. A ``MemcacheCluster`` is one whose engine is
-known, so that ``cluster.set_many(...)`` is completed, and its arguments are checked. The methods of an
-``AsyncMemcacheCluster`` are those of an ``AsyncCluster``, to be awaited.
+A ``Cluster`` takes any attribute, because its engine may be of any client library. The engine of a ``MemcacheCluster`` is
+known, so an editor completes ``cluster.set_many(...)``, and a type checker checks the arguments. The methods of an
+``AsyncMemcacheCluster`` are awaited.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 if TYPE_CHECKING:
 
     class NoSuchCommand:
-        """What the engine has no method for: it cannot be called."""
+        """A method that the engine does not have. A type checker refuses to call it."""
 
     class MemcacheCluster(Cluster, Surface):
         """A cluster with the methods of the memcache engine; at run time the same class as ``Cluster``."""
@@ -54,10 +54,10 @@ else:
 def create_memcache_cluster(
     settings: Mapping[str, Any] | str | os.PathLike[str], name: str | None = None
 ) -> MemcacheCluster:
-    """Make a cluster as ``create_cluster`` does, typed as one of memcached.
+    """Make a cluster as ``create_cluster`` does, typed as a cluster of memcached hosts.
 
     Parameters:
-        settings: What ``create_cluster`` takes.
+        settings: The settings, as for ``create_cluster``.
         name: Which cluster of a TOML file.
 
     Raises:
@@ -67,13 +67,13 @@ def create_memcache_cluster(
 
 
 def as_memcache_cluster(cluster: Cluster) -> MemcacheCluster:
-    """Return the same cluster, typed as one of memcached.
+    """Return the same cluster, typed as a cluster of memcached hosts.
 
     Parameters:
         cluster: A cluster whose hosts are of the engine ``memcache``, or of a subclass.
 
     Raises:
-        ConfigError: They are not.
+        ConfigError: A host is of another engine.
     """
     _check(cluster.hosts.values(), Memcache)
     return cast("MemcacheCluster", cluster)
@@ -82,10 +82,10 @@ def as_memcache_cluster(cluster: Cluster) -> MemcacheCluster:
 def create_async_memcache_cluster(
     settings: Mapping[str, Any] | str | os.PathLike[str], name: str | None = None
 ) -> AsyncMemcacheCluster:
-    """Make a cluster as ``create_async_cluster`` does, typed as one of memcached.
+    """Make a cluster as ``create_async_cluster`` does, typed as a cluster of memcached hosts.
 
     Parameters:
-        settings: What ``create_async_cluster`` takes.
+        settings: The settings, as for ``create_async_cluster``.
         name: Which cluster of a TOML file.
 
     Raises:
@@ -95,13 +95,13 @@ def create_async_memcache_cluster(
 
 
 def as_async_memcache_cluster(cluster: AsyncCluster) -> AsyncMemcacheCluster:
-    """Return the same cluster, typed as one of memcached.
+    """Return the same cluster, typed as a cluster of memcached hosts.
 
     Parameters:
         cluster: A cluster whose hosts are of the engine ``memcache``, or of a subclass of ``AsyncMemcache``.
 
     Raises:
-        ConfigError: They are not.
+        ConfigError: A host is of another engine.
     """
     _check(cluster.hosts.values(), AsyncMemcache)
     return cast("AsyncMemcacheCluster", cluster)

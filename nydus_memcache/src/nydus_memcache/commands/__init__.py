@@ -1,4 +1,4 @@
-"""Commands of memcached: how they are written, split over hosts, and how their answers are read."""
+"""Commands of memcached: how commands are written and split over hosts, and how answers are read."""
 
 from nydus_memcache.commands.command import Key, MemcacheCommand, Plain, Shutdown
 from nydus_memcache.commands.fetches import Fetch, request_for

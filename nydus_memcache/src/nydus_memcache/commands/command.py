@@ -1,7 +1,7 @@
-"""What a command of memcached is, and those that are answered line by line: all but the gets, see ``fetches``.
+"""Commands of memcached: their base class, and all that are answered line by line. For the gets see ``fetches``.
 
-An answer is read from the connection first, all of it, and made a value afterwards: a serde that raises leaves a
-connection that is fine.
+The whole answer is read from the connection before a value is made of it. So a serde that raises leaves the connection
+in order.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class MemcacheCommand(Command):
     """A command as it goes over the wire.
 
     Attributes:
-        silent: Whether no answer to it comes. Then it is taken for done.
-        ends_link: Whether its connection cannot be used again, not even by commands already sent.
+        silent: Whether the server sends no answer. Then the command is taken for done.
+        ends_link: Whether the connection cannot be used again, not even by commands already sent.
     """
 
     __slots__ = ()
@@ -35,24 +35,24 @@ class MemcacheCommand(Command):
 
     @property
     def gathers(self) -> bytes | None:
-        """What it is sent as together with others after it of which this is the same; None: it is sent alone."""
+        """The verb, if neighbours with the same verb are sent as one request; None if this command is sent alone."""
         return None
 
     @property
     def request(self) -> bytes:
-        """Its bytes. Without any there is nothing to send, and no answer."""
+        """The bytes of the command. Where there are none, nothing is sent and no answer comes."""
         raise NotImplementedError
 
     @property
     def wire_form(self) -> bytes:
-        """Its bytes."""
+        """The bytes of the command."""
         return self.request
 
     def read(self, source: Source) -> Any:
-        """Read its answer. An error of the server is returned.
+        """Read the answer. An error of the server is returned.
 
         Raises:
-            Exception: No answer came, or none that can be understood.
+            Exception: No answer came, or the answer makes no sense.
         """
         raise NotImplementedError
 
@@ -61,7 +61,7 @@ class MemcacheCommand(Command):
 
         Raises:
             MemcacheError: The server answered with this error.
-            Exception: What the serde raises.
+            Exception: The serde raised it.
         """
         raise NotImplementedError
 
@@ -70,11 +70,11 @@ class MemcacheCommand(Command):
 
 
 class Plain(MemcacheCommand):
-    """A command that is answered with one line.
+    """A command that is answered with a line for each piece.
 
     Attributes:
-        verb: The word that it begins with.
-        pieces: Its bytes; of a command over many keys, those for each of them.
+        verb: The first word of the command.
+        pieces: The bytes of the command; a command over many keys has a piece for each key.
     """
 
     __slots__ = ("pieces", "silent", "verb")
@@ -120,7 +120,7 @@ class Plain(MemcacheCommand):
     def _read_one(self, source: Source) -> Any:
         answer = read_answer(source, self.verb)
         if isinstance(answer, MemcacheClientError) and self.verb in _WITH_DATA:
-            # A server that does not understand the line takes the value after it for another command
+            # Where a server refuses the line, it is open how it reads the bytes of the value
             source.close()
         return answer
 
@@ -137,11 +137,11 @@ _WITH_DATA = frozenset({b"set", b"add", b"replace", b"append", b"prepend", b"cas
 
 
 class PlainMany(Plain):
-    """``set_many`` and ``delete_many``: a command a key, sent together.
+    """``set_many`` and ``delete_many``: a command for each key, sent together.
 
     Attributes:
         given: The keys, as the user gave them.
-        finish: Makes the value of the keys and what was answered for each.
+        finish: Makes the value of the command from the keys and the answer for each key.
     """
 
     __slots__ = ("finish", "given")
@@ -201,10 +201,10 @@ class Stats(Plain):
 
 
 class Raw(Plain):
-    """Any command. Nobody knows how much is answered to it, so its connection is not used again.
+    """Any command in the user's own bytes. The length of the answer is not known, so the connection is not used again.
 
     Attributes:
-        end: What its answer ends with.
+        end: The bytes that end the answer.
     """
 
     __slots__ = ("end",)
@@ -222,7 +222,7 @@ class Raw(Plain):
 
 
 class Shutdown(Plain):
-    """``shutdown`` and ``quit``: the server answers by closing the connection, or with why not."""
+    """``shutdown`` and ``quit``: the server answers by closing the connection, or with an error."""
 
     __slots__ = ()
     ends_link = True

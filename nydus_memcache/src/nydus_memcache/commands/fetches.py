@@ -1,4 +1,4 @@
-"""The commands that get values: ``get``, ``gets``, ``get_many`` and ``gets_many``. For the server they are one."""
+"""The commands that get values: ``get``, ``gets``, ``get_many`` and ``gets_many``."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Fetch(MemcacheCommand):
     """A command that gets values.
 
     Attributes:
-        verb: The word that it begins with.
-        load: What makes values of what the server stores.
+        verb: The first word of the command.
+        load: Makes a value of a stored item.
         wire_keys: The keys, as the server sees them.
     """
 
@@ -58,7 +58,7 @@ class Fetch(MemcacheCommand):
 
     @property
     def gathers(self) -> bytes:
-        """Those that begin alike can be sent as one."""
+        """The verb: neighbours with the same verb are sent as one request."""
         return self.verb
 
     @property
@@ -73,7 +73,7 @@ class FetchOne(Fetch):
     """``get`` and ``gets``.
 
     Attributes:
-        default: What stands for a key that is not there.
+        default: The value for a key that is not there.
     """
 
     __slots__ = ("default",)
@@ -109,7 +109,7 @@ class FetchMany(Fetch):
         keys: Sequence[bytes],
         wire_keys: Sequence[bytes],
     ) -> None:
-        # Without any key nothing is sent; but a command without a place would go to all hosts, and answer a list
+        # Without any key nothing is sent. Yet a command without a key would go to all hosts, and answer a list
         super().__init__(name, verb, load, (given,), keys or (b"",), wire_keys)
         self.split = _BY_KEY
         self.given = given
@@ -131,7 +131,7 @@ class FetchMany(Fetch):
 
 
 class _ByKey:
-    """How these are split over hosts: into one a host, whose dicts are joined in the order of the keys."""
+    """Splits a command over many keys into one for each host, and joins the dicts in the order of the keys."""
 
     def cut(self, command: Command, groups: Sequence[Sequence[int]]) -> Sequence[FetchMany]:
         assert isinstance(command, FetchMany)

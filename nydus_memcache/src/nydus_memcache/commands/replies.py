@@ -1,7 +1,7 @@
-"""What memcached answers, line by line: told apart into values, refusals, and what nobody understands.
+"""Readers of memcached's answers, line by line: values, refusals, and lines that make no sense.
 
-A refusal is an answer, and is returned. What is no answer to the command is raised: then client and server have lost
-step, the connection is of no more use, and whether the command was applied is not known.
+A refusal is an answer, and is returned. A line that is no answer to the command raises an error: client and server have
+lost step, the connection cannot be used again, and nobody knows whether the command was applied.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _DONE = {b"OK": True}
 def _number(line: bytes) -> int | None:
     if line == b"NOT_FOUND":
         return None
-    if not line.isdigit():  # int() takes more for a number than a server says
+    if not line.isdigit():  # int() also accepts signs, blanks and underscores
         raise ValueError(line)
     return int(line)
 
@@ -44,7 +44,7 @@ def _version(line: bytes) -> bytes:
     return version
 
 
-#: By command: what a line that answers it means. KeyError and ValueError: it is no answer to it.
+#: By verb: the meaning of an answer. KeyError and ValueError: the line is no answer to this command.
 ANSWERS: Mapping[bytes, Callable[[bytes], Any]] = {
     **dict.fromkeys((b"set", b"add", b"replace", b"append", b"prepend"), _STORED.__getitem__),
     b"cas": {b"STORED": True, b"EXISTS": False, b"NOT_FOUND": None}.__getitem__,
@@ -66,11 +66,11 @@ def read_answer(source: Source, verb: bytes) -> Any:
         verb: The command.
 
     Returns:
-        What it means, or the error that the server answered.
+        The meaning of the line, or the error that the server answered.
 
     Raises:
-        MemcacheUnknownError: It is no answer to this command.
-        Exception: None came.
+        MemcacheUnknownError: The line is no answer to this command.
+        Exception: No line came.
     """
     line = source.line()
     try:
@@ -79,7 +79,7 @@ def read_answer(source: Source, verb: bytes) -> Any:
         return _refused(line, verb)
 
 
-#: Of an item: its key, flags and size, after ``gets`` also its cas token.
+#: How many words come with an item: key, flags and size, after ``gets`` also the cas token.
 _PARTS = {b"get": 3, b"gets": 4}
 
 
@@ -89,14 +89,14 @@ def read_items(source: Source, verb: bytes, keys: Collection[bytes]) -> Items | 
     Parameters:
         source: The connection.
         verb: The command.
-        keys: The keys that it asked for, as the server sees them.
+        keys: The keys that the command asked for, as the server sees them.
 
     Returns:
         The values found, or the error that the server answered.
 
     Raises:
-        MemcacheUnknownError: It is no answer to this command.
-        Exception: None came.
+        MemcacheUnknownError: A line is no answer to this command.
+        Exception: The answer did not come, or not all of it.
     """
     found: Items = source.begun(dict)
     line = source.line()
@@ -115,7 +115,7 @@ def read_items(source: Source, verb: bytes, keys: Collection[bytes]) -> Items | 
 
 
 def read_stats(source: Source) -> dict[bytes, Any] | MemcacheError:
-    """Read the answer to ``stats``: names and values, these as numbers and the like where pymemcache knows how."""
+    """Read the answer to ``stats``: a dict of values by name. Values are converted where pymemcache knows how."""
     found: dict[bytes, Any] = source.begun(dict)
     line = source.line()
     while line not in (b"END", b"OK", b"RESET"):
@@ -131,12 +131,12 @@ def read_stats(source: Source) -> dict[bytes, Any] | MemcacheError:
 def _converted(name: bytes, value: bytes) -> Any:
     try:
         return STAT_TYPES.get(name, int)(value)
-    except Exception:  # whatever a server's author thought of: it stays as it came
+    except Exception:  # a value of another kind, as servers may have: it stays as it came
         return value
 
 
 def refusal(line: bytes, verb: bytes) -> MemcacheError | None:
-    """Return the error that a line says, as pymemcache would raise it; None if it says none."""
+    """Return the error that a line stands for, as pymemcache would raise it; None if the line is no error."""
     word, _, reason = line.partition(b" ")
     if word == b"SERVER_ERROR":
         return MemcacheServerError(reason)

@@ -1,8 +1,8 @@
-"""How values become bytes and back: ``bytes``, ``str`` and ``int`` as they are, and nothing else unless asked for.
+"""Turns values into bytes and back: ``bytes``, ``str`` and ``int``. Other types need a serde that the user chooses.
 
-The flags stored with a value are those of pymemcache's own serde (and of pylibmc and python-memcached), so that these
-read what we write, and we what they write, but for pickles: loading a pickle runs whatever code its writer liked,
-and anybody who reaches a memcached can write to it.
+The flags stored with a value are the flags of pymemcache's own serde (and of pylibmc and python-memcached). So these
+clients read our values, and we read theirs, except pickles: loading a pickle can run code that its writer chose, and
+anybody who reaches a memcached server can write to it.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ __all__ = ["PlainSerde", "Serde"]
 
 
 class Serde(Protocol):
-    """What turns values into bytes and back: pymemcache's protocol. Threads share it."""
+    """Turns values into bytes and back: pymemcache's protocol. Threads share a serde."""
 
     def serialize(self, key: bytes, value: Any) -> tuple[Any, int]:
-        """Return what to store for a value, and its flags."""
+        """Return the bytes (or text) to store for a value, and the flags."""
         ...
 
     def deserialize(self, key: Any, value: bytes, flags: int) -> Any:
-        """Return the value for what was stored."""
+        """Return the value for stored bytes."""
         ...
 
 
 class PlainSerde:
-    """The serde of hosts that name no other. ``bytes``, ``str`` and ``int`` come back as what they were."""
+    """The serde of hosts that name no other. ``bytes``, ``str`` and ``int`` come back with the same type."""
 
     def serialize(self, key: bytes, value: Any) -> tuple[bytes, int]:
-        """Return what to store for a value, and its flags.
+        """Return the bytes to store for a value, and the flags.
 
         Raises:
-            IllegalArgument: It is of another type. Subclasses are, too, for they would not come back as such. Or it
-                cannot be written down: text with half a character, a number of too many digits.
+            IllegalArgument: The value is of another type; a subclass is refused, too, because it would come back as its
+                base. Or the value cannot be written as bytes, such as text with half a character.
         """
         kind = type(value)
         if kind is bytes:
@@ -46,7 +46,7 @@ class PlainSerde:
                 return value.encode(), FLAG_TEXT
             if kind is int:
                 return b"%d" % value, FLAG_INTEGER
-        except ValueError as error:  # half a character, or a number of too many digits
+        except ValueError as error:  # half a character, or a number that Python does not write in digits
             raise IllegalArgument(
                 f"the value for the key {key!r} cannot be written down: {error.args[-1]}. Nothing was sent"
             ) from None
@@ -56,10 +56,10 @@ class PlainSerde:
         )
 
     def deserialize(self, key: Any, value: bytes, flags: int) -> Any:
-        """Return the value for what was stored. Flags that say nothing of its type leave it as bytes.
+        """Return the value for stored bytes. Flags that do not name a type leave bytes.
 
         Raises:
-            UnreadableValue: It is a pickle, or compressed, or not what its flags say.
+            UnreadableValue: The value is a pickle, or compressed, or does not fit its flags.
         """
         if flags == 0:
             return value

@@ -1,4 +1,4 @@
-"""What answers are read from: a connection that waits for them, or what one has received so far."""
+"""A source of answers: a connection that waits for bytes, or the bytes received so far."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ T = TypeVar("T")
 class Source(Protocol):
     """Lines and blocks of bytes, one after the other.
 
-    A source that does not wait breaks a read off where not all has come, and has the same read begun again when more has.
-    Then lines that were given are not given again, but for the one before a block that was missing.
+    A source that does not wait breaks a read off where bytes are missing, and the same read begins again when more have
+    come. Lines given before are not given again, except the line before a block that was missing.
     """
 
     def line(self, end: bytes = b"\r\n") -> bytes:
-        """Read up to the end of a line, or another token; return what comes before it."""
+        """Read up to the end of a line, or another token; return the bytes before it."""
         ...
 
     def block(self, size: int) -> bytes:
@@ -30,10 +30,10 @@ class Source(Protocol):
         ...
 
     def begun(self, make: Callable[[], T]) -> T:
-        """Return what an answer of many lines is collected in: a new one, or that of the read that was broken off.
+        """Return the collection for an answer of many lines: a new one, or the one of the read that was broken off.
 
         Parameters:
-            make: Makes a new one.
+            make: Makes an empty collection.
         """
         ...
 

@@ -1,6 +1,6 @@
-"""From the arguments of a call to a command: its keys and values checked, its bytes put together.
+"""Makes commands from the arguments of calls: checks keys and values, and puts the bytes together.
 
-Everything that a server would refuse, or worse take for something else, is refused here, before anything is sent.
+An argument that a server would refuse or misread is refused here, before anything is sent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nydus_memcache.errors import IllegalArgument, IllegalKey
 
 __all__ = ["LEGAL_KEY", "Wire", "count", "expiry"]
 
-#: What memcached takes for a key, prefix and all: anything but white space and control characters.
+#: A key that memcached takes, with the prefix: any bytes but white space and control characters.
 LEGAL_KEY = re.compile(rb"[^\x00-\x20\x7f]{1,250}")
 _ILLEGAL = re.compile(rb"[\x00-\x20\x7f]")
 _MOST = 250
@@ -26,17 +26,17 @@ _MOST = 250
 _UINT32 = range(2**32)
 _UINT64 = range(2**64)
 _INT64 = range(-(2**63), 2**63)
-_MOST_DIGITS = 20  # of the largest of them
+_MOST_DIGITS = 20  # of the largest cas token
 
 
 class Wire:
-    """Makes commands, for hosts with these options. Routers see keys without the prefix, as pymemcache's do.
+    """Makes commands, for hosts with these options. Routers see keys without the prefix, as in pymemcache's hash client.
 
     Parameters:
-        serde: What turns values into bytes and back.
-        key_prefix: What the servers see before each key.
+        serde: Turns values into bytes and back.
+        key_prefix: Put before each key on its way to a server.
         allow_unicode_keys: Whether text of other than ASCII characters may be a key, as UTF-8.
-        encoding: How text that a serde of the user's returns becomes bytes.
+        encoding: The encoding of text that a serde of the user's returns.
     """
 
     def __init__(self, serde: Serde, key_prefix: bytes, allow_unicode_keys: bool, encoding: str) -> None:
@@ -49,21 +49,21 @@ class Wire:
     # Keys and values -------------------------------------------------------------------------------------------
 
     def key(self, given: Key) -> tuple[bytes, bytes]:
-        """Return a key as routers see it, and as the servers do.
+        """Return a key as routers see it, and as servers see it.
 
         Raises:
-            IllegalKey: The servers would not take it.
+            IllegalKey: No server would take the key.
         """
         key = _encoded(given, self._key_encoding)
         return key, _legal(self._prefix + key, given)
 
     def keys(self, given: Sequence[Key]) -> tuple[list[bytes], list[bytes]]:
-        """Return keys as routers see them, and as the servers do."""
+        """Return keys as routers see them, and as servers see them."""
         pairs = [self.key(key) for key in given]
         return [key for key, _ in pairs], [wire_key for _, wire_key in pairs]
 
     def load(self, given: Key, item: Sequence[Any]) -> Any:
-        """Return the value of an item; of one with a cas token, the pair of both."""
+        """Return the value of an item; for an item with a cas token, the pair of value and token."""
         value = self._deserialize(given, item[1], item[0])
         return (value, item[2]) if len(item) > 2 else value
 
@@ -120,7 +120,7 @@ class Wire:
         noreply: bool | None,
         flags: int | None,
     ) -> Plain:
-        """Make a command that writes one value if the one there is still what its token says."""
+        """Make a command that replaces a value if nobody has changed it since the token was given."""
         return self.store("cas", given, value, expire, noreply, flags, _token(cas))
 
     def store_many(
@@ -167,7 +167,9 @@ class Wire:
         line = _raw("command", command, self._key_encoding)
         end = _raw("end_tokens", end_tokens, self._key_encoding)
         if not end:
-            raise IllegalArgument("end_tokens is empty; expected what the answer ends with. Nothing was sent")
+            raise IllegalArgument(
+                "end_tokens is empty; expected the bytes that end the answer. Nothing was sent"
+            )
         return Raw(line, end, () if key is None else (self.key(key)[0],))
 
 
@@ -198,7 +200,7 @@ def _named(given: object) -> str:
 def _shown(given: object) -> str:
     try:
         shown = repr(given)
-    except ValueError:  # a number of too many digits
+    except ValueError:  # a number that Python does not write in digits
         shown = f"a {type(given).__name__} that is too large to be shown"
     return shown if len(shown) <= 80 else shown[:80] + "…"
 
@@ -238,7 +240,7 @@ def _several(name: str, given: Iterable[Key]) -> list[Key]:
 
 
 def _integer(name: str, value: Any, allowed: range) -> bytes:
-    # A number out of range makes memcached refuse the line, and take the value after it for commands
+    # Checked before anything is sent: where a server refuses a line, client and server can lose step
     if not isinstance(value, int) or value not in allowed:
         raise IllegalArgument(
             f"{name} is {_shown(value)}; expected an integer from {allowed[0]} to {allowed[-1]}. Nothing was sent"
@@ -247,12 +249,12 @@ def _integer(name: str, value: Any, allowed: range) -> bytes:
 
 
 def expiry(seconds: int) -> bytes:
-    """Return ``expire`` as it goes into a command."""
+    """Return ``expire`` as bytes of a command."""
     return b" " + _integer("expire", seconds, _INT64)
 
 
 def count(name: str, value: int) -> bytes:
-    """Return another number, 0 or more, as it goes into a command."""
+    """Return another number, 0 or more, as bytes of a command."""
     return b" " + _integer(name, value, _UINT64)
 
 
@@ -267,7 +269,9 @@ def _token(cas: object) -> bytes:
         or len(digits) > _MOST_DIGITS
         or int(digits) not in _UINT64
     ):
-        raise IllegalArgument(f"cas is {_shown(cas)}; expected what gets() gave. Nothing was sent")
+        raise IllegalArgument(
+            f"cas is {_shown(cas)}; expected a token that gets() returned. Nothing was sent"
+        )
     return b" " + digits
 
 

@@ -1,4 +1,4 @@
-"""How connections to a memcached server are opened, looked at and closed, with asyncio."""
+"""Opens, checks and closes connections to a memcached server, with asyncio."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class MemcacheConnector:
     async def _connect(self, link: AsyncLink, host: str, port: int) -> None:
         loop, tls = asyncio.get_running_loop(), self._address.tls
         server_name = None if tls is None else host
-        # Not all at once: then what is raised would be neither of the errors, if there are several addresses
+        # One address after the other: asyncio, given all of them, would raise an error of its own in place of the last
         *others, last = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         for family, _, _, _, where in (*others, last):
             try:
@@ -67,11 +67,11 @@ class MemcacheConnector:
             keep_alive(sock, self._address.keepalive)
 
     def is_in_step(self, connection: AsyncLink) -> bool:
-        """Tell whether a connection is open, and no answer is pending on it, as far as the loop has seen."""
+        """Tell whether a connection is open, and no answer is pending, as far as the event loop has seen."""
         return connection.in_step
 
     async def is_fresh(self, connection: AsyncLink) -> bool:
-        """Tell whether one that was idle still is in step, and was not idle for too long."""
+        """Tell whether an idle connection can be used: in step, and not idle for too long."""
         if not connection.in_step:
             return False
         if self._idle_timeout and asyncio.get_running_loop().time() - connection.rested > self._idle_timeout:
@@ -80,9 +80,9 @@ class MemcacheConnector:
         if not readable:
             return True
         if self._address.tls is None:
-            return False  # nothing is to be said to one who has not asked
-        await asyncio.sleep(0)  # TLS has messages of its own: the loop looks at the socket now,
-        await asyncio.sleep(0)  # and by now it has read it
+            return False  # a server says nothing unasked
+        await asyncio.sleep(0)  # TLS has messages of its own: here the event loop looks at the socket,
+        await asyncio.sleep(0)  # and here it has read them
         return connection.in_step
 
     def shut(self, connection: AsyncLink) -> None:
@@ -90,9 +90,9 @@ class MemcacheConnector:
         connection.shut()
 
     async def say_goodbye(self, connection: AsyncLink) -> None:
-        """Close a connection that nothing is under way on."""
+        """Close a connection on which nothing is under way."""
         await connection.goodbye()
 
     def exhausted(self, why: str) -> Exception:
-        """Make the error for a task that waited in vain."""
+        """Make the error for a task that got no connection."""
         return RuntimeError(f"{why} (max_pool_size)")

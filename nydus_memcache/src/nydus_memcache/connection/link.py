@@ -1,7 +1,8 @@
-"""One connection to a memcached server: bytes out, lines and blocks of bytes in. It knows no commands.
+"""One connection to a memcached server: bytes out, lines and blocks of bytes in. A link knows no commands.
 
-Sending never waits. What the socket does not take at once goes out while answers are read, because a memcached whose
-answers are not read stops reading: pymemcache, which sends all of it first, hangs on a ``set_many`` of 10,000 keys.
+Sending never waits. Bytes that the socket does not take at once go out while answers are read, because a memcached whose
+answers are not read stops reading. pymemcache sends all before it reads, and so both can wait for each other; a link
+guards against that.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ __all__ = ["Address", "Link", "keep_alive", "ready"]
 
 T = TypeVar("T")
 
-#: Bytes to ask a socket for at once: at least, and for large values at most.
+#: Bytes to ask a socket for at once: the usual number, and the most for large values.
 _READ, _READ_MOST = 65536, 1 << 20
-#: Bytes to hand over once a socket is writable again: one TLS record, which then fits without waiting.
+#: Bytes to hand over when a socket is writable again: a TLS record, which then fits without waiting.
 _WRITE = 16384
-#: Seconds that stand for no limit: on a socket without any, ``send`` would wait until all is sent.
+#: Seconds that stand for no limit. On a socket without a timeout ``send`` would wait until all is sent.
 _FOREVER = 7 * 86400.0
 
 
@@ -41,7 +42,7 @@ class Address:
         timeout: Seconds that waiting for an answer may take; None for no limit.
         no_delay: Whether to set ``TCP_NODELAY``.
         keepalive: pymemcache's options for TCP's keepalive; None for none.
-        tls: What encrypts the connection; None if nothing does.
+        tls: The context that encrypts the connection; None for no TLS.
     """
 
     server: tuple[str, int] | str
@@ -57,8 +58,8 @@ class Address:
         Raises:
             OSError: The server is not there, or did not accept within ``connect_timeout``.
         """
-        # Not by pymemcache's Client: it tries only the first address of a name, so that 'localhost' fails where that
-        # is ::1 and the server listens on 127.0.0.1.
+        # Not by pymemcache's Client, which tries only the first address of a name: 'localhost' fails where its first
+        # address is ::1 and the server listens on 127.0.0.1.
         sock = self._unix(self.server) if isinstance(self.server, str) else self._tcp(*self.server)
         return Link(sock, self.timeout)
 
@@ -97,7 +98,7 @@ def keep_alive(sock: Any, options: KeepaliveOpts) -> None:
 
 
 class Link:
-    """A connection. Used by one thread at a time.
+    """A connection, used by one thread at a time.
 
     Parameters:
         sock: The connected socket.
@@ -105,14 +106,14 @@ class Link:
 
     Attributes:
         sent: How many bytes of the last request the socket has taken.
-        closed: Whether it is closed, and cannot be used again.
+        closed: Whether the connection is closed, and cannot be used again.
     """
 
     def __init__(self, sock: socket.socket, timeout: float | None) -> None:
         self._sock = sock
         self._timeout = _FOREVER if timeout is None else timeout
         sock.settimeout(self._timeout)
-        # A TLS socket does not return before it has sent all that it was given
+        # A TLS socket returns only when it has sent all that it was given
         self._at_once = _WRITE if isinstance(sock, ssl.SSLSocket) else None
         self._until = 0.0
         self._buffer = b""
@@ -132,7 +133,7 @@ class Link:
         return not (self.closed or self._unsent or self._at < len(self._buffer))
 
     def is_fresh(self) -> bool:
-        """Whether a connection at rest still is. If the server closed it, or said more, it must not be used."""
+        """Whether a connection at rest can be used: the server has neither closed it nor sent more."""
         readable, _ = ready(self._sock, 0)
         if not readable:
             return True
@@ -145,7 +146,7 @@ class Link:
         """Hand over as much of a request as the socket takes at once.
 
         Raises:
-            OSError: The connection is broken; ``sent`` tells whether the server may have got any of it.
+            OSError: The connection is broken; ``sent`` tells whether the server may have got a part of the request.
         """
         self.sent = 0
         self._until = time.monotonic() + self._timeout
@@ -153,23 +154,26 @@ class Link:
         self._hand_over(self._at_once)
 
     def _hand_over(self, most: int | None) -> None:
-        """Hand over what the socket takes at once. In between it counts as sent: a signal handler may raise just then."""
+        """Hand over as much as the socket takes at once.
+
+        Meanwhile the piece counts as sent, because a signal handler may raise at any moment.
+        """
         before, piece = self.sent, self._unsent[:most]
         self.sent = before + len(piece)
         try:
             taken = self._sock.send(piece)
         except OSError as error:
-            if error.errno is not None:  # the socket's own error, and not that of a signal handler
+            if error.errno is not None:  # the socket's own error, not the error of a signal handler
                 self.sent = before
             raise
         self.sent = before + taken
         self._unsent = self._unsent[taken:]
 
     def wait(self) -> None:
-        """Wait for the answer to begin, counted from ``send``: so many hosts that hang cost one timeout.
+        """Wait for the answer to begin. The time counts from ``send``, so many hosts that hang cost one timeout.
 
         Raises:
-            TimeoutError: It did not.
+            TimeoutError: No answer began.
         """
         if self._unsent:
             return
@@ -178,12 +182,12 @@ class Link:
             raise TimeoutError(f"no answer within {self._timeout} seconds")
 
     def flush(self) -> None:
-        """Send what is left of a request that has no answer."""
+        """Send the rest of a request that has no answer."""
         while self._unsent:
             self._push()
 
     def line(self, end: bytes = b"\r\n") -> bytes:
-        """Read up to the end of a line, or another token; return what comes before it."""
+        """Read up to the end of a line, or another token; return the bytes before it."""
         found = self._buffer.find(end, self._at)
         while found < 0:
             self._more(1)
@@ -207,7 +211,7 @@ class Link:
         return self._buffer[start:end]
 
     def begun(self, make: Callable[[], T]) -> T:
-        """Return a new one: no read is broken off and begun again."""
+        """Return a new collection: here no read is broken off and begun again."""
         return make()
 
     def fileno(self) -> int:
@@ -215,20 +219,19 @@ class Link:
         return self._sock.fileno()
 
     def shut(self) -> None:
-        """End what another thread sends or reads here: it finds the connection closed."""
+        """End sending and reading by another thread, which finds the connection closed."""
         with contextlib.suppress(OSError):
-            socket.socket.shutdown(
-                self._sock, socket.SHUT_RDWR
-            )  # that of a TLS socket would take its state away
+            # Not the shutdown() of a TLS socket, which takes away the state that the other thread uses
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the connection, and forget what was received."""
+        """Close the connection, and forget all received bytes."""
         self.closed = True
         self._buffer, self._at, self._unsent = b"", 0, memoryview(b"")
         self._sock.close()
 
     def _more(self, count: int) -> None:
-        """Receive at least so many bytes more."""
+        """Receive at least ``count`` more bytes."""
         pieces = [self._buffer[self._at :]]
         while count > 0:
             pieces.append(self._receive(min(max(count, _READ), _READ_MOST)))
@@ -248,7 +251,7 @@ class Link:
         return received
 
     def _receive_now(self, size: int) -> bytes | None:
-        """Receive what is there; None if that is nothing. TLS has messages of its own, such as session tickets."""
+        """Receive bytes without waiting; None if there are none (TLS has messages of its own, such as session tickets)."""
         self._sock.settimeout(0)
         try:
             return self._sock.recv(size)
@@ -258,7 +261,7 @@ class Link:
             self._sock.settimeout(self._timeout)
 
     def _push(self) -> bool:
-        """Send a piece, once the socket takes it; return whether there is something to receive."""
+        """Send a piece when the socket takes it; return whether there are bytes to receive."""
         readable, writable = ready(self._sock, self._timeout, writing=True)
         if not (readable or writable):
             raise TimeoutError(f"nothing more was taken within {self._timeout} seconds")
@@ -268,12 +271,12 @@ class Link:
 
 
 def ready(sock: Any, seconds: float, *, writing: bool = False) -> tuple[bool, bool]:
-    """Wait until a socket can be read or, if asked for, written; return which of the two."""
+    """Wait until a socket can be read or, with ``writing``, written; return both as a pair of flags."""
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(sock, select.POLLIN | select.POLLOUT if writing else select.POLLIN)
         events = poll.poll(math.ceil(seconds * 1000))
         found = events[0][1] if events else 0
-        return bool(found & ~select.POLLOUT), bool(found & select.POLLOUT)  # errors are for recv to raise
+        return bool(found & ~select.POLLOUT), bool(found & select.POLLOUT)  # recv raises the errors
     readable, writable, _ = select.select([sock], [sock] if writing else [], [], seconds)  # Windows
     return bool(readable), bool(writable)

@@ -1,4 +1,4 @@
-"""One connection to a memcached server, with asyncio: bytes out, answers in. It knows no commands.
+"""One connection to a memcached server, with asyncio: bytes out, answers in. A link knows no commands.
 
 Answers are read while a request is still being sent, because a memcached whose answers are not read stops reading.
 """
@@ -16,35 +16,35 @@ from nydus_memcache.connection.received_aio import NeedMore, Received
 
 __all__ = ["AsyncLink", "Reader"]
 
-#: Bytes that are handed over at once. What the socket does not take of them may have been sent, for all that is known.
+#: Bytes that are handed over at once. Nobody can tell how many of them the socket has taken, so all count as sent.
 _WRITE = 65536
-#: Seconds that a loop's clock may be early.
+#: Seconds by which an event loop's clock may be early.
 _RESOLUTION = 0.001
 
 
 class Reader(Protocol):
-    """What reads the answer to a request."""
+    """Reads the answer to a request: a command, or a run of commands."""
 
     @property
     def silent(self) -> bool:
-        """Whether none comes."""
+        """Whether the server sends no answer."""
         ...
 
     def read(self, source: Source, /) -> Any:
-        """Read it. See ``Source`` on what has not come yet."""
+        """Read the answer. See ``Source`` on answers of which a part has come."""
         ...
 
 
 class AsyncLink(asyncio.Protocol):
-    """A connection. Used by one task at a time.
+    """A connection, used by one task at a time.
 
     Parameters:
         timeout: Seconds to wait for the server; None for no limit.
 
     Attributes:
-        sent: How many bytes of the last request may have been sent. The others were not.
-        rested: When it was last used, by the clock of its loop.
-        transport: The transport, once there is a connection.
+        sent: How many bytes of the last request may have been sent. The others were not sent.
+        rested: When the connection was last used, by the clock of the event loop.
+        transport: The transport; None before there is a connection.
     """
 
     def __init__(self, timeout: float | None) -> None:
@@ -66,23 +66,23 @@ class AsyncLink(asyncio.Protocol):
 
     @property
     def in_step(self) -> bool:
-        """Whether it is open, and nothing is left to send or to read, as far as the loop has seen."""
+        """Whether the connection is open with nothing left to send or to read, as far as the event loop has seen."""
         received = self._received
         if self._waiter is not None or self._paused or self._gone.done() or self.transport.is_closing():
             return False
         return received.empty and not received.closed
 
     def ask(self, request: bytes, readers: Sequence[Reader], answers: list[Any]) -> asyncio.Future[None]:
-        """Send a request, and read its answers as they come.
+        """Send a request, and read the answers as they come.
 
         Parameters:
             request: The bytes.
-            readers: What reads the answers, in order.
-            answers: What they read is appended here.
+            readers: The readers of the answers, in order.
+            answers: A list to which each answer is appended.
 
         Returns:
-            Done when all answers are there and all was sent; or what sending or reading raised. Then the connection
-            is closed, and must be if nobody waits any more.
+            A future, done when all was sent and all answers are read. Its exception is the error of sending or reading;
+            then the connection is closed. A caller that stops waiting has to close the connection.
         """
         self._readers, self._answers = readers, answers
         self._waiter = waiter = self._loop.create_future()
@@ -102,14 +102,14 @@ class AsyncLink(asyncio.Protocol):
         return waiter
 
     def shut(self) -> None:
-        """Close it at once, whatever is under way. What was not sent by now never will be."""
+        """Close the connection at once, whatever is under way. Bytes that were not sent yet never will be."""
         self._waiter = None
         self._unsent = memoryview(b"")
         if self.transport is not None:
             self.transport.abort()
 
     async def goodbye(self) -> None:
-        """Close it in good order."""
+        """Close the connection, and wait until it is closed."""
         self.transport.close()
         await self._gone
 
@@ -122,11 +122,11 @@ class AsyncLink(asyncio.Protocol):
             self.transport.write(piece)
 
     def pause_writing(self) -> None:
-        """The socket has not taken all that it was given."""
+        """Take note that the socket has not taken all bytes yet. asyncio calls this."""
         self._paused = True
 
     def resume_writing(self) -> None:
-        """Now it has."""
+        """Go on sending: the socket has taken all bytes. asyncio calls this."""
         self._paused = False
         self._renew()
         self._push()
@@ -136,7 +136,7 @@ class AsyncLink(asyncio.Protocol):
     # Reading --------------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Take bytes that have come. asyncio calls this."""
         go_on = self._received.add(data)
         if self._waiter is not None:
             self._renew()
@@ -174,7 +174,7 @@ class AsyncLink(asyncio.Protocol):
             self._until = self._loop.time() + self._timeout
 
     def _ring(self) -> None:
-        """Look whether the time is over. The timer goes on from one request to the next: starting one costs more."""
+        """Look whether the time is over. One timer serves many requests, because starting a timer costs more."""
         self._timer = None
         if self._waiter is None:
             return
@@ -190,20 +190,20 @@ class AsyncLink(asyncio.Protocol):
     # The connection -------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """There is a connection."""
+        """Take the transport of the new connection. asyncio calls this."""
         self.transport = transport
-        # To know when the socket has taken all. That of TLS would call 0 bytes as many as it should have
+        # So that asyncio tells when the socket has taken all. TLS needs 1: its transport reads 0 as its own default
         self.transport.set_write_buffer_limits(
             high=0 if transport.get_extra_info("sslcontext") is None else 1
         )
 
     def eof_received(self) -> None:
-        """The server will say no more."""
+        """End the connection: the server will say no more. asyncio calls this."""
         self._end(MemcacheUnexpectedCloseError("the server closed the connection"))
         self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is closed."""
+        """Tell whoever waits that the connection is closed. asyncio calls this."""
         if self._timer is not None:
             self._timer.cancel()
         if not self._gone.done():

@@ -1,4 +1,4 @@
-"""The open connections to one host, shared by threads. It hands out only such as nothing is pending on."""
+"""The open connections to one host, shared by threads. The pool hands out only connections with nothing pending."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Pool"]
 
 
 class Pool:
-    """Connections to one host. What was used last is used next; the others may grow old and be closed.
+    """Connections to one host. The connection that was used last is used next; the others may grow old and be closed.
 
     Parameters:
         connect: Opens a connection.
         size: The most connections that may be in use at once; None for no limit.
         idle_timeout: Seconds after which a connection that was not used is closed; 0 for never.
-        make_lock: Makes what keeps threads apart.
+        make_lock: Makes the lock that keeps threads apart.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Pool:
         self._opening = 0
 
     def idle(self) -> Link | None:
-        """Take an open connection; None if there is none that can be used."""
+        """Take an open connection; None if there is none to use."""
         while True:
             with self._lock:
                 if not self._idle:
@@ -60,10 +60,10 @@ class Pool:
             self.give(link)
 
     def take(self) -> Link:
-        """Take a connection; open one if none is idle.
+        """Take a connection; open a new one if none is idle.
 
         Raises:
-            RuntimeError: All that there may be are in use.
+            RuntimeError: As many connections as allowed are in use.
             OSError: The host is not there.
         """
         link = self.idle()
@@ -78,13 +78,13 @@ class Pool:
             opened = self._connect()
             return opened
         finally:
-            with self._lock:  # in one step: counted twice, it would keep another thread from its own
+            with self._lock:  # in one step: a connection counted twice could keep another thread from one
                 self._opening -= 1
                 if opened is not None:
                     self._used.add(opened)
 
     def give(self, link: Link) -> None:
-        """Give a connection back. One on which anything is pending is closed, and so is one from before ``close``."""
+        """Give a connection back. A connection with anything pending, or from before ``close``, is closed."""
         with self._lock:
             if link in self._used:
                 self._used.remove(link)
@@ -94,7 +94,7 @@ class Pool:
         link.close()
 
     def close(self) -> None:
-        """Close all connections; those in use when they are given back. A later command opens new ones."""
+        """Close all connections, the ones in use when they are given back. A later command opens new ones."""
         with self._lock:
             idle, self._idle = self._idle, []
             self._used.clear()
@@ -102,12 +102,12 @@ class Pool:
             link.close()
 
     def retire(self) -> None:
-        """Close all connections, those in use when they are given back, and keep none from now on."""
+        """Close all connections, the ones in use when they are given back, and keep none from now on."""
         self._retired = True
         self.close()
 
     def after_fork(self) -> None:
-        """In a child process: the connections belong to the parent, and the lock may have been held."""
+        """Start anew in a child process: the connections belong to the parent, and the lock may have been held."""
         idle = self._idle
         self._start()
         for link, _ in idle:

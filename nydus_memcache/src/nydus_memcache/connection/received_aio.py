@@ -1,4 +1,4 @@
-"""What has come over a connection: lines and blocks, as far as they are there. It never waits."""
+"""The bytes that have come over a connection, read as lines and blocks. Reading never waits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class NeedMore(Exception):
-    """The rest of an answer has not come yet. The read is begun again when it has."""
+    """The rest of an answer has not come yet. The read begins again when more bytes have come."""
 
 
 class Received:
@@ -29,7 +29,7 @@ class Received:
         self._buffer = b""
         self._at = 0
         self._line = 0  # where the last line began
-        self._pieces: list[bytes] = []  # what came after the buffer
+        self._pieces: list[bytes] = []  # bytes that came after the buffer
         self._missing = 0
         self._begun: Any = None
         self._end: Exception | None = None
@@ -41,7 +41,7 @@ class Received:
         return self._at == len(self._buffer) and not self._pieces
 
     def add(self, data: bytes) -> bool:
-        """Take what came; return whether that may be enough to go on. So a large value is put together once."""
+        """Take bytes; return whether they may be enough to go on reading. So a large value is put together once."""
         self._missing -= len(data)
         if self._missing <= 0 and self.empty:
             self._buffer, self._at = data, 0
@@ -55,17 +55,17 @@ class Received:
         return True
 
     def end(self, error: Exception) -> None:
-        """No more will come: a read that needs more raises this."""
+        """Note that no more bytes will come: a read that needs more raises ``error``."""
         self._end = error
 
     def answered(self) -> None:
-        """An answer was read. The next read begins another."""
+        """Note that an answer was read to its end. The next read begins another answer."""
         self._begun = None
 
-    # What reads call ------------------------------------------------------------------------------------------------
+    # Called by readers ----------------------------------------------------------------------------------------------
 
     def line(self, end: bytes = b"\r\n") -> bytes:
-        """Read up to the end of a line, or another token; return what comes before it."""
+        """Read up to the end of a line, or another token; return the bytes before it."""
         if self.closed:
             raise MemcacheUnexpectedCloseError("the connection was given up")
         start = self._line = self._at
@@ -89,7 +89,7 @@ class Received:
         return self._buffer[start:end]
 
     def begun(self, make: Callable[[], T]) -> T:
-        """Return what the read that was broken off has collected, or a new one."""
+        """Return the collection of the read that was broken off, or a new one."""
         if self._begun is None:
             self._begun = make()
         found: T = self._begun

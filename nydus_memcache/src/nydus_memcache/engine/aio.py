@@ -24,7 +24,7 @@ __all__ = ["AsyncMemcache"]
 #: The most connections of a host in one event loop, where the settings do not say.
 MAX_CONNECTIONS = 100
 
-#: What an exchange ends in that does not end well, besides errors of this program.
+#: The errors that an exchange can end in, besides errors of this program.
 _ENDS: tuple[type[BaseException], ...] = (*FAILURES, CancelledError)
 
 
@@ -35,20 +35,20 @@ class AsyncMemcache(MemcacheHost):
 
     Parameters:
         num: The key of the host in the settings.
-        host: Its name or address.
-        port: Its port.
-        unix_socket_path: Its unix socket, instead of host and port.
+        host: The name or address of the server.
+        port: The port of the server.
+        unix_socket_path: The unix socket of the server, instead of host and port.
         timeout: Seconds that connecting, waiting for an answer, and waiting for a connection may take, each; None for no
             limit.
         connect_timeout: Seconds that connecting may take, if not ``timeout``.
-        identifier: What the ``consistent`` router knows it by; by default ``memcache://host:port/``.
-        options: Further options, those of ``Memcache``, but for these:
+        identifier: The name that the ``consistent`` router hashes; by default ``memcache://host:port/``.
+        options: Further options, as for ``Memcache``, with two differences:
 
             - ``max_pool_size``: the most connections at once, by default 100. Tasks beyond wait in line.
-            - ``lock_generator`` is refused: it is about threads.
+            - ``lock_generator`` is refused, because it is about threads.
 
     Raises:
-        ConfigError: An option would undo what the cluster promises, or makes no sense.
+        ConfigError: An option would undo a promise of the cluster, or makes no sense.
     """
 
     is_async: ClassVar[bool] = True
@@ -74,7 +74,7 @@ class AsyncMemcache(MemcacheHost):
 
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
-        """Return what makes surfaces: objects with the methods of ``pymemcache.Client``, to be awaited."""
+        """Return a factory of surfaces: objects with the methods of ``pymemcache.Client``, to be awaited."""
         return AsyncSurfaces(options)
 
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
@@ -87,7 +87,7 @@ class AsyncMemcache(MemcacheHost):
         request = command.request
         if not request:
             return command.value(None)
-        if command.silent:  # nothing is waited for: who sends many would keep all others from their turn
+        if command.silent:  # nothing is waited for: a task that sends many would keep others from their turn
             await asyncio.sleep(0)
         pool = self.pool
         try:
@@ -137,10 +137,10 @@ class AsyncMemcache(MemcacheHost):
         return self.unavailable(CANCELLED) if cancelled else error
 
     async def probe(self) -> None:
-        """Find out whether the host is up: ask for its version.
+        """Find out whether the host is up: ask for the server's version.
 
         Raises:
-            Exception: It is not.
+            Exception: The host is not up.
         """
         await self.call(Plain("version", b"version", (), (), (b"version\r\n",)))
 
@@ -149,12 +149,12 @@ class AsyncMemcache(MemcacheHost):
         await self.call(Plain("flush_all", b"flush_all", (), (), (b"flush_all\r\n",)))
 
     async def aclose(self) -> None:
-        """Close the connections; those in use when they are given back. Those of other event loops are not waited for."""
+        """Close the connections, the ones in use when they are given back. Other event loops are not waited for."""
         pool = self.pool
         self._pools.in_each(lambda each: None if each is pool else each.drop())
         await pool.aclose()
 
     def retire(self) -> None:
-        """Close the connections that are idle, and those in use when they are given back."""
+        """Close the idle connections now, and the ones in use when they are given back."""
         self._retired = True
         self._pools.in_each(lambda pool: pool.retire())

@@ -1,4 +1,4 @@
-"""Commands for one host, sent together: one write, then as many answers, each by its position. See ``runs``."""
+"""Commands for one host, sent together: one write, then an answer for each run of commands. See ``runs``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MemcacheBatch:
 
     @property
     def ready(self) -> bool:
-        """Whether there is an open connection; it is claimed, so that nobody else takes it first."""
+        """Whether there is an open connection. It is claimed here, so that nobody else takes it."""
         if self._link is None and self._request:
             self._link = self._pool.idle()
         return self._link is not None or not self._request
@@ -44,9 +44,8 @@ class MemcacheBatch:
         try:
             if not self.ready:
                 self._link = self._pool.take()
-            self._begun = (
-                True  # before the look at what abort() sets, and that looks here after it has set it
-            )
+            # Set before _aborted is read; abort() sets _aborted before it reads _begun. So one of the two sees the other
+            self._begun = True
             if self._link is not None and not self._aborted:
                 self._clean = False
                 self._link.send(self._request)
@@ -54,7 +53,7 @@ class MemcacheBatch:
             self._failure = error
 
     def receive(self) -> list[Any]:
-        """Write what is left, and read all answers; return the outcome of each command."""
+        """Write the rest, and read all answers; return the outcome of each command."""
         answers: list[Any] = []
         if self._aborted and self._clean and self._request:
             self._failure = self.engine.late("aborted")
@@ -84,11 +83,11 @@ class MemcacheBatch:
         self._clean = True
 
     def fileno(self) -> int | None:
-        """Return the socket that the answers come from; None if there are none to wait for."""
+        """Return the number of the socket that answers come from; None if there are no answers to wait for."""
         return None if self._failure is not None or self._link is None else self._link.fileno()
 
     def abort(self) -> list[Any] | None:
-        """Shut the connection, so that whoever waits for it need not; without one, never send."""
+        """Shut the connection, so that a thread that waits for an answer is free; without a connection, never send."""
         self._aborted = True
         if self._begun:
             if self._link is not None:
@@ -99,7 +98,7 @@ class MemcacheBatch:
         return outcomes(self.engine, self._runs, [], Failure(self.engine.late("aborted")))
 
     def close(self) -> None:
-        """Give the connection back, or close it where answers are still to come."""
+        """Give the connection back; close it first if answers are still to come."""
         if self._link is not None:
             if not self._clean:
                 self._link.close()

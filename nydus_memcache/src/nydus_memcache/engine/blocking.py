@@ -26,34 +26,35 @@ __all__ = ["Memcache"]
 class Memcache(MemcacheHost):
     """A memcached host.
 
-    The commands, options, serdes and errors are pymemcache's. The connections are not: its client sends and waits in
-    one step, and after an error knows neither what was sent nor what the other commands of a ``set_many`` ended in.
+    The commands, options, serdes and errors are pymemcache's. The connections are Nydus's own, because pymemcache's client
+    sends and waits in one step. After an error it knows neither whether a command was sent nor the outcomes of the other
+    commands of a ``set_many``.
 
     Values are ``bytes``, ``str`` and ``int``; see ``serde`` and ``pickle`` for others. Threads share a pool of
     connections, which connects at first use.
 
     Parameters:
         num: The key of the host in the settings.
-        host: Its name or address.
-        port: Its port.
-        unix_socket_path: Its unix socket, instead of host and port.
+        host: The name or address of the server.
+        port: The port of the server.
+        unix_socket_path: The unix socket of the server, instead of host and port.
         timeout: Seconds that connecting, and waiting for an answer, may take; None for no limit.
         connect_timeout: Seconds that connecting may take, if not ``timeout``.
-        identifier: What the ``consistent`` router knows it by; by default ``memcache://host:port/``, as in nydus 0.11,
+        identifier: The name that the ``consistent`` router hashes; by default ``memcache://host:port/``, as in nydus 0.11,
             or ``memcache:///path`` of the unix socket.
         options: Further options, those of pymemcache's ``PooledClient``:
 
-            - ``key_prefix``: what the server sees before each key. Routers do not see it.
+            - ``key_prefix``: put before each key on its way to the server. Routers do not see it.
             - ``allow_unicode_keys``: whether keys may be any text, as UTF-8, and not only ASCII.
-            - ``serde`` (or ``serializer`` and ``deserializer``): what turns values into bytes and back, with
-              ``encoding`` for text that it returns. ``pickle``, which is ours: use pymemcache's ``pickle_serde``, where all who
+            - ``serde`` (or ``serializer`` and ``deserializer``): turns values into bytes and back, with ``encoding`` for
+              text that the serde returns. ``pickle``, an option of Nydus: use pymemcache's ``pickle_serde``, where all who
               can write to the servers are trusted.
             - ``max_pool_size``: the most connections in use at once; a command beyond is refused as not sent.
             - ``pool_idle_timeout``: seconds until a connection that is not used is closed; 0 for never.
             - ``no_delay`` (here True by default), ``socket_keepalive``, ``tls_context``, ``lock_generator``.
 
     Raises:
-        ConfigError: An option would undo what the cluster promises (``default_noreply``, ``ignore_exc``), or makes no
+        ConfigError: An option would undo a promise of the cluster (``default_noreply``, ``ignore_exc``), or makes no
             sense.
     """
 
@@ -71,7 +72,7 @@ class Memcache(MemcacheHost):
 
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
-        """Return what makes surfaces: objects with the methods of ``pymemcache.Client``."""
+        """Return a factory of surfaces: objects with the methods of ``pymemcache.Client``."""
         return partial(Surface, wire=host_options.wire(options))
 
     @property
@@ -99,10 +100,10 @@ class Memcache(MemcacheHost):
             client.close()
 
     def probe(self) -> None:
-        """Find out whether the host is up: ask for its version.
+        """Find out whether the host is up: ask for the server's version.
 
         Raises:
-            Exception: It is not.
+            Exception: The host is not up.
         """
         self.call(Plain("version", b"version", (), (), (b"version\r\n",)))
 
@@ -111,7 +112,7 @@ class Memcache(MemcacheHost):
         self.call(Plain("flush_all", b"flush_all", (), (), (b"flush_all\r\n",)))
 
     def retire(self) -> None:
-        """Close the connections that are idle, and those in use when they are given back."""
+        """Close the idle connections now, and the ones in use when they are given back."""
         self.pool.retire()
         self._close_client()
 

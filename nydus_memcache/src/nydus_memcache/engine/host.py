@@ -1,4 +1,4 @@
-"""A host of memcached, or of anything else that speaks its text protocol: what needs no I/O, for both sides of the engine."""
+"""The part of the engine that needs no I/O, for the blocking side and for asyncio."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["MemcacheHost"]
 
 
 class MemcacheHost(EngineBase):
-    """What is known of a host without asking it: its options and address, and which errors mean what.
+    """A memcached host without connections: options, address, and the meaning of errors.
 
     Attributes:
-        address: Where it listens, and how to connect to it.
+        address: Where the server listens, and how to connect to it.
     """
 
     retryable_exceptions: ClassVar[Collection[type[Exception]]] = (
@@ -66,12 +66,12 @@ class MemcacheHost(EngineBase):
         self._prepare()
 
     def _prepare(self) -> None:
-        """Make what connections are taken from."""
+        """Make the pool, or pools, from which connections are taken."""
         raise NotImplementedError(f"{type(self).__name__} has to define _prepare()")
 
     @property
     def identifier(self) -> str:
-        """The option of that name, else its address: ``memcache://host:port/``."""
+        """The option ``identifier``, else the address of the server: ``memcache://host:port/``."""
         if self._identifier is not None:
             return self._identifier
         if self.unix_socket_path is not None:
@@ -80,7 +80,7 @@ class MemcacheHost(EngineBase):
 
     @classmethod
     def option_types(cls) -> Mapping[str, Any]:
-        """Return every option, with the types that it takes."""
+        """Return the types of each option."""
         return host_options.OPTION_TYPES
 
     @classmethod
@@ -89,5 +89,5 @@ class MemcacheHost(EngineBase):
         return host_options.from_url(url)
 
     def is_outage(self, cause: BaseException) -> bool:
-        """Tell whether a failure speaks against the host: not if all connections are in use."""
+        """Tell whether a failure counts against the host. An exhausted pool (``RuntimeError``) does not."""
         return not isinstance(cause, RuntimeError) and super().is_outage(cause)

@@ -1,8 +1,8 @@
-"""Commands for one host as they are sent together, and what they end in. No I/O: both sides of the engine send them.
+"""Runs of commands, as they are sent to one host together, and their outcomes. No I/O, for both sides of the engine.
 
-Gets that follow one another become one ``get`` of many keys. Nothing else is grouped, because nothing else would gain:
-sets and deletes of different keys are as many lines whether or not one method of pymemcache sends them. So one that
-repeats a key keeps its meaning, and each of them has its own answer.
+Gets that follow one another become one ``get`` of many keys. Other commands are not grouped, because grouping would gain
+nothing: each set or delete is a line of its own, also where pymemcache has a method for many. So a command that repeats a
+key keeps its meaning, and each has its own answer.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ __all__ = ["Failure", "Run", "outcomes", "runs"]
 
 
 class Run:
-    """Commands that share a request and its answer: gets of the same kind, or a single one of anything.
+    """Commands that share a request and its answer: gets with the same verb, or any single command.
 
     Attributes:
         commands: The commands, in order.
-        request: Their bytes. Without any there is nothing to send, and no answer.
+        request: The bytes of all. Where there are none, nothing is sent and no answer comes.
     """
 
     __slots__ = ("_keys", "commands", "request")
@@ -36,7 +36,7 @@ class Run:
         self.request = b""
 
     def seal(self) -> None:
-        """Put the request together, now that all commands are known."""
+        """Put the request together when all commands are known."""
         first = self.commands[0]
         if len(self.commands) == 1:
             self.request = first.request
@@ -45,7 +45,7 @@ class Run:
             self.request = request_for(cast("Fetch", first).verb, self._keys)
 
     def read(self, source: Source) -> Any:
-        """Read the answer; None if none comes, because nothing was sent."""
+        """Read the answer; None if nothing was sent."""
         first = self.commands[0]
         if not self.request:
             return None
@@ -55,12 +55,12 @@ class Run:
 
     @property
     def silent(self) -> bool:
-        """Whether no answer comes."""
+        """Whether the server sends no answer."""
         return not self.request or self.commands[0].silent
 
 
 def runs(commands: Sequence[Command]) -> list[Run]:
-    """Return commands as they are sent."""
+    """Group commands into runs, in the order in which they are sent."""
     found: list[Run] = []
     verb: bytes | None = None
     for command in cast("Sequence[MemcacheCommand]", commands):
@@ -79,9 +79,9 @@ class Failure:
     """Why no more answers came.
 
     Attributes:
-        cause: What was raised.
-        sent: How many bytes of the requests may have been sent. The others were not.
-        taken: How many of them the socket has taken for certain.
+        cause: The exception.
+        sent: How many bytes of the requests may have been sent. The others were not sent.
+        taken: How many bytes the socket has taken for certain.
     """
 
     cause: BaseException
@@ -92,16 +92,16 @@ class Failure:
 def outcomes(
     engine: MemcacheHost, all_runs: Sequence[Run], answers: Sequence[Any], failure: Failure | None = None
 ) -> list[Any]:
-    """Return what each command ended in: its value, or the exception.
+    """Return the outcome of each command: its value, or an exception.
 
-    Without an answer, what the socket had not begun to take was not sent. What has none is done once the socket has
-    taken all of it.
+    A command without an answer was not sent if the socket had not begun to take its bytes. A command to which the server
+    sends no answer is done when the socket has taken all of its bytes.
 
     Parameters:
-        engine: The host.
-        all_runs: All that was to be sent, in order.
-        answers: What was read, for all of them or as many as there was an answer for.
-        failure: Why there are no more, or not all was sent.
+        engine: The engine of the host.
+        all_runs: All runs of the request, in order.
+        answers: The answers that were read, for the first runs or for all.
+        failure: Why answers are missing, or not all was sent; None if nothing is missing.
     """
     found: list[Any] = []
     if failure is None:

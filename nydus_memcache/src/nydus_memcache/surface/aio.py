@@ -1,6 +1,6 @@
-"""What users call with asyncio: the same methods as with blocking calls, to be awaited.
+"""The methods that users await: the same as with blocking calls, on the cluster and on one host.
 
-There are those of the cluster and of one host; a ``map()`` block works on ``Surface`` itself, since it only queues.
+A ``map()`` block works on the blocking ``Surface``, because it only queues commands.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ P = ParamSpec("P")
 def _awaited(
     method: Callable[Concatenate[Surface, P], Any],
 ) -> Callable[Concatenate[AsyncSurface, P], Coroutine[Any, Any, Any]]:
-    """Make a coroutine function of a method: what it raises is raised when it is awaited."""
+    """Make a coroutine function of a method. Its errors are raised when the coroutine is awaited."""
 
     @functools.wraps(method)
     async def awaited(self: AsyncSurface, *args: P.args, **kwargs: P.kwargs) -> Any:
@@ -32,10 +32,10 @@ def _awaited(
 
 
 class AsyncSurface:
-    """The commands of memcached; see ``Surface`` for what they do.
+    """The commands of memcached, to be awaited; see ``Surface`` for their meaning.
 
     Parameters:
-        dispatch: What a command is handed to. What it returns is awaited.
+        dispatch: Called with each command. Its return value is awaited.
         wire: Makes the commands.
     """
 
@@ -74,7 +74,7 @@ class AsyncSurface:
 
 
 class AsyncSurfaces:
-    """Makes surfaces: for ``map()`` blocks ``Surface``, and with ``of_cluster`` what is awaited.
+    """Makes surfaces: ``Surface`` for ``map()`` blocks, and with ``of_cluster`` an ``AsyncSurface``.
 
     Parameters:
         options: The options of each host.
@@ -87,9 +87,9 @@ class AsyncSurfaces:
         self._wire = host_options.wire(options)
 
     def __call__(self, dispatch: Dispatch) -> Surface:
-        """Make one that queues."""
+        """Make a surface for a ``map()`` block."""
         return Surface(dispatch, self._wire)
 
     def of_cluster(self, cluster: Any, dispatch: Dispatch) -> AsyncSurface:
-        """Make one that is awaited."""
+        """Make a surface whose methods are awaited."""
         return AsyncSurface(dispatch, self._wire)

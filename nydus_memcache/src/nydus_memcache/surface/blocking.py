@@ -1,7 +1,7 @@
-"""What users call: the methods of ``pymemcache.Client``, each of which ends in ``dispatch`` instead of a socket.
+"""The methods that users call: those of ``pymemcache.Client``, each of which ends in ``dispatch`` instead of a socket.
 
-``noreply`` is off unless a call asks for it: pymemcache leaves it on, and so returns True for a value that the server
-refused. With ``noreply=True`` a command counts as done once the socket has taken it.
+``noreply`` is off unless a call asks for it. pymemcache has it on, and so returns True also for a value that the server
+refused. With ``noreply=True`` a command counts as done when the socket has taken its bytes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Surface:
     Unix time.
 
     Parameters:
-        dispatch: What a command is handed to.
+        dispatch: Called with each command; its return value is the value of the method.
         wire: Makes the commands.
     """
 
@@ -55,31 +55,31 @@ class Surface:
     def set(
         self, key: Key, value: Any, expire: int = 0, noreply: bool | None = None, flags: int | None = None
     ) -> Any:
-        """Store a value; return True. ``flags`` replace those of the serde."""
+        """Store a value; return True. ``flags`` replace the flags of the serde."""
         return self._dispatch(self._wire.store("set", key, value, expire, noreply, flags))
 
     def add(
         self, key: Key, value: Any, expire: int = 0, noreply: bool | None = None, flags: int | None = None
     ) -> Any:
-        """Store a value where there is none; return whether it was."""
+        """Store a value where there is none; return whether the value was stored."""
         return self._dispatch(self._wire.store("add", key, value, expire, noreply, flags))
 
     def replace(
         self, key: Key, value: Any, expire: int = 0, noreply: bool | None = None, flags: int | None = None
     ) -> Any:
-        """Store a value where there is one; return whether it was."""
+        """Store a value where there is one; return whether the value was stored."""
         return self._dispatch(self._wire.store("replace", key, value, expire, noreply, flags))
 
     def append(
         self, key: Key, value: Any, expire: int = 0, noreply: bool | None = None, flags: int | None = None
     ) -> Any:
-        """Put bytes after those of a value that is there; return whether there was one."""
+        """Put bytes behind an existing value; return whether there was a value."""
         return self._dispatch(self._wire.store("append", key, value, expire, noreply, flags))
 
     def prepend(
         self, key: Key, value: Any, expire: int = 0, noreply: bool | None = None, flags: int | None = None
     ) -> Any:
-        """Put bytes before those of a value that is there; return whether there was one."""
+        """Put bytes before an existing value; return whether there was a value."""
         return self._dispatch(self._wire.store("prepend", key, value, expire, noreply, flags))
 
     def cas(
@@ -91,7 +91,7 @@ class Surface:
         noreply: bool | None = False,
         flags: int | None = None,
     ) -> Any:
-        """Store a value if nobody has since ``gets`` gave the token; False if somebody has, None if it is gone."""
+        """Store a value unless it was changed since ``gets`` gave the token: True; False if changed, None if gone."""
         return self._dispatch(self._wire.cas(key, value, cas, expire, noreply, flags))
 
     def set_many(
@@ -105,19 +105,19 @@ class Surface:
         return self._dispatch(self._wire.store_many(values, expire, noreply, flags))
 
     def incr(self, key: Key, value: int = 1, noreply: bool | None = False) -> Any:
-        """Add to a number; return the new one, None if there is none."""
+        """Add to a number; return the new number, None if there is none."""
         return self._dispatch(self._wire.keyed("incr", key, noreply, count("value", value)))
 
     def decr(self, key: Key, value: int = 1, noreply: bool | None = False) -> Any:
-        """Subtract from a number, down to 0; return the new one, None if there is none."""
+        """Subtract from a number, down to 0; return the new number, None if there is none."""
         return self._dispatch(self._wire.keyed("decr", key, noreply, count("value", value)))
 
     def touch(self, key: Key, expire: int = 0, noreply: bool | None = None) -> Any:
-        """Set when a value expires; return whether there is one."""
+        """Set when a value expires; return whether there is a value."""
         return self._dispatch(self._wire.keyed("touch", key, noreply, expiry(expire)))
 
     def delete(self, key: Key, noreply: bool | None = None) -> Any:
-        """Delete a value; return whether there was one."""
+        """Delete a value; return whether there was a value."""
         return self._dispatch(self._wire.keyed("delete", key, noreply))
 
     def delete_many(self, keys: Iterable[Key], noreply: bool | None = None) -> Any:
@@ -158,12 +158,12 @@ class Surface:
     def raw_command(self, command: Key, end_tokens: Key = b"\r\n", *, key: Key | None = None) -> Any:
         """Send any command; return its answer, up to ``end_tokens``.
 
-        The answer's end is only known to the caller, so this costs a connection.
+        Only the caller knows where the answer ends, so the connection is closed afterwards.
 
         Parameters:
             command: The command, without the end of the line.
-            end_tokens: What the answer ends with.
-            key: The key that decides which host it goes to, without the prefix, which ``command`` has to have.
+            end_tokens: The bytes that end the answer.
+            key: The key by which a host is chosen, without the prefix. The bytes of ``command`` must have the prefix.
         """
         return self._dispatch(self._wire.raw(command, end_tokens, key))
 
