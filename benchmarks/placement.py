@@ -145,7 +145,7 @@ def build_seconds(rule: Callable[..., Any], count: int) -> float:
 
 
 def cost_table(keys: Sequence[bytes]) -> list[str]:
-    """What a look-up costs, and what building does."""
+    """The time of a look-up, and of building a router."""
     lookups = [
         times({name: rule(nodes(count)).locate for name, rule in RULES.items()}, keys) for count in SIZES
     ]
@@ -194,7 +194,7 @@ def peers_table(keys: Sequence[bytes]) -> list[str]:
         rows.append([name, f"{found[name]:.2f}", f"{theirs:.2f}" if theirs else "", ratio, target])
     seconds = build_seconds(profiles.uhashring, 1000)
     rows.append(["a ring of 1000 hosts built", f"{seconds:.2f} s", "", "", "< 1 s"])
-    return table(["what", "nydus", "peer", "times as fast", "to be reached"], rows)
+    return table(["work", "nydus", "peer", "times as fast", "to be reached"], rows)
 
 
 def PYMEMCACHE(hosts: list[Node]) -> Any:
@@ -275,9 +275,9 @@ BEGIN, END = "<!-- report: made by benchmarks/placement.py -->\n", "<!-- end of 
 def report(found: dict[int, dict[str, Quality]], timed: Sequence[bytes]) -> str:
     """All tables."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("uhashring", "pymemcache", "redis"))
-    lines = [f"## Balance, and what moves\n\n{KEYS:,} keys."]
+    lines = [f"## Balance, and moves\n\n{KEYS:,} keys."]
     lines += ["\n".join(quality_table(size, each)) for size, each in found.items()]
-    lines += ["## What it costs\n", "\n".join(cost_table(timed))]
+    lines += ["## Costs\n", "\n".join(cost_table(timed))]
     lines += [
         f"## Beside others\n\nPython {platform.python_version()}, {packages}; µs a key.\n",
         "\n".join(peers_table(timed)),

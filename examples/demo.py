@@ -1,6 +1,6 @@
 """The main job of Nydus on three private, real servers: `make demo` runs this.
 
-Everything it starts is gone when it ends.
+Everything that the program starts is gone when it ends.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def show_cluster(redis: Cluster) -> None:
-    """The hosts, and what serves them."""
+    """The hosts, and the servers behind them."""
     title("A cluster of three real servers")
     for name, answer in zip(redis, redis.info("server"), strict=True):
         kind = "valkey" if "valkey_version" in answer else "redis"
@@ -82,7 +82,7 @@ def show_shares(redis: Cluster) -> None:
 
 
 def show_refusal(redis: Cluster) -> None:
-    """What cannot be done on one host is refused before anything is sent."""
+    """A command that cannot be done on one host is refused before anything is sent."""
     title("Never silently the wrong host")
     try:
         redis.sunion("a", "b", "c")
@@ -101,7 +101,7 @@ def show_no_router(redis: Cluster) -> None:
 
 
 async def show_asyncio(cluster: AsyncCluster) -> None:
-    """The same with asyncio: what talks to hosts is awaited."""
+    """The same with asyncio: calls that talk to hosts are awaited."""
     title("asyncio: the same settings and rules, with await")
     async with cluster as redis:
         print(f"  await ping() = {await redis.ping()}")

@@ -1,4 +1,4 @@
-"""What a program sees when a host is lost, is slow, or refuses: python examples/failures.py."""
+"""A program with a host that is lost, a host that is slow, and a host that refuses: python examples/failures.py."""
 
 from nydus.db import create_cluster
 from nydus_core import CommandError, HostDown, MaybeApplied

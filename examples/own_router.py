@@ -17,7 +17,7 @@ class Tenants(ConsistentHashingRouter):
         self.homes = {customer.encode(): host for customer, host in homes.items()}
 
     def parameters(self):
-        """What the rule is made with: so that its fingerprint tells when a customer moves."""
+        """The options of the rule: part of the fingerprint, which so tells when a customer moves."""
         homes = {customer.decode(): host for customer, host in self.homes.items()}
         return {**super().parameters(), "homes": homes}
 

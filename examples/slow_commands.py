@@ -1,11 +1,11 @@
-"""A hook plugin that reports what took long: python examples/slow_commands.py."""
+"""A hook plugin that reports slow commands: python examples/slow_commands.py."""
 
 from nydus.db import create_cluster
 from nydus_core import hookimpl, plugins
 
 
 class SlowCommands:
-    """Parameters: limit: Seconds from which on a command, or a whole map(), is reported."""
+    """Reports commands, and whole map() blocks, that take at least ``limit`` seconds."""
 
     def __init__(self, limit):
         self.limit = limit

@@ -72,9 +72,9 @@ async def count_view(request: Request) -> Response:
 
 
 async def is_too_busy(request: Request) -> bool:
-    """Count a request of a client; tell whether it is one too many. Where that cannot be told, it is not."""
+    """Count a request of a client; tell whether the client asks too often. While counting fails, nobody does."""
     cluster, key = request.app.state.cluster, f"requests:{request.client.host if request.client else ''}"
-    with cluster.deadline(request.app.state.seconds / 4):  # the rest is for what was asked
+    with cluster.deadline(request.app.state.seconds / 4):  # the rest of the time is for the request itself
         async with cluster.map(fail_silently=True, transaction=True) as conn:
             conn.set(key, 0, ex=60, nx=True)  # the minute begins
             requests = conn.incr(key)
@@ -95,9 +95,9 @@ async def show_health(request: Request) -> Response:
 
 
 async def say_unavailable(request: Request, error: Exception) -> Response:
-    """Say that a host is down, or did not answer in time; and "later", where a request may be sent again.
+    """Say that a host is down, or did not answer in time; add "later" if the request may be sent again.
 
-    A view that may have been counted may not: sent again, it could count twice.
+    A view that may have been counted must not be sent again, because it could count twice.
     """
     outcome = outcome_of(error)
     again = outcome is Outcome.NOT_SENT or request.method == "GET"

@@ -26,13 +26,13 @@ HOSTS = {
 
 
 def table() -> str:
-    """The table, and after it what each profile does otherwise than its source."""
+    """The table, and after it the differences of each profile from its source."""
     lines = [
         "| router | places keys as | family | hosts by | weights | own options |",
         "|---|---|---|---|---|---|",
     ]
     lines += [row(profile) for profile in PROFILES.values()]
-    lines += ["", "What they do otherwise than their sources, and why:", ""]
+    lines += ["", "Differences from their sources, and why:", ""]
     lines += [f"- `{profile.name}`: {profile.differs}" for profile in PROFILES.values() if profile.differs]
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""The engine: all that Nydus needs to know of ``Store``."""
+"""The engine: tells Nydus how to use ``Store``."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Shelf(BaseEngine):
 
     @classmethod
     def describe(cls, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Command:
-        """Say which commands only read: those may be repeated when no answer came."""
+        """Describe a command; ``get`` and ``count`` only read, so they may be repeated when no answer came."""
         command = super().describe(name, args, kwargs)
         if name in ("get", "count"):
             command.access = Access.READ
@@ -50,6 +50,6 @@ class Shelf(BaseEngine):
 
 
 class AsyncShelf(ThreadedEngine):
-    """The same for asyncio. SQLite blocks, so commands are done in threads."""
+    """One host, for asyncio. SQLite blocks, so commands are done in threads."""
 
     sync_side = Shelf

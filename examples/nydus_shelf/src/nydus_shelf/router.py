@@ -13,12 +13,12 @@ __all__ = ["ByPrefix"]
 class ByPrefix(NodeRouter):
     """Keys that begin alike live together: ``user:1`` and ``user:2``, ``page:home`` and ``page:about``.
 
-    The host is the one that scores highest for the prefix (rendezvous hashing), so a host that is to be avoided
+    The host with the highest score for the prefix has the key (rendezvous hashing). So a host that is to be avoided
     moves only its own keys.
 
     Parameters:
         nodes: The hosts, in host order.
-        separator: What ends the prefix; without one in it, the whole key counts.
+        separator: The text that ends the prefix. A key without a separator is its own prefix.
     """
 
     def __init__(self, nodes: Sequence[Node], *, separator: str = ":") -> None:

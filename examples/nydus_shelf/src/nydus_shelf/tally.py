@@ -1,6 +1,6 @@
 """The hook plugin: a module that listens. It counts the commands of this process, by name.
 
-A hook names only those arguments that it wants. What it raises is logged, and breaks no command.
+A hook names only the arguments that it wants. An exception of a hook is logged, and breaks no command.
 """
 
 from __future__ import annotations
