@@ -212,7 +212,7 @@ def test_a_command_shows_its_keys_and_no_values() -> None:
         ("", "is empty"),
         ("a b", r"contains b' '"),
         ("a\n", r"contains b'\\n'"),
-        (b"a\r\nflush_all", r"contains b'\\r'"),
+        (b"a\r\nword", r"contains b'\\r'"),
         ("a\0", r"contains b'\\x00'"),
         ("a\x7f", r"contains b'\\x7f'"),
         ("k" * 251, "has 251 bytes with the prefix; memcached takes at most 250"),
@@ -276,7 +276,7 @@ def test_a_value_of_another_type_is_refused_unless_a_serde_is_given(value: Any) 
     ("call", "why"),
     [
         (
-            lambda c: c.set("k", b"flush_all", expire=2**63),
+            lambda c: c.set("k", b"", expire=2**63),
             "expire is 9223372036854775808; expected an integer",
         ),
         (lambda c: c.set("k", b"", expire=1.5), "expire is 1.5"),
@@ -302,7 +302,7 @@ def test_a_number_that_memcached_would_not_take_is_refused(call: Callable[[Any],
 
 def test_words_of_stats_are_checked_too() -> None:
     with pytest.raises(MemcacheIllegalInputError):
-        surface().stats("items\r\nflush_all")
+        surface().stats("items\r\nword")
 
 
 def test_hosts_have_to_agree_on_how_keys_and_values_look() -> None:
