@@ -32,13 +32,14 @@ chaos: ## random faults on real servers: was every outcome true? SCHEDULES=500 S
 	@tools/setup .venv test
 	PYTHONPATH=tests/support .venv/bin/python -m chaos --schedules $(SCHEDULES) --seed $(SEED) --side $(SIDE)
 
-check: ## format, lint, types (mypy and pyright) and rooms
+check: ## format, lint, types (mypy and pyright), rooms and plain words
 	@tools/setup .venv test check
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/pyright --warnings
 	.venv/bin/pytest --installed -q tests/test_rooms.py
+	.venv/bin/python tools/plain_words.py
 
 format: ## put the code into shape and fix what can be fixed without thinking
 	@tools/setup .venv check
