@@ -30,7 +30,7 @@ class Source(Protocol):
         ...
 
     def begun(self, make: Callable[[], T]) -> T:
-        """Return the collection for an answer of many lines: a new one, or the one of the read that was broken off.
+        """Return the collection for an answer of many lines: a new one, or the collection of a read that was broken off.
 
         Parameters:
             make: Makes an empty collection.

@@ -1,4 +1,4 @@
-"""The memcached engine: one host of memcached, or anything else that speaks its text protocol."""
+"""The memcached engine: one host of memcached, or another server that speaks the same text protocol."""
 
 from __future__ import annotations
 
