@@ -36,7 +36,7 @@ from nydus_core import (
 from nydus_core.command import Command, Outcome, Scope
 from nydus_core.delivery.placement import Placement
 from nydus_core.delivery.plan import make_plan
-from nydus_core.engines.base import BaseEngine
+from nydus_core.engines import BaseEngine
 from nydus_core.errors import NotResolved, host_error
 from nydus_core.routers import BaseRouter, NodeRouter, PartitionRouter
 

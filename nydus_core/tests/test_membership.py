@@ -9,7 +9,7 @@ import pytest
 
 from engines import MemoryEngine, PipelinedEngine
 from nydus_core import Cluster, ConfigError, RoutingError, create_cluster
-from nydus_core.engines.base import BaseEngine
+from nydus_core.engines import BaseEngine
 from nydus_core.routers import ConsistentHashingRouter, NodeRouter, PartitionRouter, RoundRobinRouter
 from nydus_core.routers.legacy import BaseRouter
 

@@ -12,7 +12,7 @@ from nydus_core import CrossHostError, HostDown, HostListExhausted, MaybeApplied
 from nydus_core.command import Access, Command, Outcome, Scope, key_bytes, outcome_of
 from nydus_core.delivery.placement import Placement
 from nydus_core.delivery.plan import Plan, make_plan
-from nydus_core.engines.base import BaseEngine
+from nydus_core.engines import BaseEngine
 from nydus_core.routers import (
     BroadcastRouter,
     ConsistentHashingRouter,

@@ -11,7 +11,7 @@ import pytest
 from nydus_core import ConfigError, HostListExhausted, RoutingError
 from nydus_core.command import key_bytes
 from nydus_core.delivery.placement import Placement
-from nydus_core.engines.base import BaseEngine
+from nydus_core.engines import BaseEngine
 from nydus_core.routers import ConsistentHashingRouter, Node, PartitionRouter, RoundRobinRouter
 from vectors import cases, mapping
 

@@ -17,7 +17,7 @@ import pytest
 import nydus_core
 from engines import MemoryEngine
 from nydus_core import Cluster, ConfigError, HostDown, PluginError, create_cluster
-from nydus_core.engines.base import BaseEngine
+from nydus_core.engines import BaseEngine
 from nydus_core.routers import (
     BaseRouter,
     BroadcastRouter,

@@ -12,8 +12,7 @@ import time
 from typing import Any
 
 from nydus_core.command import Command
-from nydus_core.engines import BasePipeline
-from nydus_core.engines.base import BaseEngine
+from nydus_core.engines import BaseEngine, BasePipeline
 from nydus_core.errors import HostDown, MaybeApplied
 
 

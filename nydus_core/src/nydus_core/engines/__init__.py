@@ -1,9 +1,10 @@
 """Engines: the protocols, the class to start from, and surfaces and batches for clients that have none of their own."""
 
-from nydus_core.engines.base import BaseEngine, EngineBase
+from nydus_core.engines.base import EngineBase
 from nydus_core.engines.batches import SerialBatch
 from nydus_core.engines.legacy import BasePipeline
 from nydus_core.engines.protocol import AnyEngine, AsyncEngine, Batch, E, Engine, SurfaceFactory
+from nydus_core.engines.starting import BaseEngine
 from nydus_core.engines.surface import PlainSurface, current_call, remember_awaited_call, remember_call
 
 __all__ = [

@@ -1,0 +1,170 @@
+"""The engine to start from, for third parties and for engines written for nydus 0.11. Our own engines do not use it.
+
+``connect()`` and ``disconnect()`` are enough for a working engine.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from nydus_core.command import Command
+from nydus_core.engines.base import EngineBase
+from nydus_core.engines.batches import SerialBatch
+from nydus_core.engines.legacy import BasePipeline, PipelineBatch
+from nydus_core.engines.protocol import Batch
+from nydus_core.errors import HostDown, MaybeApplied
+
+__all__ = ["BaseEngine"]
+
+
+class BaseEngine(EngineBase):
+    """An engine to start from. Also known as ``BaseConnection``, its name in nydus 0.11.
+
+    A subclass defines ``connect()``, which returns a client, and ``disconnect()``. Then every attribute of the
+    client is a command, dotted names too, and its key is the argument ``key`` or else the first one::
+
+        class Ftp(BaseEngine):
+            def __init__(self, num, host="localhost", **options):
+                super().__init__(num, **options)
+                self.host = host
+
+            def connect(self):
+                return ftplib.FTP(self.host)
+
+            def disconnect(self):
+                self.connection.quit()
+
+    Parameters:
+        num: The key of the host in the settings.
+        options: The options of the host.
+    """
+
+    #: Whether ``get_pipeline()`` returns a pipeline for ``map()``.
+    supports_pipelines: ClassVar[bool] = False
+
+    def __init__(self, num: Any, **options: Any) -> None:
+        super().__init__(num, **options)
+        self._connection: Any = None
+        self._connecting = threading.Lock()
+        self._connector: int | None = None
+        self._attempt = threading.local()  # what connecting raised, in the call that this thread is in
+        self._using = threading.Lock()
+        self._users = 0
+        self._retired = False
+
+    # What a subclass defines -------------------------------------------------------------------------------------
+
+    def connect(self) -> Any:
+        """Return a client that is connected to the host."""
+        raise NotImplementedError(f"{type(self).__name__} has to define connect()")
+
+    def disconnect(self) -> None:
+        """Close ``self.connection``."""
+        raise NotImplementedError(f"{type(self).__name__} has to define disconnect()")
+
+    def get_pipeline(self) -> BasePipeline:
+        """Return a new pipeline, where ``supports_pipelines`` says that there are any."""
+        raise NotImplementedError(f"{type(self).__name__} has to define get_pipeline()")
+
+    # What the core calls ------------------------------------------------------------------------------------------
+
+    @property
+    def connection(self) -> Any:
+        """The client; connected at first use, once, however many threads ask."""
+        return self._connected()
+
+    def _connected(self) -> Any:
+        if self._connection is not None:
+            return self._connection
+        with self._connecting:
+            if self._connection is None:
+                self._connector = threading.get_ident()
+                try:
+                    self._connection = self.connect()
+                except Exception as error:
+                    self._attempt.refusal = error
+                    raise
+                finally:
+                    self._connector = None
+            return self._connection
+
+    def close(self) -> None:
+        """Disconnect, if connected. A later command connects again."""
+        try:
+            if self._connection is not None:
+                self.disconnect()
+        finally:
+            self._connection = None
+
+    def retire(self) -> None:
+        """Disconnect as soon as no call uses the client."""
+        with self._using:
+            self._retired = True
+        self.leave(0)
+
+    def enter(self) -> None:
+        """Note that a call is about to use the connection."""
+        with self._using:
+            self._users += 1
+
+    def leave(self, count: int = 1) -> None:
+        """Note that it no longer does. The last one of a host that has left the cluster disconnects."""
+        with self._using:
+            self._users -= count
+            last = self._retired and not self._users
+        if last:
+            self.close()
+
+    def call(self, command: Command) -> Any:
+        """Do one command through the client. See ``Engine.call``."""
+        self._attempt.refusal = None
+        self.enter()
+        try:
+            return self._function(command)(*command.args, **command.kwargs)
+        except Exception as error:
+            if error is getattr(self._attempt, "refusal", None):
+                raise self.failed(HostDown, error, command) from error
+            if isinstance(error, tuple(self.retryable_exceptions)):
+                raise self.failed(MaybeApplied, error, command) from error
+            raise
+        finally:
+            self._attempt.refusal = None  # it would keep alive what its frames hold
+            self.leave()
+
+    def _function(self, command: Command) -> Callable[..., Any]:
+        first, *rest = command.name.split(".")
+        target: Any = self if self._is_own(first) else self._connected()
+        for piece in (first, *rest):
+            target = getattr(target, piece)
+        function: Callable[..., Any] = target
+        return function
+
+    def _is_own(self, name: str) -> bool:
+        """A method that a subclass adds is a command too, before the client's of the same name."""
+        return hasattr(type(self), name) and not hasattr(BaseEngine, name)
+
+    def probe(self) -> None:
+        """Find out whether the host is up: by default connect to it anew.
+
+        Raises:
+            Exception: It is not.
+        """
+        self.close()
+        self._connected()
+
+    def flush(self) -> None:
+        """Delete all data of the host, where ``supports_flush`` says that this is known."""
+        raise NotImplementedError(f"{type(self).__name__} has to define flush()")
+
+    def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
+        """Prepare some commands; many go through ``get_pipeline()`` if there is one, else one after the other."""
+        pipelined = self.supports_pipelines and len(commands) > 1
+        return PipelineBatch(self, commands) if pipelined else SerialBatch(self, commands)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or self._connector == threading.get_ident():
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        client = self._connected()
+        return client if name == "connection" else getattr(client, name)  # its property raised AttributeError
