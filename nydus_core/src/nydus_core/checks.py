@@ -1,6 +1,6 @@
-"""Checks of what a user writes: settings of a cluster, options of hosts and of routers. One place for all rooms.
+"""Checks of all that a user writes: settings of a cluster, options of hosts and of routers. One place for all rooms.
 
-Each check raises ``ConfigError``, which says what was found, where, and what was expected. No secret is ever shown.
+Each check raises ``ConfigError``, which names the value found, its place, and the values expected. It shows no secret.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ __all__ = [
     "PORT",
     "SECONDS",
     "SECONDS_OR_NONE",
+    "SECONDS_OR_ZERO",
     "SHARE",
-    "WAIT",
     "Check",
     "agreed",
     "check",
@@ -37,15 +37,25 @@ __all__ = [
     "without_secrets",
 ]
 
-#: Whether a value fits, and a description of the values that do.
+#: A test of a value, and a description of the values that pass.
 Check = tuple[Callable[[Any], bool], str]
 
 
 def is_time(value: object) -> bool:
-    """Tell whether a value is a number of seconds that a deadline can have: more than 0, less than 30 years."""
+    """Tell whether a value is a number of seconds for a deadline: more than 0, less than 1e9 (31 years)."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
 
 
+# Checks of settings, which look at the type, too
+COUNT: Check = (lambda value: type(value) is int and value >= 1, "a whole number, 1 or more")
+SECONDS: Check = (is_time, "seconds, more than 0")
+SECONDS_OR_ZERO: Check = (
+    lambda value: is_time(value) or (type(value) in (int, float) and value == 0),
+    "seconds, 0 or more",
+)
+SHARE: Check = (lambda value: is_time(value) and value <= 1, "a share, more than 0 and at most 1")
+
+# Checks of options of hosts, whose types ``check_type`` has checked before, by the engine's ``option_types``
 HOST: Check = (bool, "a name or an address")
 PORT: Check = (lambda port: 0 < port < 65536, "a port, 1 to 65535")
 SECONDS_OR_NONE: Check = (
@@ -53,13 +63,6 @@ SECONDS_OR_NONE: Check = (
     "seconds, more than 0, or None for no limit",
 )
 AT_MOST: Check = (lambda most: most is None or most > 0, "1 or more, or None")
-COUNT: Check = (lambda value: type(value) is int and value >= 1, "a whole number, 1 or more")
-SECONDS: Check = (is_time, "seconds, more than 0")
-WAIT: Check = (
-    lambda value: is_time(value) or (type(value) in (int, float) and value == 0),
-    "seconds, 0 or more",
-)
-SHARE: Check = (lambda value: is_time(value) and value <= 1, "a share, more than 0 and at most 1")
 
 
 def check(value: Any, fits: Check, path: str) -> None:
@@ -68,10 +71,10 @@ def check(value: Any, fits: Check, path: str) -> None:
     Parameters:
         value: The value. The error shows it, so it must be no secret.
         fits: The check.
-        path: Where in the settings it stands.
+        path: The place of the value in the settings.
 
     Raises:
-        ConfigError: It does not fit.
+        ConfigError: The value does not fit.
     """
     is_right, expected = fits
     if not is_right(value):
@@ -79,15 +82,15 @@ def check(value: Any, fits: Check, path: str) -> None:
 
 
 def check_each(options: Mapping[str, Any], checks: Mapping[str, Check], path: str = "") -> None:
-    """Check those options that are set and have a check.
+    """Check all options that are set and have a check.
 
     Parameters:
-        options: The options, by name.
+        options: The options, by name. The error shows a value, so none with a check must be a secret.
         checks: The checks, by the name of the option.
-        path: Where in the settings the options stand.
+        path: The place of the options in the settings.
 
     Raises:
-        ConfigError: One does not fit.
+        ConfigError: A value does not fit.
     """
     for name, fits in checks.items():
         if name in options:
@@ -95,10 +98,15 @@ def check_each(options: Mapping[str, Any], checks: Mapping[str, Check], path: st
 
 
 def check_type(value: Any, expected: type | tuple[type, ...], path: str) -> None:
-    """Check that a value is of one of some types. A whole number will do for a float; a bool is no number.
+    """Check the type of a value. A whole number will do for a float; a bool is no number.
+
+    Parameters:
+        value: The value. The error shows it as ``shown`` does.
+        expected: The type, or the types to choose from.
+        path: The place of the value in the settings.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: The value is of another type.
     """
     types = expected if isinstance(expected, tuple) else (expected,)
     fits = isinstance(value, types) or (float in types and isinstance(value, int))
@@ -108,10 +116,16 @@ def check_type(value: Any, expected: type | tuple[type, ...], path: str) -> None
 
 
 def whole_number(given: Any, least: int, most: int, path: str) -> int:
-    """Return a whole number of the settings.
+    """Return a value that has to be a whole number in a range.
+
+    Parameters:
+        given: The value.
+        least: The least number allowed.
+        most: The greatest number allowed.
+        path: The place of the value in the settings.
 
     Raises:
-        ConfigError: It is none, or is out of range.
+        ConfigError: The value is no whole number, or out of range.
     """
     if not isinstance(given, int) or isinstance(given, bool) or not least <= given <= most:
         raise ConfigError(f"found {given!r}; expected a whole number, {least} to {most}", path)
@@ -124,10 +138,10 @@ def choose(known: Mapping[str, Any], given: Any, path: str) -> Any:
     Parameters:
         known: The values, by name.
         given: The name.
-        path: Where in the settings it stands.
+        path: The place of the name in the settings.
 
     Raises:
-        ConfigError: There is nothing of that name; the error tells the names, and the nearest.
+        ConfigError: There is no value of that name; the error lists the names and suggests the nearest.
     """
     if not isinstance(given, str) or given not in known:
         near = nearest(str(given), known)
@@ -136,10 +150,15 @@ def choose(known: Mapping[str, Any], given: Any, path: str) -> Any:
 
 
 def one_of(value: Any, known: Sequence[str], path: str) -> None:
-    """Check that a value is one of some words.
+    """Check that a value is a known word.
+
+    Parameters:
+        value: The value.
+        known: The words.
+        path: The place of the value in the settings.
 
     Raises:
-        ConfigError: It is not; the error tells the words, and the nearest.
+        ConfigError: The value is no known word; the error lists the words and suggests the nearest.
     """
     if value not in known:
         near = nearest(value, known) if isinstance(value, str) else ""
@@ -149,8 +168,13 @@ def one_of(value: Any, known: Sequence[str], path: str) -> None:
 def refuse_unknown(found: Mapping[str, Any], known: Sequence[str], path: str) -> None:
     """Refuse settings that are not known.
 
+    Parameters:
+        found: The settings, by name.
+        known: The names that are known.
+        path: The place of the settings; empty for the settings of the cluster itself.
+
     Raises:
-        ConfigError: One is not; the error names the nearest, and all unless they are many.
+        ConfigError: A setting is unknown. The error suggests the nearest name, and lists all names unless they are many.
     """
     for name in found:
         if name not in known:
@@ -162,14 +186,14 @@ def refuse_unknown(found: Mapping[str, Any], known: Sequence[str], path: str) ->
 
 
 def refuse(options: Mapping[str, Any], refused: Mapping[str, str]) -> None:
-    """Refuse options of a host that would undo what a cluster promises.
+    """Refuse options of a host that would break a guarantee of the cluster.
 
     Parameters:
         options: The options of a host.
         refused: The reasons, by the name of the option. An option that is off or None does no harm.
 
     Raises:
-        ConfigError: One of them is set.
+        ConfigError: A refused option is set.
     """
     for name, why in refused.items():
         if options.get(name):
@@ -180,7 +204,7 @@ def agreed(options: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return the options that all hosts have in common, since one surface serves them all.
 
     Parameters:
-        options: For each host those options that decide how its commands and answers look.
+        options: For each host, the options that decide how commands and answers look.
 
     Raises:
         ConfigError: The hosts do not agree.
@@ -201,17 +225,17 @@ def agreed(options: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the known name that is nearest, or nothing if none is near."""
+    """Return ``"; did you mean 'x'?"`` for the nearest known name, or an empty text if no name is near."""
     close: Sequence[str] = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def shown(value: Any, name: str = "") -> str:
-    """Return a value as errors show it: with its kind, and never a secret.
+    """Return the text for a value in an error: type and value, but never a secret.
 
     Parameters:
         value: The value.
-        name: The name of its option: the value of a password is not shown at all.
+        name: The name of the option. For names such as ``password`` the text has the type only.
     """
     kind = type(value).__name__
     if re.search("pass|secret|credential|user", name) or not isinstance(value, str | int | float | None):
@@ -222,5 +246,5 @@ def shown(value: Any, name: str = "") -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Return a text with only the schemes of URLs, and nothing of what looks like ``user:password@host``."""
+    """Return a text without secrets: URLs are cut to their schemes, ``user:password@host`` to ``***``."""
     return re.sub(r"\S*:\S*@\S*", "***", re.sub(r"(\w+://).*", r"\1***", text, flags=re.DOTALL))

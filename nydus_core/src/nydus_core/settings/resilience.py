@@ -6,7 +6,17 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from nydus_core.checks import COUNT, SECONDS, SHARE, WAIT, Check, check, check_each, one_of, refuse_unknown
+from nydus_core.checks import (
+    COUNT,
+    SECONDS,
+    SECONDS_OR_ZERO,
+    SHARE,
+    Check,
+    check,
+    check_each,
+    one_of,
+    refuse_unknown,
+)
 from nydus_core.delivery import DeliverySettings, Repeat, Retry, RetryPolicy
 from nydus_core.errors import ConfigError
 from nydus_core.health import BreakerSettings, Readmit
@@ -14,15 +24,15 @@ from nydus_core.plugins import find_class, import_dotted
 
 __all__ = ["RESILIENCE", "read_resilience"]
 
-#: The names of these settings.
+#: The names of the settings about hosts that fail.
 RESILIENCE = ("retry", "health", "on_host_down", "on_readmit", "deadline")
 
 
 def read_resilience(settings: Mapping[str, Any], engine: type[Any]) -> DeliverySettings:
-    """Check these settings of a cluster.
+    """Check the settings about hosts that fail.
 
     Parameters:
-        settings: Those of the cluster.
+        settings: The settings of the cluster.
         engine: The class that talks to a host.
 
     Raises:
@@ -40,7 +50,7 @@ def read_resilience(settings: Mapping[str, Any], engine: type[Any]) -> DeliveryS
     )
 
 
-_RETRY: Mapping[str, Check] = {"attempts": COUNT, "backoff": WAIT, "most": WAIT}
+_RETRY: Mapping[str, Check] = {"attempts": COUNT, "backoff": SECONDS_OR_ZERO, "most": SECONDS_OR_ZERO}
 _HEALTH: Mapping[str, Check] = {
     "failures": COUNT,
     "rate": SHARE,
@@ -51,12 +61,14 @@ _HEALTH: Mapping[str, Check] = {
 }
 
 
-def _options(given: Any, kinds: Mapping[str, Check], path: str) -> dict[str, Any]:
+def _options(given: Any, checks: Mapping[str, Check], path: str, *words: str) -> dict[str, Any]:
+    """Return the options of a dict, checked, except those named in ``words``."""
+    known = (*checks, *words)
     if not isinstance(given, Mapping):
-        raise ConfigError(f"found {given!r}; expected a dict of options: {', '.join(kinds)}", path)
+        raise ConfigError(f"found {given!r}; expected a dict of options: {', '.join(known)}", path)
     options = {str(name): value for name, value in given.items()}
-    refuse_unknown(options, list(kinds), path)
-    check_each(options, kinds, path)
+    refuse_unknown(options, known, path)
+    check_each(options, checks, path)
     return options
 
 
@@ -70,14 +82,9 @@ def _retry(given: Any) -> RetryPolicy:
     if given is None:
         return Retry()
     if isinstance(given, Mapping):
-        repeats = tuple(repeat.value for repeat in Repeat)
-        kinds = {
-            **_RETRY,
-            "repeat": (lambda value: value is not None, f"one of {', '.join(map(repr, repeats))}"),
-        }
-        options = _options(given, kinds, "retry")
+        options = _options(given, _RETRY, "retry", "repeat")
         if "repeat" in options:
-            one_of(options["repeat"], repeats, "retry.repeat")
+            one_of(options["repeat"], [repeat.value for repeat in Repeat], "retry.repeat")
         return Retry(**options)
     policy = given
     if isinstance(given, str | type):
