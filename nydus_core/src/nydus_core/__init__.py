@@ -1,4 +1,4 @@
-"""Nydus: spread the work of one client over many servers. ``create_cluster`` is where it starts."""
+"""Nydus: spread the work of one client over many servers. Start with ``create_cluster``."""
 
 import sys
 

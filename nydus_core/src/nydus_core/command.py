@@ -1,7 +1,7 @@
-"""What a command is: its name, arguments and keys, how it may be split, and how it can end.
+"""Commands: name, arguments and keys, how a command may be split, and how it can end.
 
-Engines make commands (they know the client library), routers are asked about their keys, and the cluster
-delivers them. Nothing here does I/O.
+Engines make commands, because they know the client library. Routers place the keys. The cluster delivers the
+commands. Nothing here does I/O.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ __all__ = ["Access", "Command", "Dispatch", "Outcome", "Scope", "Split", "key_by
 
 
 class Access(enum.Enum):
-    """What a command does to the data: decides whether it may be repeated."""
+    """The effect of a command on the data. It decides whether the command may be repeated."""
 
-    #: it changes nothing
+    #: changes nothing
     READ = "read"
-    #: it may change something
+    #: may change something
     WRITE = "write"
 
 
 class Scope(enum.Enum):
-    """Where a command without a key goes."""
+    """The hosts that a command without a key goes to."""
 
     #: to all hosts, in parallel; the answer is a list in host order
     ALL = "all"
     #: to one host that the user has to name
     HOST = "host"
-    #: nowhere: it only has a meaning on the connection that sends it, and connections are shared
+    #: to no host: the command concerns the connection that sends it, and connections are shared
     CONNECTION = "connection"
-    #: to the host of its key, and to no other even while that is down: those who wait for it wait there
+    #: to the host of its key and no other, even while that host is down: receivers wait there
     CHANNEL = "channel"
-    #: it may have a key that cannot be told from its arguments: refused by routers by key
+    #: not known: the arguments do not tell whether there is a key, so routers by key refuse the command
     UNKNOWN = "unknown"
 
 
 class Outcome(enum.Enum):
-    """What is known about a command. Exactly one of these holds for each, and the user can always tell which."""
+    """The end of a command, as far as it is known. Each command has exactly one, and users can tell which."""
 
     #: the server answered
     VALUE = "value"
@@ -53,7 +53,7 @@ class Outcome(enum.Enum):
 
 
 class Split(Protocol):
-    """How a command over the keys of several hosts is cut into one command a host, and its answers joined."""
+    """A way to cut a command over the keys of several hosts into one command for each, and to join the answers."""
 
     def cut(self, command: Command, groups: Sequence[Sequence[int]]) -> Sequence[Command]:
         """Cut a command.
@@ -63,12 +63,18 @@ class Split(Protocol):
             groups: For each host, the positions in ``command.keys`` of the keys that live there.
 
         Returns:
-            One command a group, in the same order.
+            One command for each group, in the same order.
         """
         ...
 
     def join(self, command: Command, groups: Sequence[Sequence[int]], values: Sequence[Any]) -> Any:
-        """Put the answers to the commands of ``cut`` together as if one server had answered."""
+        """Join the answers to the commands of ``cut``, as if one server had answered.
+
+        Parameters:
+            command: The command with all its keys.
+            groups: The groups, as ``cut`` was given them.
+            values: The answer to each command of ``cut``, in order.
+        """
         ...
 
 
@@ -76,19 +82,19 @@ class Command:
     """One call, as an engine's surface made it.
 
     Attributes:
-        name: Its name: as the user called it, or the server's own where an engine knows that.
-        args: Its positional arguments.
-        kwargs: Its keyword arguments, or the engine's options for reading the answer.
-        keys: Its keys, each as the bytes that the server will see. Empty: it has none.
-        access: Whether it only reads.
-        split: How it can be split over hosts; None if it cannot.
-        scope: Where it goes when it has no key.
-        call: The call as the user wrote it, ``(name, args, kwargs)``, where an old-style router wants to see it.
+        name: The name that the user called, or the server's own name where the engine knows it.
+        args: The positional arguments.
+        kwargs: The keyword arguments, or the engine's options for reading the answer.
+        keys: The keys, as the bytes that the server sees; empty if there are none.
+        access: Whether the command only reads.
+        split: The way to split the command over hosts; None if there is none.
+        scope: The hosts that the command goes to if it has no key.
+        call: The call as the user wrote it, ``(name, args, kwargs)``, for a router written for nydus 0.11; else None.
     """
 
     __slots__ = ("access", "args", "call", "keys", "kwargs", "name", "scope", "split")
 
-    #: What a user can do where its keys cannot be told.
+    #: The user's remedy if the keys cannot be told.
     state_keys: ClassVar[str] = "give the key as the first argument, or as key=…"
 
     def __init__(
@@ -112,32 +118,35 @@ class Command:
 
     @property
     def idempotent(self) -> bool:
-        """Whether applying it twice leaves the same data as once; its second answer may differ. Asked after a failure."""
+        """Whether the command, applied twice, leaves the same data as once. The second answer may differ.
+
+        Asked after a failure.
+        """
         return self.access is Access.READ
 
-    #: Seconds that the server may hold back its answer, because the command asks it to.
+    #: Seconds that the server may hold back the answer because the command asks for it.
     waits: float = 0.0
 
     @property
     def wire_form(self) -> bytes | None:
-        """Its bytes as they go over the wire, where the engine knows them beforehand."""
+        """The bytes of the command on the wire, if the engine knows them beforehand; else None."""
         return None
 
     def question(self) -> Command | None:
-        """Return what one host is to be asked, so that the keys of this command can be told; None if nothing helps.
+        """Return a command to ask a host first, whose answer tells the keys of this command; None if there is none.
 
-        Only asked of a command of scope ``UNKNOWN`` without keys, whose host depends on them.
+        Called only if the scope is ``UNKNOWN``, no keys are known, and the host depends on them.
         """
         return None
 
     def told(self, answer: Any) -> Command:
-        """Return the same command as it is with the answer to its question.
+        """Return the same command, with the keys that the answer to its ``question()`` tells.
 
         Parameters:
             answer: The value of the question.
 
         Raises:
-            RoutingError: The arguments are not those of the command.
+            RoutingError: The arguments do not fit the command.
         """
         return self
 
@@ -146,13 +155,13 @@ class Command:
         return self.name, self.args, self.kwargs
 
     def __repr__(self) -> str:
-        """Name and keys; never values, which may be secret."""
+        """Return name and keys; never values, which may be secret."""
         shown = ", ".join(repr(key) for key in self.keys[:3])
         more = f" and {len(self.keys) - 3} more" if len(self.keys) > 3 else ""
         return f"{self.name} {shown}{more}".rstrip()
 
 
-#: What a surface ends in: it delivers a command and returns its value, or queues it and returns a promise.
+#: Takes a command from a surface: delivers it and returns the value, or queues it and returns a promise.
 Dispatch = Callable[[Command], Any]
 
 
@@ -171,7 +180,7 @@ def key_bytes(key: object) -> bytes:
 
 
 def outcome_of(error: BaseException | None) -> Outcome:
-    """Tell what is known about a command that ended in this error, or in a value if there is none."""
+    """Return the outcome of a command that ended in an error, or in a value if ``error`` is None."""
     if error is None:
         return Outcome.VALUE
     if isinstance(error, HostDown):

@@ -1,4 +1,4 @@
-"""Named clusters for a whole program: configured once, each built once at first use."""
+"""Named clusters for a whole program: configured once, and each built once, at first use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["CONNECTIONS", "AsyncConnectionHandler", "LazyConnectionHandler", "co
 
 
 class _ClustersByName(Mapping[str, C], Generic[C]):
-    """Clusters by name. Each is built when it is first asked for, once, however many threads ask.
+    """Clusters by name. Each is built once, at first use, however many threads ask.
 
     Parameters:
         settings: Returns the settings of all clusters, by name.
@@ -35,7 +35,7 @@ class _ClustersByName(Mapping[str, C], Generic[C]):
         """Return the cluster of that name.
 
         Raises:
-            ConfigError: There is none; it is a ``KeyError`` too. Or its settings are wrong.
+            ConfigError: There is no such cluster (the error is also a ``KeyError``), or the settings are wrong.
         """
         found = self._built.get(name)
         if found is not None:
@@ -62,12 +62,12 @@ class _ClustersByName(Mapping[str, C], Generic[C]):
         return len(self._settings())
 
     def __contains__(self, name: object) -> bool:
-        """Whether there is a cluster of that name; builds none."""
+        """Tell whether there is a cluster of that name. None is built."""
         return name in self._settings()
 
 
 class LazyConnectionHandler(_ClustersByName[Cluster]):
-    """Clusters by name. Each is built when it is first asked for, once, however many threads ask.
+    """Clusters by name. Each is built once, at first use, however many threads ask.
 
     Parameters:
         settings: Returns the settings of all clusters, by name.
@@ -87,9 +87,9 @@ class LazyConnectionHandler(_ClustersByName[Cluster]):
                 cluster.close()
 
     def reload(self) -> None:
-        """Close the clusters that were built and forget them: each is built anew when it is next asked for.
+        """Close the clusters that were built, and forget them: each is built anew at its next use.
 
-        Those for asyncio are closed as they fall out of use.
+        Clusters for asyncio are closed as they fall out of use.
         """
         with self._lock:
             self.disconnect()
@@ -98,7 +98,7 @@ class LazyConnectionHandler(_ClustersByName[Cluster]):
 
 
 class AsyncConnectionHandler(_ClustersByName[AsyncCluster]):
-    """Clusters for asyncio by name. Each is built when it is first asked for, once, and serves all event loops.
+    """Clusters for asyncio by name. Each is built once, at first use, and serves all event loops.
 
     Parameters:
         settings: Returns the settings of all clusters, by name.
@@ -135,14 +135,14 @@ connections = LazyConnectionHandler(lambda: CONNECTIONS)
 
 
 def configure(settings: Mapping[str, Any] | None = None, /, **named: Any) -> None:
-    """Configure the named clusters of this process. Those that were built before are closed and forgotten.
+    """Configure the named clusters of this process. Clusters that were built before are closed and forgotten.
 
     Parameters:
         settings: The same as the keyword arguments, as a dict.
-        named: ``CONNECTIONS``: the settings of each cluster, by name; or the path of a TOML file with a table each.
+        named: ``CONNECTIONS``: the settings of each cluster, by name; or the path of a TOML file with a table for each.
 
     Raises:
-        ConfigError: Another setting is given, or CONNECTIONS is not such a dict or file.
+        ConfigError: Another setting is given, or ``CONNECTIONS`` is neither a dict nor the path of a TOML file.
     """
     given = {**(settings or {}), **named}
     for name in given:

@@ -25,22 +25,22 @@ def create_cluster(settings: Mapping[str, Any] | str | os.PathLike[str], name: s
     Parameters:
         settings: A dict with these keys; it is not changed. Or the path of a TOML file with named clusters.
 
-            - ``engine`` (or ``backend``): what talks to a host: a name (``'redis'``), a dotted path or a class.
+            - ``engine`` (or ``backend``): talks to a host: a name (``'redis'``), a dotted path or a class.
             - ``hosts``: a dict of hosts by name, or a list. A host is a dict of options, a list of positional
-              arguments, or a URL. A ``weight`` among the options is its share of the keys, by default 1.
-            - ``router``: where a key belongs: a name (``'consistent'``), a dotted path, a class, or
-              ``{'name': …, **options}``. Without one every command goes to all hosts.
+              arguments, or a URL. The option ``weight`` is the host's share of the keys, by default 1.
+            - ``router``: places keys: a name (``'consistent'``), a dotted path, a class, or
+              ``{'name': …, **options}``. Without a router every command goes to all hosts.
             - ``defaults``: options for every host that does not set them itself.
             - ``cluster``: a subclass of ``Cluster``, or its dotted path.
             - ``fingerprint``: refuse to build a cluster that places keys otherwise; see ``Cluster.guard``.
             - ``deadline``: seconds that each call may take, over all attempts and hosts; by default no limit.
-            - ``retry``: what is tried again: a dict with ``attempts``, ``backoff``, ``most`` and ``repeat``, see
+            - ``retry``: when to try again: a dict with ``attempts``, ``backoff``, ``most`` and ``repeat``, see
               ``Retry``; or a ``RetryPolicy``, its class or its dotted path.
             - ``health``: when a host is taken for down: a dict of the fields of ``BreakerSettings``.
-            - ``on_host_down``: ``'raise'``, or ``'reroute'`` to another host; by default as the router has it.
-            - ``on_readmit``: what is done with a host before commands go there again: ``'keep'`` its data, ``'flush'``
-              them, or a function that is called with its name and a client of it.
-        name: Which cluster of a TOML file.
+            - ``on_host_down``: ``'raise'``, or ``'reroute'`` to another host; by default the router decides.
+            - ``on_readmit``: a step before commands go to a host again: ``'keep'`` the data, ``'flush'`` the
+              data, or a function that is called with the name of the host and a client of it.
+        name: The name of the cluster in the TOML file.
 
     Returns:
         The cluster.
@@ -61,19 +61,19 @@ def create_async_cluster(
         async with create_async_cluster({...}) as cluster:
             await cluster.incr("foo")
 
-    It may be built before any event loop runs, and used in several, one after the other or each in its thread.
+    The cluster may be built before any event loop runs, and may serve several, one after the other or each in a thread.
 
     Parameters:
-        settings: What ``create_cluster`` takes, with the same meaning. ``cluster`` names a subclass of ``AsyncCluster``;
+        settings: As for ``create_cluster``, with the same meaning. ``cluster`` names a subclass of ``AsyncCluster``;
             the function of ``on_readmit`` is given an asynchronous client, and may be a coroutine function.
-        name: Which cluster of a TOML file.
+        name: The name of the cluster in the TOML file.
 
     Returns:
         The cluster.
 
     Raises:
-        ConfigError: Something in the settings is unknown, missing or wrong, or the engine has no side for asyncio. The
-            error says where.
+        ConfigError: Something in the settings is unknown, missing or wrong, or the engine has no side for
+            asyncio. The error says where.
     """
     return _create(settings, name, AsyncCluster)
 
@@ -104,9 +104,9 @@ def _named(path: str | os.PathLike[str], name: str | None) -> tuple[dict[str, An
         raise ConfigError("found a URL; expected a dict of settings, or the path of a TOML file")
     tables = read_toml(path)
     if name is None or name not in tables:
-        what = "no name was given" if name is None else f"it has no cluster {name!r}"
+        problem = "no name was given" if name is None else f"it has no cluster {name!r}"
         raise ConfigError(
-            f"{what}; it has: {', '.join(tables) or 'none'}{nearest(name or '', tables)}", str(path)
+            f"{problem}; it has: {', '.join(tables) or 'none'}{nearest(name or '', tables)}", str(path)
         )
     return tables[name], f"{os.fspath(path)}: {name}"
 
@@ -126,7 +126,7 @@ def _build(settings: ClusterSettings, kind: type[C]) -> C:
             cluster.guard(settings.fingerprint)
     except BaseException:
         for engine in engines.values():
-            engine.retire()  # it may have begun something: the embedded one starts a server
+            engine.retire()  # an engine may have begun something: the embedded engine starts a server
         raise
     return cluster
 
@@ -135,7 +135,7 @@ _KINDS: Mapping[type[Any], str] = {Cluster: "a Cluster", AsyncCluster: "an Async
 
 
 def _copied(value: Any) -> Any:
-    """Copy dicts and lists, however deep; what they hold (pools, classes) is the user's and stays itself."""
+    """Copy dicts and lists, however deep, but not the user's objects in them, such as pools and classes."""
     if isinstance(value, Mapping):
         return {key: _copied(each) for key, each in value.items()}
     return [_copied(each) for each in value] if isinstance(value, list) else value

@@ -1,6 +1,6 @@
 """Deadlines: the time by which a call has to end, over all its attempts and hosts.
 
-A ``with cluster.deadline(0.2):`` block sets one for the calls inside it, in this thread or task alone.
+A ``with cluster.deadline(0.2):`` block sets a deadline for the calls inside it, in this thread or task alone.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ class Deadline:
     """A point in time.
 
     Parameters:
-        seconds: How long from now.
-        outer: The one of the block around, if there is one.
+        seconds: Seconds from now.
+        outer: The deadline of the enclosing block, if there is one.
 
     Attributes:
         until: The time, on the clock of ``time.monotonic``.
-        seconds: What it was when it was set.
-        overslept: Whether whoever was to keep it was busy with something else when it was over. Then that it was missed
-            says nothing of the hosts.
+        seconds: The seconds that the deadline was set to.
+        outer: The deadline of the enclosing block, or None.
+        overslept: Whether the thread or event loop that keeps the deadline was busy when the time was over. If so, a
+            missed deadline says nothing about the hosts.
+        ended: Whether the block of the deadline has ended. A task that began inside the block still sees the deadline.
     """
 
     __slots__ = ("ended", "outer", "overslept", "seconds", "until")
@@ -39,17 +41,17 @@ class Deadline:
         self.outer = outer
         self.until = time.monotonic() + seconds
         self.overslept = False
-        self.ended = False  # its block has: a task that was begun inside still sees it
+        self.ended = False
 
     def left(self) -> float:
-        """Return the seconds that are left; 0 when it is over."""
+        """Return the seconds that are left; 0 if the time is over."""
         return max(0.0, self.until - time.monotonic())
 
     def __str__(self) -> str:
         return f"the deadline of {self.seconds:g} seconds is over"
 
 
-# By weak references: connections keep the context that they were opened in
+# The keys are weak references: a connection keeps the context in which it was opened
 _current: ContextVar[Mapping[ref[Any], Deadline]] = ContextVar(
     "nydus_deadlines", default=MappingProxyType({})
 )
@@ -71,10 +73,10 @@ class DeadlineBlock:
 
     Parameters:
         owner: The cluster.
-        seconds: How long the block's calls may take, together.
+        seconds: Seconds that the calls of the block may take together.
 
     Raises:
-        ValueError: That is no time.
+        ValueError: ``seconds`` is not a number above 0.
     """
 
     def __init__(self, owner: object, seconds: float) -> None:
@@ -104,7 +106,7 @@ class DeadlineBlock:
             self._own.ended = True
         try:
             _current.reset(self._token)
-        except ValueError:  # it ends in another task or thread: nothing is to be reset here
+        except ValueError:  # the block ends in another task or thread: nothing is to be reset here
             if kind is None:
                 raise NydusError(
                     "a deadline block ended in another thread or task than it began in: around the yield of a fixture "

@@ -1,4 +1,4 @@
-"""Everything that Nydus raises, and what each of it says about the command.
+"""The errors that Nydus raises. The class of an error tells how far the command came.
 
 ::
 
@@ -17,10 +17,10 @@
     ├── CommandError           some commands of a map() failed; has .errors
     └── NotResolved            a promise was used before its map() block ended
 
-A ``HostError`` is also an instance of what the client library raised: ``HostDown`` of the Redis engine is a
+A ``HostError`` is also an instance of the client library's own error: a ``HostDown`` of the Redis engine is a
 ``redis.exceptions.ConnectionError`` or ``TimeoutError`` too, so code written for the plain client keeps working.
-An error that the server itself answered (``WRONGTYPE``, ``OOM``) is not in this tree: it passes through unchanged.
-Backends add their own, below ``NydusError``: an embedded server that does not start is a ``ServerError`` of nydus_redis.
+An error that the server answered (``WRONGTYPE``, ``OOM``) is not in this tree: it passes through unchanged.
+Backends add errors below ``NydusError``: nydus_redis raises ``ServerError`` if an embedded server does not start.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class ConfigError(NydusError):
     """The settings are wrong.
 
     Parameters:
-        message: What was found, what was expected and what to do.
-        path: Where in the settings, such as ``hosts[2].port``; empty if it concerns them as a whole.
+        message: The value found, the values expected, and the remedy.
+        path: The place in the settings, such as ``hosts[2].port``; empty for the settings as a whole.
     """
 
     def __init__(self, message: str, path: str = "") -> None:
@@ -75,29 +75,28 @@ class ConfigError(NydusError):
         return f"{self.path}: {self.message}" if self.path else self.message
 
     def under(self, path: str) -> Self:
-        """Return the same error, its path counted from further up."""
+        """Return the same error with ``path`` put before its own path."""
         return type(self)(self.message, f"{path}.{self.path}" if self.path else path)
 
 
 class PluginError(ConfigError):
     """A name of an engine, a router or a cluster class leads nowhere.
 
-    The message tells an unknown name, one that is not installed, one that is broken, and one that two
-    distributions claim apart.
+    The message tells why: the name is unknown, is not installed, is broken, or is claimed by two distributions.
     """
 
 
 class RoutingError(NydusError):
-    """A command has no host that it could go to. Nothing was sent."""
+    """There is no host for a command. Nothing was sent."""
 
 
 class CrossHostError(RoutingError):
-    """The keys of one command live on several hosts, and it cannot be split. Nothing was sent.
+    """The keys of one command live on several hosts, and the command cannot be split. Nothing was sent.
 
     Parameters:
         command: The name of the command.
         hosts: For each host, by name, the keys that live there.
-        hint: What the user can do about it.
+        hint: The remedy, for the user.
     """
 
     def __init__(self, command: str, hosts: dict[str, list[bytes]], hint: str) -> None:
@@ -122,10 +121,10 @@ class HostError(NydusError):
     Attributes:
         host: The name of the host and its address, without any password.
         command: The name of the command and its keys; never its values.
-        attempts: How often it was tried on a host; 0 if it was refused since the host is known to be down.
+        attempts: The number of attempts; 0 if the command was refused because the host is known to be down.
     """
 
-    #: What to say of the command, by kind of error.
+    #: The end of the command, in the words of the message.
     said = "failed"
 
     def __init__(self, reason: str = "", *, host: str = "", command: str = "", attempts: int = 1) -> None:
@@ -159,7 +158,7 @@ class MaybeApplied(HostError):
 
 
 class HostListExhausted(HostDown):
-    """No host is left that a command could go to: all are down, or have been tried. It was not applied."""
+    """No host is left for a command: all are down, or have been tried. The command was not applied."""
 
     def __str__(self) -> str:
         return f"{self.command}: {self.reason}" if self.command else self.reason
@@ -168,27 +167,27 @@ class HostListExhausted(HostDown):
 class DeadlineExceeded(NydusError):
     """The time given for a call, over all its attempts and hosts, is over.
 
-    A command raises one of the two below, which is also the client library's own error for a timeout.
+    A command raises ``NotSentInTime`` or ``NotAnsweredInTime``. Both are also the client library's own timeout error.
     """
 
 
 class NotSentInTime(HostDown, DeadlineExceeded):
-    """Not sent before the deadline was over, and it will not be."""
+    """Not sent before the deadline was over: the command will not be sent."""
 
 
 class NotAnsweredInTime(MaybeApplied, DeadlineExceeded):
     """Sent, or partly sent, and no answer came before the deadline was over."""
 
 
-#: Why nobody waited for a command any more, where the task that made it was cancelled.
+#: The reason in the error of a command whose task was cancelled.
 CANCELLED = "its task was cancelled"
 
-#: What a failure is, when it is the deadline's.
+#: The class of an error, and the class to raise instead if the deadline was the cause.
 LATE: dict[type[HostError], type[HostError]] = {HostDown: NotSentInTime, MaybeApplied: NotAnsweredInTime}
 
 
 class NotResolved(NydusError):
-    """A promise was used before the ``map()`` block that it belongs to has ended."""
+    """A promise was used before the end of its ``map()`` block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +196,8 @@ class CommandFailure:
 
     Attributes:
         name: The name of the command.
-        error: What it ended in.
-        position: Its position in the ``map()`` block, from 0.
+        error: The exception that the command ended in.
+        position: The position of the command in the ``map()`` block, from 0.
         hosts: The names of the hosts that failed.
     """
 
@@ -231,9 +230,9 @@ class CommandError(NydusError):
         return f"{len(self.errors)} command(s) failed:{listed}"
 
 
-#: What a client library stumbles with when a connection fails or a reply makes no sense, besides errors of its own. An
-#: engine takes these for failures of the host. Anything else, such as the time limit of a job that a signal handler
-#: raises, is not the host's, and passes.
+#: The exceptions that a client library raises, besides its own, when a connection fails or a reply makes no
+#: sense. An engine takes them for failures of the host. Any other exception passes: a job's time limit,
+#: raised by a signal handler, is no failure of the host.
 STUMBLES: tuple[type[Exception], ...] = (
     NydusError,
     OSError,
@@ -247,7 +246,7 @@ STUMBLES: tuple[type[Exception], ...] = (
 
 
 def is_own_want(error: BaseException | None) -> bool:
-    """Tell whether an error, or what caused it, is that this process or machine has run out of something."""
+    """Tell whether an error, or one of its causes, means that this process or machine ran out of a resource."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:  # "raise error from error" is a circle
         seen.add(id(error))
@@ -266,12 +265,12 @@ def host_error(kind: type[HostError], cause: BaseException, *, host: str, comman
 
     Parameters:
         kind: ``HostDown`` or ``MaybeApplied``.
-        cause: What the client library raised.
+        cause: The exception of the client library.
         host: Name and address of the host, without any password.
         command: Name and keys of the command.
 
     Returns:
-        The error, caused by ``cause``. It carries its attributes.
+        The error, with the attributes of ``cause``, and ``cause`` as its ``__cause__``.
     """
     error = _made(kind, type(cause), (str(cause),))
     error.host, error.command = host, command
@@ -289,7 +288,7 @@ def _made(kind: type[HostError], cause: type[BaseException] | None, args: tuple[
             error = _blended(kind, cause)(*args)
             error.host = error.command = ""
             return error
-        except (TypeError, AttributeError):  # its class makes or fills instances in a way of its own
+        except (TypeError, AttributeError):  # its class makes or fills instances in its own way
             pass
     return kind(*args)
 
@@ -309,7 +308,7 @@ def _blend(kind: type[HostError], cause: type[BaseException]) -> type[HostError]
     body = {"__module__": kind.__module__, "__doc__": kind.__doc__, "_blend": (kind, cause)}
     try:
         return type(kind.__name__, (kind, cause), body)
-    except TypeError:  # two layouts that C cannot join: then our own class has to do
+    except TypeError:  # C cannot join the layouts of the two classes: our own class has to do
         return kind
 
 

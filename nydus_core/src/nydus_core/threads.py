@@ -1,6 +1,6 @@
-"""The threads of this process: a pool for what has to wait, and a timer that rings when time is over.
+"""The threads of this process: a pool for jobs that wait, and a timer that rings alarms.
 
-Neither has a thread before it is first used. A child process starts threads of its own.
+Neither starts a thread before its first use. A child process starts threads of its own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger("nydus")
 
-#: More hosts than this at once wait for each other.
+#: The most threads of the pool. Further jobs wait until a thread is free.
 MOST_THREADS = 256
 #: Seconds after which a thread without a job ends.
 IDLE = 10.0
@@ -33,24 +33,27 @@ IDLE = 10.0
 def in_thread(job: Callable[[], T]) -> Future[T] | None:
     """Run a job in a thread of the pool, in the context of the caller.
 
+    Parameters:
+        job: The function to call.
+
     Returns:
-        Its future; None if there are no more threads to be had, as when Python ends.
+        The future of the job; None if no thread can be started, as when Python ends.
     """
     future: Future[T] = Future()
     return future if start(future, job) else None
 
 
 def start(future: Future[T], job: Callable[[], T]) -> bool:
-    """Run a job in a thread of the pool, as ``in_thread``, but with a future that the caller has already.
+    """Run a job in a thread of the pool, in the context of the caller, for a future that the caller already has.
 
-    A caller that is interrupted in here can then still cancel the job, or wait for its end.
+    A caller that is interrupted in here can still cancel the job, or wait for its end.
 
     Parameters:
-        future: What takes its result. If it is cancelled before the job begins, the job is not done.
-        job: What to do.
+        future: The future that takes the result. If it is cancelled before the job begins, the job is not done.
+        job: The function to call.
 
     Returns:
-        False if there are no more threads to be had: then it is not done.
+        False if no thread can be started: then the job is not done.
     """
     context = contextvars.copy_context()
     return _pool.take(lambda: _fill(future, context, job))
@@ -63,14 +66,16 @@ def _fill(future: Future[T], context: contextvars.Context, job: Callable[[], T])
         value = context.run(job)
     except BaseException as error:
         future.set_exception(error)
-        del future  # its error knows this frame
+        del future  # the error refers to this frame: no circle
     else:
         future.set_result(value)
 
 
 class _Pool:
-    """Threads that do jobs, as many as are needed at once. A program that ends does not wait for them: what is done in
-    them may hang, and whoever wanted it has given up by then. So it is not a ``ThreadPoolExecutor``.
+    """Threads that do jobs, as many as are needed at once.
+
+    A program that ends does not wait for them, as it would for a ``ThreadPoolExecutor``: a job may hang, long after
+    its caller has given up.
     """
 
     def __init__(self) -> None:
@@ -80,7 +85,7 @@ class _Pool:
         self._spare = 0  # threads that wait for a job, less the jobs that wait for a thread
 
     def take(self, job: Callable[[], None]) -> bool:
-        """Have a job done; return False if there is no thread to be had."""
+        """Give a job to a thread; return False if no thread can be started."""
         with self._lock:
             if self._spare > 0 or self._threads == MOST_THREADS:
                 self._spare -= 1
@@ -108,7 +113,7 @@ class _Pool:
                 self._spare += 1
 
     def _may_end(self) -> bool:
-        """Tell whether a thread that has waited in vain is one too many."""
+        """Tell whether a thread that has waited in vain may end."""
         with self._lock:
             if self._spare <= 0:  # a job is on its way
                 return False
@@ -118,23 +123,23 @@ class _Pool:
 
 
 def set_alarm(when: float, call: Callable[[], object]) -> Alarm:
-    """Have something called at a time, in the timer's thread, unless the alarm is cancelled before.
+    """Call a function at a time, in the timer's thread, unless the alarm is cancelled before.
 
     Parameters:
         when: The time, on the clock of ``time.monotonic``.
-        call: What to call. It should be quick, for all alarms share a thread.
+        call: The function. It should be quick, for all alarms share a thread.
 
     Returns:
         The alarm. As a context manager it is cancelled at the end of the block.
 
     Raises:
-        RuntimeError: There is no thread to be had for the timer.
+        RuntimeError: The thread of the timer cannot be started.
     """
     return _timer.set(Alarm(when, call))
 
 
 class Alarm:
-    """Something to be called at a time. Made by ``set_alarm``."""
+    """A function to be called at a time. Made by ``set_alarm``."""
 
     __slots__ = ("_call", "_lock", "_over", "when")
 
@@ -145,13 +150,13 @@ class Alarm:
         self._over = False
 
     def cancel(self) -> None:
-        """Prevent the call. If it has begun, wait for its end: after this, it is not running."""
+        """Prevent the call. If the call has begun, wait for its end."""
         _timer.forget(self)
         with self._lock:
             self._over = True
 
     def ring(self) -> None:
-        """Do the call, unless it was cancelled or done before."""
+        """Call the function, unless the alarm was cancelled or has rung."""
         with self._lock:
             if self._over:
                 return
@@ -171,13 +176,16 @@ class Alarm:
 
 
 class _Timer:
-    """Rings alarms. Nearly all are cancelled long before their time, so they are kept unsorted: setting and
-    cancelling one costs next to nothing, and the thread looks them through when the earliest might be due.
+    """Rings alarms.
+
+    Nearly all alarms are cancelled long before their time, so they are kept unsorted: setting and cancelling
+    costs next to nothing, and the thread looks through all alarms when the earliest may be due.
     """
 
     def __init__(self) -> None:
         self._alarms: set[Alarm] = set()
-        # Taken by callers as it is: a Ctrl-C on the way into a Condition, which is Python code, would leave it locked
+        # Callers take the lock, not the Condition: a Ctrl-C on the way into its Python code would leave the
+        # lock taken
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._wakes = math.inf
@@ -188,7 +196,7 @@ class _Timer:
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="nydus-timer", daemon=True)
                 thread.start()
-                self._thread = thread  # not before: there may be none to be had just now
+                self._thread = thread  # not before: start() may fail
             self._alarms.add(alarm)
             if alarm.when < self._wakes:
                 self._changed.notify()
@@ -221,10 +229,10 @@ _timer = _Timer()
 
 
 class Renewable(Protocol):
-    """What holds locks, connections or alarms that are of no use after a fork."""
+    """An object with locks, connections or alarms that are of no use after a fork."""
 
     def after_fork(self) -> None:
-        """Become usable in a child process, where no thread of the parent is."""
+        """Become usable in a child process, where no thread of the parent runs."""
         ...
 
 
@@ -232,12 +240,12 @@ _renewable: weakref.WeakSet[Renewable] = weakref.WeakSet()
 
 
 def renew_after_fork(thing: Renewable) -> None:
-    """Have the ``after_fork`` of something called in child processes, as long as it is in use, before all else there."""
+    """Have ``thing.after_fork()`` called at the start of child processes, as long as ``thing`` is in use."""
     _renewable.add(thing)
 
 
 def _after_fork() -> None:
-    """A fork has copied the objects but not the threads: its child starts its own."""
+    """Begin anew in a child process: the fork has copied the objects, but not the threads."""
     global _pool, _timer
     _pool, _timer = _Pool(), _Timer()
     for thing in list(_renewable):

@@ -1,4 +1,4 @@
-"""What a ``map()`` raises. The whole tree of errors is in ``nydus_core.errors``."""
+"""The error of a ``map()`` block. The whole tree of errors is in ``nydus_core.errors``."""
 
 from nydus_core.errors import CommandError
 

@@ -1,4 +1,4 @@
-"""What a command in a ``map()`` returns. See ``nydus_core.cluster``."""
+"""The promise that a command in a ``map()`` block returns. See ``nydus_core.cluster``."""
 
 from nydus_core.cluster import EventualCommand
 

@@ -1,4 +1,4 @@
-"""Engines: the protocols, the class to start from, and surfaces and batches for clients that have none of their own."""
+"""Engines: the protocols, the class to start from, and surfaces and batches for clients without their own."""
 
 from nydus_core.engines.base import EngineBase
 from nydus_core.engines.batches import SerialBatch

@@ -15,7 +15,7 @@ __all__ = ["EngineBase"]
 
 
 class EngineBase:
-    """What engines have in common, whether blocking or asynchronous: all that needs no I/O.
+    """The common part of blocking and asynchronous engines: everything that needs no I/O.
 
     Parameters:
         num: The key of the host in the settings.
@@ -24,13 +24,14 @@ class EngineBase:
 
     #: Whether this class is the side for asyncio.
     is_async: ClassVar[bool] = False
-    #: The class, or its dotted path, that talks to such a host with asyncio, for ``create_async_cluster``. Not
-    #: inherited: a subclass does something else than its parent, so the parent's other side is not its own.
+    #: The engine for the same hosts with asyncio, a class or its dotted path, for ``create_async_cluster``. Not
+    #: inherited: a subclass differs from its parent, so the parent's other side does not fit.
     async_side: ClassVar[type[Any] | str | None] = None
-    #: The same of a class for asyncio: what talks to such a host with blocking calls, for ``create_cluster``.
+    #: Of an engine for asyncio, the engine for the same hosts with blocking calls, for ``create_cluster``.
+    #: Not inherited.
     sync_side: ClassVar[type[Any] | str | None] = None
-    #: What ``connect`` or a command raises when the host fails, rather than answers. Without a word on it, an error
-    #: of a command is taken for the server's answer.
+    #: The exceptions by which ``connect`` or a command says that the host failed, rather than answered. Any
+    #: other exception of a command is taken for the server's answer.
     retryable_exceptions: ClassVar[Collection[type[Exception]]] = ()
     #: Whether ``batch(transaction=True)`` is applied whole or not at all.
     supports_transactions: ClassVar[bool] = False
@@ -52,10 +53,10 @@ class EngineBase:
 
     @classmethod
     def describe(cls, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Command:
-        """Say what a call means: make its command.
+        """Make the command of a call.
 
         Parameters:
-            name: What was called, dotted where attributes of attributes were: ``'a.b'``.
+            name: The name that was called, dotted for an attribute of an attribute: ``'a.b'``.
             args: The positional arguments.
             kwargs: The keyword arguments.
         """
@@ -67,14 +68,18 @@ class EngineBase:
 
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
-        """Return what makes surfaces: by default, of those on which any attribute is a command."""
+        """Return the factory of surfaces. By default, any attribute of a surface is a command.
+
+        Parameters:
+            options: The options of each host.
+        """
         return lambda dispatch: PlainSurface(dispatch, cls.describe)
 
     @classmethod
     def option_types(cls) -> Mapping[str, Any] | None:
-        """Return the options of a host, each with the type or tuple of types that it takes, None for any.
+        """Return the options of a host by name, each with its type or tuple of types, or None for any type.
 
-        By default the arguments of the constructor; None, if the constructor takes any.
+        By default, the arguments of the constructor. If the constructor takes any argument, None.
         """
         parameters = list(inspect.signature(cls).parameters.values())[1:]
         if any(
@@ -93,7 +98,12 @@ class EngineBase:
         raise ValueError(f"{cls.__name__} takes no URLs")
 
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
-        """Return an object on which every command goes to this host: by default a surface of the cluster's kind."""
+        """Return an object on which every command goes to this host: by default a surface of the cluster's kind.
+
+        Parameters:
+            make_surface: Makes the cluster's surfaces.
+            dispatch: Delivers a command to this host.
+        """
         return make_surface(dispatch)
 
     def failed(self, kind: type[HostError], cause: BaseException, command: Command) -> HostError:
@@ -101,25 +111,28 @@ class EngineBase:
 
         Parameters:
             kind: ``HostDown`` (not sent) or ``MaybeApplied``.
-            cause: What the client raised.
+            cause: The exception of the client.
             command: The command.
         """
         return host_error(kind, cause, host=f"{self.num!r} ({self.identifier})", command=repr(command))
 
     def unavailable(self, why: str) -> Exception:
-        """Make the error for a host that cannot be reached, of a type that the client raises for it."""
+        """Make the client's error for a host that cannot be reached."""
         return ConnectionError(why)
 
     def late(self, why: str) -> Exception:
-        """Make the error for an answer that did not come in time, of a type that the client raises for it."""
+        """Make the client's error for an answer that did not come in time."""
         return TimeoutError(why)
 
     def is_outage(self, cause: BaseException) -> bool:
-        """Tell whether what the client raised speaks against the host: by default all but a want of this process."""
+        """Tell whether an exception of the client counts against the host.
+
+        By default all do, except a shortage of this process or machine, such as of memory or of ports.
+        """
         return not is_own_want(cause)
 
     def is_passing(self, answer: Exception, command: Command) -> bool:
-        """Tell whether an error that the server answered may be tried later: by default none."""
+        """Tell whether a command may be tried again after this error answer: by default never."""
         return False
 
     def __repr__(self) -> str:

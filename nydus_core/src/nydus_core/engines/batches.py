@@ -39,7 +39,7 @@ class SerialBatch:
         return self._outcomes
 
     def _begin(self, count: int) -> bool:
-        """Take the next commands in hand; False if it was aborted."""
+        """Note that the next ``count`` commands begin; return False if the batch was aborted."""
         with self._lock:
             self._begun += count
             return not self._aborted
@@ -56,7 +56,7 @@ class SerialBatch:
             return error
 
     def abort(self) -> list[Any]:
-        """Do no more of the commands. The one that is being done cannot be interrupted: it may be applied."""
+        """Begin no further command. The command in progress cannot be interrupted: it may be applied."""
         with self._lock:
             self._aborted = True
             done = len(self._outcomes)

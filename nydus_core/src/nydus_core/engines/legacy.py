@@ -17,7 +17,7 @@ class BasePipeline:
     """Base of pipelines written for nydus 0.11.
 
     Parameters:
-        connection: The engine that it belongs to.
+        connection: The engine of the pipeline.
     """
 
     def __init__(self, connection: Any) -> None:
@@ -34,7 +34,7 @@ class BasePipeline:
 
 
 class PipelineEngine(Engine, Protocol):
-    """An engine that has such pipelines. See ``BaseEngine``."""
+    """An engine with pipelines written for nydus 0.11. See ``BaseEngine``."""
 
     def get_pipeline(self) -> BasePipeline:
         """Return a new pipeline."""
@@ -45,7 +45,7 @@ class PipelineEngine(Engine, Protocol):
         ...
 
     def leave(self, count: int = 1) -> None:
-        """Note that it no longer does."""
+        """Note that ``count`` calls no longer use the connection."""
         ...
 
 

@@ -1,8 +1,9 @@
-"""What an engine is: it knows one client library, and talks to one host through it.
+"""The protocols of engines. An engine knows one client library, and talks to one host through it.
 
-The engine says what a command means (its keys, whether it only reads, how it splits), sends it, reads the answer,
-and tells which errors mean what. It knows nothing of other hosts or of the router. It has a blocking side, ``Engine``,
-or one for asyncio, ``AsyncEngine``, or a class for each; ``base_engine`` and ``aio.engine`` have classes to start from.
+An engine tells the meaning of a command (keys, whether it only reads, how it splits), sends it, reads the
+answer, and tells the meaning of errors. It knows nothing of other hosts or of the router. An engine has a
+blocking side, ``Engine``, a side for asyncio, ``AsyncEngine``, or a class for each. Start from ``BaseEngine``
+or ``BaseAsyncEngine``.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ from nydus_core.errors import HostError
 
 __all__ = ["AnyEngine", "AsyncEngine", "Batch", "E", "Engine", "SurfaceFactory"]
 
-#: Makes the object that users call, given what its calls end in. One with a method ``of_cluster(cluster, dispatch)`` is
-#: called there for the cluster itself: for methods of a client library that are more than one command.
+#: Makes the object that users call, given the function that takes its commands. A factory with a method
+#: ``of_cluster(cluster, dispatch)`` makes the surface of the cluster itself by that method: it is for methods
+#: of a client library that are more than one command.
 SurfaceFactory = Callable[[Dispatch], Any]
 
 
 class Batch(Protocol):
     """Some commands on their way to one host.
 
-    One with a method ``fileno()``, which returns the socket that answers come from, is read when they come; without, in
-    the order of the hosts. ``send`` and ``receive`` never raise because a host fails: each command has its outcome in what ``receive``
-    returns.
+    A batch with a method ``fileno()``, which returns the socket that answers come from, is read when they
+    come; other batches are read in the order of the hosts. ``send`` and ``receive`` never raise because a
+    host fails: ``receive`` returns an outcome for each command.
     """
 
     @property
@@ -38,7 +40,7 @@ class Batch(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether ``send`` finds an open connection, so that it does not have to wait for one. Asked once."""
+        """Whether ``send`` finds an open connection, so that it does not have to wait. Asked once."""
         ...
 
     def send(self) -> None:
@@ -50,27 +52,26 @@ class Batch(Protocol):
         ...
 
     def abort(self) -> list[Any] | None:
-        """End it, since the time is over. Called in another thread than ``send`` and ``receive``, at any time.
+        """End the batch, since the time is over. Called at any time, in another thread than ``send`` and ``receive``.
 
-        What is on its way ends at once, in a failure. What has not begun to be sent never will be.
+        Commands on their way end at once, in a failure. Commands that have not begun to be sent never will be.
 
         Returns:
-            None if ``send`` or ``receive`` is about to return, so that its outcomes can be had as always. Or the
-            outcome of each command, if nobody has to wait for them: because nothing was sent, or because they
-            cannot be interrupted.
+            None if ``send`` or ``receive`` is about to return, with the outcomes as always. Else the outcome of each
+            command, and nobody has to wait: nothing was sent, or the commands cannot be interrupted.
         """
         ...
 
     def close(self) -> None:
-        """Let go of the connection. One with answers that were not read is closed, never used again."""
+        """Let go of the connection. If it has unread answers, it is closed and never used again."""
         ...
 
 
 class AnyEngine(Protocol):
-    """What a client library's blocking and asynchronous sides have in common: one class a side, one instance a host.
+    """The common part of ``Engine`` and ``AsyncEngine``: one class for each side, one instance for each host.
 
-    A class of this protocol is called with the key of the host in the settings, and the host's options. It may name the
-    class of its other side, as ``async_side`` or ``sync_side``: see ``base_engine.EngineBase``.
+    A class of this protocol is called with the key of the host in the settings, and the host's options. It
+    may name the class of its other side, as ``async_side`` or ``sync_side``: see ``EngineBase``.
     """
 
     @property
@@ -85,9 +86,13 @@ class AnyEngine(Protocol):
 
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
-        """Return what makes surfaces for a cluster, given the options of each of its hosts.
+        """Return the factory of a cluster's surfaces.
 
-        In a ``map()`` they queue, with asyncio too: there ``conn.get(key)`` returns a promise, nothing to be awaited.
+        In a ``map()`` surfaces queue, with asyncio too: there ``conn.get(key)`` returns a promise, nothing to
+        be awaited.
+
+        Parameters:
+            options: The options of each host.
         """
         ...
 
@@ -96,17 +101,17 @@ class AnyEngine(Protocol):
 
         Parameters:
             make_surface: Makes the cluster's surfaces.
-            dispatch: What delivers a command to this host.
+            dispatch: Delivers a command to this host.
         """
         ...
 
     def call(self, command: Command) -> Any:
-        """Do one command and return its value; of an asynchronous engine it has to be awaited.
+        """Do one command and return its value. An asynchronous engine returns an awaitable.
 
         Raises:
-            HostDown: It was not sent.
-            MaybeApplied: It was sent, or partly, and no answer came.
-            Exception: Anything else is the server's own answer.
+            HostDown: The command was not sent.
+            MaybeApplied: The command was sent, or partly sent, and no answer came.
+            Exception: Any other error is the server's own answer.
         """
         ...
 
@@ -115,7 +120,7 @@ class AnyEngine(Protocol):
 
         Parameters:
             kind: ``HostDown`` (not sent), ``MaybeApplied``, or a subclass.
-            cause: What the client raised.
+            cause: The exception of the client.
             command: The command.
         """
         ...
@@ -129,17 +134,17 @@ class AnyEngine(Protocol):
         ...
 
     def is_outage(self, cause: BaseException) -> bool:
-        """Tell whether what the client raised speaks against the host, rather than against its use."""
+        """Tell whether an exception of the client counts against the host, rather than against the caller."""
         ...
 
     def is_passing(self, answer: Exception, command: Command) -> bool:
-        """Tell whether an error that the server answered means that it was not applied, and may be tried later."""
+        """Tell whether an error answer means that the command was not applied and may be tried later."""
         ...
 
     def retire(self) -> None:
-        """Close all connections, but those in use not before they fall out of use: the host has left the cluster.
+        """Close all connections, each as soon as nobody uses it: the host has left the cluster.
 
-        Waits for nothing, in an asynchronous engine too.
+        Returns at once, also in an asynchronous engine.
         """
         ...
 
@@ -160,7 +165,7 @@ class Engine(AnyEngine, Protocol):
         """Find out whether the host is up, with a command that does nothing.
 
         Raises:
-            Exception: It is not.
+            Exception: The host is not up.
         """
         ...
 
@@ -168,7 +173,7 @@ class Engine(AnyEngine, Protocol):
         """Delete all data of the host.
 
         Raises:
-            NotImplementedError: It is not known how.
+            NotImplementedError: The engine does not know how.
         """
         ...
 
@@ -178,10 +183,10 @@ class Engine(AnyEngine, Protocol):
 
 
 class AsyncEngine(AnyEngine, Protocol):
-    """A client library, as ``AsyncCluster`` uses it. It may be used in several event loops.
+    """A client library, as ``AsyncCluster`` uses it, possibly in several event loops.
 
-    A task that is cancelled in any of these methods lets go of its connection at once, and never gives one back on
-    which an answer is still to come.
+    A task that is cancelled in any method lets go of its connection at once. A connection on which an answer
+    is still to come is never given back.
     """
 
     async def call(self, command: Command) -> Any:
@@ -191,8 +196,9 @@ class AsyncEngine(AnyEngine, Protocol):
     async def exchange(self, commands: Sequence[Command], *, transaction: bool = False) -> list[Any]:
         """Send some commands together, and read all answers. Never raises because the host fails.
 
-        It has a task of its own, which is cancelled when nobody wants to wait any more. Then it should return at once
-        what is known by then; if it raises ``CancelledError`` instead, all of the commands may have been applied.
+        The call has a task of its own, which is cancelled when nobody wants to wait any more. Then it should
+        return at once, with the outcomes known by then. If it raises ``CancelledError`` instead, all commands
+        may have been applied.
 
         Parameters:
             commands: The commands, in order.
@@ -207,7 +213,7 @@ class AsyncEngine(AnyEngine, Protocol):
         """Find out whether the host is up, with a command that does nothing.
 
         Raises:
-            Exception: It is not.
+            Exception: The host is not up.
         """
         ...
 
@@ -215,7 +221,7 @@ class AsyncEngine(AnyEngine, Protocol):
         """Delete all data of the host.
 
         Raises:
-            NotImplementedError: It is not known how.
+            NotImplementedError: The engine does not know how.
         """
         ...
 

@@ -23,7 +23,7 @@ class BaseEngine(EngineBase):
     """An engine to start from. Also known as ``BaseConnection``, its name in nydus 0.11.
 
     A subclass defines ``connect()``, which returns a client, and ``disconnect()``. Then every attribute of the
-    client is a command, dotted names too, and its key is the argument ``key`` or else the first one::
+    client is a command, dotted names too. The key of a command is the argument ``key``, or else the first argument::
 
         class Ftp(BaseEngine):
             def __init__(self, num, host="localhost", **options):
@@ -49,12 +49,12 @@ class BaseEngine(EngineBase):
         self._connection: Any = None
         self._connecting = threading.Lock()
         self._connector: int | None = None
-        self._attempt = threading.local()  # what connecting raised, in the call that this thread is in
+        self._attempt = threading.local()  # for each thread, the exception of connect() in its current call
         self._using = threading.Lock()
         self._users = 0
         self._retired = False
 
-    # What a subclass defines -------------------------------------------------------------------------------------
+    # For a subclass to define ------------------------------------------------------------------------------------
 
     def connect(self) -> Any:
         """Return a client that is connected to the host."""
@@ -65,14 +65,14 @@ class BaseEngine(EngineBase):
         raise NotImplementedError(f"{type(self).__name__} has to define disconnect()")
 
     def get_pipeline(self) -> BasePipeline:
-        """Return a new pipeline, where ``supports_pipelines`` says that there are any."""
+        """Return a new pipeline. Called only if ``supports_pipelines`` is true."""
         raise NotImplementedError(f"{type(self).__name__} has to define get_pipeline()")
 
-    # What the core calls ------------------------------------------------------------------------------------------
+    # Called by the core -------------------------------------------------------------------------------------------
 
     @property
     def connection(self) -> Any:
-        """The client; connected at first use, once, however many threads ask."""
+        """The client, connected once, at first use, however many threads ask."""
         return self._connected()
 
     def _connected(self) -> Any:
@@ -110,7 +110,7 @@ class BaseEngine(EngineBase):
             self._users += 1
 
     def leave(self, count: int = 1) -> None:
-        """Note that it no longer does. The last one of a host that has left the cluster disconnects."""
+        """Note that ``count`` calls no longer use the connection. After ``retire()`` the last call disconnects."""
         with self._using:
             self._users -= count
             last = self._retired and not self._users
@@ -130,7 +130,7 @@ class BaseEngine(EngineBase):
                 raise self.failed(MaybeApplied, error, command) from error
             raise
         finally:
-            self._attempt.refusal = None  # it would keep alive what its frames hold
+            self._attempt.refusal = None  # an exception keeps its frames alive
             self.leave()
 
     def _function(self, command: Command) -> Callable[..., Any]:
@@ -142,24 +142,24 @@ class BaseEngine(EngineBase):
         return function
 
     def _is_own(self, name: str) -> bool:
-        """A method that a subclass adds is a command too, before the client's of the same name."""
+        """Tell whether a subclass adds a method of this name: a command that goes before the client's."""
         return hasattr(type(self), name) and not hasattr(BaseEngine, name)
 
     def probe(self) -> None:
         """Find out whether the host is up: by default connect to it anew.
 
         Raises:
-            Exception: It is not.
+            Exception: The host is not up.
         """
         self.close()
         self._connected()
 
     def flush(self) -> None:
-        """Delete all data of the host, where ``supports_flush`` says that this is known."""
+        """Delete all data of the host. Called only if ``supports_flush`` is true."""
         raise NotImplementedError(f"{type(self).__name__} has to define flush()")
 
     def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
-        """Prepare some commands; many go through ``get_pipeline()`` if there is one, else one after the other."""
+        """Prepare commands: several go through a pipeline if the engine has pipelines, else one after the other."""
         pipelined = self.supports_pipelines and len(commands) > 1
         return PipelineBatch(self, commands) if pipelined else SerialBatch(self, commands)
 
@@ -167,4 +167,4 @@ class BaseEngine(EngineBase):
         if name.startswith("_") or self._connector == threading.get_ident():
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         client = self._connected()
-        return client if name == "connection" else getattr(client, name)  # its property raised AttributeError
+        return client if name == "connection" else getattr(client, name)  # the property raised AttributeError

@@ -1,7 +1,7 @@
-"""Surfaces: what users call. The plain one, on which any attribute is a command, is for engines that say nothing.
+"""Surfaces: the objects that users call. ``PlainSurface``, on which any attribute is a command, is the default.
 
-An engine with a surface of its own may send something else than what was called (``decr`` goes over the wire as
-``DECRBY``). Routers written for nydus 0.11 want to see the call itself; ``remember_call`` keeps it for them.
+An engine with a surface of its own may send another command than the user called (``decr`` goes over the wire as
+``DECRBY``). Routers written for nydus 0.11 need the call itself; ``remember_call`` keeps it for them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class PlainSurface:
     """An object on which any public attribute can be called, and each call ends in ``dispatch``.
 
     Parameters:
-        dispatch: What a command is handed to.
+        dispatch: Takes each command.
         describe: Makes the command of a call.
     """
 
@@ -42,7 +42,7 @@ class PlainSurface:
 
 
 class _Call:
-    """A command that still has to be called, or its attribute taken."""
+    """The name of a command, still to be called or to be extended by an attribute."""
 
     def __init__(self, dispatch: Dispatch, describe: Describe, name: str) -> None:
         self._dispatch = dispatch
@@ -68,7 +68,7 @@ _current: ContextVar[Call | None] = ContextVar("nydus_call", default=None)
 
 
 def current_call() -> Call | None:
-    """Return the call of the user that the command at hand comes from; None if the command is the call itself."""
+    """Return the user's call that the current command comes from; None if the command is the call itself."""
     return _current.get()
 
 
@@ -77,8 +77,8 @@ def remember_call(name: str, function: Any) -> Any:
 
     Parameters:
         name: The name of the method.
-        function: What the surface has under that name. A command of the plain surface is returned as it is, for its
-            command is the call; so is anything that cannot be called.
+        function: The attribute of the surface. A command of ``PlainSurface``, which is the call itself, is returned
+            unchanged, as is anything that cannot be called.
     """
     if isinstance(function, _Call) or not callable(function):
         return function
@@ -92,7 +92,7 @@ def remember_call(name: str, function: Any) -> Any:
 
 
 def remember_awaited_call(name: str, function: Any) -> Any:
-    """Wrap a method of an asynchronous surface so that ``current_call`` tells how it was called. See ``remember_call``."""
+    """Wrap a method of an asynchronous surface as ``remember_call`` does: ``current_call`` tells how it was called."""
     if isinstance(function, _Call) or not callable(function):
         return function
 

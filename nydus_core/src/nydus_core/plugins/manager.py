@@ -1,4 +1,4 @@
-"""The hook plugins of this process: found once, each called apart, so that none can break another or a command."""
+"""The hook plugins of this process: found once, and called so that none can break another plugin or a command."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger("nydus")
 class Hooks:
     """The plugins that listen, by hook.
 
-    A call to a hook costs nothing where nobody listens: ask ``listens(name)`` first, or ``call`` does.
+    A hook that no plugin implements costs nothing: ask ``listens(name)`` first, or leave that to ``call``.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Hooks:
         self._listeners: dict[str, list[tuple[str, Callable[..., Any]]]] = {}
 
     def load(self) -> None:
-        """Load the plugins of the entry-point group ``nydus.plugins``, once. A broken one is logged and left out."""
+        """Load the plugins of the entry-point group ``nydus.plugins``, once. Broken plugins are logged and left out."""
         with self._lock:
             if self._loaded:
                 return
@@ -50,8 +50,12 @@ class Hooks:
     def register(self, plugin: object, name: str | None = None) -> None:
         """Add a plugin: a module or an object with hook implementations.
 
+        Parameters:
+            plugin: The plugin.
+            name: The name for the log; by default the module or the class of the plugin.
+
         Raises:
-            ValueError: It is registered already, or has a hook that is unknown, a wrapper or a coroutine function.
+            ValueError: The plugin is registered already, or has a hook that is unknown, a wrapper or a coroutine function.
         """
         with self._lock:
             self._add(plugin, name)
@@ -60,7 +64,7 @@ class Hooks:
         try:
             self._manager.register(plugin, name or self._name(plugin))
             self._manager.check_pending()
-            self._refuse_what_is_never_run(plugin)
+            self._refuse_never_run(plugin)
         except pluggy.PluginValidationError as error:
             if self._manager.is_registered(plugin):  # older pluggy registers before it looks
                 self._manager.unregister(plugin)
@@ -68,13 +72,13 @@ class Hooks:
         self._index()
 
     def _name(self, plugin: object) -> str:
-        """A name to log it by; the second of a kind has a number, too."""
+        """Return a name for the log. The second plugin of a kind has a number, too."""
         kind = type(plugin)
         name: str = getattr(plugin, "__name__", None) or f"{kind.__module__}.{kind.__qualname__}"
         taken = sum(self._manager.has_plugin(f"{name}{number}") for number in ("", *map(str, range(2, 1000))))
         return name if not taken else f"{name}{taken + 1}"
 
-    def _refuse_what_is_never_run(self, plugin: object) -> None:
+    def _refuse_never_run(self, plugin: object) -> None:
         for hook in self._manager.get_hookcallers(plugin) or ():
             for impl in hook.get_hookimpls():
                 why = _never_run(impl) if impl.plugin is plugin else None
@@ -96,11 +100,11 @@ class Hooks:
         self._listeners = listeners
 
     def listens(self, hook: str) -> bool:
-        """Whether any plugin implements a hook."""
+        """Tell whether any plugin implements a hook."""
         return hook in self._listeners
 
     def call(self, hook: str, **arguments: Any) -> None:
-        """Call a hook of every plugin that implements it; what one raises is logged, and the others still run."""
+        """Call a hook of every plugin that implements it. An exception is logged, and other plugins still run."""
         for name, function in self._listeners.get(hook, ()):
             try:
                 function(arguments)
@@ -117,7 +121,7 @@ def _never_run(impl: pluggy.HookImpl) -> str | None:
 
 
 def _accepting(impl: pluggy.HookImpl) -> Callable[[dict[str, Any]], Any]:
-    """A hook implementation takes only those arguments that it names."""
+    """Return a function that calls a hook implementation with only the arguments that it names."""
     return lambda arguments: impl.function(*(arguments[name] for name in impl.argnames))
 
 

@@ -1,7 +1,7 @@
 """From a name to a class: an entry-point name, a dotted path, or the class itself.
 
-The entry points of the installed distributions are read only where a plain name is asked for, and only the one
-that was asked for is loaded. The built-in routers and the backends of this project come in through the same door.
+The entry points of the installed distributions are read only for a plain name, and only the entry point of that name
+is loaded. The built-in routers and the backends of this project come in through the same door.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ENGINES = "nydus.engines"
 ROUTERS = "nydus.routers"
 PLUGINS = "nydus.plugins"
 
-#: Names that are known to exist, and what to install for them.
+#: Names that are known to exist, and the distributions to install for them.
 INSTALL = {
     (ENGINES, "redis"): "nydus-redis",
     (ENGINES, "embedded"): "nydus-redis[embedded]",
@@ -36,18 +36,18 @@ def find_class(group: str, reference: object, path: str) -> type:
     Parameters:
         group: The entry-point group that plain names are looked up in; ``""`` allows none.
         reference: A class, a dotted path (``package.module.Class``), or an entry-point name.
-        path: Where in the settings the name stands, for the error.
+        path: The place of the name in the settings, for the error.
 
     Raises:
         PluginError: The name is unknown, known but not installed, installed but broken, or claimed by two
-            distributions; or what it names is not a class.
+            distributions; or the name does not lead to a class.
     """
     if isinstance(reference, str) and "://" in reference:
         raise PluginError("found a URL; expected a class, a dotted path or a name", path)
     named = _find(group, reference, path) if isinstance(reference, str) else reference
     if not isinstance(named, type):
-        what = f"{reference!r}, which is of type" if isinstance(reference, str) else "a value of type"
-        raise PluginError(f"found {what} {type(named).__name__}; expected a class", path)
+        value = f"{reference!r}, which is of type" if isinstance(reference, str) else "a value of type"
+        raise PluginError(f"found {value} {type(named).__name__}; expected a class", path)
     return named
 
 
@@ -59,6 +59,10 @@ def _find(group: str, name: str, path: str) -> object:
 
 def import_dotted(dotted: str, path: str) -> object:
     """Import ``package.module.attribute``.
+
+    Parameters:
+        dotted: The dotted path.
+        path: The place of the dotted path in the settings, for the error.
 
     Raises:
         PluginError: There is no such module or attribute, or importing it fails.
@@ -84,7 +88,7 @@ def import_dotted(dotted: str, path: str) -> object:
 def found(group: str) -> dict[str, list[EntryPoint]]:
     """Return the entry points of a group by name, importing none of them.
 
-    A name that two distributions claim has two entries; one that a distribution's metadata repeat has one.
+    A name that two distributions claim has two entries. A name that one distribution's metadata repeat has one entry.
     """
     named: dict[str, dict[tuple[str, str], EntryPoint]] = {}
     for point in entry_points(group=group):

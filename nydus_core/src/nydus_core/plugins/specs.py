@@ -1,8 +1,9 @@
-"""What a plugin may listen to. Implement any of these with ``@hookimpl``, in a module or an object.
+"""The hooks that a plugin may implement, with ``@hookimpl``, in a module or an object.
 
-A plugin comes in through the entry-point group ``nydus.plugins`` or by ``nydus_core.plugins.register(plugin)``.
-A hook that raises is logged with its plugin's name, and never breaks a command. It is a plain function. Of an asynchronous
-cluster it is called on the event loop, so it must not block.
+A plugin comes in through the entry-point group ``nydus.plugins`` or by
+``nydus_core.plugins.register(plugin)``. A hook that raises is logged with its plugin's name, and never breaks
+a command. A hook is a plain function. Hooks of an asynchronous cluster are called on the event loop, so they
+must not block.
 """
 
 from __future__ import annotations
@@ -41,14 +42,15 @@ def nydus_command_done(
 ) -> None:
     """Called after each single command that was delivered, in the thread or task that made it.
 
-    Not for one that was refused before that. But for one whose task was cancelled: the error says what is known of it.
+    A command that was refused before delivery is not reported. A command whose task was cancelled is
+    reported, and ``error`` tells how far it came.
 
     Parameters:
-        cluster: The cluster that it was made on.
+        cluster: The cluster of the command.
         command: The command. Its values may be secret; its ``repr`` shows only name and keys.
-        hosts: The names of the hosts that it went to.
-        error: What it ended in; None if all hosts answered with values.
-        seconds: How long it took.
+        hosts: The names of the hosts that the command went to.
+        error: The exception that the command ended in; None if all hosts answered with values.
+        seconds: The seconds that the command took.
     """
 
 
@@ -60,20 +62,22 @@ def nydus_batch_done(
     outcomes: Sequence[Any],
     seconds: float,
 ) -> None:
-    """Called once after each ``map()`` that was delivered, in the thread or task that made it. Also when that was cancelled.
+    """Called once after each ``map()`` that was delivered, in the thread or task that made it, even if cancelled.
 
     Parameters:
-        cluster: The cluster that it was made on.
+        cluster: The cluster of the ``map()``.
         commands: The commands, by position.
-        hosts: For each command the names of the hosts that it went to.
-        outcomes: For each command its value, or the exception that it ended in.
-        seconds: How long sending and receiving took.
+        hosts: For each command, the names of the hosts that it went to.
+        outcomes: For each command, the value, or the exception that it ended in.
+        seconds: The seconds that sending and receiving took.
     """
 
 
 @hookspec
 def nydus_host_down(cluster: Any, host: str, cause: BaseException) -> None:
-    """Called when a host is taken for down: its breaker has opened. In the thread or task whose command was the last straw.
+    """Called when a host is taken for down: its breaker has opened.
+
+    Runs in the thread or task whose failure opened the breaker.
 
     Parameters:
         cluster: The cluster.
@@ -84,7 +88,9 @@ def nydus_host_down(cluster: Any, host: str, cause: BaseException) -> None:
 
 @hookspec
 def nydus_host_up(cluster: Any, host: str) -> None:
-    """Called when a host that was down has answered a probe and been readmitted. In the thread or task of the probe.
+    """Called when a host that was down has answered a probe and been readmitted.
+
+    Runs in the thread or task of the probe.
 
     Parameters:
         cluster: The cluster.

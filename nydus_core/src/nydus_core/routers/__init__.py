@@ -1,4 +1,4 @@
-"""Routers: where a key belongs. One module a family of placement rules; ``profiles`` has the table of their names."""
+"""Routers, which place keys. Each family of placement rules has a module; ``profiles`` has the table of names."""
 
 from nydus_core.routers.fingerprint import fingerprint_of, guard, has_fingerprint
 from nydus_core.routers.keyed import KeyRouter, LabelledRouter

@@ -1,4 +1,4 @@
-"""The fingerprint of a cluster: where its keys live, as a short text; and the refusal of any other placement."""
+"""The fingerprint of a cluster, a short text for its placement of keys; and a guard against any other placement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["fingerprint_of", "guard", "has_fingerprint"]
 
 
 def has_fingerprint(router: Any) -> bool:
-    """Tell whether a router, or the lack of one, has a fingerprint."""
+    """Tell whether a router has a fingerprint. None, for a cluster without a router, has one."""
     return router is None or hasattr(router, "fingerprint")
 
 
@@ -24,7 +24,7 @@ def fingerprint_of(router: Any, names: Sequence[str]) -> str:
         names: The names of the hosts.
 
     Raises:
-        ConfigError: The router has none.
+        ConfigError: The router has no fingerprint.
     """
     if not has_fingerprint(router):
         raise ConfigError(
@@ -43,7 +43,7 @@ def guard(router: Any, names: Sequence[str], expected: str | Mapping[str, Any]) 
         expected: A fingerprint, or a ``router.rule()``.
 
     Raises:
-        ConfigError: It is another one, with what differs.
+        ConfigError: The placement is another one. The error tells the differences, as far as they are known.
     """
     if isinstance(expected, str):
         _guard_fingerprint(router, names, expected)
@@ -64,13 +64,13 @@ def _guard_fingerprint(router: Any, names: Sequence[str], expected: str) -> None
     if found == expected:
         return
     family, was = found.partition(":")[0], expected.partition(":")[0]
-    what = (
+    difference = (
         f"the rule is {family!r}, expected {was!r}"
         if family != was
         else "the hosts, weights or options differ"
     )
     raise ConfigError(
-        f"keys do not live where they are expected to: found {found!r}, expected {expected!r}; {what}. The hosts are "
+        f"keys do not live where they are expected to: found {found!r}, expected {expected!r}; {difference}. The hosts are "
         f"{', '.join(names)}. To see what differs, guard with the router.rule() of the cluster that is right",
         "fingerprint",
     )

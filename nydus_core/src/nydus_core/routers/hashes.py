@@ -1,7 +1,7 @@
-"""Hash functions of keys and labels, by name: the table that routers choose from, and those the standard library does.
+"""Hash functions of keys and labels: the table that routers choose from, and functions of the standard library.
 
-A hash takes bytes and returns a whole number of 0 or more. Written out by hand are the ones of other clients:
-``hashes_bytewise`` has those that take a byte at a time, ``hashes_wordwise`` those that take words.
+A hash takes bytes and returns a whole number. Hash functions of other clients are written out by hand, in
+``hashes_bytewise`` if they take a byte at a time, in ``hashes_wordwise`` if they take words.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nydus_core.routers import hashes_wordwise as wordwise
 
 __all__ = ["HASHES", "Hash", "blake2b_64", "md5_words"]
 
-# The interpreter's own MD5 takes half as long for a short key as OpenSSL's, which comes with hashlib. It may be missing.
+# For a short key the interpreter's own MD5 takes half as long as OpenSSL's in hashlib. Some builds lack it.
 try:
     _md5: Callable[[bytes], Any] = importlib.import_module("_md5").md5
 except ImportError:
@@ -34,10 +34,10 @@ class Hash(NamedTuple):
     """A hash function.
 
     Attributes:
-        function: Takes bytes, returns a number from 0 to 2 ** bits - 1; negative ones too if ``signed``.
-        bits: How many bits it has at most.
-        source: Where it comes from.
-        signed: Whether the number is a signed one.
+        function: Takes bytes, returns a number from 0 to 2 ** bits - 1, or a negative number too if ``signed``.
+        bits: The most bits that the number has.
+        source: The origin of the function.
+        signed: Whether the number may be negative.
     """
 
     function: Callable[[bytes], int]
@@ -56,8 +56,8 @@ def md5_words(data: bytes, count: int) -> tuple[int, ...]:
     """Return the first words of the MD5 digest, read as little-endian 32-bit numbers.
 
     Parameters:
-        data: What is hashed.
-        count: How many words, 1 to 4.
+        data: The bytes to hash.
+        count: The number of words, 1 to 4.
     """
     return struct.unpack_from(f"<{count}I", _md5(data).digest())
 
@@ -105,7 +105,7 @@ def crc16(data: bytes) -> int:
 
 
 def decimal(data: bytes) -> int:
-    """Return the number that the bytes spell in decimal, modulo 2 ** 64; of anything else ``blake2b_64``."""
+    """Return the number that the bytes spell in decimal, modulo 2 ** 64; for other bytes, ``blake2b_64``."""
     if data.removeprefix(b"-").isdigit():
         return int(data) % (1 << 64)
     return blake2b_64(data)

@@ -1,6 +1,6 @@
 """Hash functions that take a key byte by byte, as the C clients compute them.
 
-Those clients read ``char``, which is signed on x86: a byte of 128 or more is taken as a negative number.
+C clients read ``char``, which is signed on x86: a byte of 128 or more is taken as a negative number.
 Sources: libmemcached 1.1.4 (libhashkit) and twemproxy 0.5.0; FNV by Fowler, Noll and Vo, 1991.
 """
 
@@ -19,12 +19,12 @@ _FNV_64, _FNV_64_START = 0x100000001B3, 0xCBF29CE484222325
 _SIGNED_32 = tuple(byte if byte < 128 else byte - 256 & _WORD for byte in range(256))
 _SIGNED_64 = tuple(byte if byte < 128 else byte - 256 & _LONG for byte in range(256))
 
-#: What one step of CRC-16/XMODEM makes of a byte.
+#: The result of one step of CRC-16/XMODEM, for each byte.
 _CRC16 = tuple(crc_hqx(bytes([byte]), 0) for byte in range(256))
 
 
 def one_at_a_time(data: bytes) -> int:
-    """Return Jenkins' one-at-a-time hash, the default one of libmemcached."""
+    """Return Jenkins' one-at-a-time hash, the default of libmemcached."""
     found = 0
     for byte in data:
         found = found + _SIGNED_32[byte] & _WORD

@@ -26,12 +26,12 @@ _LONG = 0xFFFFFFFFFFFFFFFF
 
 
 def _words(data: bytes) -> Iterator[int]:
-    """The whole words of four bytes."""
+    """Return the whole words of four bytes."""
     return (word for (word,) in struct.iter_unpack("<I", data[: len(data) & ~3]))
 
 
 def _longs(data: bytes) -> Iterator[int]:
-    """The whole words of eight bytes."""
+    """Return the whole words of eight bytes."""
     return (word for (word,) in struct.iter_unpack("<Q", data[: len(data) & ~7]))
 
 
@@ -63,14 +63,13 @@ def murmur3(data: bytes, seed: int = 0) -> int:
     """Return MurmurHash3 x86_32.
 
     Parameters:
-        data: What is hashed.
+        data: The bytes to hash.
         seed: A 32-bit number to start from.
     """
     found = seed
     for word in struct.unpack(f"<{len(data) >> 2}I", data[: len(data) & ~3]):
-        word = (
-            word * 0xCC9E2D51 & _WORD
-        )  # _murmur3_word and _left, written out: pymemcache's rule hashes once a host
+        # _murmur3_word and _left, written out for speed: pymemcache's rule hashes once for each host
+        word = word * 0xCC9E2D51 & _WORD
         found ^= (word << 15 | word >> 17) * 0x1B873593 & _WORD
         found = ((found << 13 | found >> 19) & _WORD) * 5 + 0xE6546B64 & _WORD
     if rest := data[len(data) & ~3 :]:
@@ -94,7 +93,7 @@ def murmur64a(data: bytes, seed: int) -> int:
     """Return MurmurHash64A.
 
     Parameters:
-        data: What is hashed.
+        data: The bytes to hash.
         seed: A number to start from.
     """
     mix = 0xC6A4A7935BD1E995
@@ -141,7 +140,7 @@ def _lookup3_final(a: int, b: int, c: int) -> int:
 
 
 def hsieh(data: bytes) -> int:
-    """Return SuperFastHash from 0, with the third byte of a tail taken as signed, as twemproxy does; of nothing 0."""
+    """Return SuperFastHash from 0, the third byte of a tail taken as signed, as in twemproxy; 0 for no bytes."""
     found = 0
     for word in _words(data):
         found = found + (word & 0xFFFF) & _WORD
@@ -157,7 +156,7 @@ def hsieh(data: bytes) -> int:
 def _hsieh_tail(found: int, rest: bytes) -> int:
     if not rest:
         return found
-    if len(rest) == 3:  # the last byte alone is a signed one
+    if len(rest) == 3:  # only the last byte is signed
         found = found + int.from_bytes(rest[:2], "little") & _WORD
         last = rest[2] if rest[2] < 128 else rest[2] - 256
         found, right = (found ^ found << 16 ^ last << 18) & _WORD, 11
@@ -175,7 +174,7 @@ def xxh64(data: bytes, seed: int = 0) -> int:
     """Return XXH64.
 
     Parameters:
-        data: What is hashed.
+        data: The bytes to hash.
         seed: A 64-bit number to start from.
     """
     one, two, three, four, five = _XX
@@ -200,7 +199,7 @@ def _xx_round(lane: int, word: int) -> int:
 
 
 def _xx_stripes(data: bytes, seed: int) -> tuple[int, bytes]:
-    """What the stripes of 32 bytes come to, and the bytes after them."""
+    """Return the hash of the stripes of 32 bytes, and the bytes after them."""
     one, two, _, four, _ = _XX
     lanes = [seed + one + two & _LONG, seed + two & _LONG, seed, seed - one & _LONG]
     whole = len(data) & ~31
@@ -216,7 +215,7 @@ def siphash(data: bytes, key: tuple[int, int]) -> int:
     """Return SipHash-2-4.
 
     Parameters:
-        data: What is hashed.
+        data: The bytes to hash.
         key: Two 64-bit numbers.
     """
     state = (

@@ -1,7 +1,7 @@
-"""What the families of rules by key share: which part of a key counts, the labels of hosts, and fingerprints.
+"""The common part of the rules by key: the part of a key that counts, the labels of hosts, and fingerprints.
 
-A family is a class whose parameters are plain data. Under the name of a client, with that client's parameters, it is
-a *profile*: a row of the table in ``profiles``.
+A family of rules is a class whose parameters are plain data. A *profile* is a family under the name of a
+client, with that client's parameters: a row of the table in ``profiles``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from nydus_core.routers.tags import FORMS, TAGS, between
 
 __all__ = ["KeyRouter", "LabelledRouter", "hash_named"]
 
-
-#: A byte that every key with a tag of this kind holds. To look for one byte is quick.
+#: For a kind of hash tag, a byte that every key with such a tag holds. To look for a byte is quick.
 _MARKS = dict.fromkeys(("redis", "jedis", "django-redis", "phpredis"), ord("{"))
 
 
@@ -31,20 +30,20 @@ class KeyRouter(NodeRouter):
     Parameters:
         nodes: The hosts, in host order.
         hash_tags: Whether only the part of a key between braces counts.
-        tags: Whose rule says what that part is: ``redis``, ``jedis``, ``django-redis`` or ``phpredis``.
-        hash_tag: Instead of these two: the two characters that the part stands between, as in twemproxy.
+        tags: The client whose rule finds that part: ``redis``, ``jedis``, ``django-redis`` or ``phpredis``.
+        hash_tag: The two characters around that part, as in twemproxy; instead of ``hash_tags`` and ``tags``.
         prefix: A text that is hashed before the key.
-        keys: ``bytes`` to hash keys as they are; ``text`` for clients that make text of them with ``str``;
-            ``mcrouter`` for its routing keys.
+        keys: ``bytes`` to hash keys as they are; ``text`` for clients that turn keys into text with ``str``;
+            ``mcrouter`` for the routing keys of mcrouter.
         empty: The hash of the empty key: ``hashed`` like any other, or ``zero``.
 
     Raises:
         ConfigError: An option is wrong.
     """
 
-    #: What the family is called in fingerprints and rules.
+    #: The name of the family in fingerprints and rules.
     family: ClassVar[str] = ""
-    #: The name that it goes by in the settings; empty for a family as such.
+    #: The name of the profile in the settings; empty for a family as such.
     profile: ClassVar[str] = ""
 
     def __init__(
@@ -78,11 +77,11 @@ class KeyRouter(NodeRouter):
         if form is not None:
             steps.append(form)
         self._part = _chained(steps)
-        #: Of a key without this byte in it all counts as it stands: there is no need to look.
+        #: A key without this byte is hashed as it is: there is no hash tag to look for.
         self._mark = _MARKS.get(self._key_rule["tags"]) if len(steps) == 1 else None
 
     def _hash_of_keys(self, name: str) -> Callable[[bytes], int]:
-        """The hash function of that name, for keys."""
+        """Return the hash function of that name, for keys."""
         function = hash_named(name).function
         if self._key_rule["empty"] == "hashed" or function(b"") == 0:
             self._key_rule["empty"] = "hashed"
@@ -90,18 +89,18 @@ class KeyRouter(NodeRouter):
         return lambda key: function(key) if key else 0
 
     def parameters(self) -> dict[str, Any]:
-        """Return what the rule was made with, besides the hosts, as plain data."""
+        """Return the parameters of the rule, without the hosts, as plain data."""
         key = {name: value for name, value in self._key_rule.items() if value not in ("", "bytes", "hashed")}
         return {"hash_tags": self.hash_tags, **key}
 
     def part_of(self, key: bytes) -> bytes:
-        """Return what of a key is hashed: its hash tag, or all of it."""
+        """Return the bytes that are hashed for a key: by default the key, or its hash tag."""
         if self._part is not None and (self._mark is None or self._mark in key):
             return self._part(key)
         return key
 
     def hash_of(self, key: bytes) -> int | None:
-        """Return the value that decides the place of a key; None if the rule has no single one."""
+        """Return the value that decides the place of a key; None if no single value does."""
         return None
 
     def rule(self) -> dict[str, Any]:
@@ -110,20 +109,20 @@ class KeyRouter(NodeRouter):
         return {**super().rule(), **known}
 
     def _is_built_in(self) -> bool:
-        """Whether this is a class of this package, and no subclass with a rule of its own."""
+        """Tell whether this is a class of this package, and no subclass with a rule of its own."""
         return type(self).__module__.startswith(f"{__package__}.")
 
     def owners(self) -> Collection[str]:
-        """Return the names of the hosts that keys can live on: without those that have no share."""
+        """Return the names of the hosts that keys can live on: the hosts with a share."""
         return self.names
 
     def placement(self) -> list[Any]:
-        """Return the plain data that decides where keys live, and nothing that makes no difference."""
+        """Return the plain data that decides where keys live, and nothing else."""
         raise NotImplementedError(f"{type(self).__name__} has to define placement()")
 
     @cached_property
     def fingerprint(self) -> str:
-        """A short text that stands for where keys live, equal exactly for rules that place all keys alike."""
+        """A short text for the placement of keys, equal exactly for rules that place all keys alike."""
         if not self._is_built_in():
             return f"{type(self).__name__}:{digest(self.rule())}"
         owners = sorted(set(self.owners()))
@@ -133,15 +132,15 @@ class KeyRouter(NodeRouter):
 
 
 class LabelledRouter(KeyRouter):
-    """A rule that hashes keys and something of each host, its *label*.
+    """A rule that hashes keys, and a text for each host, its *label*.
 
     Parameters:
         nodes: The hosts, in host order.
-        label: What of a host is hashed: ``name``, ``identifier``, ``address`` (``host:port``, or a unix socket's path),
+        label: The label of a host: ``name``, ``identifier``, ``address`` (``host:port``, or a unix socket's path),
             ``short-address`` (without memcached's own port), ``slash-address``, ``position`` or ``rb``.
-        labels: Labels that are given rather than made, by the names of hosts. A host keeps its place with them
-            whatever its address becomes.
-        key_options: What ``KeyRouter`` takes.
+        labels: Labels that are given rather than made, by the names of hosts. With a given label a host keeps
+            its place even if its address changes.
+        key_options: The options of ``KeyRouter``.
 
     Raises:
         ConfigError: An option is wrong, or two hosts have one label.
@@ -163,12 +162,12 @@ class LabelledRouter(KeyRouter):
         self.by_address = label in BY_ADDRESS and not self._pinned.issuperset(self.names)
 
     def parameters(self) -> dict[str, Any]:
-        """Return what the rule was made with, besides the hosts, as plain data."""
+        """Return the parameters of the rule, without the hosts, as plain data."""
         return {"label": self._label, **super().parameters()}
 
     def _host(self, node: Node) -> dict[str, Any]:
         label = self.labels[self.names.index(node.name)]
-        if node.name in self._pinned:  # it may hold anything, so it is not shown
+        if node.name in self._pinned:  # a given label may hold a secret: it is not shown
             label = f"pinned, {digest(label)}"
         return {"name": node.name, "weight": node.weight, **({"label": label} if label != node.name else {})}
 
@@ -177,14 +176,14 @@ def hash_named(name: Any, path: str = "router.hash") -> Hash:
     """Return a hash function by its name.
 
     Raises:
-        ConfigError: There is none of that name.
+        ConfigError: There is no hash of that name.
     """
     found: Hash = choose(HASHES, name, path)
     return found
 
 
 def _chained(steps: Sequence[Callable[[bytes], bytes]]) -> Callable[[bytes], bytes] | None:
-    """One function of several; None if there are none."""
+    """Return one function for several; None if there are none."""
     if len(steps) < 2:
         return steps[0] if steps else None
 

@@ -1,4 +1,4 @@
-"""Routers that ask no key: every host, or the next one."""
+"""Routers that do not look at keys: each command goes to all hosts, or to the next host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ __all__ = ["BroadcastRouter", "RoundRobinRouter"]
 class BroadcastRouter(NodeRouter):
     """Every command goes to all hosts, in parallel, and answers a list in host order.
 
-    A cluster without a router does the same, but for one of a single host, which answers as the host does.
+    A cluster without a router does the same, except that a cluster of a single host answers as that host does.
+
+    Parameters:
+        nodes: The hosts, in host order.
+
+    Raises:
+        ConfigError: A host has a weight.
     """
 
     spread: ClassVar[Spread] = Spread.ALL
@@ -35,9 +41,12 @@ class BroadcastRouter(NodeRouter):
 class RoundRobinRouter(NodeRouter):
     """Each command goes to the next host in turn, whatever its keys. For hosts that are interchangeable.
 
-    The turn starts at the first host and is one for the whole cluster: threads share it. A host that is to be
-    avoided is passed over and loses its turn. Of every round a host of weight 3 has three turns, spread over it.
+    Turns start at the first host. All threads share the turns of a cluster. A host that is to be avoided is
+    passed over and loses its turn. A host of weight 3 has three turns in every round, at even distances.
     Source of the order: nydus 0.11, which knew no weights.
+
+    Parameters:
+        nodes: The hosts, in host order.
 
     Raises:
         ConfigError: A weight is not whole.
@@ -62,12 +71,12 @@ class RoundRobinRouter(NodeRouter):
             name = self._round[next(self._turns) % len(self._round)]
             if name not in avoid:
                 return name
-        left = self.candidates(avoid)  # other threads took the turns of these
+        left = self.candidates(avoid)  # other threads took the turns of the hosts that are left
         return left[next(self._turns) % len(left)]
 
 
 def _round(names: Sequence[str], weights: Sequence[int]) -> list[str]:
-    """The hosts of one round: each as often as its weight says, at even distances."""
+    """Return the hosts of one round: each as often as its weight says, at even distances."""
     turns = [
         ((turn + 0.5) / weight, position) for position, weight in enumerate(weights) for turn in range(weight)
     ]

@@ -1,4 +1,4 @@
-"""What of a host is hashed: its name by default; what other clients take of it, for the rules that follow them."""
+"""Labels: the texts that rules hash for hosts. By default the name; for another client's rule, that client's text."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def _address(node: Node) -> str:
 
 
 def _short(node: Node) -> str:
-    """As libmemcached and twemproxy do: the port is left out where it is memcached's own."""
+    """Return the address without memcached's own port, as libmemcached and twemproxy do."""
     return _address(node).removesuffix(MEMCACHED_PORT)
 
 
 def _rb(node: Node) -> str:
-    """The ``repr`` of a HostInfo of rb 1.11.0, of a host without password and TLS."""
+    """Return the ``repr`` of a HostInfo of rb 1.11.0, for a host without password and TLS."""
     if not node.name.isdecimal():
         raise ConfigError(
             f"found the name {node.name!r}; rb knows hosts by numbers: name it by its number", "hosts"
@@ -56,7 +56,7 @@ LABELS: dict[str, Callable[[Node, int], str]] = {
     "rb": lambda node, _: _rb(node),
 }
 
-#: Those that change with the address of a host.
+#: The ways whose labels change with the address of a host.
 BY_ADDRESS = frozenset({"identifier", "address", "short-address", "slash-address", "rb"})
 
 
@@ -65,11 +65,11 @@ def labels_of(nodes: Sequence[Node], label: str, pinned: Mapping[str, str]) -> t
 
     Parameters:
         nodes: The hosts, in host order.
-        label: How to make them; one of ``LABELS``.
+        label: The way to make labels, one of ``LABELS``.
         pinned: Labels that are given, by the names of hosts.
 
     Raises:
-        ConfigError: Two hosts have one label, or a host cannot be labelled so, or a pinned one is of no host.
+        ConfigError: Two hosts have one label, a host cannot be labelled so, or a given label belongs to no host.
     """
     _check_pinned(nodes, pinned)
     make = LABELS[label]
@@ -99,9 +99,9 @@ def _check_pinned(nodes: Sequence[Node], pinned: Any) -> None:
 
 
 def _twice(label: str, one: Node, other: Node, found: str) -> str:
-    what = label if label == "identifier" else "label"
+    kind = label if label == "identifier" else "label"
     shown = f", {found!r}" if found else ""
     return (
-        f"hosts {one.name!r} and {other.name!r} have one {what}{shown}; this router tells hosts apart by it: give "
+        f"hosts {one.name!r} and {other.name!r} have one {kind}{shown}; this router tells hosts apart by it: give "
         f"one of them another address{', or an identifier' if label == 'identifier' else ''}"
     )

@@ -1,6 +1,6 @@
-"""Routers written for nydus 0.11: they see the call, and answer the keys of the hosts that it goes to.
+"""Routers written for nydus 0.11: they see the call, and return the keys of the hosts that the call goes to.
 
-A subclass of ``BaseRouter`` overrides ``get_dbs`` or ``_route``. It may look at the name of the call and at all its
+A subclass of ``BaseRouter`` overrides ``get_dbs`` or ``_route``. It may look at the name of the call and at all
 arguments, so it also serves rules that go beyond keys, such as reads to one host and writes to another.
 """
 
@@ -14,7 +14,7 @@ __all__ = ["BaseRouter", "Hosts", "routing_params"]
 
 
 class Hosts(Protocol):
-    """What a router written for nydus 0.11 sees of a cluster."""
+    """A cluster, as a router written for nydus 0.11 sees it."""
 
     @property
     def hosts(self) -> Mapping[Any, Any]:
@@ -27,8 +27,7 @@ class Hosts(Protocol):
 def routing_params(func: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a routing method so that it may be called without ``args`` and ``kwargs``.
 
-    The method is called with keyword arguments only, and gets ``()`` and ``{}`` for the two when they are missing
-    or None.
+    The method is called with keyword arguments only. Missing or None, ``args`` is ``()`` and ``kwargs`` is ``{}``.
     """
 
     @functools.wraps(func)
@@ -64,11 +63,14 @@ class BaseRouter:
 
         Parameters:
             attr: The name of the call.
-            args: Its positional arguments.
-            kwargs: Its keyword arguments.
+            args: The positional arguments.
+            kwargs: The keyword arguments.
 
         Returns:
-            Keys of ``cluster.hosts``; all of them where the call has no arguments.
+            Keys of ``cluster.hosts``; all keys if the call has no arguments.
+
+        Raises:
+            UnableToSetupRouter: ``setup_router`` answered that the router is not ready.
         """
         if not self._ready and not self.setup_router(args=args, kwargs=kwargs, **fkwargs):
             raise self.UnableToSetupRouter(f"{type(self).__name__} could not set itself up")
@@ -109,11 +111,11 @@ class BaseRouter:
     def _post_routing(
         self, attr: str, db_nums: list[Any], args: Sequence[Any], kwargs: dict[str, Any], **fkwargs: Any
     ) -> list[Any]:
-        """Look at the keys that were found; return those to use."""
+        """Look at the keys that were found; return the keys to use."""
         return db_nums
 
     def _handle_exception(self, e: Exception) -> None:
-        """Handle what ``_route`` raised; by default raise it again."""
+        """Handle an exception of ``_route``; by default raise it again."""
         raise e
 
     def _all(self) -> list[Any]:

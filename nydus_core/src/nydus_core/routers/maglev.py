@@ -1,6 +1,6 @@
 """Maglev: a large table of hosts, in which the hash of a key is looked up.
 
-Every host has a permutation of the places of the table. In turn each takes the first place of its own that is free.
+Every host has an order of its own of all places of the table. In turn each host takes the first free place in its order.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from nydus_core.routers.protocol import Node
 __all__ = ["Maglev", "maglev_table"]
 
 _SIPHASH_KEY = (0xDEADBEEFCAFEBABE, 0)
-#: Python is slow to fill larger ones.
+#: The most places of a table: Python is slow to fill a larger table.
 MOST = 1_000_000
 
 
 class Maglev(LabelledRouter):
     """Consistent hashing by a table: almost perfectly even, and a look-up takes as long for a thousand hosts as for one.
 
-    With a host more or less, a few keys also move between hosts that stay. Hosts take turns in host order, which counts.
-    Source: Eisenbud et al., *Maglev: A Fast and Reliable Software Network Load Balancer*, 2016; the hashes of names are
-    those of dgryski/go-maglev; weights as in Envoy: a host of half the weight takes every other turn.
+    With a host more or less, a few keys also move between hosts that stay. Hosts take turns in host order,
+    which counts. Source: Eisenbud et al., *Maglev: A Fast and Reliable Software Network Load Balancer*, 2016;
+    hashes of names as in dgryski/go-maglev; weights as in Envoy: a host of half the weight takes every other turn.
 
     Parameters:
         nodes: The hosts, in host order.
         hash: The hash of keys, by name. ``decimal`` takes keys that are numbers as they are.
-        table: How many places the table has: a prime number, a hundred times that of the hosts or more.
-        label_options: What ``LabelledRouter`` takes.
+        table: The number of places: a prime number, at least a hundred times the number of hosts.
+        label_options: The options of ``LabelledRouter``.
 
     Raises:
         ConfigError: An option is wrong, or two hosts have one label.
@@ -65,7 +65,7 @@ class Maglev(LabelledRouter):
     def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
         """Return the name of the host that a key belongs to.
 
-        A key whose host is to be avoided goes to that of the next place in the table; no other key moves.
+        A key whose host is to be avoided goes to the host of the next place in the table; no other key moves.
 
         Raises:
             HostListExhausted: All hosts are to be avoided.
@@ -84,7 +84,7 @@ class Maglev(LabelledRouter):
         return self._table[place]
 
     def parameters(self) -> dict[str, Any]:
-        """Return what the rule was made with, besides the hosts, as plain data."""
+        """Return the parameters of the rule, without the hosts, as plain data."""
         return {**self._made_with, **super().parameters()}
 
     def owners(self) -> Collection[str]:
@@ -99,12 +99,13 @@ class Maglev(LabelledRouter):
 def maglev_table(labels: Sequence[str], weights: Sequence[float], size: int) -> list[int]:
     """Return the position of the host of each place.
 
-    A label is hashed with SipHash-2-4, key (0xdeadbeefcafebabe, 0): the upper 32 bits modulo the size are the first place
-    that its host asks for, the lower ones modulo size - 1, plus 1, the distance to each further one.
+    A label is hashed with SipHash-2-4, key (0xdeadbeefcafebabe, 0): the upper 32 bits modulo ``size`` are the
+    first place that the host asks for; the lower 32 bits modulo ``size - 1``, plus 1, are the distance to
+    each further place.
 
     Parameters:
         labels: The labels of the hosts.
-        weights: Their weights; at least one above 0. The heaviest takes each of its turns.
+        weights: The weights of the hosts; at least one is above 0. The heaviest host takes every turn.
         size: The number of places, a prime number.
     """
     hashes = [siphash(label.encode(), _SIPHASH_KEY) for label in labels]

@@ -1,7 +1,7 @@
-"""Rules that number the hosts: a hash of the key, and the number of hosts, give the number of one of them.
+"""Rules that number the hosts: a hash of the key and the number of hosts give the number of a host.
 
-The families differ in what a further host does. With ``Modulo`` nearly all keys move; with ``Jump`` and ``Furc``
-only those that the new last host receives. All take hosts in their order, and no name or address counts.
+The families differ when a host is added at the end. With ``Modulo`` nearly all keys move; with ``Jump`` and ``Furc``
+only the keys that the new host receives. The order of the hosts counts; their names and addresses do not.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def modulo(number: int, count: int) -> int:
 def scaled(number: int, count: int) -> int:
     """Return the part of the range of 32 bits that a number falls in: ``number * count / 0xffffffff``.
 
-    The one number that this would lead past the end, 0xffffffff, belongs to the last part. Source: phpredis,
-    ``ra_find_node``, which has no host for it.
+    The number 0xffffffff, which the formula leads past the end, belongs to the last part. Source: phpredis,
+    ``ra_find_node``, which has no host for that number.
     """
     return min(number * count // 0xFFFFFFFF, count - 1)
 
@@ -37,8 +37,8 @@ def scaled(number: int, count: int) -> int:
 def jump(key: int, count: int) -> int:
     """Return the bucket of a key by jump consistent hash: 0 to count - 1.
 
-    Source: Lamping and Veach, *A Fast, Minimal Memory, Consistent Hash Algorithm*, 2014. All of it is multiplication
-    and division of doubles, which every platform rounds alike.
+    Source: Lamping and Veach, *A Fast, Minimal Memory, Consistent Hash Algorithm*, 2014. The only operations
+    on doubles are multiplication and division, which every platform rounds alike.
 
     Parameters:
         key: A 64-bit number.
@@ -52,7 +52,7 @@ def jump(key: int, count: int) -> int:
     return bucket
 
 
-#: What the stream of bits begins with, how far it is read for each level of the tree, and how often it is tried.
+#: The seed of the stream of bits, the distance in it from level to level of the tree, and the number of tries.
 _FURC_SEED, _FURC_SHIFT, _FURC_TRIES = 4193360111, 23, 32
 
 
@@ -98,9 +98,9 @@ class Numbered(KeyRouter):
 
     Parameters:
         nodes: The hosts, in host order.
-        made_with: The parameters of the rule, as plain data: its hash, or none where it hashes in a way of its own.
-        index: Takes the hash of a key, or the key, and how many numbers there are, and returns one of them.
-        key_options: What ``KeyRouter`` takes.
+        made_with: The parameters of the rule, as plain data: ``hash`` and others; empty if the rule hashes keys itself.
+        index: Takes the hash of a key (the key if ``made_with`` is empty) and the count of numbers; returns a number.
+        key_options: The options of ``KeyRouter``.
 
     Raises:
         ConfigError: An option is wrong, or a weight is not whole.
@@ -147,7 +147,7 @@ class Numbered(KeyRouter):
         return name
 
     def parameters(self) -> dict[str, Any]:
-        """Return what the rule was made with, besides the hosts, as plain data."""
+        """Return the parameters of the rule, without the hosts, as plain data."""
         return {**self._made_with, **super().parameters()}
 
     def owners(self) -> Collection[str]:
@@ -168,8 +168,8 @@ class Modulo(Numbered):
     Parameters:
         nodes: The hosts, in host order.
         hash: The hash of keys, by name.
-        reduce: How the hash becomes a number: ``modulo``, or ``range``, the part of the 32-bit range that it is in.
-        key_options: What ``KeyRouter`` takes.
+        reduce: The way from hash to number: ``modulo``, or ``range``, the part of the 32-bit range that the hash is in.
+        key_options: The options of ``KeyRouter``.
 
     Raises:
         ConfigError: An option is wrong, or a weight is not whole.
@@ -188,12 +188,12 @@ class Modulo(Numbered):
 class Jump(Numbered):
     """Jump consistent hash: perfectly even, and a host that is added *at the end* takes only its own share.
 
-    Another host than the last cannot be taken out without moving further keys. See ``jump`` for the source.
+    To take out any other host than the last moves further keys. See ``jump`` for the source.
 
     Parameters:
         nodes: The hosts, in host order.
         hash: The hash of keys, by name. ``decimal`` takes keys that are numbers as they are.
-        key_options: What ``KeyRouter`` takes.
+        key_options: The options of ``KeyRouter``.
 
     Raises:
         ConfigError: An option is wrong, or a weight is not whole.
@@ -224,7 +224,7 @@ class Furc(Numbered):
 
     Parameters:
         nodes: The hosts, in host order.
-        key_options: What ``KeyRouter`` takes.
+        key_options: The options of ``KeyRouter``.
 
     Raises:
         ConfigError: An option is wrong, or a weight is not whole.

@@ -1,4 +1,4 @@
-"""The two rules of nydus 0.11 as classes to import and to subclass, under the names that they had there."""
+"""The two rules of nydus 0.11 as classes to import and to subclass, under their names in nydus 0.11."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ConsistentHashingRouter(Ring):
     Parameters:
         nodes: The hosts, in host order.
         hash_tags: Whether only the part of a key between braces counts. Off, since nydus 0.11 knows no tags.
-        label: What of a host is hashed.
+        label: The label of a host; see ``LabelledRouter``.
         labels: Labels that are given, by the names of hosts.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a profile is: a family with parameters, under a name; and the router class that it stands for."""
+"""Profiles: a family of rules with parameters, under a name; and the router class of a profile."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Profile:
     """A row of the table.
 
     Attributes:
-        name: What the settings call it.
-        family: The class that computes it.
-        source: The implementation that it follows, with its version.
-        parameters: What the family is called with.
-        options: Which parameters the settings may change, besides those for hash tags and labels; each with what its values
-            are called there, or None for any value.
+        name: The name in the settings.
+        family: The class that places keys.
+        source: The implementation that the profile follows, with its version.
+        parameters: The parameters of the family.
+        options: The parameters that the settings may change, besides hash tags and labels; each with its
+            values by their names in the settings, or None for any value.
         weighted: Whether hosts may have weights.
-        differs: What it does otherwise than its source, and why.
+        differs: The differences from the source, and why.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Profile:
 
     @property
     def all_options(self) -> tuple[str, ...]:
-        """The names of all its options."""
+        """The names of all options of the profile."""
         tags = () if "hash_tag" in self.options else ("hash_tags",)
         labels = ("label", "labels") if issubclass(self.family, LabelledRouter) else ()
         return (*self.options, *tags, *labels)
@@ -65,7 +65,7 @@ class Profile:
 
     @property
     def by_address(self) -> bool:
-        """Whether it hashes addresses or identifiers of hosts, unless its options say otherwise."""
+        """Whether the profile hashes addresses or identifiers of hosts, unless its options say otherwise."""
         return self.parameters.get("label", "name") in BY_ADDRESS
 
 
@@ -77,7 +77,7 @@ def router_class(row: Profile, module: str) -> type[KeyRouter]:
 
     Parameters:
         row: The profile.
-        module: Where the class can be found, under the name of the profile with underscores.
+        module: The module that has the class, under the name of the profile with underscores.
     """
 
     def __init__(self: Any, nodes: Sequence[Node], **options: Any) -> None:
@@ -97,6 +97,6 @@ def router_class(row: Profile, module: str) -> type[KeyRouter]:
 
 
 def _signature(row: Profile) -> Signature:
-    """What the class may be called with; the settings are checked against it."""
+    """Return the signature of the class, against which the settings are checked."""
     options = [Parameter(option, Parameter.KEYWORD_ONLY) for option in row.all_options]
     return Signature([Parameter("nodes", Parameter.POSITIONAL_OR_KEYWORD), *options])

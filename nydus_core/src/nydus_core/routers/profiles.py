@@ -1,7 +1,7 @@
 """The table of profiles: for each name a family, and the parameters with which it places keys as some client does.
 
-Every formula is that of the named version, taken from what it answered or from its source. ``differs`` says where a
-profile does otherwise on purpose. Each name is also an attribute of this module, with underscores: a router class.
+Every formula follows the named version, by its recorded answers or by its source. ``differs`` names the intended
+differences. Each name is also an attribute of this module, with underscores: a router class.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ _LIBMEMCACHED = MappingProxyType(
     }
 )
 _JEDIS = MappingProxyType({"murmur": "murmur64a", "md5": "md5"})
-#: Rings that several profiles share: libmemcached without weights, with weights as twemproxy too, Jedis.
+#: Parameters of rings that several profiles share: libmemcached without weights; libmemcached with weights, and
+#: twemproxy; Jedis.
 _HUNDRED = {
     "hash": "one_at_a_time",
     "points": 1,

@@ -1,7 +1,7 @@
-"""What a router is: a pure function from a key to the name of a host.
+"""The protocol of routers. A router is a pure function from a key to the name of a host.
 
-A router knows the names and weights of the hosts and nothing else of them: not their health, which is given in from
-outside as ``avoid``, and no commands or sockets.
+A router knows names, weights and addresses of hosts. It does not know their health: the caller gives
+``avoid``, the hosts not to choose. It knows no commands and no sockets.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ __all__ = ["Node", "NodeRouter", "Router", "Spread", "hash_tag", "refuse_weights
 class Spread(enum.Enum):
     """How a router spreads commands over hosts."""
 
-    #: each key lives on one host of its own
+    #: each key lives on one host
     KEY = "key"
-    #: the hosts are interchangeable, and each command goes to the next one
+    #: the hosts are interchangeable, and each command goes to the next host
     ANY = "any"
     #: each command goes to every host
     ALL = "all"
@@ -34,11 +34,11 @@ class Node:
     """A host as a router sees it.
 
     Attributes:
-        name: Chosen by the operator, by default the key in ``hosts``. Its identity.
-        weight: Its share of the keys, relative to the others'.
-        identifier: A text that names its address, for the rules that hash addresses. Never holds a password.
-        address: ``host:port``, or the path of its unix socket; for the rules of clients that hash just that.
-        db: The number of its database, where it has several.
+        name: The identity of the host, chosen by the operator; by default the key in ``hosts``.
+        weight: The share of the keys, relative to other hosts.
+        identifier: A text that names the address, for rules that hash addresses. Never holds a password.
+        address: ``host:port``, or the path of a unix socket; for the rules of clients that hash it.
+        db: The number of the database, on a server with several.
     """
 
     name: str
@@ -50,15 +50,14 @@ class Node:
 
 @runtime_checkable
 class Router(Protocol):
-    """Where a key belongs.
+    """A rule that places keys.
 
     A class of this protocol is called with the nodes, in host order, and the options from the settings.
-
     """
 
     @property
     def spread(self) -> Spread:
-        """How it spreads commands over hosts."""
+        """The way that commands spread over hosts."""
         ...
 
     @property
@@ -99,11 +98,11 @@ class NodeRouter:
     """
 
     spread: ClassVar[Spread] = Spread.KEY
-    #: What a cluster does by default when the host of a command is down: ``'raise'``, or ``'reroute'`` to another one.
+    #: The default when the host of a command is down: ``'raise'``, or ``'reroute'`` to another host.
     on_host_down: ClassVar[str] = "raise"
-    #: Whether the rule minds weights. If not, a host that has one is refused, rather than its weight ignored.
+    #: Whether weights count. If not, a host with a weight is refused: no weight is ignored.
     weighted: ClassVar[bool] = False
-    #: Whether the rule hashes addresses, or identifiers: then a host that gets another one loses its place.
+    #: Whether the rule hashes addresses or identifiers. If so, a host whose address changes loses its place.
     by_address: bool = False
 
     def __init__(self, nodes: Sequence[Node], *, hash_tags: bool = False) -> None:
@@ -121,7 +120,7 @@ class NodeRouter:
         """Return the names of the hosts that are not to be avoided, in host order.
 
         Raises:
-            HostListExhausted: There are none.
+            HostListExhausted: All hosts are to be avoided.
         """
         if not avoid:
             return self.names
@@ -131,11 +130,11 @@ class NodeRouter:
         return names
 
     def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
-        """Return the name of the host that a key belongs to."""
+        """Return the name of the host that a key belongs to. See ``Router.locate``."""
         raise NotImplementedError(f"{type(self).__name__} has to define locate(key, avoid)")
 
     def parameters(self) -> dict[str, Any]:
-        """Return what the rule was made with, besides the hosts, as plain data; for ``rule`` and ``fingerprint``.
+        """Return the parameters of the rule, without the hosts, as plain data; for ``rule`` and ``fingerprint``.
 
         A subclass with options of its own adds them: ``{**super().parameters(), 'separator': self.separator}``.
         """
@@ -145,8 +144,8 @@ class NodeRouter:
         """Return the whole rule as plain data, to keep or to compare: see ``differences``.
 
         Returns:
-            ``family`` (what computes it), ``profile`` (under which name, if it has one), ``parameters``, and
-            ``hosts``: for each its ``name``, its ``weight``, and its ``label`` if something else than its name counts.
+            ``family`` (the class), ``profile`` (its name; empty if there is none), ``parameters``, and ``hosts``:
+            for each host its ``name``, its ``weight``, and its ``label`` if that is not the name.
         """
         return {
             "family": f"{type(self).__module__}.{type(self).__qualname__}",
@@ -161,11 +160,11 @@ class NodeRouter:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A short text that stands for where keys live, such as ``'rendezvous:3f2a90c1d47be8a6'``.
+        """A short text for the placement of keys, such as ``'rendezvous:3f2a90c1d47be8a6'``.
 
-        The same one in any process and on any version of Python. The routers of this package give the same one exactly
-        when they place all keys alike; what makes no difference, such as the order of the hosts of ``rendezvous``,
-        is not in it. A router of your own gives another one whenever anything of ``rule`` differs.
+        The text is the same in any process and on any version of Python. Routers of this package have equal
+        fingerprints exactly when they place all keys alike: the order of the hosts of ``rendezvous`` makes no
+        difference, and does not count. The fingerprint of a router of your own changes with anything in ``rule``.
         """
         rule = self.rule()
         return f"{type(self).__name__}:{digest(rule)}"
@@ -182,7 +181,7 @@ def refuse_weights(nodes: Sequence[Node], rule: str) -> None:
         rule: The name of the rule that knows no weights.
 
     Raises:
-        ConfigError: One has a weight other than 1.
+        ConfigError: A host has a weight other than 1.
     """
     for node in nodes:
         if node.weight != 1:
@@ -194,10 +193,14 @@ def refuse_weights(nodes: Sequence[Node], rule: str) -> None:
 
 
 def whole_weights(nodes: Sequence[Node], rule: str) -> list[int]:
-    """Return the weights of hosts, for a rule that only knows whole ones.
+    """Return the weights of hosts as whole numbers.
+
+    Parameters:
+        nodes: The hosts.
+        rule: The name of the rule that needs whole weights.
 
     Raises:
-        ConfigError: One is not whole.
+        ConfigError: A weight is not whole.
     """
     for node in nodes:
         if node.weight != int(node.weight):
@@ -215,7 +218,7 @@ def where(node: Node) -> str:
 def hash_tag(key: bytes) -> bytes:
     """Return the part of a key that decides its place: between the first ``{`` and the next ``}``.
 
-    The whole key where there is no such part or it is empty. Source: the Redis Cluster specification, *Hash tags*.
+    If there is no such part, or it is empty, the whole key. Source: the Redis Cluster specification, *Hash tags*.
     """
     start = key.find(b"{")
     if start >= 0:

@@ -1,6 +1,6 @@
 """Rendezvous hashing: every host has a score for every key, and the key belongs to the host with the highest.
 
-``Rendezvous`` of the score ``mixed`` is the rule for new clusters, ``rendezvous``.
+``Rendezvous`` with the score ``mixed`` is the rule for new clusters, ``rendezvous``.
 """
 
 from __future__ import annotations
@@ -20,33 +20,34 @@ from nydus_core.routers.scores import SCORES, Scores
 
 __all__ = ["Rendezvous"]
 
-#: Two ratings nearer than this, relative to one another, are compared exactly. A logarithm of a double is never that wrong.
+#: Two ratings nearer than this, relative to each other, are compared exactly. No logarithm of a double is so wrong.
 NEAR = 1e-9
 _EXACT = Context(prec=100)
-#: What a score 1 + X / 2 ** 52 is more than its u, (2 * X + 1) / 2 ** 53. The difference is exact.
+#: The difference between a score, 1 + X / 2 ** 52, and its u, (2 * X + 1) / 2 ** 53. It is exact.
 _BELOW = 1 - 2.0**-53
-#: The greatest weight may be as many times the smallest.
+#: The greatest weight may be at most this many times the smallest.
 MOST = 10**12
 
 
 class Rendezvous(LabelledRouter):
-    """Highest random weight: a key moves only to a host that is new or heavier, or from one that is gone or lighter.
+    """Highest random weight: keys move only to a host that is new or heavier, or from a host that is gone or lighter.
 
-    A host of weight w with score u, between 0 and 1, has the rating ``-w / ln(u)``, and the highest has the key. Then
-    each host has exactly its share of the keys, whatever the weights are. Among equal weights that is the highest u. Equal
-    ratings go by label. Sources: Thaler and Ravishankar, *Using Name-Based Mappings to Increase Hit Rates*, 1998;
-    with weights, Schindelhauer and Schomaker, *Weighted Distributed Hash Tables*, 2005.
+    A host of weight w with score u, between 0 and 1, has the rating ``-w / ln(u)``. The host with the highest
+    rating has the key; with equal weights, the host with the highest u. So each host has exactly its share of
+    the keys, whatever the weights are. Equal ratings go by label. Sources: Thaler and Ravishankar,
+    *Using Name-Based Mappings to Increase Hit Rates*, 1998; with weights, Schindelhauer and Schomaker,
+    *Weighted Distributed Hash Tables*, 2005.
 
-    Only the ratios of weights count. A weight is read as the decimal number that it is written as, so 0.1 and 0.3
-    are 1 and 3. Doubles decide but where two ratings are within 1e-9 of one another, about once in a thousand million
-    keys; these are compared with 100 digits. So no platform's logarithm ever makes a difference.
+    Only the ratios of weights count. A weight is read as the decimal number that was written, so 0.1 and 0.3
+    are 1 and 3. Ratings are doubles. Two ratings within 1e-9 of each other, about once in a thousand million
+    keys, are compared with 100 digits. So no platform's logarithm ever makes a difference.
 
     Parameters:
         nodes: The hosts, in host order, which does not count.
-        score: How hosts are scored: ``mixed``, ``pymemcache`` or ``go-redis``. Weights are for ``mixed`` alone.
-        seed: Where the hash of ``pymemcache`` starts from.
-        ties: Which of two equal ratings wins: that of the ``smaller`` label or of the ``larger``.
-        label_options: What ``LabelledRouter`` takes.
+        score: The way to score hosts: ``mixed``, ``pymemcache`` or ``go-redis``. Weights are for ``mixed`` alone.
+        seed: The seed of the hash of ``pymemcache``, a 32-bit number.
+        ties: The label that wins with equal ratings: the ``smaller`` or the ``larger``.
+        label_options: The options of ``LabelledRouter``.
 
     Raises:
         ConfigError: An option is wrong, or two hosts have one label.
@@ -69,9 +70,9 @@ class Rendezvous(LabelledRouter):
         if score != "mixed":
             refuse_weights(nodes, self.profile or f"a rendezvous of score {score!r}")
         whole_number(seed, 0, 0xFFFFFFFF, "router.seed")
-        larger: int = choose({"smaller": False, "larger": True}, ties, "router.ties")
+        larger: bool = choose({"smaller": False, "larger": True}, ties, "router.ties")
         self._made_with = {"score": score, **({"seed": seed} if score == "pymemcache" else {}), "ties": ties}
-        self._ranked = _ranked(self.labels, nodes, larger=bool(larger))
+        self._ranked = _ranked(self.labels, nodes, larger=larger)
         weights, labels, hosts = zip(*self._ranked, strict=True)
         self._hosts: tuple[str, ...] = hosts
         self._scores: Scores = make_scores(labels, seed)
@@ -83,7 +84,7 @@ class Rendezvous(LabelledRouter):
     def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
         """Return the name of the host that a key belongs to.
 
-        A key whose host is to be avoided goes to the one that it would have if that host were gone; no other key moves.
+        A key whose host is to be avoided goes to the host that it would have if its own were gone; no other key moves.
 
         Raises:
             HostListExhausted: All hosts are to be avoided.
@@ -96,7 +97,7 @@ class Rendezvous(LabelledRouter):
         return self._hosts[self._highest_rated(scores, avoid)]
 
     def _highest_rated(self, scores: Sequence[float], avoid: Collection[str]) -> int:
-        """The position of the host with the highest rating: with the ln(u) / w that is nearest to 0."""
+        """Return the position of the host with the highest rating: with the ln(u) / w that is nearest to 0."""
         ratings = list(
             scores if self._even else map(mul, map(log, map(sub, scores, self._below)), self._costs)
         )
@@ -116,7 +117,7 @@ class Rendezvous(LabelledRouter):
         return found
 
     def parameters(self) -> dict[str, Any]:
-        """Return what the rule was made with, besides the hosts, as plain data."""
+        """Return the parameters of the rule, without the hosts, as plain data."""
         return {**self._made_with, **super().parameters()}
 
     def owners(self) -> Collection[str]:
@@ -129,7 +130,7 @@ class Rendezvous(LabelledRouter):
 
 
 def _ranked(labels: Sequence[str], nodes: Sequence[Node], *, larger: bool) -> list[tuple[int, str, str]]:
-    """Weight, label and name of the hosts that have a share: by weight, and then as ties go."""
+    """Return weight, label and name of the hosts that have a share: by weight, and then as ties go."""
     weights = _reduced(nodes)
     hosts = sorted(
         (
@@ -144,7 +145,7 @@ def _ranked(labels: Sequence[str], nodes: Sequence[Node], *, larger: bool) -> li
 
 
 def _reduced(nodes: Sequence[Node]) -> list[int]:
-    """The smallest whole numbers with the same ratios."""
+    """Return the smallest whole numbers with the same ratios as the weights."""
     exact = [Fraction(str(node.weight)) for node in nodes]
     common = lcm(*(each.denominator for each in exact))
     whole = [int(each * common) for each in exact]
@@ -159,6 +160,6 @@ def _reduced(nodes: Sequence[Node]) -> list[int]:
 
 
 def _exact(score: float, weight: int) -> Decimal:
-    """ln(u) / w, in a hundred digits."""
+    """Return ln(u) / w, in a hundred digits."""
     u = _EXACT.subtract(Decimal(score), Decimal(_BELOW))
     return _EXACT.divide(_EXACT.ln(u), Decimal(weight))

@@ -1,7 +1,7 @@
 """Rings: every host owns many points on a circle, and a key belongs to the point next to its hash.
 
-The ketama rings of many clients are one family. What tells them apart is how many labels a host has, what they read,
-what hash makes points of them, and whether a key whose hash *is* a point belongs to that point or to the next.
+The ketama rings of many clients are one family. They differ in the number and the text of labels, in the hash
+that makes points of labels, and in whether a key whose hash *is* a point belongs to that point or to the next.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nydus_core.routers.shares import SHARES
 
 __all__ = ["Ring"]
 
-#: Which point a hash belongs to: the first one after it, the first one not before it, or the last one not after it.
+#: The point that a hash belongs to: the first after it, the first not before it, or the last not after it.
 SUCCESSORS = {">": 0, ">=": 1, "<=": -1}
 
 
@@ -33,17 +33,18 @@ class Ring(LabelledRouter):
     Parameters:
         nodes: The hosts, in host order.
         hash: The hash of keys, by name.
-        ring_hash: The hash of labels; by default that of keys.
-        points: How many points each label gives: the first 32-bit words of its MD5 digest; 1 for another hash.
-        vnodes: How many labels a host of average weight has; also a dict by the names of all hosts.
-        shares: The arithmetic of labels: ``proportional``, ``float32``, ``libmemcached``, ``libketama``, ``multiple`` or ``equal``.
-        template: What labels read; ``{label}`` is that of the host, ``{i}`` counts from 0.
-        successor: The point of a hash: ``>`` the first one greater, ``>=`` not less, ``<=`` the last one not greater.
-        ties: Whose a point is that two hosts have: of the ``first`` or of the ``last`` in host order.
-        label_options: What ``LabelledRouter`` takes.
+        ring_hash: The hash of labels; by default the hash of keys.
+        points: The number of points for each label: the first 32-bit words of its MD5 digest; 1 for another hash.
+        vnodes: The number of labels of a host of average weight; or a dict of such numbers, by the names of all hosts.
+        shares: The arithmetic of labels: ``proportional``, ``float32``, ``libmemcached``, ``libketama``,
+            ``multiple`` or ``equal``.
+        template: The text of labels; ``{label}`` is the label of the host, ``{i}`` counts from 0.
+        successor: The point of a hash: ``>`` the first greater, ``>=`` the first not less, ``<=`` the last not greater.
+        ties: The owner of a point that two hosts have: the ``first`` or the ``last`` in host order.
+        label_options: The options of ``LabelledRouter``.
 
     Attributes:
-        points: How many points each host has, by name.
+        points: The number of points of each host, by name.
 
     Raises:
         ConfigError: An option is wrong, or two hosts have one label.
@@ -103,7 +104,7 @@ class Ring(LabelledRouter):
     def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
         """Return the name of the host that a key belongs to.
 
-        A key whose host is to be avoided goes to the next one on the ring; no other key moves.
+        A key whose host is to be avoided goes to the next host on the ring; no other key moves.
 
         Raises:
             HostListExhausted: All hosts are to be avoided.
@@ -123,7 +124,7 @@ class Ring(LabelledRouter):
         return owners[place]
 
     def parameters(self) -> dict[str, Any]:
-        """Return what the rule was made with, besides the hosts, as plain data."""
+        """Return the parameters of the rule, without the hosts, as plain data."""
         return {**self._made_with, **super().parameters()}
 
     def owners(self) -> Collection[str]:
@@ -131,12 +132,12 @@ class Ring(LabelledRouter):
         return set(self._owners)
 
     def placement(self) -> list[Any]:
-        """Return where each stretch of the ring begins, and whose it is."""
+        """Return the hash of keys, and the start and the owner of each stretch of the ring."""
         return [self._hash_name, self._starts, self._owners]
 
 
 def _vnodes(given: Any, names: Sequence[str]) -> list[int]:
-    """How many labels each host is to have."""
+    """Return the number of labels that each host is to have at average weight."""
     if not isinstance(given, Mapping):
         return [whole_number(given, 1, 1_000_000, "router.vnodes")] * len(names)
     if set(given) != set(names):
@@ -148,14 +149,17 @@ def _vnodes(given: Any, names: Sequence[str]) -> list[int]:
 
 
 def _points(name: str, count: int) -> Any:
-    """What makes the points of a label: takes it as bytes, returns numbers."""
+    """Return the function that takes a label, as bytes, and returns its points."""
     function = hash_named(name, "router.ring_hash").function
     whole_number(count, 1, 4 if name == "md5" else 1, "router.points")
     return (lambda label: md5_words(label, count)) if count > 1 else (lambda label: (function(label),))
 
 
 def _owned(labels: Sequence[Iterable[str]], points: Any, *, reverse: bool) -> dict[int, int]:
-    """The points of all labels, each with the position of its host; the one that comes last has a shared point."""
+    """Return the points of all labels, each with the position of its host.
+
+    A point that several hosts have belongs to the last of them; with ``reverse``, to the first.
+    """
     order = range(len(labels))
     owned: dict[int, int] = {}
     for position in reversed(order) if reverse else order:
@@ -165,15 +169,16 @@ def _owned(labels: Sequence[Iterable[str]], points: Any, *, reverse: bool) -> di
 
 
 def _stretches(points: Sequence[tuple[int, int]], shift: int, end: int) -> tuple[list[int], list[int]]:
-    """Where each stretch of hashes with one owner begins, from 0, and whose it is.
+    """Return the starts and the owners of the stretches: ranges of hashes, from 0, with one owner each.
 
-    However a hash is led to a point, each point stands for a stretch of hashes. So any ring is looked up in one
-    way, and two rings that place all keys alike are made of the same stretches.
+    By any rule of succession each point stands for a range of hashes. So all rings are looked up in one way, and two
+    rings that place all keys alike are made of the same stretches.
 
     Parameters:
         points: The points, in order, each with its owner.
-        shift: 0 if a hash belongs to the point after it, 1 if to one equal to it too, -1 if to the one not after it.
-        end: No hash is as large as this.
+        shift: 0 if a hash belongs to the first point after it, 1 if to the first not before it, -1 if to the
+            last not after it.
+        end: The number of hashes: all are less.
     """
     if shift < 0:
         pairs = [(0, points[-1][1]), *points]

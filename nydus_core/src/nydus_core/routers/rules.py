@@ -1,4 +1,4 @@
-"""Rules as plain data: a digest of what decides placement, and what differs between two rules."""
+"""Rules as plain data: a digest, and the differences between two rules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["differences", "digest"]
 
 
 def digest(data: Any) -> str:
-    """Return 16 hexadecimal digits that stand for some plain data, the same ones in any process.
+    """Return 16 hexadecimal digits that stand for some plain data, the same in any process.
 
     Parameters:
         data: Lists, dicts with text as keys, text, numbers, booleans and None. The order of dicts does not count.
@@ -21,7 +21,9 @@ def digest(data: Any) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Say what differs between two rules, as ``router.rule()`` gives them.
+    """Return the differences between two rules.
+
+    A rule is plain data, as ``router.rule()`` returns it.
 
     Parameters:
         old: One rule.
@@ -31,9 +33,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         A line for each difference, such as ``host 'b': weight 1, now 2``; none for equal rules.
     """
     found = [
-        f"{what}: {old[what]!r}, now {new[what]!r}"
-        for what in ("family", "profile")
-        if old[what] != new[what]
+        f"{name}: {old[name]!r}, now {new[name]!r}"
+        for name in ("family", "profile")
+        if old[name] != new[name]
     ]
     found += _changes("", old["parameters"], new["parameters"])
     return found + _hosts_differ(old["hosts"], new["hosts"])

@@ -1,7 +1,7 @@
-"""Scores of hosts for a key, the heart of rendezvous hashing: how each client computes them.
+"""Scores of hosts for a key, the heart of rendezvous hashing, in the arithmetic of each client.
 
-A score function is made of the labels of the hosts, once; it takes a key and returns a number for each of them, in
-their order. What hosts have in common is computed once, not once a key.
+A score function is made once, of the labels of the hosts. It takes a key and returns a number for each host,
+in order. Everything that does not depend on the key is computed once.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def mixed(labels: Sequence[str], seed: int) -> Scores:
         x = x ^ x >> 31
         X = x >> 12
 
-    ``blake2b_64`` is BLAKE2b with a digest of eight bytes, read as a little-endian number; a label is hashed as UTF-8. The
-    three lines in the middle are the finalizer of SplitMix64 (Steele, Lea and Flood, *Fast Splittable Pseudorandom
-    Number Generators*, 2014): it makes the scores of different hosts independent of one another. X has 52 bits, as many
-    as a double after its point, so a score is exact in any language.
+    ``blake2b_64`` is BLAKE2b with a digest of eight bytes, read as a little-endian number; a label is hashed
+    as UTF-8. The three lines in the middle are the finalizer of SplitMix64 (Steele, Lea and Flood,
+    *Fast Splittable Pseudorandom Number Generators*, 2014): it makes the scores of different hosts
+    independent of each other. X has 52 bits, as many as a double after its point, so a score is exact in any language.
 
-    All hosts are computed at once: each has 128 bits of one long number, room enough for a product of 64 bits. Then X is
-    laid into the bits of a double, which is read as it stands.
+    All hosts are computed at once: each has 128 bits of one long number, room enough for a product of 64
+    bits. Then X is laid into the bits of a double, which is read as it stands.
 
     Parameters:
         labels: The labels of the hosts.
@@ -67,11 +67,11 @@ def mixed(labels: Sequence[str], seed: int) -> Scores:
 def pymemcache(labels: Sequence[str], seed: int) -> Scores:
     """Return the scores of pymemcache 4.0.0, ``RendezvousHash``: MurmurHash3 of the text ``label-key``.
 
-    Of each character of the text the low byte counts, whatever its code point.
+    Only the low byte of each character of the text counts.
 
     Parameters:
         labels: The labels of the hosts.
-        seed: Where the hash starts from.
+        seed: The seed of the hash, a 32-bit number.
     """
     starts = [_low_bytes(f"{label}-") for label in labels]
 

@@ -1,8 +1,8 @@
-"""How many labels each host has on a ring, in the arithmetic of each client.
+"""The number of labels of each host on a ring, in the arithmetic of each client.
 
-All take the weights of the hosts, the number of labels that a host of average weight is to have, and the points that
-each label gives; ``n`` is the number of hosts and ``W`` the sum of their weights. To the last bit matters: one label
-more or less moves keys.
+Each function takes the weights of the hosts, for each host the labels that it would have at average weight,
+and the points of a label. ``n`` is the number of hosts, ``w`` a weight and ``W`` the sum of the weights.
+Every bit matters, for one label more or less moves keys.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _FLOAT = struct.Struct("<f")
 
 
 def proportional(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
-    """``labels * n * w / W``, rounded down; whole numbers are divided as such, as Python 2 did.
+    """Return ``labels * n * w / W``, rounded down; whole numbers are divided as whole numbers, as in Python 2.
 
     Source: nydus 0.11, ``nydus.contrib.ketama``; the same in rb 1.11, hash_ring 1.3 and uhashring 2.5.
     """
@@ -33,7 +33,7 @@ def proportional(weights: Sequence[float], labels: Sequence[int], points: int) -
 
 
 def float32(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
-    """The same in 32-bit floats, rounded after each step, which now and then loses a label.
+    """Return ``labels * n * w / W`` in 32-bit floats, rounded after each step, which now and then loses a label.
 
     Source: twemproxy 0.5.0, ``ketama_update``.
     """
@@ -49,12 +49,12 @@ def _share(part: float, per_host: int, points: int, hosts: int) -> float:
 
 
 def libmemcached(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
-    """As ``float32``; a weight of 0 counts as 1. Source: libmemcached 1.1.4, ``update_continuum``."""
+    """Return ``float32`` with 1 for a weight of 0. Source: libmemcached 1.1.4, ``update_continuum``."""
     return float32([weight or 1 for weight in weights], labels, points)
 
 
 def libketama(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
-    """``w / W`` as a 32-bit float; times labels and n in 64 bits, and that again as a 32-bit float, rounded down.
+    """Return ``w / W`` as a 32-bit float, times labels and n in 64 bits, again as a 32-bit float, rounded down.
 
     Source: RJ/ketama 18cf9a77, ``ketama_create_continuum``.
     """
@@ -66,12 +66,12 @@ def libketama(weights: Sequence[float], labels: Sequence[int], points: int) -> l
 
 
 def multiple(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
-    """``labels * w``: no host minds the weights of the others. Source: Jedis 3.9.0; uhashring 2.5, ``MetaRing``."""
+    """Return ``labels * w``: other hosts' weights do not count. Source: Jedis 3.9.0; uhashring 2.5, ``MetaRing``."""
     return [int(label * weight) for label, weight in zip(labels, weights, strict=True)]
 
 
 def equal(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
-    """As many for each host: for clients that know no weights."""
+    """Return the labels as they are: for clients that know no weights."""
     return list(labels)
 
 

@@ -14,12 +14,12 @@ from nydus_core.routers.protocol import Node, hash_tag
 
 __all__ = ["SLOTS", "Slots", "slot_of"]
 
-#: How many slots there are.
+#: The number of slots.
 SLOTS = 16384
 
 
 def slot_of(key: bytes) -> int:
-    """Return the slot of a key, 0 to 16383, as ``CLUSTER KEYSLOT`` does: CRC-16/XMODEM of its hash tag, or of all of it.
+    """Return the slot of a key, 0 to 16383, as ``CLUSTER KEYSLOT`` does: CRC-16/XMODEM of the hash tag or the key.
 
     Source: the Redis Cluster specification, *Key distribution model*.
     """
@@ -27,19 +27,19 @@ def slot_of(key: bytes) -> int:
 
 
 class Slots(KeyRouter):
-    """Slots of Redis Cluster, over hosts of which each is a server of its own.
+    """Slots of Redis Cluster, over hosts that are servers of their own.
 
-    Without ``slots`` the hosts get equal ranges, in host order, as ``redis-cli --cluster create`` deals them; with weights
-    each gets its share. With ``slots`` keys move only when you move their slots.
+    Without ``slots`` the hosts get equal ranges, in host order, as ``redis-cli --cluster create`` deals them;
+    with weights each host gets its share. With ``slots`` keys move only when you move their slots.
 
     Parameters:
         nodes: The hosts, in host order.
-        slots: The ranges of each host by its name, such as ``{'a': [[0, 99], 200]}``, both ends included. Together
-            they are all slots, each once.
-        key_options: What ``KeyRouter`` takes.
+        slots: The ranges of each host by its name, such as ``{'a': [[0, 99], 200]}``, both ends included.
+            Every slot has to be given, once.
+        key_options: The options of ``KeyRouter``.
 
     Raises:
-        ConfigError: An option is wrong, or a slot has no host, or two.
+        ConfigError: An option is wrong, or a slot has no host or two hosts.
     """
 
     family: ClassVar[str] = "slots"
@@ -63,7 +63,7 @@ class Slots(KeyRouter):
     def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
         """Return the name of the host that a key belongs to.
 
-        A key whose host is to be avoided goes to one of the others; no other key moves.
+        A key whose host is to be avoided goes to another host; no other key moves.
 
         Raises:
             HostListExhausted: All hosts are to be avoided.
@@ -81,7 +81,7 @@ class Slots(KeyRouter):
         return left[slot % len(left)]
 
     def parameters(self) -> dict[str, Any]:
-        """Return what the rule was made with, besides the hosts, as plain data."""
+        """Return the parameters of the rule, without the hosts, as plain data."""
         given = {} if self._slots is None else {"slots": {name: self._slots[name] for name in self._slots}}
         return {**given, **super().parameters()}
 
@@ -95,13 +95,13 @@ class Slots(KeyRouter):
 
 
 def dealt(weights: Sequence[float]) -> list[int]:
-    """Return the position of the host of each slot, where each has one range, as long as its weight asks for.
+    """Return, for each slot, the position of its host. Each host has one range, as long as its weight asks for.
 
-    A range ends where the sum of the shares so far, kept in 32-bit floats, is when rounded; the last takes all that
-    are left. Source: redis-cli 7.0, ``clusterManagerCommandCreate``.
+    A range ends at the sum of the shares so far, kept in 32-bit floats and rounded; the last host takes the rest.
+    Source: redis-cli 7.0, ``clusterManagerCommandCreate``.
 
     Parameters:
-        weights: Those of the hosts; redis-cli knows equal ones only.
+        weights: The weights of the hosts; redis-cli knows equal weights only.
     """
     table: list[int] = []
     reached, total = 0.0, sum(weights)
@@ -120,12 +120,12 @@ def _f32(number: float) -> float:
 
 
 def _rounded(number: float) -> int:
-    """To the nearest whole number, halves upwards."""
+    """Return the nearest whole number, halves upwards."""
     return math.floor(number + 0.5)
 
 
 def _given(slots: Any, names: Sequence[str]) -> list[str]:
-    """The host of each slot, from what the settings say."""
+    """Return the host of each slot, as the settings give the slots."""
     if not isinstance(slots, Mapping):
         raise ConfigError(f"found {type(slots).__name__}; expected a dict of ranges by host", "router.slots")
     table: list[str] = [""] * SLOTS

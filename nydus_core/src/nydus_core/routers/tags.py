@@ -1,6 +1,6 @@
-"""Which part of a key counts: the hash tags of several clients, and text for those that hash text.
+"""The part of a key that counts: the hash tags of several clients, and text for clients that hash text.
 
-A rule takes a key and returns the part that is hashed. ``hash_tag`` of ``protocol`` is the one of Redis Cluster.
+A rule takes a key and returns the part that is hashed. The rule of Redis Cluster is ``hash_tag``, in ``protocol``.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from nydus_core.routers.protocol import hash_tag
 
 __all__ = ["FORMS", "TAGS", "as_text", "between"]
 
-#: Java's dot takes anything but the ends of lines, of which it knows more than Python.
+#: Java's dot matches anything but the ends of lines, and Java knows more of them than Python.
 _JEDIS = re.compile("\\{([^\n\r\x85\u2028\u2029]+?)\\}")
 _DJANGO = re.compile(rb".*\{(.*)\}.*")
 
 
 def jedis(key: bytes) -> bytes:
-    """Return what the pattern ``{(.+?)}`` finds first, which may begin with further braces; of bytes that are no text, all.
+    """Return the first match of the pattern ``{(.+?)}``, or the whole key if there is none or the key is not UTF-8.
 
-    So the tag of ``{}{a}`` is ``}{a``. Source: Jedis 3.9.0, ``Sharded.DEFAULT_KEY_TAG_PATTERN``.
+    The match may begin with further braces: the tag of ``{}{a}`` is ``}{a``. Source: Jedis 3.9.0,
+    ``Sharded.DEFAULT_KEY_TAG_PATTERN``.
     """
     try:
         found = _JEDIS.search(key.decode())
@@ -32,18 +33,18 @@ def jedis(key: bytes) -> bytes:
 
 
 def django_redis(key: bytes) -> bytes:
-    """Return what stands between the last ``{`` that a ``}`` follows, on the first line, and the last ``}``.
+    """Return the part of the first line between the last ``{`` that a ``}`` follows and the last ``}``.
 
-    It may be empty. Source: django-redis 7.0, ``ShardClient``.
+    The part may be empty. Without it, the whole key. Source: django-redis 7.0, ``ShardClient``.
     """
     found = _DJANGO.match(key)
     return found[1] if found else key
 
 
 def phpredis(key: bytes) -> bytes:
-    """Return what stands between the first ``{`` and the next ``}``, also if it is empty; not behind a zero byte.
+    """Return the part between the first ``{`` and the next ``}``, which may be empty; without it, the whole key.
 
-    Source: phpredis 5.3.7, ``ra_extract_key``, which takes keys for C strings here.
+    Braces behind a zero byte do not count. Source: phpredis 5.3.7, ``ra_extract_key``, which takes keys for C strings.
     """
     zero = key.find(b"\0")
     text = key if zero < 0 else key[:zero]
@@ -60,7 +61,7 @@ def mcrouter(key: bytes) -> bytes:
     if key.startswith(b"/"):
         first = key.find(b"/", 1)
         second = key.find(b"/", first + 1) if first > 0 else -1
-        key = key[second + 1 :]  # all of it where there is no second one
+        key = key[second + 1 :]  # the whole key if there is no second slash
     return key.partition(b"|#|")[0]
 
 
@@ -68,10 +69,10 @@ def between(marks: Any) -> Callable[[bytes], bytes]:
     """Return the rule of twemproxy's ``hash_tag``.
 
     Parameters:
-        marks: Two characters: what begins the part that counts, and what ends it. They may be the same.
+        marks: The two characters before and after the part that counts. They may be the same.
 
     Raises:
-        ConfigError: These are not two ASCII characters.
+        ConfigError: ``marks`` are not two ASCII characters.
     """
     if not isinstance(marks, str) or len(marks) != 2 or not marks.isascii():
         raise ConfigError(
@@ -88,9 +89,9 @@ def between(marks: Any) -> Callable[[bytes], bytes]:
 
 
 def as_text(key: bytes) -> str:
-    """Return a key as a client would see it that makes text of every key with ``str``.
+    """Return a key as text, for clients that turn every key into text with ``str``.
 
-    A key that is UTF-8 was text. One that is not can only have been bytes, and Python's text of those is ``b'...'``.
+    A key in UTF-8 is taken for text. Any other key can only have been bytes, whose text in Python is ``b'...'``.
     """
     try:
         return key.decode()
@@ -106,7 +107,7 @@ TAGS: dict[str, Callable[[bytes], bytes]] = {
     "phpredis": phpredis,
 }
 
-#: What else clients make of a key, by name.
+#: Other forms of a key that clients hash, by name.
 FORMS: dict[str, Callable[[bytes], bytes] | None] = {
     "bytes": None,
     "text": lambda key: key if key.isascii() else as_text(key).encode(),

@@ -1,4 +1,4 @@
-"""What a cluster is made of: its settings, and how engines and a router come of them; again when its hosts change."""
+"""Blueprints of clusters: checked settings, which make engines and a router, also when the hosts change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Blueprint"]
 
 
 class Blueprint:
-    """The settings of a cluster, checked. Never changes: a change makes another one.
+    """The checked settings of a cluster. A blueprint never changes: a change makes another blueprint.
 
     Parameters:
         settings: The settings.
@@ -30,7 +30,7 @@ class Blueprint:
         """Make the engine of a host.
 
         Raises:
-            ConfigError: It does not take the host's options.
+            ConfigError: The engine refuses the host's options.
         """
         host, kind = self.hosts[key], self.settings.engine
         try:
@@ -44,7 +44,7 @@ class Blueprint:
         return engine
 
     def surface(self) -> Any:
-        """Make what makes surfaces.
+        """Return the factory of the cluster's surfaces.
 
         Raises:
             ConfigError: The hosts do not agree on how commands and replies look.
@@ -52,14 +52,14 @@ class Blueprint:
         return self.settings.engine.surface([host.options for host in self.hosts.values()])
 
     def router(self, cluster: Any, engines: Mapping[Any, Any]) -> Any:
-        """Make the router; None if there is none.
+        """Make the router; return None if the settings name none.
 
         Parameters:
-            cluster: What a router written for nydus 0.11 is given.
-            engines: The hosts by their keys.
+            cluster: The cluster, for a router written for nydus 0.11.
+            engines: The engines, by the keys of their hosts.
 
         Raises:
-            ConfigError: It does not take these hosts, or its options.
+            ConfigError: The router refuses these hosts, or its options.
         """
         kind = self.settings.router
         if kind is None:
@@ -75,10 +75,14 @@ class Blueprint:
     # Changes ---------------------------------------------------------------------------------------------------------
 
     def with_host(self, key: Any, given: Any) -> Blueprint:
-        """Return one with a further host.
+        """Return a blueprint with a further host.
+
+        Parameters:
+            key: The key of the host.
+            given: The settings of the host, as in ``hosts``.
 
         Raises:
-            ConfigError: There is one of that name, or its settings are wrong.
+            ConfigError: There is a host of that name, or the settings are wrong.
         """
         host = read_host(self.settings.engine, key, given, self.settings.defaults)
         if host.name in {each.name for each in self.hosts.values()}:
@@ -86,10 +90,10 @@ class Blueprint:
         return self._with([*self.hosts.values(), host])
 
     def without(self, key: Any) -> Blueprint:
-        """Return one without a host.
+        """Return a blueprint without a host.
 
         Raises:
-            ConfigError: There is no such host, or no other.
+            ConfigError: There is no such host, or no other host.
         """
         gone = self._named(key)
         if len(self.hosts) == 1:
@@ -97,10 +101,10 @@ class Blueprint:
         return self._with([host for host in self.hosts.values() if host is not gone])
 
     def with_weight(self, key: Any, weight: float) -> Blueprint:
-        """Return one in which a host has another weight.
+        """Return a blueprint in which a host has another weight.
 
         Raises:
-            ConfigError: There is no such host, or that is no weight.
+            ConfigError: There is no such host, or ``weight`` is not a number, 0 or more.
         """
         host = self._named(key)
         changed = replace(host, weight=read_weight(weight, host.path))
@@ -120,7 +124,7 @@ class Blueprint:
 
 
 def _node(host: HostSettings, engine: Any) -> Node:
-    """What the router sees of a host."""
+    """Return a host as the router sees it."""
     path, name, port = (_own(engine, option) for option in ("unix_socket_path", "host", "port"))
     address = path or (f"{name}:{port}" if name and port else "")
     db = _own(engine, "db")
@@ -128,6 +132,6 @@ def _node(host: HostSettings, engine: Any) -> Node:
 
 
 def _own(engine: Any, attribute: str) -> Any:
-    """What an engine itself has of that name; what its client has is not asked, for that would connect."""
+    """Return an attribute of the engine itself. The client's attributes are not asked, for that would connect."""
     has = attribute in getattr(engine, "__dict__", ()) or hasattr(type(engine), attribute)
     return getattr(engine, attribute) if has else None

@@ -1,7 +1,7 @@
 """Settings in, checked and frozen settings out. Every error says where: ``hosts[2].port``.
 
-Accepted is what the seed's system took (a dict, ``hosts`` as a dict or a list, ``engine`` or ``backend``) and more:
-hosts as URLs or positional arguments, names for everything, and TOML files with several named clusters.
+Accepted are the settings of nydus 0.11 (a dict, ``hosts`` as a dict or a list, ``engine`` or ``backend``),
+and also hosts as URLs or positional arguments, names for everything, and TOML files with several named clusters.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class ClusterSettings:
         engine: The class that talks to a host.
         hosts: The hosts, in host order: by number where all keys are numbers, else as they were given.
         router: The class that decides where a key belongs; None sends every command to all hosts.
-        router_options: What the router is called with, besides the hosts.
-        cluster: The class of the cluster; None for the usual one.
-        delivery: What to do about hosts that fail.
+        router_options: The arguments of the router, besides the hosts.
+        cluster: The class of the cluster; None for the usual class.
+        delivery: The settings about hosts that fail.
         defaults: Options for every host that does not set them itself.
-        fingerprint: What the cluster must have, or the rule that its router must follow; None for any.
+        fingerprint: The fingerprint that the cluster must have, or the rule that the router must follow; None for any.
     """
 
     engine: type[Any]
@@ -56,8 +56,8 @@ def read_settings(settings: Mapping[str, Any], *, asynchronous: bool = False) ->
     """Check settings and find the classes that they name.
 
     Parameters:
-        settings: As ``create_cluster`` takes them. They are not changed.
-        asynchronous: Whether the engine's side for asyncio is wanted.
+        settings: The settings, as for ``create_cluster``. They are not changed.
+        asynchronous: Whether to use the engine's side for asyncio.
 
     Raises:
         ConfigError: Something is unknown, missing or wrong; ``PluginError`` if a name leads nowhere.
@@ -117,7 +117,7 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     return tables
 
 
-#: What engines of each side must have.
+#: The attributes that engines of each side must have.
 _ENGINE_HAS = {
     "sync": ("surface", "call", "batch", "close", "probe", "failed", "is_outage", "is_passing"),
     "async": ("surface", "call", "exchange", "aclose", "probe", "failed", "is_outage", "is_passing"),
@@ -135,7 +135,7 @@ def _engine(settings: Mapping[str, Any], side: str) -> type[Any]:
 
 
 def _checked(engine: type[Any], path: str) -> str:
-    """Return which side an engine is."""
+    """Return the side of an engine."""
     side = "async" if getattr(engine, "is_async", False) else "sync"
     missing = [name for name in _ENGINE_HAS[side] if not hasattr(engine, name)]
     if missing:
@@ -144,15 +144,15 @@ def _checked(engine: type[Any], path: str) -> str:
 
 
 def _side_of(engine: type[Any], side: str, named: Any, path: str) -> type[Any]:
-    """Return the class of an engine for blocking calls or for asyncio. One for both sides names the other class."""
+    """Return the class of an engine for one side: the named class, or the class that it names as its other side."""
     offered = _checked(engine, path)
     if side == offered:
         return engine
-    other = vars(engine).get(f"{side}_side")  # not inherited: a subclass is something else than its parent
+    other = vars(engine).get(f"{side}_side")  # not inherited: a parent's other side does not fit
     if other is None:
         shown = repr(named) if isinstance(named, str) else repr(engine.__qualname__)
         error = ConfigError(f"engine {shown} has no {side} side (it offers: {offered})", path)
-        error.add_note(_what_to_do(engine, side))
+        error.add_note(_remedy(engine, side))
         raise error
     found = find_class("", other, path)
     if _checked(found, path) != side:
@@ -162,7 +162,7 @@ def _side_of(engine: type[Any], side: str, named: Any, path: str) -> type[Any]:
     return found
 
 
-def _what_to_do(engine: type[Any], side: str) -> str:
+def _remedy(engine: type[Any], side: str) -> str:
     for parent in engine.__mro__[1:]:
         if vars(parent).get(f"{side}_side") is not None:
             return f"{parent.__qualname__}, its parent, has one, which is not inherited: give it a {side}_side of its own"
@@ -194,7 +194,7 @@ def _router_class(reference: Any, path: str) -> type[Any]:
     router = find_class(ROUTERS, reference, path)
     if issubclass(router, BaseRouter):
         return router
-    missing = [what for name, what in _ROUTER_HAS.items() if not hasattr(router, name)]
+    missing = [shown for name, shown in _ROUTER_HAS.items() if not hasattr(router, name)]
     if missing:
         raise ConfigError(
             f"{router.__qualname__} is not a router: it has no {' and no '.join(missing)}; start from "

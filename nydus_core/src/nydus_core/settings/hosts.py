@@ -1,4 +1,4 @@
-"""The hosts in the settings: every form that one may be given in, checked against the options of the engine."""
+"""The hosts in the settings, in every form that is accepted, checked against the options of the engine."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ class HostSettings:
     """One host.
 
     Attributes:
-        key: Its key in ``hosts``; its position where that is a list.
-        options: What its engine is called with, defaults merged in.
-        weight: Its share of the keys, relative to the others'.
-        path: Where it stands in the settings.
+        key: The key of the host in ``hosts``; if ``hosts`` is a list, the position.
+        options: The options that the engine is called with, defaults merged in.
+        weight: The share of the keys, relative to other hosts.
+        path: The place of the host in the settings.
+        args: The positional arguments that the engine is called with.
     """
 
     key: Any
@@ -32,7 +33,7 @@ class HostSettings:
 
     @property
     def name(self) -> str:
-        """Its identity: its key, as text."""
+        """The identity of the host: the key, as text."""
         return str(self.key)
 
 
@@ -40,7 +41,7 @@ def read_hosts(settings: Mapping[str, Any], engine: type[Any]) -> tuple[HostSett
     """Check the hosts of a cluster, and their defaults.
 
     Parameters:
-        settings: Those of the cluster.
+        settings: The settings of the cluster.
         engine: The class that talks to a host.
 
     Returns:
@@ -62,7 +63,7 @@ def read_hosts(settings: Mapping[str, Any], engine: type[Any]) -> tuple[HostSett
 
 
 def _entries(hosts: Any, engine: type[Any]) -> list[tuple[Any, Any]]:
-    """The pairs of key and options, in host order."""
+    """Return each host's key and settings, as they were given."""
     if isinstance(hosts, int) and not isinstance(hosts, bool) and getattr(engine, "countable", False):
         hosts = [{}] * hosts
     if isinstance(hosts, Mapping):
@@ -70,9 +71,9 @@ def _entries(hosts: Any, engine: type[Any]) -> list[tuple[Any, Any]]:
     elif isinstance(hosts, Sequence) and not isinstance(hosts, str | bytes):
         entries = list(enumerate(hosts))
     else:
-        what = "missing" if hosts is None else f"found {shown(hosts)}"
+        problem = "missing" if hosts is None else f"found {shown(hosts)}"
         number = ", or the number of hosts" if getattr(engine, "countable", False) else ""
-        raise ConfigError(f"{what}; expected a dict of hosts by name, or a list{number}", "hosts")
+        raise ConfigError(f"{problem}; expected a dict of hosts by name, or a list{number}", "hosts")
     if not entries:
         raise ConfigError("found no hosts; expected one or more", "hosts")
     return entries
@@ -89,10 +90,10 @@ def read_host(engine: type[Any], key: Any, given: Any, defaults: Mapping[str, An
     """Check one host.
 
     Parameters:
-        engine: The class that talks to it.
-        key: Its key.
-        given: Its settings.
-        defaults: Options that it has unless it sets them itself.
+        engine: The class that talks to the host.
+        key: The key of the host.
+        given: The settings of the host, in any form that is accepted.
+        defaults: Options that the host has unless it sets them itself.
 
     Raises:
         ConfigError: Something is unknown, missing or wrong.
@@ -110,7 +111,7 @@ def read_weight(weight: Any, path: str) -> float:
     """Check the weight of a host.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: It is not a number, 0 or more.
     """
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
         raise ConfigError(f"found {shown(weight)}; expected a number, 0 or more", f"{path}.weight")
@@ -118,7 +119,10 @@ def read_weight(weight: Any, path: str) -> float:
 
 
 def _own_options(engine: type[Any], given: Any, path: str) -> tuple[dict[str, Any], tuple[Any, ...]]:
-    """A host's own options: given as a dict, a URL, a list of positional arguments or the first of them."""
+    """Return the options and the positional arguments that a host's settings give.
+
+    The settings are a dict, a URL, a list of positional arguments, or the first positional argument alone.
+    """
     if given is None:
         return {}, ()
     if isinstance(given, Mapping):

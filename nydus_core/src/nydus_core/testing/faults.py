@@ -1,4 +1,4 @@
-"""What a fault proxy does to bytes, decided without I/O. When it asks, and what it does then, is in ``relay``."""
+"""The faults of a proxy that concern bytes, decided without I/O. ``relay`` carries them out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Cuts", "Faults"]
 
 
 class _Order:
-    """To cut the first ``times`` connections that have forwarded ``after`` bytes since it was given."""
+    """An order to cut the first ``times`` connections that forward ``after`` bytes since the order was given."""
 
     def __init__(self, after: int, times: int) -> None:
         self.after = after
@@ -20,19 +20,23 @@ class _Order:
 
 
 class Cuts:
-    """Cuts of connections in one direction: where the next one is, and how far each connection has come."""
+    """Cuts of connections in one direction: the place of the next cut, and the bytes passed on each connection."""
 
     def __init__(self) -> None:
         self._orders: list[_Order] = []
 
     def add(self, after: int, times: int) -> None:
-        """Have the first ``times`` connections cut that forward ``after`` bytes from now on."""
+        """Have the first ``times`` connections cut that forward ``after`` bytes from now on.
+
+        Raises:
+            ValueError: ``after`` is negative, or ``times`` is not positive.
+        """
         if after < 0 or times < 1:
             raise ValueError(f"after is {after} and times {times}, expected 0 or more, and 1 or more")
         self._orders.append(_Order(after, times))
 
     def allowed(self, connection: object, count: int) -> int:
-        """How many of ``count`` bytes may pass before the connection is to be cut."""
+        """Return how many of ``count`` bytes may pass before the connection is to be cut."""
         return min([count, *(order.left(connection) for order in self._orders)])
 
     def passed(self, connection: object, count: int) -> None:
@@ -41,7 +45,7 @@ class Cuts:
             order.passed[connection] = order.passed.get(connection, 0) + count
 
     def due(self, connection: object) -> bool:
-        """Whether the connection is to be cut here and now. If so, one cut is used up."""
+        """Tell whether the connection is to be cut here and now. If so, one cut is used up."""
         for order in self._orders:
             if order.left(connection) <= 0:
                 order.times -= 1
@@ -52,15 +56,15 @@ class Cuts:
 
 
 class Faults:
-    """All faults of a proxy that concern bytes. Those that concern connects are the listener's.
+    """The faults of a proxy that concern bytes. The listener has the faults that concern connects.
 
     Attributes:
         blackhole: Whether nothing passes, in either direction.
         swallow: Whether replies are dropped.
         delay: Seconds that each chunk of replies is held.
         trickle: Seconds before each single byte of replies; 0 if they pass in chunks.
-        request_cuts: Where connections are cut on their way to the server.
-        reply_cuts: Where connections are cut on their way back.
+        request_cuts: The cuts of connections on the way to the server.
+        reply_cuts: The cuts of connections on the way back.
     """
 
     def __init__(self, delay: float = 0.0) -> None:
@@ -73,11 +77,15 @@ class Faults:
         self._garble: list[bytes] = []
 
     def garble(self, data: bytes, times: int) -> None:
-        """Have the next ``times`` chunks of replies replaced by ``data``."""
+        """Have the next ``times`` chunks of replies replaced by ``data``.
+
+        Raises:
+            ValueError: ``times`` is not positive.
+        """
         if times < 1:
             raise ValueError(f"times is {times}, expected 1 or more")
         self._garble += [bytes(data)] * times
 
     def garbled(self, chunk: bytes) -> bytes:
-        """What passes instead of a chunk of replies: mostly, the chunk."""
+        """Return the bytes that pass in place of a chunk of replies: the chunk, unless it is to be garbled."""
         return self._garble.pop(0) if self._garble else chunk

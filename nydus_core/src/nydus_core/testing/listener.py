@@ -1,4 +1,4 @@
-"""Where a fault proxy listens: an address that takes connections, refuses them, or lets their connects hang."""
+"""The listener of a fault proxy: an address that takes connections, refuses them, or lets connects hang."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ HOST = "127.0.0.1"
 
 _NAME = "proxy.sock"
 _BACKLOG = 1024
-_PATIENCE = 0.2  # seconds for a connect to a port of this machine, which needs microseconds
+_PATIENCE = 0.2  # seconds for a connect to a port of this machine, which takes microseconds
 
 
 class Listener:
-    """An address of our own, from its making until ``close()``, whatever happens to connects meanwhile.
-
-    It is used by one thread.
+    """An address of our own until ``close()``, whatever happens to connects meanwhile. For use by one thread.
 
     Parameters:
-        tcp: A free port of 127.0.0.1 instead of a unix socket.
+        tcp: Listen on a free port of 127.0.0.1 instead of a unix socket.
+
+    Attributes:
+        path: The path of the unix socket; empty with ``tcp``.
+        port: The port with ``tcp``; else 0.
     """
 
     def __init__(self, *, tcp: bool) -> None:
@@ -45,16 +47,16 @@ class Listener:
 
     @property
     def accepting(self) -> socket.socket:
-        """The socket that takes connections while it is open; after ``refuse()`` it is another one."""
+        """The socket that takes connections while the listener is open. ``refuse()`` replaces it."""
         return self._socket
 
     def open(self) -> None:
-        """Take connections, those too whose connects hang."""
+        """Take connections, also from connects that hang."""
         self._socket.listen(_BACKLOG)
         self._is_open = True
 
     def take(self) -> socket.socket | None:
-        """Accept one connection that waits for it; None if there is none, or if it is not open."""
+        """Accept a connection that waits; return None if none waits, or the listener is not open."""
         while self._is_open:
             try:
                 client, address = self._socket.accept()
@@ -76,10 +78,10 @@ class Listener:
         """Leave connects without an answer.
 
         A kernel drops the first packet of a connect while the queue of connections that nobody accepts is
-        full. So that queue is made short, and filled.
+        full. So the queue is made short, and filled.
         """
         self._is_open = False
-        self._socket.listen(1)  # of 0, some systems make the longest that there is
+        self._socket.listen(1)  # 0 means the longest queue on some systems
         while self._fill():
             pass
 
@@ -92,7 +94,7 @@ class Listener:
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def _bound(self) -> socket.socket:
-        """A socket that has the address and does not listen: connects to it are refused."""
+        """Return a socket that has the address and does not listen: connects to it are refused."""
         if self.path:
             Path(self.path).unlink(missing_ok=True)
             bound = socket.socket(socket.AF_UNIX)
@@ -134,7 +136,7 @@ class Listener:
 
 
 def _private_directory() -> Path:
-    """An empty directory that only this user can read, with a path short enough for a unix socket."""
+    """Make an empty directory that only this user can read, with a path short enough for a unix socket."""
     most = 103  # bytes on macOS; 107 on Linux
     usual = tempfile.gettempdir()
     fits = len(os.fsencode(os.path.join(usual, "nydus-01234567", _NAME))) <= most

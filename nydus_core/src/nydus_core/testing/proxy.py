@@ -1,7 +1,7 @@
-"""A proxy that users put between a client and a real server, to see what a failing network does to them.
+"""A proxy to put between a client and a real server, which shows the effects of a failing network.
 
-This is what they hold; it hands each call to the thread that does the work. How bytes go through is in
-``relay``, how connects are answered in ``listener``, what a fault does in ``faults``.
+``FaultProxy`` is the object that users hold. It hands each call to the thread that does the work. ``relay``
+forwards bytes, ``listener`` answers connects, and ``faults`` decides about bytes.
 """
 
 from __future__ import annotations
@@ -22,31 +22,30 @@ class Listening(Protocol):
 
     @property
     def path(self) -> str:
-        """The path of its unix socket; empty if it has none."""
+        """The path of the unix socket; empty if there is none."""
         ...
 
     @property
     def port(self) -> int:
-        """Its port on 127.0.0.1; 0 if it has none."""
+        """The port on 127.0.0.1; 0 if there is none."""
         ...
 
 
 class FaultProxy:
-    """Forwards connections to a server, and misbehaves on request. Listens once it is made.
+    """Forwards connections to a server, and misbehaves on request. Listens as soon as it is made.
 
-    Its methods and attributes may be used from any thread. A fault holds when the call or the assignment has
-    returned: for every byte that was not forwarded before. What has reached the server is never in doubt:
+    Methods and attributes may be used from any thread. When the call or the assignment has returned, a fault
+    holds for every byte that was not forwarded before. Which bytes have reached the server is never in doubt:
 
-    - A byte of a request is *forwarded* when the kernel has it for the server, and not before. ``requests`` has
-      exactly those bytes.
-    - Forwarded bytes reach the server, unless it is gone: whatever ends the client's connection, the server reads
-      all of them, and then the end of its own.
-    - Bytes that were not forwarded when their connection was closed by a fault never reach the server.
-    - A client that leaves takes nothing back that its kernel has delivered: it is forwarded, and then the end of
-      the connection, even if a fault holds both for a while.
+    - A byte of a request is *forwarded* when the kernel has it for the server, and not before. ``requests``
+      has exactly the forwarded bytes.
+    - Forwarded bytes reach the server, unless the server is gone: whatever ends the client's connection, the server
+      reads all forwarded bytes, and then the end of its connection.
+    - Bytes that were not forwarded when a fault closed their connection never reach the server.
+    - A client that leaves takes nothing back that its kernel has delivered: the bytes are forwarded, and then
+      the end of the connection, even if a fault holds both for a while.
 
-    A *chunk* is what one read from a socket yields, at most 64 KiB: a small request or reply, or a whole pipeline
-    of them.
+    A *chunk* is the result of one read from a socket, at most 64 KiB: a small request or reply, or a whole pipeline.
 
     Parameters:
         target: The server: the path of a unix socket, host and port, or an object with ``path`` and ``port``.
@@ -75,7 +74,7 @@ class FaultProxy:
 
     @property
     def target(self) -> Address:
-        """The server that connections are forwarded to. A new one holds for connects that come from now on."""
+        """The server that connections are forwarded to. A new target holds for connects from then on."""
         return self._target
 
     @target.setter
@@ -92,19 +91,19 @@ class FaultProxy:
 
     @property
     def connections(self) -> int:
-        """How many connections were taken so far."""
+        """The number of connections that were taken so far."""
         return self._worker.look(lambda: self._relay.connections)
 
     @property
     def open_connections(self) -> int:
-        """How many connections of clients are open now."""
+        """The number of connections of clients that are open now."""
         return self._worker.look(lambda: self._relay.open_connections)
 
     @property
     def requests(self) -> list[bytes]:
         """The bytes that were forwarded to the server so far, chunk by chunk, over all connections.
 
-        It is the list itself, which grows; ``requests.clear()`` forgets.
+        The list itself, which grows; ``requests.clear()`` forgets.
         """
         return self._worker.look(lambda: self._relay.requests)
 
@@ -112,9 +111,9 @@ class FaultProxy:
     def blackhole(self) -> bool:
         """Whether connections are taken, and nothing goes through in either direction.
 
-        Bytes, and ends of connections, are held. They go through once it is off again, so a server may hear of a
-        request whose client gave up long ago. ``drop()`` before that discards them. New connections reach the
-        server when it is off again.
+        Bytes, and ends of connections, are held. They go through once ``blackhole`` is off again, so a server
+        may see a request whose client gave up long ago. A ``drop()`` before that discards them. New
+        connections reach the server once ``blackhole`` is off again.
         """
         return self._relay.faults.blackhole
 
@@ -124,7 +123,7 @@ class FaultProxy:
 
     @property
     def delay(self) -> float:
-        """How long each chunk of replies is held back, in seconds; the delays of connections overlap."""
+        """Seconds that each chunk of replies is held back. The delays of connections overlap."""
         return self._relay.faults.delay
 
     @delay.setter
@@ -133,7 +132,7 @@ class FaultProxy:
 
     @property
     def trickle(self) -> float:
-        """How long each byte of replies is held back, in seconds: they go through one by one. 0 is off."""
+        """Seconds that each byte of replies is held back: bytes go through one by one. 0 is off."""
         return self._relay.faults.trickle
 
     @trickle.setter
@@ -152,12 +151,12 @@ class FaultProxy:
     def cut_requests(self, after: int = 0, times: int = 1) -> None:
         """Close connections in the middle of their requests.
 
-        Exactly the first ``after`` bytes of what a connection sends from now on reach the server, and it then
-        sees the end of the connection. The client sees FIN, with none of the replies that come after.
+        Exactly the first ``after`` bytes that a connection sends from now on reach the server, which then
+        sees the end of the connection. The client sees FIN, and no reply that comes later.
 
         Parameters:
             after: Bytes of requests that are forwarded before; with 0, the next chunk is not forwarded at all.
-            times: How many connections are closed so: the first that get there, each counted from now on.
+            times: The number of connections to close: the first that get there, each counted from now on.
 
         Raises:
             ValueError: ``after`` is negative, or ``times`` is not positive.
@@ -172,7 +171,7 @@ class FaultProxy:
 
         Parameters:
             after: Bytes of replies that are forwarded before; with 0, the next chunk is not forwarded at all.
-            times: How many connections are closed so: the first that get there, each counted from now on.
+            times: The number of connections to close: the first that get there, each counted from now on.
 
         Raises:
             ValueError: ``after`` is negative, or ``times`` is not positive.
@@ -183,8 +182,8 @@ class FaultProxy:
         """Replace chunks of replies. Their requests have reached the server.
 
         Parameters:
-            data: What the client reads instead of each; may be empty.
-            times: How many chunks are replaced: the next ones, over all connections.
+            data: The bytes that the client reads instead of each chunk; may be empty.
+            times: The number of chunks to replace: the next chunks, over all connections.
 
         Raises:
             ValueError: ``times`` is not positive.
@@ -192,16 +191,16 @@ class FaultProxy:
         self._worker.do(lambda: self._relay.faults.garble(data, times))
 
     def drop(self) -> None:
-        """Close all connections, by FIN. New ones are taken. What was not forwarded by now never is."""
+        """Close all connections, by FIN. New connections are taken. Bytes not forwarded by now never are."""
         self._worker.run(self._relay.drop)
 
     def reset(self) -> None:
-        """Close all connections, by RST. New ones are taken. What was not forwarded by now never is.
+        """Close all connections, by RST. New connections are taken. Bytes not forwarded by now never are.
 
         The server sees FIN, behind the bytes that were forwarded.
 
         Raises:
-            ValueError: It listens on a unix socket, which knows no RST.
+            ValueError: The proxy listens on a unix socket, which knows no RST.
         """
         self._need_tcp("reset()")
         self._worker.run(lambda: self._relay.drop(reset=True))
@@ -214,7 +213,7 @@ class FaultProxy:
         """Leave connects without an answer, so that they hang, until ``accept()``. Open connections go on.
 
         Raises:
-            ValueError: It listens on a unix socket, where a connect is not a packet that can be lost.
+            ValueError: The proxy listens on a unix socket, where a connect is not a packet that can be lost.
         """
         self._need_tcp("hang_connects()")
         self._worker.do(self._relay.hang)
@@ -227,10 +226,9 @@ class FaultProxy:
         self._worker.do(self._relay.listen)
 
     def heal(self) -> None:
-        """Undo every fault, also those that have not struck yet, and take connections again.
+        """Undo every fault, also faults that have not struck yet, and take connections again.
 
-        What a fault holds back goes through now. Connections that were closed stay closed, and ``target`` as it
-        is.
+        Bytes that a fault holds back go through now. Closed connections stay closed, and ``target`` stays as it is.
         """
 
         def heal() -> None:
@@ -261,13 +259,13 @@ class FaultProxy:
 
         self._worker.do(change)
 
-    def _need_tcp(self, what: str) -> None:
+    def _need_tcp(self, call: str) -> None:
         if self.path:
-            raise ValueError(f"{self!r} listens on a unix socket: {what} needs FaultProxy(..., tcp=True)")
+            raise ValueError(f"{self!r} listens on a unix socket: {call} needs FaultProxy(..., tcp=True)")
 
 
 async def _listening(listener: Listener, endpoints: Endpoints, faults: Faults) -> Relay:
-    relay = Relay(listener, endpoints, faults)  # which belongs to the loop that runs this
+    relay = Relay(listener, endpoints, faults)  # a relay belongs to the loop that makes it
     relay.listen()
     return relay
 

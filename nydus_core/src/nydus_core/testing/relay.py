@@ -1,8 +1,8 @@
-"""The connections of a fault proxy: what one end sends is forwarded to the other, as far as the faults let it.
+"""The connections of a fault proxy: bytes from one end are forwarded to the other, as far as the faults let them.
 
-All of it runs on one event loop. Between the look at the faults and the system call that forwards bytes there is
-no ``await``, and nothing is buffered behind it: so what a fault forbids is not forwarded from its setting on, and
-what was forwarded has left the proxy.
+Everything runs on one event loop. Between the look at the faults and the system call that forwards bytes
+there is no ``await``, and nothing is buffered behind that call. So from the moment when a fault is set, bytes
+that it forbids are not forwarded, and forwarded bytes have left the proxy.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ _GRACE = 5.0  # seconds for a server to close a connection whose client is gone
 
 
 class _Link:
-    """One connection of a client, and the one to the server that belongs to it."""
+    """A connection of a client, with its connection to the server."""
 
     def __init__(self, client: socket.socket, endpoints: Endpoints) -> None:
         self.client = client
         self.endpoints = endpoints
         self.server: socket.socket | None = None
-        self.reset = False  # how the client's connection is to be closed
+        self.reset = False  # whether to close the client's connection by RST
 
 
 class Relay:
-    """Takes connections from a listener and serves each. All its methods are called on its loop.
+    """Takes connections from a listener and serves each. All methods are called on the loop of the relay.
 
     Parameters:
-        listener: Where connections come from.
+        listener: The source of connections.
         endpoints: See the attribute.
         faults: See the attribute.
 
     Attributes:
-        endpoints: The server that those connections are forwarded to which are taken from now on.
-        faults: What happens to their bytes. After a change, ``changed()`` is to be called.
-        connections: How many connections were taken so far.
-        requests: What was forwarded to servers so far.
+        endpoints: The server for connections that are taken from now on.
+        faults: The faults that bytes meet. After a change, ``changed()`` is to be called.
+        connections: The number of connections that were taken so far.
+        requests: The bytes that were forwarded to servers so far, by chunks.
     """
 
     def __init__(self, listener: Listener, endpoints: Endpoints, faults: Faults) -> None:
@@ -60,11 +60,11 @@ class Relay:
 
     @property
     def open_connections(self) -> int:
-        """How many connections are open now."""
+        """The number of connections that are open now."""
         return len(self._open)
 
     def changed(self) -> None:
-        """Have all that is held looked at anew."""
+        """Have all held bytes looked at anew, after a change of the faults."""
         self._change.set()
         self._change = asyncio.Event()
 
@@ -75,13 +75,13 @@ class Relay:
             self._loop.add_reader(self._listener.accepting, self.take_all)
 
     def take_all(self) -> None:
-        """Take all connections that wait: every one whose connect has returned by now."""
+        """Take all connections that wait, which are all whose connects have returned by now."""
         while client := self._listener.take():
             self.connections += 1
             link = _Link(client, self.endpoints)
             task = self._loop.create_task(self._serve(link))
             self._open[link] = task
-            task.add_done_callback(partial(self._ended, link))  # also if it never began
+            task.add_done_callback(partial(self._ended, link))  # also if the task never began
 
     def hang(self) -> None:
         """Take the connections that wait, and leave connects without an answer from now on."""
@@ -95,7 +95,7 @@ class Relay:
         await self.drop()
 
     async def drop(self, *, reset: bool = False) -> None:
-        """Close all connections, those too that wait to be taken; with ``reset``, by RST."""
+        """Close all connections, also if they wait to be taken; with ``reset``, by RST."""
         self.take_all()
         for link in self._open:
             link.reset = reset
@@ -126,7 +126,7 @@ class Relay:
         close(server)
 
     async def _finish(self, server: socket.socket) -> None:
-        """Let a server read all that was forwarded, and see its end: an RST might overtake it."""
+        """Let a server read all forwarded bytes, then the end of the connection: an RST might overtake bytes."""
         shut(server)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GRACE):
@@ -147,16 +147,16 @@ class Relay:
     async def _to_server(self, link: _Link) -> None:
         """Forward requests, and their end; return if the connection is to be cut."""
         assert link.server
-        with contextlib.suppress(OSError):  # the server is gone: so its replies end too
+        with contextlib.suppress(OSError):  # the server is gone, so the replies end too
             while chunk := await received(link.client):
                 if not await self._forward_request(link, link.server, chunk):
                     return
             await self._passable()
         shut(link.server)
-        await self._loop.create_future()  # for ever: it is for the server to close the connection now
+        await self._loop.create_future()  # for ever: the server has to close the connection now
 
     async def _forward_request(self, link: _Link, server: socket.socket, chunk: bytes) -> bool:
-        """Forward a chunk; False if the connection is to be cut here."""
+        """Forward a chunk; return False if the connection is to be cut here."""
         while chunk:
             await self._passable()
             count = _send(server, chunk, self.faults.request_cuts, link)
@@ -182,7 +182,7 @@ class Relay:
         await self._passable()
 
     async def _forward_reply(self, link: _Link, chunk: bytes) -> bool:
-        """Forward a chunk; False if the connection is to be cut here."""
+        """Forward a chunk; return False if the connection is to be cut here."""
         while chunk:
             await self._held(lambda: self.faults.trickle)
             await self._passable()
@@ -201,14 +201,14 @@ class Relay:
         try:
             return _send(link.client, piece, self.faults.reply_cuts, link)
         except OSError:
-            return len(chunk)  # nobody hears it, and what was requested is still to reach the server
+            return len(chunk)  # nobody hears the reply, and the requests have still to reach the server
 
     async def _passable(self) -> None:
         while self.faults.blackhole:
             await self._change.wait()
 
     async def _held(self, seconds: Callable[[], float]) -> None:
-        """Wait for so many seconds, or fewer if there are fewer meanwhile."""
+        """Wait for so many seconds, which may change while this waits."""
         start = self._loop.time()
         while (left := start + seconds() - self._loop.time()) > 0:
             with contextlib.suppress(TimeoutError):
@@ -225,7 +225,11 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 
 def _send(sink: socket.socket, chunk: bytes, cuts: Cuts, link: _Link) -> int:
-    """Forward what may pass, and the kernel takes. OSError: the other end is gone."""
+    """Forward as many bytes as may pass and the kernel takes; return their number.
+
+    Raises:
+        OSError: The other end is gone.
+    """
     allowed = cuts.allowed(link, len(chunk))
     if not allowed:
         return 0

@@ -1,4 +1,4 @@
-"""What any router must do, as tests for a class of yours to inherit.
+"""Tests that any router must pass, for a test class of yours to inherit.
 
 ::
 
@@ -54,15 +54,15 @@ KEYS = _keys()
 
 
 class RouterContract:
-    """Tests that any router has to pass. Subclass it, and say which router.
+    """Tests that any router has to pass. Subclass it, and set ``rule``.
 
     Attributes:
-        rule: The class of the router, or what else makes one of a list of ``Node``, as a ``staticmethod``.
-        names: The names of the hosts that it is tried with.
+        rule: The class of the router; or, as a ``staticmethod``, a function that makes a router of a list of ``Node``.
+        names: The names of the hosts that the router is tried with.
         new: The name of a further host.
-        uses_every_host: Whether each host gets some of the keys. Say no for rules that look for certain keys.
-        moves_only_avoided: Whether a host that is to be avoided moves its own keys only. It should; a rule that takes
-            the key modulo the hosts that are left does not.
+        uses_every_host: Whether each host gets some of the keys. False for rules that look for certain keys.
+        moves_only_avoided: Whether a host that is to be avoided moves its own keys only. Rules should; a rule
+            that takes the key modulo the hosts that are left does not.
         moves_only_to_new: Whether a host that is added at the end moves keys to itself only, as consistent hashing does.
     """
 
@@ -82,11 +82,11 @@ class RouterContract:
         return [Node(name, 1, f"redis://{name}:6379/0", f"{name}:6379") for name in names]
 
     def places(self, router: Any, avoid: Collection[str] = ()) -> list[str]:
-        """Return where each of the keys lives."""
+        """Return the name of the host of each key of ``KEYS``."""
         return [router.locate(key, avoid) for key in KEYS]
 
     def by_key(self) -> Any:
-        """Make the router; the test is not for rules without a place for each key."""
+        """Make the router. For a rule without a place for each key, skip the test."""
         router = self.router()
         if router.spread is not Spread.KEY:
             pytest.skip(f"it has {router.spread}: no key has a place")
@@ -220,7 +220,7 @@ print(json.dumps([router.locate(bytes.fromhex(key)) for key in keys]))
 
 
 def _found_at(rule: Any) -> tuple[str, str, str]:
-    """The module of a rule, its file, and the name in it."""
+    """Return the module of a rule, the file of the module, and the name of the rule in the module."""
     return rule.__module__, getattr(sys.modules[rule.__module__], "__file__", "") or "", rule.__qualname__
 
 

@@ -1,6 +1,6 @@
-"""Sockets on an event loop, without a buffer of their own: what was sent is the kernel's, what was not is ours.
+"""Sockets on an event loop, without a buffer of their own: sent bytes are the kernel's, all others are ours.
 
-asyncio's streams buffer in both directions, so that nobody can say what has been sent when a connection is cut.
+asyncio's streams buffer in both directions, so nobody can say which bytes were sent when a connection is cut.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ _PAUSE = 0.005  # seconds
 def endpoints_of(address: Address) -> Endpoints:
     """Look an address up.
 
+    Returns:
+        The addresses to try in turn.
+
     Raises:
         OSError: There is no such host.
     """
@@ -47,7 +50,7 @@ def endpoints_of(address: Address) -> Endpoints:
 
 
 async def connected(endpoints: Endpoints) -> socket.socket | None:
-    """A connection to the first address that takes one; None if there is none."""
+    """Connect to the first address that takes a connection; return None if none does."""
     for family, address in endpoints:
         server = without_delay(socket.socket(family))
         try:
@@ -63,7 +66,7 @@ async def connected(endpoints: Endpoints) -> socket.socket | None:
 
 
 async def received(source: socket.socket) -> bytes:
-    """The next chunk; nothing at the end of a connection, whatever it was that ended it."""
+    """Return the next chunk; no bytes at the end of a connection, whatever ended it."""
     while True:
         await _readable(source)  # first, so that a fast sender does not keep the loop from all else
         try:
@@ -116,9 +119,9 @@ def close(each: socket.socket, *, reset: bool = False) -> None:
 
 
 def _drain(each: socket.socket) -> None:
-    """Read what has come: else the kernel would answer it by RST."""
+    """Read the bytes that have come: else the kernel would answer them by RST."""
     with contextlib.suppress(OSError):
-        for _ in range(100):  # more than a kernel holds, and an end of it
+        for _ in range(100):  # more than a kernel holds, so there is an end
             if not each.recv(_CHUNK * 16):
                 return
 

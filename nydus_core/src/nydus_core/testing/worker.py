@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, to which other threads hand work and wait until it is done."""
+"""An event loop in a thread of its own. Other threads hand work to it, and wait until the work is done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Worker:
-    """Does one piece of work at a time, between two steps of all else on its loop.
+    """A thread with an event loop that does one piece of work at a time, between steps of other tasks on the loop.
 
     Parameters:
         name: The name of the thread.
@@ -28,27 +28,27 @@ class Worker:
 
     @property
     def is_closed(self) -> bool:
-        """Whether it has ended."""
+        """Whether the thread has ended."""
         return self._loop.is_closed()
 
     def look(self, work: Callable[[], T]) -> T:
-        """Call a function on the loop, or here after the end, and return what it returns."""
+        """Call a function on the loop, or here after the end, and return its result."""
         with self._lock:
             return work() if self.is_closed else self._wait(_as_coroutine(work))
 
     def do(self, work: Callable[[], T]) -> T:
-        """Call a function on the loop, and return what it returns, or raise what it raises.
+        """Call a function on the loop, and return its result or raise its exception.
 
         Raises:
-            RuntimeError: It has ended.
+            RuntimeError: The thread has ended.
         """
         return self.run(lambda: _as_coroutine(work))
 
     def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a coroutine on the loop, and return what it returns, or raise what it raises.
+        """Run a coroutine on the loop, and return its result or raise its exception.
 
         Raises:
-            RuntimeError: It has ended.
+            RuntimeError: The thread has ended.
         """
         with self._lock:
             if self.is_closed:
@@ -56,7 +56,7 @@ class Worker:
             return self._wait(work())
 
     def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a last coroutine and end the thread; nothing the second time."""
+        """Run a last coroutine and end the thread. Does nothing the second time."""
         with self._lock:
             if self.is_closed:
                 return

@@ -1,4 +1,4 @@
-"""What backends are made of, under its names in nydus 0.11. ``BaseConnection`` is ``nydus_core.BaseEngine``."""
+"""The base classes of backends, under their names in nydus 0.11. ``BaseConnection`` is ``nydus_core.BaseEngine``."""
 
 from nydus_core.engines import BaseEngine as BaseConnection
 from nydus_core.engines import BasePipeline

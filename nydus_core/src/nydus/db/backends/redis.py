@@ -1,9 +1,9 @@
-"""The redis backend; it lives in the distribution nydus-redis."""
+"""The redis backend, from the distribution nydus-redis."""
 
 try:
     from nydus_redis import Redis
 except ModuleNotFoundError as error:
-    if error.name != "nydus_redis":  # it is there, and something that it needs is not
+    if error.name != "nydus_redis":  # the backend is there, and a module that it needs is not
         raise
     raise ImportError(
         "the redis backend is not installed: pip install nydus-redis", name=error.name
