@@ -11,7 +11,7 @@ import math
 import struct
 from collections.abc import Callable, Sequence
 
-__all__ = ["SHARES"]
+__all__ = ["SHARES", "single"]
 
 _FLOAT = struct.Struct("<f")
 
@@ -39,13 +39,13 @@ def float32(weights: Sequence[float], labels: Sequence[int], points: int) -> lis
     """
     total = sum(weights)
     return [
-        math.floor(_f32(_share(weight / total, label * points, points, len(weights)) + 1e-10))
+        math.floor(single(_share(weight / total, label * points, points, len(weights)) + 1e-10))
         for label, weight in zip(labels, weights, strict=True)
     ]
 
 
 def _share(part: float, per_host: int, points: int, hosts: int) -> float:
-    return _f32(_f32(_f32(_f32(part) * per_host) / points) * hosts)
+    return single(single(single(single(part) * per_host) / points) * hosts)
 
 
 def libmemcached(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
@@ -60,7 +60,7 @@ def libketama(weights: Sequence[float], labels: Sequence[int], points: int) -> l
     """
     total = sum(weights)
     return [
-        math.floor(_f32(_f32(weight / total) * float(label) * len(weights)))
+        math.floor(single(single(weight / total) * float(label) * len(weights)))
         for label, weight in zip(labels, weights, strict=True)
     ]
 
@@ -75,7 +75,8 @@ def equal(weights: Sequence[float], labels: Sequence[int], points: int) -> list[
     return list(labels)
 
 
-def _f32(number: float) -> float:
+def single(number: float) -> float:
+    """Return a number rounded to a 32-bit float."""
     rounded: float = _FLOAT.unpack(_FLOAT.pack(number))[0]
     return rounded
 

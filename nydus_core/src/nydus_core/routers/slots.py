@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import struct
 from binascii import crc_hqx
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 from nydus_core.errors import ConfigError, HostListExhausted
 from nydus_core.routers.keyed import KeyRouter
 from nydus_core.routers.protocol import Node, hash_tag
+from nydus_core.routers.shares import single
 
 __all__ = ["SLOTS", "Slots", "slot_of"]
 
@@ -107,16 +107,11 @@ def dealt(weights: Sequence[float]) -> list[int]:
     reached, total = 0.0, sum(weights)
     last = max(host for host, weight in enumerate(weights) if weight)
     for host, weight in enumerate(weights[: last + 1]):
-        share = _f32(SLOTS * weight / total)
-        end = SLOTS if host == last else min(_rounded(_f32(_f32(reached + share) - 1)) + 1, SLOTS)
+        share = single(SLOTS * weight / total)
+        end = SLOTS if host == last else min(_rounded(single(single(reached + share) - 1)) + 1, SLOTS)
         table += [host] * max(end - len(table), 0)
-        reached = _f32(reached + share)
+        reached = single(reached + share)
     return table
-
-
-def _f32(number: float) -> float:
-    rounded: float = struct.unpack("<f", struct.pack("<f", number))[0]
-    return rounded
 
 
 def _rounded(number: float) -> int:
