@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from nydus_core.testing.proxy import Address, Listening
+from nydus_core.testing import Address, Listening
 
 __all__ = ["Address", "Listening", "address_of", "ask"]
 

@@ -7,9 +7,9 @@ No other room of Nydus imports this one. ``FaultProxy`` needs the standard libra
 
 import sys
 
-from nydus_core.testing.proxy import FaultProxy
+from nydus_core.testing.proxy import Address, FaultProxy, Listening
 
 if "pytest" in sys.modules:  # so that a failed assertion of the kit shows its values
     sys.modules["pytest"].register_assert_rewrite("nydus_core.testing.routers")
 
-__all__ = ["FaultProxy"]
+__all__ = ["Address", "FaultProxy", "Listening"]
