@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from nydus_core.checks import choose
-from nydus_core.errors import ConfigError
+from nydus_core.errors import ConfigError, HostListExhausted
 from nydus_core.routers.hashes import HASHES, Hash
 from nydus_core.routers.labels import BY_ADDRESS, LABELS, labels_of
 from nydus_core.routers.protocol import Node, NodeRouter
@@ -102,6 +102,10 @@ class KeyRouter(NodeRouter):
     def hash_of(self, key: bytes) -> int | None:
         """Return the value that decides the place of a key; None if no single value does."""
         return None
+
+    def _none_left(self) -> HostListExhausted:
+        """Make the error for a key whose hosts are all to be avoided."""
+        return HostListExhausted(f"all hosts are to be avoided: {', '.join(self.names)}")
 
     def rule(self) -> dict[str, Any]:
         """Return the whole rule as plain data, to keep or to compare: see ``differences``."""

@@ -1,6 +1,6 @@
 """Maglev: a large table of hosts, in which the hash of a key is looked up.
 
-Every host has an order of its own of all places of the table. In turn each host takes the first free place in its order.
+Every host has its own order of all places of the table. In turn, each host takes its first free place.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 from nydus_core.checks import whole_number
-from nydus_core.errors import ConfigError, HostListExhausted
+from nydus_core.errors import ConfigError
 from nydus_core.routers.hashes_wordwise import siphash
 from nydus_core.routers.keyed import LabelledRouter
 from nydus_core.routers.protocol import Node
@@ -78,7 +78,7 @@ class Maglev(LabelledRouter):
 
     def _other(self, place: int, avoid: Collection[str]) -> str:
         if all(name in avoid for name in self._owners):
-            raise HostListExhausted(f"all hosts are to be avoided: {', '.join(self.names)}")
+            raise self._none_left()
         while self._table[place] in avoid:
             place = (place + 1) % self._size
         return self._table[place]

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar
 
 from nydus_core.checks import choose
-from nydus_core.errors import HostListExhausted
 from nydus_core.routers.hashes_wordwise import murmur64a
 from nydus_core.routers.keyed import KeyRouter
 from nydus_core.routers.protocol import Node, whole_weights
@@ -142,7 +141,7 @@ class Numbered(KeyRouter):
         if avoid and name in avoid:
             left = [other for other in self._table if other not in avoid]
             if not left:
-                raise HostListExhausted(f"all hosts are to be avoided: {', '.join(self.names)}")
+                raise self._none_left()
             return left[self._index(number, len(left))]
         return name
 

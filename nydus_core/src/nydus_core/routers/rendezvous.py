@@ -13,7 +13,7 @@ from operator import mul, sub
 from typing import Any, ClassVar
 
 from nydus_core.checks import choose, whole_number
-from nydus_core.errors import ConfigError, HostListExhausted
+from nydus_core.errors import ConfigError
 from nydus_core.routers.keyed import LabelledRouter
 from nydus_core.routers.protocol import Node, refuse_weights, where
 from nydus_core.routers.scores import SCORES, Scores
@@ -107,7 +107,7 @@ class Rendezvous(LabelledRouter):
             ]
         highest = max(ratings)
         if highest == -inf:
-            raise HostListExhausted(f"all hosts are to be avoided: {', '.join(self.names)}")
+            raise self._none_left()
         found = ratings.index(highest)
         if not self._even:
             bound, ratings[found] = highest * (1 + NEAR), -inf

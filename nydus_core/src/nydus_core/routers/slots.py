@@ -7,7 +7,7 @@ from binascii import crc_hqx
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
-from nydus_core.errors import ConfigError, HostListExhausted
+from nydus_core.errors import ConfigError
 from nydus_core.routers.keyed import KeyRouter
 from nydus_core.routers.protocol import Node, hash_tag
 from nydus_core.routers.shares import single
@@ -77,7 +77,7 @@ class Slots(KeyRouter):
     def _other(self, slot: int, avoid: Collection[str]) -> str:
         left = [name for name in self._owners if name not in avoid]
         if not left:
-            raise HostListExhausted(f"all hosts are to be avoided: {', '.join(self.names)}")
+            raise self._none_left()
         return left[slot % len(left)]
 
     def parameters(self) -> dict[str, Any]:
