@@ -109,7 +109,8 @@ def in_order(commands: Sequence[Command], outcomes: Sequence[Any], wanted: Seque
         wanted: The indexes of the commands to be tried again, ascending.
 
     Returns:
-        Those of ``wanted`` whose keys no later command concerns that is not tried again as well; two reads may swap.
+        The indexes out of ``wanted`` of commands whose keys no later command concerns, unless that is tried again as well.
+        Two reads may swap.
     """
     again: list[int] = []
     left = set(wanted)
