@@ -92,11 +92,13 @@ def install(venv: Path, wheels: dict[str, Path], groups: list[str], *, oldest: b
     wanted = [f"{wheel}{extras if dist == 'nydus_redis' else ''}" for dist, wheel in wheels.items()]
     again = [f"--reinstall-package={dist.replace('_', '-')}" for dist in DISTS]
     made_from = extras + "".join(read_stamp(wheel.parent, "sources") for wheel in wheels.values())
-    once(venv, "wheels", made_from, lambda: uv("pip", "install", *into, *again, *wanted))
+    once(
+        venv, "wheels", made_from, lambda: uv("pip", "install", "--compile-bytecode", *into, *again, *wanted)
+    )
 
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     for group in groups:
-        arguments = ["pip", "install", *into, "--group", f"pyproject.toml:{group}"]
+        arguments = ["pip", "install", "--compile-bytecode", *into, "--group", f"pyproject.toml:{group}"]
         once(venv, group, repr(declared[group]), lambda arguments=arguments: uv(*arguments))
 
 
