@@ -2,9 +2,10 @@
 
 from nydus_redis.connection.host import AsyncHost, BlockingHost
 from nydus_redis.connection.limit_aio import Limit
-from nydus_redis.connection.patience import shut
+from nydus_redis.connection.losses import AsyncPlainLosses, PlainLosses, hidden_loss
+from nydus_redis.connection.patience import is_closed, shut, socket_of
 from nydus_redis.connection.pool import Pool
-from nydus_redis.connection.pool_aio import PipelinePool, RedisConnector, abort, heedful
+from nydus_redis.connection.pool_aio import PipelinePool, RedisConnector, heedful, waiting
 from nydus_redis.connection.replies import (
     ANSWERS,
     FAILURES,
@@ -16,24 +17,39 @@ from nydus_redis.connection.replies import (
     reader,
     says_later,
 )
+from nydus_redis.connection.replies_aio import async_read_reply, async_reader, push_reader, whole_answer
+from nydus_redis.connection.streams_aio import abort, async_write, interrupt, post
 
 __all__ = [
     "ANSWERS",
     "FAILURES",
     "REFUSALS",
     "AsyncHost",
+    "AsyncPlainLosses",
     "BlockingHost",
     "Limit",
     "PipelinePool",
+    "PlainLosses",
     "Pool",
     "RedisConnector",
     "abort",
     "as_client_error",
+    "async_read_reply",
+    "async_reader",
+    "async_write",
     "await_reply",
     "heedful",
+    "hidden_loss",
+    "interrupt",
+    "is_closed",
+    "post",
+    "push_reader",
     "read_plainly",
     "read_reply",
     "reader",
     "says_later",
     "shut",
+    "socket_of",
+    "waiting",
+    "whole_answer",
 ]

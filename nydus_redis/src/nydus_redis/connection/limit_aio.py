@@ -7,6 +7,8 @@ from typing import Any
 
 import redis
 
+from nydus_redis.connection.streams_aio import interrupt
+
 __all__ = ["Limit"]
 
 
@@ -56,9 +58,7 @@ class Limit:
             self._handle = self._loop.call_at(self._until, self._ring)
             return
         self._over = True
-        writer = self._connection._writer
-        if writer is not None:
-            writer.transport.abort()
+        interrupt(self._connection)
 
     def cancel(self) -> None:
         """There is an answer."""

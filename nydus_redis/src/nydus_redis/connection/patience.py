@@ -1,7 +1,10 @@
-"""Connections that nobody waits for too long: that do not connect where it may not be waited for, and can be shut.
+"""Connections that do not connect while their thread must not wait, and the sockets under them, for blocking calls.
 
-redis-py's pool hands out connections that are connected, and connects those that are not, or that the server has closed.
-A thread that sends to many hosts, or has a deadline, must know beforehand whether that will take time.
+redis-py's pool hands out connections that are connected. It connects a new connection first, and so it does where the server
+has closed one. A thread that sends to many hosts, or has a deadline, must know beforehand whether that will take time.
+
+redis-py keeps the socket under a private name. Where a version of redis-py, or a connection class of the user's own, has no
+such name, the functions here use public calls only.
 """
 
 from __future__ import annotations
@@ -15,14 +18,14 @@ from typing import Any
 
 import redis
 
-__all__ = ["no_connecting", "patient", "shut"]
+__all__ = ["is_closed", "no_connecting", "patient", "shut", "socket_of"]
 
 _thread = threading.local()
 
 
 @contextmanager
 def no_connecting() -> Generator[None]:
-    """In this block and thread, connections of a ``patient`` class raise ``redis.ConnectionError`` instead of connecting."""
+    """Have connections of a ``patient`` class raise ``redis.ConnectionError`` instead of connecting, in this thread."""
     _thread.waits = False
     try:
         yield
@@ -31,29 +34,52 @@ def no_connecting() -> Generator[None]:
 
 
 class _Patient:
-    """Mixed into redis-py's classes of connections."""
+    """Mixed into redis-py's connection classes."""
 
     _sock: Any
 
     def connect(self) -> None:
-        """Connect, if not connected. Asked for each command, and redis-py's own takes long to find out that it is."""
-        if self._sock is not None:
-            return
+        """Connect, if the connection is closed.
+
+        The pool calls this for each command, and redis-py's own method takes long to find out that nothing is to be done.
+        """
+        try:
+            if self._sock is not None:
+                return
+        except AttributeError:  # no private name to look at: only redis-py knows
+            if getattr(self, "is_connected", False):
+                return
         if not getattr(_thread, "waits", True):
             raise redis.ConnectionError("it is not connected")
         super().connect()  # type: ignore[misc]
 
 
 def patient(connection_class: type[Any]) -> type[Any]:
-    """Return a subclass of a class of connections that minds ``no_connecting``."""
+    """Return a subclass of a connection class that obeys ``no_connecting``."""
     return type(connection_class.__name__, (_Patient, connection_class), {})
 
 
+def socket_of(connection: Any) -> Any:
+    """Return the socket of a connection; None if the connection is closed, or if redis-py does not show the socket."""
+    return getattr(connection, "_sock", None)
+
+
+def is_closed(connection: Any) -> bool:
+    """Tell whether a connection is known to be closed."""
+    try:
+        return connection._sock is None
+    except AttributeError:
+        return not getattr(connection, "is_connected", True)
+
+
 def shut(connection: Any) -> None:
-    """End what another thread reads from or writes to a connection: it finds the connection closed."""
-    sock = connection._sock
+    """End all that another thread reads from or writes to a connection: that thread finds the connection closed."""
+    try:
+        sock = connection._sock
+    except AttributeError:
+        connection.disconnect()
+        return
     if sock is not None:
         with contextlib.suppress(OSError):
-            socket.socket.shutdown(
-                sock, socket.SHUT_RDWR
-            )  # that of a TLS socket would take its state from the reader
+            # The method of a TLS socket would take away the state that the other thread still reads with
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import select
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import redis
 import redis.asyncio
 
 from nydus_core.aio import FairPool
+from nydus_redis.connection.streams_aio import abort, shows_its_state
 
-__all__ = ["PipelinePool", "RedisConnector", "abort", "heedful"]
+__all__ = ["PipelinePool", "RedisConnector", "heedful", "waiting"]
 
 _ConnectionPool: Any = redis.asyncio.ConnectionPool  # has no types
 
@@ -27,18 +28,23 @@ class RedisConnector:
 
     Parameters:
         connection_class: redis-py's class of the connections.
-        settled: What it is called with.
+        options: The options of that class.
+
+    Attributes:
+        held: A pool of redis-py without a limit, for connections that are held for long, such as those of subscriptions.
     """
 
-    def __init__(self, connection_class: type[Any], settled: Mapping[str, Any]) -> None:
-        #: One that connects by itself, for what holds a connection for long, such as subscriptions; without a limit.
-        self.held: Any = _ConnectionPool(connection_class=connection_class, max_connections=2**31, **settled)
+    def __init__(self, connection_class: type[Any], options: Mapping[str, Any]) -> None:
+        self.held: Any = _ConnectionPool(connection_class=connection_class, max_connections=2**31, **options)
+        #: Whether connections show which bytes are unread; else redis-py is asked, which takes longer. Set by ``open``.
+        self._sees_bytes = True
 
     async def open(self) -> Any:
         """Open a connection: connect, and do what redis-py does to introduce itself."""
         connection = self.held.make_connection()
         try:
             await connection.connect()
+            self._sees_bytes = shows_its_state(connection)
             if not await self._is_quiet(connection):
                 raise redis.ConnectionError("the server says more than it was asked for")
             return connection
@@ -54,6 +60,8 @@ class RedisConnector:
 
     def is_in_step(self, connection: Any) -> bool:
         """Tell whether a connection is open, and no bytes of an answer wait on it, as far as the loop has seen."""
+        if not self._sees_bytes:
+            return bool(connection.is_connected)  # bytes are looked for when it is taken
         stream, writer = connection._reader, connection._writer
         if stream is None or writer is None or writer.transport.is_closing():
             return False
@@ -64,7 +72,7 @@ class RedisConnector:
         return not (getattr(parser, "_buffer", b"") if hiredis is None else hiredis.has_data())
 
     async def is_fresh(self, connection: Any) -> bool:
-        """Tell whether one that was idle still is in step; ask the server, if ``health_check_interval`` wants that."""
+        """Tell whether an idle connection is still in step; ask the server, if ``health_check_interval`` says so."""
         if not await self._is_quiet(connection):
             return False
         if connection.health_check_interval:
@@ -72,7 +80,9 @@ class RedisConnector:
         return True
 
     async def _is_quiet(self, connection: Any) -> bool:
-        """Tell whether a connection is in step, also with what the loop has not read yet."""
+        """Tell whether a connection is in step, bytes that the loop has not read yet included."""
+        if not self._sees_bytes:
+            return connection.is_connected and not await _has_bytes(connection)
         if self.is_in_step(connection) and _readable(connection._writer.transport.get_extra_info("socket")):
             # The loop reads it, in the first turn perhaps behind this task; TLS has messages of its own
             await asyncio.sleep(0)
@@ -123,12 +133,33 @@ def _mind(task: asyncio.Task[Any] | None, before: int, connection: Any) -> None:
         raise asyncio.CancelledError
 
 
-def abort(connection: Any) -> None:
-    """Close a connection at once; what is under way on it ends as if the server had closed it."""
-    connection._parser.on_disconnect()
-    writer, connection._writer, connection._reader = connection._writer, None, None
-    if writer is not None:
-        writer.transport.abort()
+def waiting(connection_class: type[Any], wait: Callable[[], Awaitable[None]]) -> type[Any]:
+    """Return a subclass of a class of connections that waits for something before it connects.
+
+    Parameters:
+        connection_class: redis-py's class.
+        wait: Waits. An error of it is the cause of the ``redis.ConnectionError`` that connecting raises then.
+    """
+
+    class Waiting(connection_class):  # type: ignore[misc]
+        async def connect(self) -> None:
+            if not self.is_connected:
+                try:
+                    await wait()
+                except Exception as error:
+                    raise redis.ConnectionError(error) from error
+            await super().connect()
+
+    return Waiting
+
+
+async def _has_bytes(connection: Any) -> bool:
+    """Have redis-py tell whether bytes that nobody has read wait on a connection, or the server has closed it."""
+    look = getattr(connection, "can_read", None) or connection.can_read_destructive  # before redis-py 8
+    try:
+        return bool(await look())
+    except (redis.RedisError, OSError):
+        return True
 
 
 def _readable(sock: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import redis
@@ -18,6 +19,7 @@ from redis.exceptions import (
     ResponseError,
     TryAgainError,
 )
+from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.errors import STUMBLES
 from nydus_redis.commands import READING, RedisCommand
@@ -83,8 +85,8 @@ def read_reply(connection: Any, command: RedisCommand) -> Any:
         if not options or READING.isdisjoint(options):
             return connection.read_response(disconnect_on_error=False)
         return connection.read_response(disable_decoding=NEVER_DECODE in options, disconnect_on_error=False)
-    except REFUSALS:
-        _pass_over(getattr(connection, "_parser", None))
+    except REFUSALS as answer:
+        _pass_over(getattr(connection, "_parser", None), answer)
         raise
     except ResponseError:
         if EMPTY_RESPONSE in options:
@@ -100,38 +102,42 @@ def reader(connection: Any) -> Callable[[], Any]:
     """
     parser = getattr(connection, "_parser", None)
     if parser is None:  # a connection class of the user's own
-        return lambda: connection.read_response(disconnect_on_error=False)
-    read: Callable[[], Any] = parser.read_response
-    if _buffer(parser) is None:
+        read: Callable[[], Any] = partial(connection.read_response, disconnect_on_error=False)
+    else:
+        read = parser.read_response
+    if HIREDIS_AVAILABLE and _buffer(parser) is None:
         return read
 
     def read_on() -> Any:
         try:
             return read()
-        except REFUSALS:
-            _pass_over(parser)
+        except REFUSALS as answer:
+            _pass_over(parser, answer)
             raise
 
     return read_on
 
 
 def _buffer(parser: Any) -> Any:
-    """The buffer of redis-py's own parser; None for hiredis."""
+    """Return the buffer of redis-py's own parser; None for hiredis, and where redis-py does not show the buffer."""
     buffer = getattr(parser, "_buffer", None)
     return buffer if hasattr(buffer, "readline") else None
 
 
-def _pass_over(parser: Any) -> None:
-    """Pass over an answer of ``REFUSALS``: redis-py's own parser goes back, and would read it once more.
+def _pass_over(parser: Any, answer: Exception) -> None:
+    """Pass over an answer of ``REFUSALS``: redis-py's own parser goes back, and would read the answer once more.
 
     Raises:
-        InvalidResponse: It was only a part of the answer. How much is left of that is not known.
+        InvalidResponse: The answer stands within a reply, or the buffer is not shown. Then nobody knows how much of the
+            reply is left.
     """
     buffer = _buffer(parser)
     if buffer is None:
+        if not HIREDIS_AVAILABLE:
+            raise InvalidResponse("an error of the connection, perhaps within a reply") from answer
         return
     if not buffer.readline().startswith(b"-"):
-        raise InvalidResponse("an error of the connection within a reply")
+        raise InvalidResponse("an error of the connection within a reply") from answer
     buffer.purge()
 
 
@@ -145,7 +151,9 @@ def read_plainly(read: Callable[[], Any]) -> Any:
 
 def only_pushes(connection: Any) -> bool:
     """Have redis-py take the push messages that wait on a connection; return whether there is nothing else."""
-    parser = connection._parser
+    parser: Any = getattr(connection, "_parser", None)
+    if parser is None:
+        return False
     take, taken = parser.handle_push_response, 0
 
     def count(*args: Any, **kwargs: Any) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from nydus_core.aio import in_worker
 from nydus_core.threads import in_thread
+from nydus_redis.connection import waiting
 from nydus_redis.embedded.blocking import EmbeddedHost
 from nydus_redis.engine import AsyncRedis
 
@@ -71,14 +72,3 @@ class AsyncEmbedded(EmbeddedHost, AsyncRedis):
     def _stop(self) -> None:
         if in_thread(self.server.stop) is None:
             self.server.stop()
-
-
-def waiting(connection_class: type[Any], wait: Callable[[], Awaitable[None]]) -> type[Any]:
-    """Return a subclass of a class of connections that waits for the server before it connects."""
-
-    class Waiting(connection_class):  # type: ignore[misc]
-        async def _connect(self) -> None:
-            await wait()
-            await super()._connect()
-
-    return Waiting

@@ -20,10 +20,14 @@ from nydus_redis.connection import (
     PipelinePool,
     RedisConnector,
     as_client_error,
+    async_read_reply,
+    async_reader,
+    async_write,
     heedful,
     says_later,
+    whole_answer,
 )
-from nydus_redis.engine.exchange_aio import Exchange, TransactionExchange, read_reply, whole, write
+from nydus_redis.engine.exchange_aio import Exchange, TransactionExchange
 from nydus_redis.engine.host import RedisHost
 from nydus_redis.surface import async_host_client, async_surfaces
 
@@ -135,8 +139,8 @@ class AsyncRedis(RedisHost):
         limit = Limit(connection, None if self.timeout is None else self.timeout + command.waits)
         clean = False
         try:
-            await write(connection, command.packed)
-            value = command.parsed(await read_reply(connection, command))
+            await async_write(connection, command.packed)
+            value = command.parsed(await async_read_reply(connection, command))
             clean = True
             return value
         except ANSWERS:
@@ -164,11 +168,11 @@ class AsyncRedis(RedisHost):
         limit = Limit(connection, self.timeout)
         clean = False
         try:
-            await write(connection, _PING)
+            await async_write(connection, _PING)
             try:
-                answer: Any = await connection._parser.read_response()  # an error may be returned or raised
+                answer: Any = await async_reader(connection)()  # an error may be returned or raised
             except ANSWERS as error:
-                answer = whole(error)
+                answer = whole_answer(error)
             clean = True
             if isinstance(answer, Exception) and says_later(answer):
                 raise answer

@@ -21,6 +21,7 @@ from nydus_redis.connection import (
     read_reply,
     reader,
     shut,
+    socket_of,
 )
 from nydus_redis.engine.host import RedisHost
 from nydus_redis.engine.outcomes import as_transaction, outcome_of_reply, outcomes_of_transaction
@@ -132,10 +133,10 @@ class RedisBatch:
 
     def fileno(self) -> int | None:
         """Return the socket that the answers come from; None if there are none to wait for."""
-        if self._failure is not None or self._connection is None or self._connection._sock is None:
+        if self._failure is not None or self._connection is None:
             return None
-        number: int = self._connection._sock.fileno()
-        return number
+        sock = socket_of(self._connection)
+        return None if sock is None else sock.fileno()
 
     def abort(self) -> list[Any] | None:
         """Shut the connection, so that whoever waits for it need not; without one, never send."""

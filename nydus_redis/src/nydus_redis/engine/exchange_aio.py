@@ -1,71 +1,31 @@
-"""Commands for one host as one pipeline, with asyncio: one write, then as many replies. And how one reply is read."""
+"""Commands for one host as one pipeline, with asyncio: one write, then as many replies."""
 
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Sequence
-from traceback import walk_tb
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
-from redis.client import EMPTY_RESPONSE, NEVER_DECODE
-from redis.exceptions import InvalidResponse, ResponseError
 from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.aio import FairPool
 from nydus_core.command import Command
 from nydus_core.errors import CANCELLED, HostDown, HostError, MaybeApplied
 from nydus_redis.commands import READING, BlockingCommand, RedisCommand
-from nydus_redis.connection import ANSWERS, FAILURES, REFUSALS, Limit, as_client_error
+from nydus_redis.connection import (
+    ANSWERS,
+    FAILURES,
+    Limit,
+    as_client_error,
+    async_read_reply,
+    async_reader,
+    async_write,
+    whole_answer,
+)
 from nydus_redis.engine.host import RedisHost
 from nydus_redis.engine.outcomes import as_transaction, outcome_of_reply, outcomes_of_transaction
 
-__all__ = ["Exchange", "TransactionExchange", "read_reply", "whole", "write"]
-
-#: Bytes that are waited for until the socket has taken most of them.
-_MUCH = 65536
-
-
-async def write(connection: Any, packed: bytes) -> None:
-    """Send a request; of a large one, wait until the socket has taken most of it."""
-    writer = connection._writer
-    writer.write(packed)
-    if len(packed) > _MUCH:
-        await writer.drain()
-
-
-async def read_reply(connection: Any, command: RedisCommand) -> Any:
-    """Read the reply to a command, as its options ask for; nothing is made of it yet.
-
-    Raises:
-        Exception: One of ``ANSWERS``; or anything else, when no answer came or none that can be understood.
-    """
-    options = command.kwargs
-    try:
-        if not options or READING.isdisjoint(options):
-            reply = await connection._parser.read_response()
-        else:
-            reply = await connection._parser.read_response(disable_decoding=NEVER_DECODE in options)
-    except REFUSALS as answer:
-        whole(answer)
-        raise
-    if isinstance(reply, ResponseError):
-        if EMPTY_RESPONSE in options:
-            return options[EMPTY_RESPONSE]
-        raise reply
-    return reply
-
-
-def whole(answer: Exception) -> Exception:
-    """Return an answer that is all of a reply.
-
-    Raises:
-        InvalidResponse: redis-py's own parser has stopped at it within a reply. How much is left of that is not known.
-    """
-    if isinstance(answer, REFUSALS) and not HIREDIS_AVAILABLE:
-        frames = walk_tb(answer.__traceback__)
-        if sum(frame.f_code.co_name == "_read_response" for frame, _ in frames) > 1:
-            raise InvalidResponse("an error of the connection within a reply") from answer
-    return answer
+__all__ = ["Exchange", "TransactionExchange"]
 
 
 class Exchange:
@@ -94,7 +54,7 @@ class Exchange:
         limit = Limit(connection, self._limit_of(self._commands[0]))
         clean = False
         try:
-            await write(connection, b"".join(self._packed()))
+            await async_write(connection, b"".join(self._packed()))
             await self._read(connection, limit)
             clean = True
         except FAILURES as error:
@@ -119,7 +79,7 @@ class Exchange:
         return [command.packed for command in self._commands]
 
     async def _read(self, connection: Any, limit: Limit) -> None:
-        read = connection._parser.read_response
+        read = async_reader(connection)
         outcomes, timeout = self._outcomes, self._engine.timeout
         waiting = BlockingCommand in set(map(type, self._commands))
         for command in self._commands:
@@ -127,11 +87,11 @@ class Exchange:
                 limit.renew(timeout + command.waits if waiting else timeout)
             try:
                 if command.kwargs and not READING.isdisjoint(command.kwargs):
-                    reply = await read_reply(connection, command)
+                    reply = await async_read_reply(connection, command)
                 else:
                     reply = await read()
             except ANSWERS as error:
-                reply = whole(error)
+                reply = whole_answer(error)
             except UnicodeDecodeError as error:
                 if not (HIREDIS_AVAILABLE and self._engine.decodes):
                     raise  # redis-py's own parser does not get past it
@@ -146,16 +106,16 @@ class TransactionExchange(Exchange):
         return as_transaction(self._commands, super()._packed())
 
     async def _read(self, connection: Any, limit: Limit) -> None:
-        count = len(self._commands) + 1
-        begun, *queued = [await self._read_plainly(connection, limit) for _ in range(count)]
-        replies = await self._read_plainly(connection, limit)
+        count, read = len(self._commands) + 1, async_reader(connection)
+        begun, *queued = [await self._read_plainly(read, limit) for _ in range(count)]
+        replies = await self._read_plainly(read, limit)
         self._outcomes += outcomes_of_transaction(self._engine, self._commands, begun, queued, replies)
 
-    async def _read_plainly(self, connection: Any, limit: Limit) -> Any:
+    async def _read_plainly(self, read: Callable[[], Awaitable[Any]], limit: Limit) -> Any:
         """Read a reply; return the value or the server's error."""
         if self._engine.timeout is not None:
             limit.renew(self._engine.timeout)
         try:
-            return await connection._parser.read_response()
+            return await read()
         except ANSWERS as error:
-            return whole(error)
+            return whole_answer(error)

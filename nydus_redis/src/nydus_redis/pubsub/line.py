@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from nydus_core.command import Command, key_bytes
 from nydus_core.errors import HostDown, HostError
-from nydus_redis.connection import FAILURES, as_client_error
+from nydus_redis.connection import FAILURES, as_client_error, is_closed, socket_of
 from nydus_redis.pubsub.ledger import CHANNELS, LEAVING, PATTERNS, SHARD_CHANNELS
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Subscriber(SubscriberBase):
     def socket(self) -> Any:
         """What to wait for; None while it is not connected."""
         connection = self._pubsub.connection
-        return None if connection is None else connection._sock
+        return None if connection is None else socket_of(connection)
 
     def subscribe(self, kind: str, names: Sequence[Any]) -> None:
         """Subscribe to names. See ``SubscriberBase.subscribe``."""
@@ -136,7 +136,8 @@ class Subscriber(SubscriberBase):
 
     def unsubscribe(self, kind: str, names: Sequence[Any]) -> bool:
         """End subscriptions; return whether the host will confirm it. It will not if it cannot be reached."""
-        if self.socket is not None:
+        connection = self._pubsub.connection
+        if connection is not None and not is_closed(connection):
             try:
                 getattr(self._pubsub, _ENDS[kind])(*names)
                 return True
@@ -148,8 +149,9 @@ class Subscriber(SubscriberBase):
     def _drop(self, kind: str, names: Sequence[Any]) -> None:
         """Have redis-py forget names, so that it does not subscribe to them again."""
         pubsub = self._pubsub
-        for name in pubsub._normalize_keys(dict.fromkeys(names)):
-            getattr(pubsub, KEPT[kind]).pop(name, None)
+        encoder = pubsub.encoder
+        for name in names:
+            getattr(pubsub, KEPT[kind]).pop(encoder.decode(encoder.encode(name)), None)
         self._note_names()
         self._disconnect()
 

@@ -7,18 +7,16 @@ but for a few hundred messages.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from redis.asyncio.client import PubSub
 from redis.exceptions import ResponseError
 
-from nydus_redis.connection import FAILURES, AsyncHost, abort
+from nydus_redis.connection import FAILURES, AsyncHost, abort, interrupt, post, push_reader
 from nydus_redis.pubsub.ledger import CHANNELS, LEAVING
 from nydus_redis.pubsub.line import KEPT, SubscriberBase, as_pong
 
@@ -135,7 +133,7 @@ class AsyncSubscriber(SubscriberBase):
     def _write(self, command: str, arguments: Iterable[Any]) -> bool:
         if self._connection is None:
             return False
-        _write(self._connection, command.upper(), *arguments)
+        post(self._connection, command.upper(), *arguments)
         return True
 
     def receive(self) -> dict[str, Any] | None:
@@ -196,7 +194,7 @@ class AsyncSubscriber(SubscriberBase):
     async def _read(self, connection: Any) -> None:
         pulse = _Pulse(connection, self._patience)
         try:
-            read = self._replies(connection)
+            read = push_reader(connection, self._push_handler)
             while True:
                 reply = await read()
                 pulse.beat()
@@ -212,14 +210,6 @@ class AsyncSubscriber(SubscriberBase):
             self._lose(connection, self._late() if pulse.stopped else error)
         finally:
             pulse.cancel()
-
-    def _replies(self, connection: Any) -> Callable[[], Any]:
-        parser = connection._parser
-        if self._push_handler is not None:
-            parser.set_pubsub_push_handler(self._push_handler)
-        if "push_request" in inspect.signature(parser.read_response).parameters:
-            return partial(parser.read_response, push_request=True)
-        return parser.read_response  # type: ignore[no-any-return]
 
     async def _until_wanted(self) -> None:
         self._room = asyncio.get_running_loop().create_future()
@@ -311,23 +301,18 @@ class _Pulse:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._ring)
 
     def _ring(self) -> None:
-        writer = self._connection._writer
-        if writer is None:
+        if not self._connection.is_connected:
             return
         if self._heard or self._rests:
             self._heard = False
             self._again(self._interval)
         elif not self._asked:
             self._asked = True
-            _write(self._connection, "PING", _HEALTH)
+            post(self._connection, "PING", _HEALTH)
             self._again(self._patience)
         else:
             self.stopped = True
-            writer.transport.abort()
-
-
-def _write(connection: Any, *words: Any) -> None:
-    connection._writer.write(b"".join(connection.pack_command(*words)))
+            interrupt(self._connection)
 
 
 def _as_message(reply: Sequence[Any]) -> dict[str, Any]:

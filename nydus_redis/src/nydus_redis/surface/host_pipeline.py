@@ -6,6 +6,7 @@ redis-py takes a connection that is lost while keys are watched for a watched ke
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -15,7 +16,7 @@ from redis.exceptions import WatchError
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, HostError, MaybeApplied
 from nydus_redis.commands import Wire
-from nydus_redis.connection import ANSWERS, FAILURES
+from nydus_redis.connection import ANSWERS, FAILURES, PlainLosses, hidden_loss
 from nydus_redis.surface.refusals import OnOneHost
 
 __all__ = ["TOLD", "HostPipeline", "OfHost", "sent_as"]
@@ -47,7 +48,7 @@ class OfHost(OnOneHost):
         return redis_py.execute_command(*args, **options)
 
 
-class HostPipeline(OfHost, Pipeline):
+class HostPipeline(OfHost, PlainLosses, Pipeline):
     """A pipeline of redis-py on one host, sent at most once.
 
     Raises:
@@ -80,17 +81,13 @@ class HostPipeline(OfHost, Pipeline):
                 raise self._engine.failed(HostDown, error, command) from error
 
     def _sent(self, command: Command, send: Callable[[], Any]) -> Any:
+        handled = sys.exception()
         try:
             return send()
-        except TOLD:
-            raise
+        except TOLD as error:
+            loss = hidden_loss(error, handled)
+            if loss is None:
+                raise
+            raise self._engine.failed(MaybeApplied, loss, command) from loss
         except FAILURES as error:
             raise self._engine.failed(MaybeApplied, error, command) from error
-
-    def _disconnect_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
-        conn.disconnect()
-        self.watching = False
-
-    def _disconnect_reset_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
-        self._disconnect_raise_on_watching(conn)
-        self.reset()

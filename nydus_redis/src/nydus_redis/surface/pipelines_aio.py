@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -13,7 +14,7 @@ from redis.asyncio.client import Pipeline
 
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, MaybeApplied, NotResolved
-from nydus_redis.connection import FAILURES, abort, as_client_error
+from nydus_redis.connection import FAILURES, AsyncPlainLosses, abort, as_client_error, hidden_loss
 from nydus_redis.surface.host_pipeline import TOLD, OfHost, sent_as
 from nydus_redis.surface.pipeline import ClusterPipeline
 
@@ -69,7 +70,7 @@ class AsyncClusterPipeline(ClusterPipeline):
         self._forget()
 
 
-class AsyncHostPipeline(OfHost, _Pipeline):  # type: ignore[misc]
+class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[misc]
     """A pipeline of redis-py on one host, sent at most once. See ``nydus_redis.surface.HostPipeline``.
 
     Raises:
@@ -160,25 +161,21 @@ class AsyncHostPipeline(OfHost, _Pipeline):  # type: ignore[misc]
             give_back(clean=False)
 
     async def _sent(self, command: Command, sending: Awaitable[Any]) -> Any:
-        connection = self.connection
+        connection, handled = self.connection, sys.exception()
         try:
             return await sending
-        except TOLD:
-            raise
+        except TOLD as error:
+            loss = hidden_loss(error, handled)
+            if loss is None:
+                raise
+            abort(connection)
+            raise self._engine.failed(MaybeApplied, as_client_error(loss), command) from loss
         except FAILURES as error:
             abort(connection)
             raise self._engine.failed(MaybeApplied, as_client_error(error), command) from error
         except BaseException:  # redis-py has closed it, as far as it knows
             abort(connection)
             raise
-
-    async def _disconnect_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
-        abort(conn)
-        self.watching = False
-
-    async def _disconnect_reset_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
-        await self._disconnect_raise_on_watching(conn)
-        await self.reset()
 
 
 def _in_loop(

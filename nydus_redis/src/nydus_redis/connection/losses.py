@@ -1,0 +1,58 @@
+"""Lost connections of redis-py's pipelines, told apart from watched keys that have changed.
+
+redis-py raises ``WatchError`` for both, and its ``transaction()`` then runs again. But EXEC may have been applied before the
+connection was lost. redis-py decides this in two private methods, which are replaced here. Where a version has no such
+methods, ``hidden_loss`` finds the loss behind the ``WatchError``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis.exceptions import WatchError
+
+from nydus_redis.connection.replies import FAILURES
+from nydus_redis.connection.streams_aio import abort
+
+__all__ = ["AsyncPlainLosses", "PlainLosses", "hidden_loss"]
+
+
+class PlainLosses:
+    """Mixed into redis-py's pipeline: the error of a lost connection stays as it is."""
+
+    reset: Any
+
+    def _disconnect_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
+        conn.disconnect()
+        self.watching = False
+
+    def _disconnect_reset_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
+        self._disconnect_raise_on_watching(conn)
+        self.reset()
+
+
+class AsyncPlainLosses:
+    """Mixed into the pipeline of ``redis.asyncio``: the error of a lost connection stays as it is."""
+
+    reset: Any
+
+    async def _disconnect_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
+        abort(conn)
+        self.watching = False
+
+    async def _disconnect_reset_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
+        await self._disconnect_raise_on_watching(conn)
+        await self.reset()
+
+
+def hidden_loss(error: Exception, handled: BaseException | None) -> Exception | None:
+    """Return the failure that redis-py has turned into a ``WatchError``; None if there is none.
+
+    Parameters:
+        error: The error that a pipeline has raised.
+        handled: The error that the caller was handling before, if any (``sys.exception()``).
+    """
+    hidden = error.__context__
+    if isinstance(error, WatchError) and hidden is not handled and isinstance(hidden, FAILURES):
+        return hidden
+    return None

@@ -1,0 +1,97 @@
+"""The streams under the connections of ``redis.asyncio``: writing without redis-py's detours, and closing at once.
+
+redis-py keeps its streams under private names. Where a version has no such names, the functions here use public calls, which
+do the same more slowly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+__all__ = ["abort", "async_write", "interrupt", "post", "shows_its_state"]
+
+#: Bytes. After a larger request the writer waits until the socket has taken most of it.
+_MUCH = 65536
+
+
+async def async_write(connection: Any, packed: bytes) -> None:
+    """Send a request. Wait only if it is a large one, until the socket has taken most of it."""
+    try:
+        writer = connection._writer
+    except AttributeError:
+        await connection.send_packed_command([packed], check_health=False)
+        return
+    writer.write(packed)
+    if len(packed) > _MUCH:
+        await writer.drain()
+
+
+def post(connection: Any, *words: Any) -> None:
+    """Send a command without waiting for anything."""
+    packed = b"".join(connection.pack_command(*words))
+    try:
+        writer = connection._writer
+    except AttributeError:
+        _do_later(connection.send_packed_command([packed], check_health=False))
+    else:
+        writer.write(packed)
+
+
+def interrupt(connection: Any) -> None:
+    """End what is under way on a connection. A task that reads from it finds that the server has closed it."""
+    try:
+        writer = connection._writer
+    except AttributeError:
+        _do_later(connection.disconnect(nowait=True))
+        return
+    if writer is not None:
+        writer.transport.abort()
+
+
+def abort(connection: Any) -> None:
+    """Close a connection at once. What is under way on it ends as if the server had closed it.
+
+    Raises:
+        RuntimeError: The event loop of the connection is closed.
+    """
+    try:
+        parser, writer = connection._parser, connection._writer
+    except AttributeError:
+        _do_later(connection.disconnect(nowait=True))
+        return
+    parser.on_disconnect()
+    connection._writer = connection._reader = None
+    if writer is not None:
+        writer.transport.abort()
+
+
+def shows_its_state(connection: Any) -> bool:
+    """Tell whether an open connection shows, under redis-py's private names, which bytes nobody has read yet."""
+    try:
+        stream, parser, _ = connection._reader, connection._parser, connection._writer.transport
+    except AttributeError:
+        return False
+    return hasattr(stream, "_buffer") and (hasattr(parser, "_reader") or hasattr(parser, "_buffer"))
+
+
+#: The tasks that close connections or write to them: an event loop alone would not keep them.
+_tasks: set[asyncio.Task[Any]] = set()
+
+
+def _do_later(job: Coroutine[Any, Any, Any]) -> None:
+    try:
+        task = asyncio.get_running_loop().create_task(job)
+    except RuntimeError:
+        job.close()
+        raise
+    _tasks.add(task)
+    task.add_done_callback(_forget)
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    """Take the error of a task, too: whoever reads from the connection learns of its loss."""
+    _tasks.discard(task)
+    if not task.cancelled():
+        task.exception()
