@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -34,39 +35,43 @@ class AsyncEmbedded(EmbeddedHost, AsyncRedis):
 
     def _prepare(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         settled = super()._prepare(options)
+        self._leaving = threading.Lock()
         self._template.connection_class = waiting(self._template.connection_class, self._wait)
         return settled
 
     async def _wait(self) -> None:
         """Wait until the server answers, in a thread."""
-        if not self._answers:
-            self._need_server()
-            await in_worker(self.server.wait)
-            self._answers = True
+        served = self._served
+        if not served.answers:
+            served.need()
+            await in_worker(served.wait)
 
     async def probe(self) -> None:
         """Find out whether the server is up."""
-        self._answers = False
+        self._served.answers = False
         await super().probe()
 
     async def aclose(self) -> None:
         """Close the connections and stop the server; its data are gone, and no later command can be done."""
         await super().aclose()
-        self._answers, self._ended = False, True
-        await in_worker(self.server.stop)
+        self._served.answers, self._served.ended = False, True
+        await in_worker(self._served.end)
 
     def retire(self) -> None:
         """Stop the server as soon as no connection is in use, in any event loop."""
         self._retired = True
-        self._in_use = len(self._own)
-        if self._in_use:
+        self._loops_in_use = len(self._own)
+        if self._loops_in_use:
             self._own.in_each(lambda own: own.commands.retire(self._leave))
         else:
             self._stop()
 
     def _leave(self) -> None:
-        self._in_use -= 1
-        if not self._in_use:
+        """Note that no connection is in use in an event loop. Each loop may have a thread of its own."""
+        with self._leaving:
+            self._loops_in_use -= 1
+            last = not self._loops_in_use
+        if last:
             self._stop()
 
     def _stop(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -15,10 +16,53 @@ from nydus_redis.embedded.server import PrivateServer, ServerError
 from nydus_redis.engine import Redis, RedisHost
 from nydus_redis.options import TIMEOUT
 
-__all__ = ["Embedded", "EmbeddedHost"]
+__all__ = ["Embedded", "EmbeddedHost", "ServedServer"]
 
 #: Options of a Redis host that an embedded one has no use for: it has an address of its own.
 _ADDRESS = ("host", "port", "unix_socket_path", "connection_pool", "username", "password")
+
+
+class ServedServer:
+    """A private server, from its start to the end of its cluster. Threads may share it.
+
+    It knows no host: a host, its connections and this object form no circle, so the server of a cluster that was dropped
+    ends at once.
+
+    Attributes:
+        server: The server; it has been spawned.
+        answers: Whether it was seen to answer.
+        ended: Whether its cluster has ended it.
+    """
+
+    def __init__(self, server: PrivateServer) -> None:
+        self.server = server
+        self.answers = self.ended = False
+        self._waiting = threading.Lock()
+
+    def need(self) -> None:
+        """Refuse a server that has ended.
+
+        Raises:
+            ServerError: The server has ended.
+        """
+        if self.ended:
+            raise ServerError(f"{self.server!r} ended when its cluster was closed: create another cluster")
+
+    def wait(self) -> None:
+        """Wait until the server answers.
+
+        Raises:
+            ServerError: The server has ended, or does not answer in time.
+        """
+        self.need()
+        with self._waiting:
+            self.server.wait()
+            self.answers = not self.ended
+
+    def end(self) -> None:
+        """Stop the server for good."""
+        self.answers, self.ended = False, True
+        self.server.stop()
 
 
 class EmbeddedHost(RedisHost):
@@ -36,10 +80,7 @@ class EmbeddedHost(RedisHost):
         identifier: str | None = None,
         **options: Any,
     ) -> None:
-        #: The server; it has been spawned, and is waited for at the first command.
-        self.server = PrivateServer(config)
-        self._answers = self._ended = False
-        self._waiting = threading.Lock()
+        self._served = ServedServer(PrivateServer(config))
         super().__init__(
             num,
             db=db,
@@ -49,9 +90,10 @@ class EmbeddedHost(RedisHost):
             **options,
         )
 
-    def _need_server(self) -> None:
-        if self._ended:
-            raise ServerError(f"{self.server!r} ended when its cluster was closed: create another cluster")
+    @property
+    def server(self) -> PrivateServer:
+        """The server. It has been spawned, and is waited for at the first command."""
+        return self._served.server
 
     @classmethod
     def option_types(cls) -> Mapping[str, Any]:
@@ -64,25 +106,29 @@ class EmbeddedHost(RedisHost):
 
 
 class _ServerPool(Pool):
-    """The connections to a private server, which is waited for before the first, and ends with the last.
+    """The connections to a private server: the first waits for the server, the last ends a retired host.
 
     Parameters:
         redis_py: redis-py's pool.
-        wait: Waits until the server answers.
-        end: Ends the server; called once the pool is retired and no connection is in use.
+        served: The server.
+        close: Closes the host; called when the pool is retired and no connection is in use.
     """
 
     def __init__(
-        self, redis_py: redis.ConnectionPool, wait: Callable[[], None], end: Callable[[], None]
+        self,
+        redis_py: redis.ConnectionPool,
+        served: ServedServer,
+        close: weakref.WeakMethod[Callable[[], None]],
     ) -> None:
         super().__init__(redis_py, own=True)
-        self._wait, self._end = wait, end
+        self._served, self._close = served, close
         self._counting = threading.Lock()
         self._in_use = 0
 
     def take(self) -> Any:
-        """Take a connection, once the server answers."""
-        self._wait()
+        """Take a connection, once the server answers. See ``Pool.take``."""
+        if not self._served.answers:
+            self._served.wait()
         self._count(1)
         try:
             return super().take()
@@ -91,20 +137,23 @@ class _ServerPool(Pool):
             raise
 
     def claim(self) -> Any | None:
-        """Take a connection that is open; None if there is none."""
+        """Take an open connection without waiting for anything. See ``Pool.claim``."""
         connection = super().claim()
         if connection is not None:
             self._count(1)
         return connection
 
     def give(self, connection: Any, *, clean: bool) -> None:
-        """Give a connection back."""
-        super().give(connection, clean=clean)
-        self._count(-1)
+        """Give a connection back. See ``Pool.give``."""
+        try:
+            super().give(connection, clean=clean)
+        finally:
+            self._count(-1)
 
     def retire(self) -> None:
-        """End the server as soon as no connection is in use."""
-        self._retired = True
+        """Close the host as soon as no connection is in use."""
+        with self._counting:
+            self._retired = True
         self._count(0)
 
     def _count(self, change: int) -> None:
@@ -112,7 +161,9 @@ class _ServerPool(Pool):
             self._in_use += change
             last = self._retired and not self._in_use
         if last:
-            self._end()
+            close = self._close()
+            if close is not None:  # else nobody holds the host, and its server has ended with it
+                close()
 
 
 class Embedded(EmbeddedHost, Redis):
@@ -138,24 +189,13 @@ class Embedded(EmbeddedHost, Redis):
 
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
         """Return a client of this host; see ``Redis.client``."""
-        self._wait()
+        self._served.wait()
         return super().client(make_surface, dispatch)
 
     def _pool_of(self, redis_py: redis.ConnectionPool, own: bool) -> Pool:
-        return _ServerPool(redis_py, self._need_answer, self.close)
-
-    def _need_answer(self) -> None:
-        if not self._answers:
-            self._wait()
-
-    def _wait(self) -> None:
-        self._need_server()
-        with self._waiting:
-            self.server.wait()
-            self._answers = True
+        return _ServerPool(redis_py, self._served, weakref.WeakMethod(self.close))
 
     def close(self) -> None:
         """Close the connections and stop the server; its data are gone, and no later command can be done."""
         super().close()
-        self._answers, self._ended = False, True
-        self.server.stop()
+        self._served.end()

@@ -10,150 +10,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from redis.client import PubSubWorkerThread
-from redis.exceptions import PubSubError
 
-from nydus_core.errors import HostError
 from nydus_redis.commands import Wire
-from nydus_redis.pubsub.hosts import L, Subscribers
-from nydus_redis.pubsub.ledger import CHANNELS, LEAVING, PATTERNS, SHARD_CHANNELS, handlers
+from nydus_redis.pubsub.base import SLICE, PubSubBase
+from nydus_redis.pubsub.hosts import Subscribers
+from nydus_redis.pubsub.ledger import CHANNELS, PATTERNS, SHARD_CHANNELS, handlers
 from nydus_redis.pubsub.line import Subscriber
 
 if TYPE_CHECKING:
     from nydus_core.cluster import Cluster
 
-__all__ = ["SLICE", "ClusterPubSub", "PubSubBase"]
-
-#: Seconds after which one who waits looks whether the hosts, or the subscriptions, have changed.
-SLICE = 0.2
-
-_KIND_OF = {"message": CHANNELS, "pmessage": PATTERNS, "smessage": SHARD_CHANNELS}
-
-
-class PubSubBase(Generic[L]):
-    """Subscriptions over all hosts: what both sides of the engine have in common, which is all but waiting.
-
-    Parameters:
-        subscribers: The subscriptions on the hosts.
-        encoder: redis-py's, for names.
-        ignore_subscribe_messages: Do not hand out what servers say of subscribing.
-    """
-
-    def __init__(self, subscribers: Subscribers[L], encoder: Any, ignore_subscribe_messages: bool) -> None:
-        self.encoder = encoder
-        self.ignore_subscribe_messages = ignore_subscribe_messages
-        self._all = subscribers
-        self._pings: list[set[str]] = []
-        self._turn = 0
-
-    @property
-    def subscribed(self) -> bool:
-        """Whether there are subscriptions."""
-        return len(self._all) > 0
-
-    @property
-    def channels(self) -> dict[Any, Any]:
-        """The channels, each with its handler."""
-        return self._all.ledger.of(CHANNELS)
-
-    @property
-    def patterns(self) -> dict[Any, Any]:
-        """The patterns, each with its handler."""
-        return self._all.ledger.of(PATTERNS)
-
-    @property
-    def shard_channels(self) -> dict[Any, Any]:
-        """The channels of ``ssubscribe``, each with its handler."""
-        return self._all.ledger.of(SHARD_CHANNELS)
-
-    def _end(self, kind: str, args: tuple[Any, ...]) -> None:
-        self._all.unsubscribe(kind, list(handlers(args)) if args else None)
-
-    # Messages ---------------------------------------------------------------------------------------------------
-
-    def _next(self) -> dict[str, Any] | None:
-        if self._all.ended:
-            return self._all.ended.popleft()
-        self._all.follow()
-        lines = list(self._all.lines.items())
-        for step in range(len(lines)):
-            turn = (self._turn + step) % len(lines)
-            host, line = lines[turn]
-            try:
-                while (message := line.receive()) is not None:
-                    if self._counts(host, message):
-                        self._turn = turn + 1  # the others are heard first the next time
-                        return message
-            except HostError:
-                self._turn = turn + 1
-                self._lost(host)
-                raise
-        return None
-
-    def _lost(self, host: str) -> None:
-        self._all.lost(host)
-        self._pings = [hosts for hosts in self._pings if host not in hosts]
-
-    def _counts(self, host: str, message: dict[str, Any]) -> bool:
-        """Tell whether a message is for the user. What servers say of subscribing counts when all of them have said it."""
-        kind, name = message["type"], message["channel"]
-        if kind in _KIND_OF:
-            return True
-        if kind == "pong":
-            return self._ponged(host)
-        if kind in LEAVING:
-            kind = LEAVING[kind]
-            news = self._all.ledger.left(kind, name, host)
-        else:
-            news = self._all.ledger.confirmed(kind, name, host)
-        message["data"] = self._all.ledger.count(kind)
-        return news
-
-    def _handler(self, message: dict[str, Any]) -> Callable[[Any], Any] | None:
-        """Return what takes a message; None if it is handed out."""
-        kind = _KIND_OF.get(message["type"])
-        if kind is None:
-            return None
-        entry = self._all.ledger.get(kind, message["pattern" if kind == PATTERNS else "channel"])
-        return None if entry is None else entry.handler
-
-    def _is_shown(self, message: dict[str, Any], ignore_subscribe_messages: bool) -> bool:
-        if message["type"] in _KIND_OF or message["type"] == "pong":
-            return True
-        return not (ignore_subscribe_messages or self.ignore_subscribe_messages)
-
-    def _need_handlers(self) -> None:
-        for _, entry in self._all.ledger:
-            if entry.handler is None:
-                raise PubSubError(f"{entry.name!r} has no handler registered")
-
-    # PING -------------------------------------------------------------------------------------------------------
-
-    def _ping(self, message: Any) -> None:
-        hosts = {host for host, line in self._all.lines.items() if line.subscribed}
-        for host in hosts:
-            try:
-                self._all.lines[host].ping(message)
-            except HostError:
-                self._lost(host)
-                raise
-        if hosts:
-            self._pings.append(hosts)
-
-    def _ponged(self, host: str) -> bool:
-        for hosts in self._pings:
-            if host in hosts:
-                hosts.discard(host)
-                if not hosts:
-                    self._pings.remove(hosts)
-                return not hosts
-        return False
-
-    def _close(self) -> None:
-        self._all.close()
-        self._pings.clear()
+__all__ = ["ClusterPubSub"]
 
 
 class ClusterPubSub(PubSubBase[Subscriber]):

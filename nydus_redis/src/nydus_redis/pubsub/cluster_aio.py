@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Self
 from redis.exceptions import PubSubError
 
 from nydus_redis.commands import Wire
-from nydus_redis.pubsub.cluster import SLICE, PubSubBase
+from nydus_redis.pubsub.base import SLICE, PubSubBase
+from nydus_redis.pubsub.bell_aio import Bell
 from nydus_redis.pubsub.hosts import Subscribers
 from nydus_redis.pubsub.ledger import CHANNELS, PATTERNS, SHARD_CHANNELS, handlers
-from nydus_redis.pubsub.line_aio import AsyncSubscriber, Bell
+from nydus_redis.pubsub.line_aio import AsyncSubscriber
 
 if TYPE_CHECKING:
     from nydus_core.aio import AsyncCluster

@@ -13,50 +13,18 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from redis.asyncio.client import PubSub
 from redis.exceptions import ResponseError
 
-from nydus_redis.connection import FAILURES, AsyncHost, abort, interrupt, post, push_reader
+from nydus_redis.connection import FAILURES, AsyncHost, abort, post, push_reader
+from nydus_redis.pubsub.bell_aio import Bell, wake
 from nydus_redis.pubsub.ledger import CHANNELS, LEAVING
 from nydus_redis.pubsub.line import KEPT, SubscriberBase, as_pong
+from nydus_redis.pubsub.pulse_aio import HEALTHY, Pulse
 
-__all__ = ["AsyncSubscriber", "Bell"]
+__all__ = ["AsyncSubscriber"]
 
 #: How many messages of a host are read before they are wanted.
 _MOST = 256
-
-#: What a health check asks, and gets for an answer.
-_HEALTH: str = PubSub.HEALTH_CHECK_MESSAGE
-_HEALTHY = (_HEALTH, _HEALTH.encode())
-
-
-class Bell:
-    """Wakes those who wait for messages."""
-
-    def __init__(self) -> None:
-        self._waiters: set[asyncio.Future[None]] = set()
-
-    async def wait(self, seconds: float) -> None:
-        """Wait until it rings, or for so long."""
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
-        timer = loop.call_later(seconds, _wake, waiter)
-        self._waiters.add(waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            self._waiters.discard(waiter)
-
-    def ring(self) -> None:
-        """Wake all who wait."""
-        for waiter in self._waiters:
-            _wake(waiter)
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 class AsyncSubscriber(SubscriberBase):
@@ -141,7 +109,7 @@ class AsyncSubscriber(SubscriberBase):
         if self._inbox:
             message = self._inbox.popleft()
             if self._room is not None and len(self._inbox) <= _MOST // 2:
-                _wake(self._room)
+                wake(self._room)
             if isinstance(message, Exception):
                 raise message
             return message
@@ -192,7 +160,7 @@ class AsyncSubscriber(SubscriberBase):
     # Reading ----------------------------------------------------------------------------------------------------
 
     async def _read(self, connection: Any) -> None:
-        pulse = _Pulse(connection, self._patience)
+        pulse = Pulse(connection, self._patience)
         try:
             read = push_reader(connection, self._push_handler)
             while True:
@@ -222,13 +190,13 @@ class AsyncSubscriber(SubscriberBase):
         if isinstance(reply, ResponseError):
             self._tell(reply)
         elif isinstance(reply, str | bytes):
-            if reply not in _HEALTHY:
+            if reply not in HEALTHY:
                 self._tell(as_pong(reply))
         elif reply:  # redis-py has taken a push message that is none of ours
             message = _as_message(reply)
             if message["type"] in LEAVING and message["channel"] is not None:
                 self._ending.discard((LEAVING[message["type"]], self._encode(message["channel"])))
-            if message["type"] != "pong" or message["data"] not in _HEALTHY:
+            if message["type"] != "pong" or message["data"] not in HEALTHY:
                 self._tell(message)
 
     def _tell(self, message: dict[str, Any] | Exception) -> None:
@@ -254,65 +222,6 @@ class AsyncSubscriber(SubscriberBase):
 
     def _all_names(self) -> list[bytes]:
         return [name for names in self._names.values() for name in names]
-
-
-class _Pulse:
-    """Asks a host that says nothing, if ``health_check_interval`` wants that; ends the connection if it does not answer.
-
-    Parameters:
-        connection: The connection.
-        patience: Seconds that an answer may take.
-
-    Attributes:
-        stopped: Whether it has ended the connection.
-    """
-
-    def __init__(self, connection: Any, patience: float) -> None:
-        self.stopped = False
-        self._connection = connection
-        self._interval: float = connection.health_check_interval
-        self._patience = patience
-        self._heard, self._asked, self._rests = True, False, False
-        self._timer: asyncio.TimerHandle | None = None
-        if self._interval:
-            self._again(self._interval)
-
-    def beat(self) -> None:
-        """The host has said something."""
-        self._heard, self._asked = True, False
-
-    def resting(self) -> _Pulse:
-        """In this block nobody reads what the host says."""
-        return self
-
-    def __enter__(self) -> None:
-        self._rests = True
-
-    def __exit__(self, *args: object) -> None:
-        self._rests = False
-        self.beat()
-
-    def cancel(self) -> None:
-        """Ask no more."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _again(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._ring)
-
-    def _ring(self) -> None:
-        if not self._connection.is_connected:
-            return
-        if self._heard or self._rests:
-            self._heard = False
-            self._again(self._interval)
-        elif not self._asked:
-            self._asked = True
-            post(self._connection, "PING", _HEALTH)
-            self._again(self._patience)
-        else:
-            self.stopped = True
-            interrupt(self._connection)
 
 
 def _as_message(reply: Sequence[Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from nydus_redis.surface.refusals import NoGroupPipelines, OnOneHost, Queued
 from nydus_redis.surface.scan import ClusterScan
 from nydus_redis.surface.scripts import Scripts
 
-__all__ = ["Surfaces", "host_client", "no_such_command", "on_shared_connections", "surfaces"]
+__all__ = ["Surfaces", "SurfacesBase", "host_client", "no_such_command", "on_shared_connections", "surfaces"]
 
 
 def no_such_command(name: str, kind: type[Any]) -> AttributeError:
@@ -150,8 +150,8 @@ class _ClusterClient(OfCluster, _Client):
         return names[0] if type(names) is list else names
 
 
-class Surfaces:
-    """Makes surfaces: for ``map()`` blocks, and with ``of_cluster`` for clusters. See ``Engine.surface``.
+class SurfacesBase:
+    """Makes surfaces: for ``map()`` blocks those of this class, and for clusters those of the side. See ``Engine.surface``.
 
     Parameters:
         options: The options of each host.
@@ -170,7 +170,7 @@ class Surfaces:
         self._wire = Wire(how, callbacks)
 
     def _make_cluster_client(self, how: Mapping[str, Any]) -> Any:
-        return _ClusterClient(connection_pool=_NoPool(**how))
+        raise NotImplementedError
 
     def __call__(self, dispatch: Dispatch) -> _MapClient:
         """Return an object with redis-py's methods, each of which ends in a dispatch that queues."""
@@ -182,6 +182,13 @@ class Surfaces:
         client = copy.copy(self._cluster_client).nydus_end_in(dispatch, self._wire)
         client.nydus_cluster = cluster
         return client
+
+
+class Surfaces(SurfacesBase):
+    """Makes surfaces for ``map()`` blocks and for blocking clusters. See ``SurfacesBase``."""
+
+    def _make_cluster_client(self, how: Mapping[str, Any]) -> Any:
+        return _ClusterClient(connection_pool=_NoPool(**how))
 
 
 def surfaces(options: Sequence[Mapping[str, Any]]) -> Surfaces:

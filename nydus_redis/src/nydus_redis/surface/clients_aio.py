@@ -19,7 +19,7 @@ from nydus_redis.commands import Wire
 from nydus_redis.connection import AsyncHost, abort
 from nydus_redis.options import wire_options
 from nydus_redis.pubsub import AsyncClusterPubSub
-from nydus_redis.surface.clients import Surfaces, no_such_command, on_shared_connections
+from nydus_redis.surface.clients import SurfacesBase, no_such_command, on_shared_connections
 from nydus_redis.surface.of_cluster import OfCluster, admitting, goes_to_many, name_of_script, text_instead
 from nydus_redis.surface.pipelines_aio import AsyncClusterPipeline, AsyncHostPipeline
 from nydus_redis.surface.refusals import NoGroupPipelines, OnOneHost
@@ -155,15 +155,8 @@ class _ClusterClient(OfCluster, _Client):
         return names[0] if type(names) is list else names
 
 
-class AsyncSurfaces(Surfaces):
-    """Makes surfaces: for ``map()`` blocks those of ``Surfaces``, and with ``of_cluster`` for asynchronous clusters.
-
-    Parameters:
-        options: The options of each host.
-
-    Raises:
-        ConfigError: The hosts do not agree on how commands and replies look.
-    """
+class AsyncSurfaces(SurfacesBase):
+    """Makes surfaces for ``map()`` blocks and for asynchronous clusters. See ``SurfacesBase``."""
 
     def _make_cluster_client(self, how: Mapping[str, Any]) -> Any:
         return _ClusterClient(connection_pool=_NoPool(**how))

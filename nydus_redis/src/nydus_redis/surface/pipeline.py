@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from redis.client import Pipeline
 from redis.exceptions import RedisError
@@ -14,29 +14,14 @@ from nydus_redis.commands import Wire
 from nydus_redis.surface.refusals import Queued
 from nydus_redis.surface.scripts import Scripts
 
-__all__ = ["ClusterPipeline"]
+__all__ = ["ClusterPipeline", "ClusterPipelineBase"]
 
 #: Which of several errors to raise: the one that leaves the most open.
 _GRAVITY = {Outcome.VALUE: 0, Outcome.SERVER_ERROR: 1, Outcome.NOT_SENT: 2, Outcome.MAYBE_APPLIED: 3}
 
 
-class ClusterPipeline(Queued, Pipeline):
-    """Queues commands, and sends them when ``execute`` is called: one batch a host, all hosts at once.
-
-    Every command of redis-py is a method, and returns the pipeline itself.
-
-    Parameters:
-        cluster: The cluster.
-        pool: What tells redis-py how text is encoded.
-        callbacks: redis-py's functions that make sense of replies.
-        wire: What makes commands.
-        scripts: The registered scripts.
-        transaction: Whether each host applies all of its commands or none. With all keys on one host, that is what
-            redis-py means by it. There is no transaction across hosts.
-
-    Attributes:
-        command_stack: What is queued: for each command its words and its options, as redis-py has them.
-    """
+class ClusterPipelineBase(Queued, Pipeline):
+    """Queues commands; the pipelines of both sides send them. See ``ClusterPipeline``, also for the parameters."""
 
     def __init__(
         self,
@@ -55,7 +40,7 @@ class ClusterPipeline(Queued, Pipeline):
         self._results: list[Any] = []
         self._failures: list[CommandFailure] = []
 
-    def execute_command(self, *args: Any, **options: Any) -> ClusterPipeline:
+    def execute_command(self, *args: Any, **options: Any) -> Self:
         """Queue a command.
 
         Raises:
@@ -75,28 +60,6 @@ class ClusterPipeline(Queued, Pipeline):
         if text is not None:
             return self.eval(text, numkeys, *keys_and_args)
         return super().evalsha(sha, numkeys, *keys_and_args)
-
-    def execute(self, raise_on_error: bool = True) -> list[Any]:
-        """Send what is queued, and forget it.
-
-        Parameters:
-            raise_on_error: Raise if a command failed; else its error stands among the values.
-
-        Returns:
-            The values, by position.
-
-        Raises:
-            RoutingError: A command has no place. Nothing was sent.
-            Exception: The gravest of the errors, and of equals the first: one that may have been applied, else one that
-                was not sent, else the server's own. Its notes name the others; ``get_results`` and ``get_errors`` have
-                everything.
-        """
-        commands, transaction = self._taken()
-        if not commands:
-            return []
-        with self._cluster.map(fail_silently=True, transaction=transaction) as conn:
-            self._queue(conn, commands)
-        return self._ended(commands, conn, raise_on_error)
 
     def _taken(self) -> tuple[list[Command], bool]:
         """Return what is queued, and whether as transactions; forget it."""
@@ -128,10 +91,6 @@ class ClusterPipeline(Queued, Pipeline):
     def get_errors(self) -> list[CommandFailure]:
         """Return the commands that failed in the last ``execute``, by position."""
         return list(self._failures)
-
-    def reset(self) -> None:  # type: ignore[override]  # so does redis-py's own, beside a command of that name
-        """Forget what is queued."""
-        self._forget()
 
     def _forget(self) -> None:
         self.command_stack = []
@@ -179,6 +138,51 @@ class ClusterPipeline(Queued, Pipeline):
             RoutingError: Always.
         """
         raise RoutingError("a pipeline of a cluster only queues: use the cluster itself")
+
+
+class ClusterPipeline(ClusterPipelineBase):
+    """Queues commands, and sends them when ``execute`` is called: one batch a host, all hosts at once.
+
+    Every command of redis-py is a method, and returns the pipeline itself.
+
+    Parameters:
+        cluster: The cluster.
+        pool: What tells redis-py how text is encoded.
+        callbacks: redis-py's functions that make sense of replies.
+        wire: What makes commands.
+        scripts: The registered scripts.
+        transaction: Whether each host applies all of its commands or none. With all keys on one host, that is what
+            redis-py means by it. There is no transaction across hosts.
+
+    Attributes:
+        command_stack: What is queued: for each command its words and its options, as redis-py has them.
+    """
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send what is queued, and forget it.
+
+        Parameters:
+            raise_on_error: Raise if a command failed; else its error stands among the values.
+
+        Returns:
+            The values, by position.
+
+        Raises:
+            RoutingError: A command has no place. Nothing was sent.
+            Exception: The gravest of the errors, and of equals the first: one that may have been applied, else one that
+                was not sent, else the server's own. Its notes name the others; ``get_results`` and ``get_errors`` have
+                everything.
+        """
+        commands, transaction = self._taken()
+        if not commands:
+            return []
+        with self._cluster.map(fail_silently=True, transaction=transaction) as conn:
+            self._queue(conn, commands)
+        return self._ended(commands, conn, raise_on_error)
+
+    def reset(self) -> None:  # type: ignore[override]  # so does redis-py's own, beside a command of that name
+        """Forget what is queued."""
+        self._forget()
 
 
 def _to_raise(commands: Sequence[Command], failures: Sequence[CommandFailure]) -> Exception:

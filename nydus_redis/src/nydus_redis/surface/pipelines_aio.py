@@ -16,14 +16,14 @@ from nydus_core.command import Command
 from nydus_core.errors import HostDown, MaybeApplied, NotResolved
 from nydus_redis.connection import FAILURES, AsyncPlainLosses, abort, as_client_error, hidden_loss
 from nydus_redis.surface.host_pipeline import TOLD, OfHost, sent_as
-from nydus_redis.surface.pipeline import ClusterPipeline
+from nydus_redis.surface.pipeline import ClusterPipelineBase
 
 __all__ = ["AsyncClusterPipeline", "AsyncHostPipeline"]
 
 _Pipeline: Any = Pipeline  # has no types
 
 
-class AsyncClusterPipeline(ClusterPipeline):
+class AsyncClusterPipeline(ClusterPipelineBase):
     """Queues commands, and sends them when ``execute`` is awaited: one batch a host, all hosts at once.
 
     Every command of redis-py is a method, and returns the pipeline itself. See ``ClusterPipeline``.
