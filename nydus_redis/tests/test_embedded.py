@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 
@@ -50,6 +51,18 @@ def test_closing_the_cluster_stops_its_servers() -> None:
     with pytest.raises(HostDown, match="cluster was closed: create another cluster"):
         cluster.ping()
     cluster.close()
+
+
+def test_a_host_that_is_dropped_takes_its_server_with_it_without_the_garbage_collector() -> None:
+    host = Embedded(0)
+    host.connections.give(host.connections.take(), clean=True)
+    pid = host.server.pid
+    gc.disable()
+    try:
+        del host
+        assert gone(pid)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
