@@ -31,10 +31,10 @@ __all__ = [
     "wire_options",
 ]
 
-#: Seconds that connecting, and waiting for an answer, may take where the settings do not say.
+#: Seconds that connecting, and waiting for an answer, may take where the settings have no ``timeout``.
 TIMEOUT = 5.0
 
-#: Options that would undo what the cluster promises, and what to do instead.
+#: Options that would break promises of the cluster, each with the reason or the alternative.
 REFUSED = {
     "retry": "the cluster alone decides what may be sent again",
     "retry_on_error": "the cluster alone decides what may be sent again",
@@ -44,14 +44,14 @@ REFUSED = {
     "single_connection_client": "commands of several threads share a pool of connections: use max_connections",
 }
 
-#: What redis-py takes for blocking clients only, in this version.
+#: Options that this version of redis-py has for blocking clients only.
 _BLOCKING_ONLY = {
     name: "redis.asyncio does not have it"
     for name in inspect.signature(redis.Redis).parameters
     if name not in REFUSED and name not in inspect.signature(redis.asyncio.Redis).parameters
 }
 
-#: The same, with asyncio alone.
+#: Options that are refused with asyncio alone.
 REFUSED_ASYNC = {
     **_BLOCKING_ONLY,
     "connection_pool": "each event loop has a pool of its own: give the options of its connections instead",
@@ -62,7 +62,7 @@ REFUSED_ASYNC = {
 _SECONDS = (int, float, type(None))
 _TEXT = (str, type(None))
 
-#: In the order of nydus 0.11, which is that of positional arguments.
+#: In the order of nydus 0.11, for positional arguments.
 _TYPES: dict[str, Any] = {
     "host": str,
     "port": int,
@@ -89,7 +89,7 @@ OPTION_TYPES: Mapping[str, Any] = {
     **{name: None for name in inspect.signature(redis.Redis).parameters if name not in _TYPES},
 }
 
-#: Those with asyncio; what is refused there is known, so that the message can say why.
+#: With asyncio. Refused options are among them, so that the error can give the reason.
 ASYNC_OPTION_TYPES: Mapping[str, Any] = {
     **_TYPES,
     **{name: None for name in inspect.signature(redis.asyncio.Redis).parameters if name not in _TYPES},
@@ -110,14 +110,14 @@ _RANGES: Mapping[str, Check] = {
 
 
 def client_options(options: Mapping[str, Any], retry: type[Any] = Retry) -> dict[str, Any]:
-    """Return what ``redis.Redis`` is called with: its own retries off, its timeouts set.
+    """Return the arguments for ``redis.Redis``: its own retries are off, and its timeouts set.
 
     Parameters:
-        options: The options of a host. ``timeout``, in seconds, is both timeouts where they are not given apart.
-        retry: The class of redis-py's that could try again; that of ``redis.asyncio`` is another one.
+        options: The options of a host. ``timeout``, in seconds, stands for both timeouts of redis-py that are not given.
+        retry: redis-py's class for retries. ``redis.asyncio`` has another.
 
     Raises:
-        ConfigError: An option would undo what the cluster promises.
+        ConfigError: An option would break a promise of the cluster.
     """
     refuse(options, REFUSED)
     check_each(options, _RANGES)
@@ -145,10 +145,10 @@ _KNOWS_MAINTENANCE = "maint_notifications_config" in inspect.signature(redis.asy
 
 
 def async_client_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what ``redis.asyncio.Redis`` is called with. See ``client_options``.
+    """Return the arguments for ``redis.asyncio.Redis``. See ``client_options``.
 
     Raises:
-        ConfigError: An option would undo what the cluster promises, or is for the blocking side alone.
+        ConfigError: An option would break a promise of the cluster, or is for the blocking side alone.
     """
     refuse(options, REFUSED_ASYNC)
     client = client_options(
@@ -163,7 +163,7 @@ def from_url(url: str) -> dict[str, Any]:
     """Return the options that a ``redis://``, ``rediss://`` or ``unix://`` URL stands for.
 
     Raises:
-        ValueError: The URL makes no sense to redis-py.
+        ValueError: redis-py cannot read the URL.
     """
     options: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call]
     if options.pop("connection_class", None) is redis.SSLConnection:
@@ -173,12 +173,12 @@ def from_url(url: str) -> dict[str, Any]:
     return options
 
 
-#: What decides how commands and replies look; one surface serves all hosts, so they must agree.
+#: Options that decide how commands and replies look. One surface serves all hosts, so the hosts must agree.
 _WIRE = ("protocol", "legacy_responses", "encoding", "encoding_errors", "decode_responses")
 
 
 def wire_options(options: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return those options that decide how commands and replies look.
+    """Return the options that decide how commands and replies look.
 
     Parameters:
         options: The options of each host.

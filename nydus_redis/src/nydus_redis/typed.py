@@ -1,8 +1,8 @@
 """Clusters as type checkers and editors see them: with all methods of ``redis.Redis``. At run time nothing differs.
 
-A ``Cluster`` takes any attribute, for its engine may be any client library. A ``RedisCluster`` is one whose engine is
-known, so that ``cluster.zadd(...)`` is completed, and its arguments are checked. An ``AsyncRedisCluster`` is the same with
-the methods of ``redis.asyncio.Redis``.
+A ``Cluster`` takes any attribute, for the engine may use any client library. The engine of a ``RedisCluster`` is known, so
+that ``cluster.zadd(...)`` is completed, and its arguments are checked. An ``AsyncRedisCluster`` is the same with the methods
+of ``redis.asyncio.Redis``.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ __all__ = [
 if TYPE_CHECKING:
 
     class NoSuchCommand:
-        """What redis-py has no method for: it cannot be called."""
+        """The type of an attribute that is no command of redis-py: it cannot be called."""
 
     class Everywhere:
-        """The methods whose commands go to all hosts, so that they answer lists in host order; or alone, no list."""
+        """The methods whose commands go to all hosts: they return lists in host order, but no list for a single host."""
 
         acl_cat: Callable[..., Any]
         acl_deluser: Callable[..., Any]
@@ -145,26 +145,26 @@ else:
 def create_redis_cluster(
     settings: Mapping[str, Any] | str | os.PathLike[str], name: str | None = None
 ) -> RedisCluster:
-    """Make a cluster as ``create_cluster`` does, typed as one of Redis.
+    """Make a cluster as ``create_cluster`` does, with the type of a Redis cluster.
 
     Parameters:
-        settings: What ``create_cluster`` takes.
-        name: Which cluster of a TOML file.
+        settings: The settings, as for ``create_cluster``.
+        name: The name of a cluster in a TOML file.
 
     Raises:
-        ConfigError: The settings are wrong, or the engine is no Redis.
+        ConfigError: The settings are wrong, or the engine is not for Redis.
     """
     return as_redis_cluster(create_cluster(settings, name))
 
 
 def as_redis_cluster(cluster: Cluster) -> RedisCluster:
-    """Return the same cluster, typed as one of Redis.
+    """Return the same cluster, with the type of a Redis cluster.
 
     Parameters:
-        cluster: A cluster whose hosts are of the engines ``redis`` or ``embedded``, or of a subclass.
+        cluster: A cluster whose engine is ``redis``, ``embedded``, or a subclass of theirs.
 
     Raises:
-        ConfigError: They are not.
+        ConfigError: The cluster has another engine.
     """
     _expect(cluster, Redis)
     return cast("RedisCluster", cluster)
@@ -173,26 +173,26 @@ def as_redis_cluster(cluster: Cluster) -> RedisCluster:
 def create_async_redis_cluster(
     settings: Mapping[str, Any] | str | os.PathLike[str], name: str | None = None
 ) -> AsyncRedisCluster:
-    """Make a cluster as ``create_async_cluster`` does, typed as one of Redis.
+    """Make a cluster as ``create_async_cluster`` does, with the type of a Redis cluster.
 
     Parameters:
-        settings: What ``create_async_cluster`` takes.
-        name: Which cluster of a TOML file.
+        settings: The settings, as for ``create_async_cluster``.
+        name: The name of a cluster in a TOML file.
 
     Raises:
-        ConfigError: The settings are wrong, or the engine is no Redis.
+        ConfigError: The settings are wrong, or the engine is not for Redis.
     """
     return as_async_redis_cluster(create_async_cluster(settings, name))
 
 
 def as_async_redis_cluster(cluster: AsyncCluster) -> AsyncRedisCluster:
-    """Return the same cluster, typed as one of Redis.
+    """Return the same cluster, with the type of a Redis cluster.
 
     Parameters:
-        cluster: A cluster whose hosts are of the engines ``redis`` or ``embedded``, or of a subclass.
+        cluster: A cluster whose engine is ``redis``, ``embedded``, or a subclass of theirs.
 
     Raises:
-        ConfigError: They are not.
+        ConfigError: The cluster has another engine.
     """
     _expect(cluster, AsyncRedis)
     return cast("AsyncRedisCluster", cluster)

@@ -1,4 +1,4 @@
-"""Commands of Redis: their keys, how they split over hosts, their bytes, and how their replies are read."""
+"""Commands of Redis: the keys, how a command splits over hosts, the bytes, and how a reply is read."""
 
 from nydus_redis.commands.command import READING, BlockingCommand, RedisCommand, UnreadableReply
 from nydus_redis.commands.table import CommandSpec, lookup, names

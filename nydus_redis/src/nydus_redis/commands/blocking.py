@@ -1,4 +1,4 @@
-"""How long a server may hold back its answer to a command: the wait that BLPOP, XREAD BLOCK and the like ask for."""
+"""How long a server may hold back the answer to a command: the wait that BLPOP, XREAD BLOCK and the like ask for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["FOREVER", "longest_wait"]
 #: Seconds that stand for a wait without end.
 FOREVER = 7 * 86400.0
 
-#: Where commands have their wait, in seconds. All others of this kind have it behind BLOCK, in milliseconds.
+#: The index of the argument that is the wait, in seconds. Other blocking commands have a wait in milliseconds behind BLOCK.
 _AT = {
     **dict.fromkeys(("BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BZPOPMIN", "BZPOPMAX"), -1),
     **dict.fromkeys(("BLMPOP", "BZMPOP"), 0),
@@ -20,11 +20,11 @@ _AT = {
 
 
 def longest_wait(name: str, args: Sequence[Any]) -> float:
-    """Return how long a blocking command may wait, in seconds; none if it does not say, or nonsense.
+    """Return how long a blocking command may wait, in seconds; 0 if its arguments give no wait that makes sense.
 
     Parameters:
-        name: Its name in capitals.
-        args: Its arguments.
+        name: The name of the command in capitals.
+        args: The arguments of the command.
     """
     at = _AT.get(name)
     if at is not None:
@@ -37,6 +37,6 @@ def longest_wait(name: str, args: Sequence[Any]) -> float:
 def _seconds(given: Any, unit: float) -> float:
     try:
         wait = float(key_bytes(given)) * unit
-    except ValueError:  # the server will say so
+    except ValueError:  # the server refuses it
         return 0.0
     return min(wait, FOREVER) if wait > 0 else FOREVER if wait == 0 else 0.0

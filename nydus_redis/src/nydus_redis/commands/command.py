@@ -1,4 +1,4 @@
-"""A command as it goes over the wire: its bytes, and how its reply is read. ``wire`` makes them."""
+"""A command as it goes over the wire: the bytes, and how the reply is read. ``wire`` makes such commands."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from nydus_redis.commands.table import CommandSpec
 
 __all__ = ["READING", "BlockingCommand", "Kind", "Maker", "RedisCommand", "UnreadableReply"]
 
-#: Options that say how a reply is read, and are not for the function that makes sense of it.
+#: Options that say how a reply is read. The callback, which parses the reply, does not get them.
 READING = frozenset({NEVER_DECODE, EMPTY_RESPONSE})
 
-#: Access, split and scope: what all calls of a command have in common.
+#: Access, split and scope: alike in all calls of a command.
 Kind = tuple[Access, Split | None, Scope]
 
 
 class Maker(Protocol):
-    """The maker of a command, which is asked about it later. See ``Wire``."""
+    """The maker of commands, which is asked about them later. See ``Wire``."""
 
     def describe(self, args: tuple[Any, ...], options: dict[str, Any]) -> RedisCommand:
-        """Say what a call of ``execute_command`` means."""
+        """Return the command of a call of ``execute_command``."""
         ...
 
     def pack(self, args: tuple[Any, ...]) -> bytes:
@@ -33,15 +33,15 @@ class Maker(Protocol):
         ...
 
     def lookup(self, words: Sequence[Any]) -> CommandSpec | None:
-        """Find a command in the table, or in what servers have told."""
+        """Find a command in the table, or among those that servers have described."""
         ...
 
     def question(self, name: str) -> RedisCommand | None:
-        """Return what a server is asked about a command that is not known."""
+        """Return the command that asks a server about an unknown command."""
         ...
 
     def learn(self, name: str, answer: Any) -> None:
-        """Keep what a server has answered to the question about a command."""
+        """Keep a server's answer to such a question."""
         ...
 
 
@@ -49,9 +49,9 @@ class RedisCommand(Command):
     """A command as it goes over the wire.
 
     Attributes:
-        packed: Its bytes.
-        callback: What makes redis-py's value of the server's reply; None if the reply is the value.
-        wire: What made it.
+        packed: The bytes of the command.
+        callback: redis-py's function that makes a value of the reply; None if the reply is the value.
+        wire: The maker of the command.
     """
 
     __slots__ = ("callback", "packed", "wire")
@@ -81,12 +81,12 @@ class RedisCommand(Command):
 
     @property
     def wire_form(self) -> bytes:
-        """Its bytes."""
+        """The bytes of the command."""
         return self.packed
 
     @property
     def idempotent(self) -> bool:
-        """Whether applying it twice leaves the same data as once. With a condition its second answer would mislead."""
+        """Whether applying it twice leaves the same data as once. With a condition the second answer would mislead."""
         spec = self.wire.lookup((*self.name.split(), *self.args))
         if spec is None or not spec.idempotent:
             return False
@@ -98,25 +98,25 @@ class RedisCommand(Command):
         return self.wire.describe((*self.name.split(), *args), self.kwargs)
 
     def question(self) -> RedisCommand | None:
-        """Return the ``COMMAND INFO`` that tells where the keys are of a command that the table lacks."""
+        """Return the ``COMMAND INFO`` that asks where the keys are, for a command that the table lacks."""
         return self.wire.question(self.name)
 
     def told(self, answer: Any) -> RedisCommand:
-        """Return the same command, its keys told by the answer to its question, which is kept.
+        """Return the same command with keys, as the answer to its ``question`` gives them. The answer is kept.
 
         Raises:
             RoutingError: The arguments are not those of the command.
         """
         self.wire.learn(self.name, answer)
         clear = self.remade(self.args)
-        clear.callback = self.callback  # redis-py knows it by the name as it was written
+        clear.callback = self.callback  # redis-py finds callbacks by the name as the user wrote it
         return clear
 
     def parsed(self, reply: Any) -> Any:
-        """Return redis-py's value of the server's reply.
+        """Return the value that redis-py makes of the server's reply.
 
         Raises:
-            UnreadableReply: redis-py cannot make sense of it.
+            UnreadableReply: redis-py cannot parse the reply.
         """
         if self.callback is None:
             return reply
@@ -135,15 +135,15 @@ class BlockingCommand(RedisCommand):
     __slots__ = ()
 
     @property
-    def waits(self) -> float:  # type: ignore[override]  # of all others it is none
-        """Seconds that it may take."""
+    def waits(self) -> float:  # type: ignore[override]  # other commands do not wait
+        """Seconds that the server may hold back the answer."""
         return longest_wait(self.name, self.args)
 
 
-#: Words that make a command depend on what is there, or answer with it, or count, or do a part of its work (XTRIM with
-#: ``~`` or LIMIT): also where they are but values.
+#: Words with which a command depends on the data, answers with the data, counts, or does only some of the work (XTRIM with
+#: ``~`` or LIMIT). They count even where they are values.
 _CONDITIONS = frozenset(b"NX XX FNX FXX GT LT GET INCR IFEQ IFNE IFDEQ IFDNE ~ LIMIT".split())
 
 
 class UnreadableReply(InvalidResponse):
-    """The server answered, and redis-py cannot make sense of the answer. The connection is fine."""
+    """The server answered, but redis-py cannot parse the answer. The connection is fine."""

@@ -1,4 +1,4 @@
-"""Commands over many keys that may be cut into one a host: what each part is, and how the answers are joined."""
+"""Commands over many keys that may be cut into one command a host, and how the answers are joined again."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class KeySplit:
     """A command whose arguments are keys, each with the same number of values after it.
 
     Parameters:
-        stride: How many arguments belong to one key, itself included.
-        join: Makes one value of the values of the parts; None puts their items where the keys stood.
+        join: Makes one value of the values of all hosts; None puts the items where the keys stood.
+        stride: How many arguments belong to one key, the key included.
     """
 
     def __init__(self, join: Callable[[Iterable[Any]], Any] | None, stride: int = 1) -> None:
@@ -24,7 +24,7 @@ class KeySplit:
         self._stride = stride
 
     def cut(self, command: Command, groups: Sequence[Sequence[int]]) -> Sequence[RedisCommand]:
-        """Return one command a group, with the arguments of the group's keys."""
+        """Return one command for each group, with the arguments of its keys."""
         assert isinstance(command, RedisCommand)
         return [command.remade(self._arguments(command, group)) for group in groups]
 
@@ -35,7 +35,7 @@ class KeySplit:
         ]
 
     def join(self, command: Command, groups: Sequence[Sequence[int]], values: Sequence[Any]) -> Any:
-        """Return what one server would have answered."""
+        """Return the value that one server with all the keys would have answered."""
         if self._join is not None:
             return self._join(values)
         placed: dict[int, Any] = {}

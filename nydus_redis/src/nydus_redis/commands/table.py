@@ -1,8 +1,8 @@
 """Where the keys of a Redis command are, whether it only reads, and where it goes when it has no key.
 
-``lookup`` takes what redis-py gives to ``execute_command``, the wire form, and finds the command in a table
-made from servers' own answers: ``commands.tsv``, which ``tools/command_table.py`` makes and explains. Nothing
-here asks a server, and nothing here knows hosts: routing and splitting are left to others.
+``lookup`` takes the wire form, that is the arguments which redis-py gives to ``execute_command``. It finds the command in
+a table made from servers' own answers: ``commands.tsv``, which ``tools/command_table.py`` makes and explains. Nothing here
+asks a server, and nothing here knows hosts: routing and splitting are left to others.
 
     >>> call = ("ZUNIONSTORE", "to", 2, "a", "b", "AGGREGATE", "MAX")
     >>> lookup(call).positions(call)
@@ -22,30 +22,30 @@ from nydus_core.command import Access, Scope, key_bytes
 __all__ = ["CommandSpec", "lookup", "names"]
 
 _Words = Sequence[Any]
-_Part = Callable[[_Words], Sequence[int]]
+_Finder = Callable[[_Words], Sequence[int]]
 
 
 class CommandSpec:
-    """What is known about a command, in one of the forms that its name can be written in.
+    """Facts about a command, in one of the forms that its name can be written in.
 
     Attributes:
         name: The name in the table, such as ``GET`` or ``OBJECT ENCODING``.
         access: Whether it only reads.
-        scope: Where it goes when a call of it has no key.
-        blocking: Whether a server may hold its answer back until something happens or a timeout is over.
+        scope: Where a call goes that has no key.
+        blocking: Whether a server may hold the answer back until something happens or a timeout is over.
         idempotent: Whether applying it twice leaves the same data as once, unless it has a condition (``SET … NX``).
         connection: Whether it only means something on the connection that sent it (WATCH, MULTI, SELECT …).
-            It must not be sent over a pool then, even where it has keys.
-        first_only: Whether it has exactly one key, and that is ``args[1]`` (unless args end before it).
+            Then it must not be sent over a pool, even where it has keys.
+        first_only: Whether it has exactly one key, which is ``args[1]`` (unless args end before).
     """
 
     __slots__ = (
         *("access", "blocking", "connection", "first_only", "idempotent", "name", "scope"),
-        *("_may_be_empty", "_parts", "_shift"),
+        *("_finders", "_may_be_empty", "_shift"),
     )
 
     def __init__(self, name: str, access: str, keys: str, scope: str, flags: str, shift: int) -> None:
-        """Make one of the columns of a row, and of how many words ``args[0]`` holds besides the first."""
+        """Take the columns of a row, and the number of words that ``args[0]`` holds besides the first."""
         self.name = name
         self.access = Access(access)
         self.scope = Scope(scope)
@@ -53,25 +53,25 @@ class CommandSpec:
         self.idempotent = access == "read" or "idempotent" in flags
         self.connection = "connection" in flags
         self.first_only = keys == str(1 + shift)
-        self._parts, self._may_be_empty = _compiled(keys)
+        self._finders, self._may_be_empty = _compiled(keys)
         self._shift = shift
 
     def positions(self, args: _Words) -> list[int]:
         """Return the indexes into ``args`` of all keys, in the order on the wire, duplicates kept.
 
         Parameters:
-            args: The wire form as given to ``execute_command``, the very one that ``lookup`` got.
+            args: The wire form, the same that ``lookup`` was given.
 
         Returns:
             Empty for a command without keys, and for a call without any, such as EVAL with numkeys 0.
 
         Raises:
-            ValueError: The keys cannot be told: too few words, a wrong numkeys, STREAMS is missing. A server
+            ValueError: The keys cannot be found: too few words, a wrong numkeys, STREAMS is missing. A server
                 refuses such a call too.
         """
         words = (*key_bytes(args[0]).split(), *args[1:]) if self._shift else args
         try:
-            found = [position for part in self._parts for position in part(words)]
+            found = [position for find in self._finders for position in find(words)]
         except _Misfit as misfit:
             where = f"args[{misfit.at - self._shift}]"
             raise ValueError(
@@ -82,7 +82,7 @@ class CommandSpec:
         return [self._outside_name(position) for position in found] if self._shift else found
 
     def _outside_name(self, position: int) -> int:
-        """Return a position on the wire as an index into args."""
+        """Turn an index on the wire into an index into args."""
         if position <= self._shift:
             raise ValueError(f"{self.name}: found a key inside args[0], expected each key as one of args")
         return position - self._shift
@@ -95,14 +95,14 @@ def lookup(args: _Words) -> CommandSpec | None:
     """Find a command.
 
     Parameters:
-        args: What redis-py's ``execute_command`` is given. ``args[0]`` is text or bytes in any case. It may
+        args: The arguments that redis-py gives to ``execute_command``. ``args[0]`` is text or bytes in any case. It may
             hold blanks (``"CONFIG GET"``), and a subcommand may be ``args[1]`` (``"OBJECT", "ENCODING"``).
 
     Returns:
         None for an unknown command.
 
     Raises:
-        ValueError: There is no name in it.
+        ValueError: There is no name in ``args``.
     """
     try:
         return _as_sent[args[0]]
@@ -116,7 +116,7 @@ def names() -> list[str]:
 
 
 def _lookup(args: _Words) -> CommandSpec | None:
-    """Find a command for the first time, or one whose name is not written as in the table."""
+    """Find a command for the first time, or a command whose name is not written as in the table."""
     words = key_bytes(args[0]).split() if args else []  # redis-py splits the name in the same way
     if not words:
         raise ValueError("found no command name at args[0], expected one such as 'GET'")
@@ -127,7 +127,7 @@ def _lookup(args: _Words) -> CommandSpec | None:
     if name not in _ROWS:
         return None
     spec = _form(name, len(words) - 1)
-    # "OBJECT ENCODING" is one command for good; what "OBJECT" is, only args[1] tells.
+    # "OBJECT ENCODING" names one command for good; "OBJECT" needs args[1], too.
     if isinstance(args[0], str) and args[0] == name not in _CONTAINERS:
         _as_sent[name] = spec
     return spec
@@ -139,13 +139,13 @@ def _name(words: Sequence[bytes]) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _form(name: str, shift: int) -> CommandSpec:
-    """Return the form of a command whose ``args[0]`` holds so many words besides the first."""
+    """Return the form of a command whose ``args[0]`` holds ``shift`` words besides the first."""
     access, keys, scope, flags = _ROWS[name]
     return CommandSpec(name, access, keys, scope, flags, shift)
 
 
 class _Misfit(Exception):
-    """What was found at a position on the wire, and what was expected there."""
+    """A word on the wire that does not fit: where, the word found, and the word expected."""
 
     def __init__(self, at: int, found: str, expected: str) -> None:
         super().__init__(at, found, expected)
@@ -153,20 +153,20 @@ class _Misfit(Exception):
 
 
 @functools.cache
-def _compiled(keys: str) -> tuple[tuple[_Part, ...], bool]:
-    """Return a key rule as functions from words to positions, and whether it may find no key at all."""
-    parts = tuple(_part(part) for part in keys.split() if part != "-")
-    return parts, not parts or keys == "stralgo" or keys.startswith("#") or keys.endswith("?")
+def _compiled(keys: str) -> tuple[tuple[_Finder, ...], bool]:
+    """Turn a key rule into functions from words to indexes. Tell also whether the rule may find no key at all."""
+    finders = tuple(_finder(word) for word in keys.split() if word != "-")
+    return finders, not finders or keys == "stralgo" or keys.startswith("#") or keys.endswith("?")
 
 
-def _part(text: str) -> _Part:
-    """Return one part of a key rule as a function."""
+def _finder(text: str) -> _Finder:
+    """Turn one word of a key rule into a function from the words of a command to the indexes of keys."""
     if text in _BY_NAME:
         return _BY_NAME[text]
     found = re.fullmatch(r"(#?)(\d+)(?:\.\.(-?\d+)\??)?(?:/(\d+))?", text)
     if found is None:
         raise ValueError(
-            f"commands.tsv: found the key rule {text!r}, expected one that command_table.py tells of"
+            f"commands.tsv: found the key rule {text!r}, expected one that command_table.py explains"
         )
     counted, first, last, step = found.groups(default="")
     if counted:
@@ -177,23 +177,23 @@ def _part(text: str) -> _Part:
 
 
 def _fixed(positions: range, words: _Words) -> Sequence[int]:
-    """Keys at fixed positions: ``1``, ``1..2``."""
+    """Find keys at fixed places: ``1``, ``1..2``."""
     if positions[-1] >= len(words):
         raise _Misfit(len(words), "nothing", "a key")
     return positions
 
 
 def _to_the_end(first: int, last: int, step: int, words: _Words) -> Sequence[int]:
-    """Keys up to the end or near it: ``1..-1``, ``1..-1/2``."""
+    """Find keys up to the end or near it: ``1..-1``, ``1..-1/2``."""
     end = len(words) + last + 1
-    # Half a pair at the end: a server refuses it, but one that was split over hosts would go wrong unseen.
+    # A server refuses half a pair at the end. But a command that was split over hosts would go wrong unseen.
     if (end - first) % step:
         raise _Misfit(len(words), "nothing", f"the rest of a group of {step} that its key begins")
     return range(first, end, step)
 
 
 def _counted(at: int, step: int, words: _Words) -> Sequence[int]:
-    """Keys whose number stands before them: ``#2``."""
+    """Find keys whose number stands before them: ``#2``."""
     count = _number(words, at)
     most = (len(words) - at - 1) // step
     if not 0 <= count <= most:
@@ -211,7 +211,7 @@ def _number(words: _Words, at: int) -> int:
 
 
 def _options(words: _Words, at: int, operands: Mapping[bytes, int]) -> Iterator[tuple[int, bytes]]:
-    """Yield where each option is and which it is; ``operands`` says how many words it takes."""
+    """Yield the index and the name of each option; ``operands`` says how many words an option takes."""
     while at < len(words):
         option = key_bytes(words[at]).upper()
         yield at, option
@@ -219,7 +219,7 @@ def _options(words: _Words, at: int, operands: Mapping[bytes, int]) -> Iterator[
 
 
 def _streams(words: _Words) -> Sequence[int]:
-    """XREAD, XREADGROUP: the first half of what follows STREAMS."""
+    """Find the keys of XREAD and XREADGROUP: the first half of the words behind STREAMS."""
     for at, option in _options(words, 1, _STREAMS_OPERANDS):
         if option == b"STREAMS":
             return _first_half(at + 1, words)
@@ -236,7 +236,7 @@ def _first_half(first: int, words: _Words) -> Sequence[int]:
 
 
 def _first_and_stored(first: int, operands: Mapping[bytes, int], words: _Words) -> Sequence[int]:
-    """SORT, GEORADIUS: their key, and that of the last STORE, for a server obeys the last one."""
+    """Find the keys of SORT and GEORADIUS: the first, and the key behind the last STORE, which the server obeys."""
     stored: list[int] = []
     for at, option in _options(words, first, operands):
         if option in (b"STORE", b"STOREDIST") and option in operands and at + 1 < len(words):
@@ -245,7 +245,7 @@ def _first_and_stored(first: int, operands: Mapping[bytes, int], words: _Words) 
 
 
 def _migrate(words: _Words) -> Sequence[int]:
-    """MIGRATE: the key at its fixed place, or where that is empty all words behind KEYS."""
+    """Find the keys of MIGRATE: the key at its fixed place; if it is empty, all words behind KEYS."""
     for at, option in _options(words, 6, {b"AUTH": 1, b"AUTH2": 2}):
         if option == b"KEYS":
             if key_bytes(words[3]):
@@ -255,7 +255,7 @@ def _migrate(words: _Words) -> Sequence[int]:
 
 
 def _stralgo(words: _Words) -> Sequence[int]:
-    """STRALGO LCS: the two keys behind KEYS; none where STRINGS gives the texts themselves."""
+    """Find the keys of STRALGO LCS: the two behind KEYS; none where STRINGS gives the texts themselves."""
     for at, option in _options(words, 2, {b"STRINGS": 2, b"MINMATCHLEN": 1}):
         if option == b"KEYS":
             return _fixed(range(at + 1, at + 3), words)
@@ -266,7 +266,7 @@ _STREAMS_OPERANDS = {
     **{b"NOACK": 0, b"BLOCK": 1, b"COUNT": 1, b"GROUP": 2},
     **{b"CLAIM": 1, b"MAXCOUNT": 1, b"MAXSIZE": 1},  # Redis 8.4 and 8.10
 }
-_BY_NAME: dict[str, _Part] = {
+_BY_NAME: dict[str, _Finder] = {
     "georadius": functools.partial(_first_and_stored, 5, {b"STORE": 1, b"STOREDIST": 1}),
     "migrate": _migrate,
     "sort": functools.partial(_first_and_stored, 2, {b"STORE": 1, b"BY": 1, b"GET": 1, b"LIMIT": 2}),
@@ -283,7 +283,7 @@ def _read_rows() -> dict[str, list[str]]:
 
 
 _ROWS = _read_rows()
-#: The first words of names of two: only the second tells which command it is.
+#: The first words of names that have two words: only both together name a command.
 _CONTAINERS = frozenset(name.split()[0] for name in _ROWS if " " in name)
-#: By the name as redis-py's own methods write it, filled with use: the short way of ``lookup``.
+#: Specs by the name as redis-py's own methods write it, filled by use: the short way of ``lookup``.
 _as_sent: dict[str, CommandSpec] = {}

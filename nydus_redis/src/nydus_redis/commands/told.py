@@ -1,7 +1,7 @@
-"""What a server says of its commands: entries of the answer to COMMAND and COMMAND INFO, in the terms of the table.
+"""Commands as a server describes them in its answer to COMMAND and COMMAND INFO, put into the terms of the table.
 
-``tools/command_table.py`` makes the table of such entries; a cluster asks for them where the table has none. Nothing here
-does I/O.
+``tools/command_table.py`` makes the table of such entries. A cluster asks for an entry where the table has none. Nothing
+here does I/O.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from nydus_redis.commands.table import CommandSpec
 
 __all__ = ["UNKNOWN", "Entry", "read_entry", "specs_told"]
 
-#: The rule of keys that a server finds in a way that the table has no words for.
+#: The rule for keys that a server finds in a way which the table has no words for.
 UNKNOWN = "unknown"
 
 
@@ -22,9 +22,9 @@ class Entry(NamedTuple):
     """One command, as a server describes it. The fields are columns of the table.
 
     Attributes:
-        name: Its name, a subcommand with a blank: ``OBJECT ENCODING``.
+        name: The name, a subcommand with a blank: ``OBJECT ENCODING``.
         access: ``read`` or ``write``.
-        keys: The rule for its keys; with ``unknown`` in it, they cannot be told.
+        keys: The rule for the keys. With ``unknown`` in it, nobody can tell the keys.
         scope: ``all`` or ``host``.
         flags: ``blocking`` or ``-``.
     """
@@ -40,14 +40,14 @@ def read_entry(info: Any) -> Entry:
     """Read an entry of the answer to COMMAND, over RESP2 or RESP3, of bytes or of text.
 
     Raises:
-        LookupError, TypeError, ValueError: It is none.
+        LookupError, TypeError, ValueError: This is no such entry.
     """
     flags, tips = _words(info[2]), _words(info[7] if len(info) > 7 else ())
     keys = _rules(info, flags)
     everywhere = tips & {"request_policy:all_nodes", "request_policy:all_shards"}
     return Entry(
         name=_text(info[0]).upper().replace("|", " "),
-        # What does not say that it only reads, such as EVAL, may do anything, so it is not to be repeated.
+        # A command that does not claim to read only, such as EVAL, may do anything, and must not be repeated.
         access="read" if "readonly" in flags else "write",
         keys=keys,
         scope="all" if everywhere and keys == "-" else "host",
@@ -56,11 +56,11 @@ def read_entry(info: Any) -> Entry:
 
 
 def specs_told(name: str, answer: Any) -> Mapping[str, CommandSpec]:
-    """Return what a server's answer to ``COMMAND INFO name`` says, by name; subcommands have a name of two words.
+    """Return the specs in a server's answer to ``COMMAND INFO name``, by name. A subcommand has a name of two words.
 
     Parameters:
         name: The name that was asked for, in capitals. An administrator may have renamed the command.
-        answer: The answer. One that says nothing, or cannot be understood, has no specs in it.
+        answer: The answer. If nothing can be read from it, there are no specs.
     """
     try:
         return dict(_specs(name, answer[0])) if answer[0] else {}
@@ -85,14 +85,14 @@ def _spec(name: str, entry: Entry) -> Iterator[tuple[str, CommandSpec]]:
 def _rules(info: Any, flags: set[str]) -> str:
     if len(info) > 8:
         return " ".join(_key_rule(_pairs(spec)) for spec in info[8]) or "-"
-    if "movablekeys" in flags:  # a server older than 7.0 says no more
+    if "movablekeys" in flags:  # a server older than 7.0 gives no details
         return UNKNOWN
     first, last, step = info[3:6]
     return _range(first, last, step) if first else "-"
 
 
 def _key_rule(spec: Mapping[str, Any]) -> str:
-    """Return a server's key specification as a part of a rule."""
+    """Turn a server's key specification into a word of a key rule."""
     begin, find = _pairs(spec["begin_search"]), _pairs(spec["find_keys"])
     if _text(begin["type"]) != "index" or "incomplete" in _words(spec.get("flags", ())):
         return UNKNOWN
@@ -110,7 +110,7 @@ def _range(first: int, last: int, step: int) -> str:
 
 
 def _pairs(given: Any) -> dict[str, Any]:
-    """Return a map, which RESP2 gives as a flat list."""
+    """Return a dict. RESP2 gives a map as a flat list."""
     items = given.items() if isinstance(given, dict) else zip(given[::2], given[1::2], strict=True)
     return {_text(key): value for key, value in items}
 

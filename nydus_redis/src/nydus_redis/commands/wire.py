@@ -1,4 +1,4 @@
-"""From what redis-py's own methods put together to a command: its keys, its bytes, and how its reply is read."""
+"""Makes commands of the arguments that redis-py's methods put together: the keys, the bytes, and how the reply is read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Wire"]
 
 _Connection: Any = redis.Connection  # has no types
 
-#: What redis-py packs with where hiredis is installed, without its look for what has to be converted first.
+#: Packs as redis-py does where hiredis is installed, but without its search for arguments to convert; None without hiredis.
 _pack_at_once: Callable[[tuple[Any, ...]], bytes] | None = None
 if HIREDIS_AVAILABLE:
     import hiredis
@@ -38,7 +38,7 @@ if HIREDIS_AVAILABLE:
 
     _pack_at_once = _pack_safely
 
-#: Integers below it can always be written down; Python may refuse that for those of more than 640 digits.
+#: Smaller integers are packed at once. For larger ones Python is asked first whether it writes them down.
 _LARGE = 10**640
 
 
@@ -46,8 +46,8 @@ class Wire:
     """Makes commands, as a redis-py client with these options would send them.
 
     Parameters:
-        options: Those of ``options.wire_options``.
-        callbacks: redis-py's functions that make sense of replies, by command.
+        options: The options that ``wire_options`` returns.
+        callbacks: redis-py's functions that parse replies, by command.
     """
 
     def __init__(self, options: Mapping[str, Any], callbacks: dict[str, Callable[..., Any]]) -> None:
@@ -61,41 +61,41 @@ class Wire:
         self._encode: Callable[[Any], bytes] = key_bytes if HIREDIS_AVAILABLE else connection.encoder.encode
 
     def pack(self, args: tuple[Any, ...]) -> bytes:
-        """Return the bytes of a command, just as redis-py would send them.
+        """Return the bytes of a command, as redis-py would send them.
 
         Raises:
-            redis.DataError: An argument is of a type that redis-py does not send, or too large a number.
+            redis.DataError: redis-py does not send an argument of this type, or an integer cannot be written down.
         """
         return b"".join(self._pack_command(*_sendable(args)))
 
     def describe(self, args: tuple[Any, ...], options: dict[str, Any]) -> RedisCommand:
-        """Say what a call of ``execute_command`` means.
+        """Return the command of a call of ``execute_command``.
 
         Parameters:
-            args: The command and its arguments, as redis-py puts them together.
-            options: How its reply is to be read; ``keys`` states the keys of a command that is not known.
+            args: The name and the arguments, as redis-py puts them together.
+            options: How the reply is read; ``keys`` states the keys of an unknown command.
 
         Raises:
-            RoutingError: The arguments are not those of the command, so its keys cannot be told.
-            redis.DataError: An argument is of a type that redis-py does not send.
+            RoutingError: The arguments do not fit the command, so nobody can tell the keys.
+            redis.DataError: redis-py does not send an argument of this type, or an integer cannot be written down.
         """
         stated = options.pop("keys", None) if options else None
         name = args[0]
         kind = self._simple.get(name)
         if kind is None or len(args) < 2:
             return self._describe_other(args, options, stated)
-        # One key, and it comes first: nearly all calls.
+        # One key, which comes first: nearly all calls.
         try:
             packed = self._pack_simple(args)
         except (TypeError, DataError):
             return self._describe_other(args, options, stated)
-        callback = dict.get(self._callbacks, name)  # without its look at the case, which has a price
+        callback = dict.get(self._callbacks, name)  # its own get() looks at the case first, which takes time
         key = args[1]
         key = self._encode(key) if type(key) in _PLAIN else self._key(key)
         return RedisCommand(name, args[1:], options, (key,), kind, packed, callback, self)
 
     def lookup(self, words: Sequence[Any]) -> CommandSpec | None:
-        """Find a command in the table, or in what servers have told; None if it is unknown."""
+        """Find a command in the table, or among those that servers have described; None if it is unknown."""
         found = lookup(words)
         if found is None and self._told:
             name, second = (key_bytes(word).decode("latin-1").upper() for word in (*words[:2], "")[:2])
@@ -103,7 +103,7 @@ class Wire:
         return found
 
     def question(self, name: str) -> RedisCommand | None:
-        """Return what a server is asked about a command that is not known; None if nothing can be asked."""
+        """Return the command that asks a server about an unknown command; None if the name cannot be asked about."""
         if not name.isascii():
             return None
         kind = Access.READ, None, Scope.HOST
@@ -111,7 +111,7 @@ class Wire:
         return RedisCommand("COMMAND INFO", (name,), {}, (), kind, packed, None, self)
 
     def learn(self, name: str, answer: Any) -> None:
-        """Keep what a server has answered to the question about a command."""
+        """Keep a server's answer to the question about a command."""
         self._told.update(specs_told(name.upper(), answer))
 
     def _describe_other(
@@ -126,10 +126,10 @@ class Wire:
         words = _words(args)
         spec = self.lookup(words)
         if spec is None:
-            # Of an unknown command only the first word: who knows what follows, it may be a secret.
+            # Of an unknown command only the first word is shown: the next may be a secret.
             name, keys, kind = key_bytes(words[0]).decode(errors="replace"), self._stated(stated), _UNKNOWN
         elif len(args) == 1 and EMPTY_RESPONSE in options:
-            # mget([]), which a server refuses, and redis-py answers with []: any one host will do
+            # mget([]) is refused by a server, and redis-py answers []: any host will do
             name, keys, kind = spec.name, (b"",), _kind(spec)
         else:
             name, keys, kind = spec.name, self._keys(spec, words), _kind(spec)
@@ -142,7 +142,7 @@ class Wire:
         return made(name, arguments, options, keys, kind, packed, callback, self)
 
     def _key(self, key: Any) -> bytes:
-        """Return a key just as it is sent. What its own methods say of it may be something else."""
+        """Return a key as it is sent. The key's own methods may give other bytes."""
         if type(key) in _PLAIN:
             return self._encode(key)
         head, packed = (
@@ -164,17 +164,19 @@ class Wire:
             raise RoutingError(f"cannot tell the keys of {spec.name}: {error}. Nothing was sent") from error
 
 
-#: What is sent as its text or bytes, and nothing else; subclasses may have ideas of their own.
+#: Types that are sent as their text or bytes. Subclasses may be sent otherwise.
 _PLAIN = frozenset({str, bytes, int, float})
 
 
 def _sendable(args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return arguments that can be packed.
 
-    A view goes as its bytes: of one with gaps, or items of several bytes, redis-py and hiredis make something else.
+    A memoryview becomes its bytes: redis-py and hiredis send other bytes if it has gaps, or items of several bytes.
+
+    An integer that cannot be written down is refused here: a client library does not survive it.
 
     Raises:
-        redis.DataError: A number cannot be written down: hiredis takes the process down with it.
+        redis.DataError: An integer cannot be written down.
     """
     views = False
     for arg in args:
@@ -189,7 +191,7 @@ def _sendable(args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _words(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The words of a command: redis-py may give several in one, such as ``'CONFIG GET'``, and splits them as here."""
+    """Return the words of a command. redis-py may put several into one argument, such as ``'CONFIG GET'``."""
     first = args[0]
     if isinstance(first, str | bytes) and len(first.split()) != 1:
         return (*first.split(), *args[1:])
