@@ -1,4 +1,4 @@
-"""redis-py's connections: the only room that knows redis-py's private names."""
+"""redis-py's connections. Only this room knows private names of redis-py, and it does without them where there are none."""
 
 from nydus_redis.connection.host import AsyncHost, BlockingHost
 from nydus_redis.connection.limit_aio import Limit

@@ -1,4 +1,4 @@
-"""A host as surfaces and subscriptions see it: where its connections come from, and how it words its errors."""
+"""The engine of one host as surfaces and subscriptions see it: a source of connections, and of errors."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class BlockingHost(AnyEngine, Protocol):
 
     @property
     def connections(self) -> Pool:
-        """The connections."""
+        """The connections of the host."""
         ...
 
     @property
     def pool(self) -> redis.ConnectionPool:
-        """The same connections, as redis-py's pool."""
+        """redis-py's pool of the same connections."""
         ...
 
 
 class AsyncHost(AnyEngine, Protocol):
-    """The engine of one host, with asyncio. All its pools are those of the running event loop."""
+    """The engine of one host, with asyncio. Its pools belong to the running event loop."""
 
     @property
     def pool(self) -> FairPool[Any]:
@@ -38,14 +38,14 @@ class AsyncHost(AnyEngine, Protocol):
 
     @property
     def pipelines(self) -> PipelinePool:
-        """The same connections, as redis-py's pipelines want them."""
+        """The same connections, in a pool as redis-py's pipelines need it."""
         ...
 
     @property
     def held(self) -> Any:
-        """A pool for connections that are held for long, such as those of subscriptions; without a limit."""
+        """A pool without a limit, for connections that are held for long, as subscriptions do."""
         ...
 
     async def hold(self) -> Any:
-        """Open a connection that is held for long, and belongs to the caller, who closes it."""
+        """Open a connection that is held for long. The caller has to close it."""
         ...

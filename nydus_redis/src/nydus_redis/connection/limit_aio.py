@@ -1,4 +1,4 @@
-"""How long a server may take: a timer that aborts the connection, so that whoever reads from it need not wait."""
+"""How long a server may take: a timer that ends the connection, so that nobody waits for an answer any longer."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ __all__ = ["Limit"]
 
 
 class Limit:
-    """Ends what is under way on a connection when its time is over. Made when a request is sent.
+    """Interrupts a connection when the time for an answer is over. It is made when a request is sent.
 
-    If the loop was busy with something else by then, an answer may be there that nobody has read; so the time is given
-    once more.
+    If the loop was busy when the time was over, an answer may have come that nobody has read. So the server is given the
+    same time once more.
 
-    ``asyncio.timeout`` would cancel the task, which is more to do for each command, and cannot tell a limit of ours from
-    one of the user's.
+    ``asyncio.timeout`` would cancel the task. That is more work for each command, and such a limit could not be told from a
+    limit of the user's.
 
     Parameters:
         connection: redis-py's connection.
-        seconds: How long; None for no limit.
+        seconds: The time for an answer; None for no limit.
     """
 
-    __slots__ = ("_connection", "_handle", "_loop", "_over", "_overslept", "_seconds", "_until")
+    __slots__ = ("_connection", "_handle", "_loop", "_over", "_seconds", "_until", "_was_busy")
 
     def __init__(self, connection: Any, seconds: float | None) -> None:
         self._connection = connection
         self._seconds = seconds
-        self._over = self._overslept = False
+        self._over = self._was_busy = False
         self._handle: asyncio.TimerHandle | None = None
         if seconds is not None:
             self._loop = loop = asyncio.get_running_loop()
@@ -39,7 +39,7 @@ class Limit:
             self._handle = loop.call_at(self._until, self._ring)
 
     def renew(self, seconds: float) -> None:
-        """Count from now, for another answer."""
+        """Give the server so many seconds from now on, for the next answer."""
         if self._handle is None:
             return
         self._seconds = seconds
@@ -51,8 +51,8 @@ class Limit:
 
     def _ring(self) -> None:
         now = self._loop.time()
-        if now > self._until + _LATE and not self._overslept and self._seconds is not None:
-            self._overslept = True
+        if now > self._until + _LATE and not self._was_busy and self._seconds is not None:
+            self._was_busy = True
             self._until = now + self._seconds
         if now < self._until - _RESOLUTION:
             self._handle = self._loop.call_at(self._until, self._ring)
@@ -61,12 +61,12 @@ class Limit:
         interrupt(self._connection)
 
     def cancel(self) -> None:
-        """There is an answer."""
+        """End the limit: there is an answer."""
         if self._handle is not None:
             self._handle.cancel()
 
     def cause(self, error: Exception) -> Exception:
-        """Return what an error comes of: this limit, if it is over."""
+        """Return the cause of an error: a timeout if this limit has ended the connection, else the error itself."""
         if self._over:
             return redis.TimeoutError(
                 f"Timeout reading from socket: no answer within {self._seconds:g} seconds"
@@ -74,7 +74,7 @@ class Limit:
         return error
 
 
-#: Seconds that the loop may come late, until the time is given once more.
+#: Seconds. A loop that comes later than this was busy, so the time is given once more.
 _LATE = 0.05
-#: Seconds that a loop's clock may be early.
+#: Seconds that the clock of a loop may be early.
 _RESOLUTION = 0.001

@@ -46,7 +46,7 @@ class AsyncPlainLosses:
 
 
 def hidden_loss(error: Exception, handled: BaseException | None) -> Exception | None:
-    """Return the failure that redis-py has turned into a ``WatchError``; None if there is none.
+    """Return the failure behind a ``WatchError`` of redis-py; None if a watched key has changed, or for other errors.
 
     Parameters:
         error: The error that a pipeline has raised.

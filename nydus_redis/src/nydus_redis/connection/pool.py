@@ -1,7 +1,7 @@
-"""The connections to one host, for blocking calls: redis-py's pool, handed out so that nothing is sent twice or crossed.
+"""The connections to one host, for blocking calls: redis-py's pool, in which no command gets the answer to another.
 
-redis-py opens connections, greets the server and keeps idle ones. This module sees to it that a connection has nothing
-unread on it when it is taken, and is closed when it is given back before its replies were read.
+redis-py opens connections, greets the server and keeps idle connections. This module sees to it that nothing is unread on a
+connection that is taken, and that a connection is closed if its replies were not read when it is given back.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Pool:
 
     Parameters:
         redis_py: redis-py's pool.
-        own: Whether the pool belongs to this host alone. One that the settings gave is never closed from here.
+        own: Whether the pool belongs to this host alone. A pool that the settings gave is never closed from here.
 
     Attributes:
         redis_py: redis-py's pool.
@@ -41,7 +41,7 @@ class Pool:
         A connection that the server has closed meanwhile, or that holds more bytes than were asked for, is replaced.
 
         Raises:
-            Exception: One of ``FAILURES``: no connection can be had.
+            Exception: One of ``FAILURES``: there is no connection.
         """
         connection = self._in_step()
         try:
@@ -52,7 +52,7 @@ class Pool:
         return connection
 
     def claim(self) -> Any | None:
-        """Take an open connection without waiting for anything; None unless there certainly is one."""
+        """Take an open connection without waiting; None if there is none, or if that is not certain."""
         if not self._may_claim:
             return None
         with no_connecting():
@@ -66,7 +66,7 @@ class Pool:
 
         Parameters:
             connection: The connection.
-            clean: Whether all replies were read. If not, it is closed.
+            clean: Whether all replies were read. If not, the connection is closed.
         """
         self._put_back(connection, clean)
 
@@ -83,7 +83,7 @@ class Pool:
             self.redis_py.disconnect(inuse_connections=False)
 
     def retire(self) -> None:
-        """Close the idle connections, and those in use when they are given back."""
+        """Close the idle connections, and each connection in use when it is given back."""
         self._retired = True
         self.close()
 
@@ -92,7 +92,7 @@ class Pool:
             connection: Any = self.redis_py.get_connection()
         except BaseException as error:
             if not isinstance(error, redis.RedisError):
-                # redis-py then keeps the connection as one that is open, and would go on in the middle of its greeting
+                # redis-py would take this connection for an open one, and go on in the middle of the greeting
                 self.redis_py.disconnect(inuse_connections=False)
             raise
         try:
@@ -103,9 +103,9 @@ class Pool:
         return connection
 
     def _have_in_step(self, connection: Any) -> None:
-        """Open a connection anew if an answer that nobody waits for is pending on it.
+        """Open a connection anew if an answer is pending on it that nobody waits for.
 
-        redis-py sees to it, but not where it expects push messages (of maintenance, by default over TCP).
+        redis-py does so too, but not where it expects push messages (about maintenance, by default over TCP).
         """
         expects_pushes = getattr(self.redis_py, "maint_notifications_enabled", None)
         if expects_pushes is None or not expects_pushes():

@@ -1,7 +1,7 @@
-"""The connections of one host in one event loop: those of ``redis.asyncio``, in a pool of our own.
+"""The connections of one host in one event loop: connections of ``redis.asyncio``, in a pool of our own.
 
-redis-py's pools are not used for commands: they refuse a task where all connections are in use, or let later tasks
-overtake those that wait; and giving a connection back has to be awaited, so that it may be cancelled half-way.
+redis-py's pools are not used for commands. They refuse a task where all connections are in use, or let later tasks overtake
+waiting tasks. And giving a connection back has to be awaited, so it may be cancelled half-way.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ConnectionPool: Any = redis.asyncio.ConnectionPool  # has no types
 
 
 class RedisConnector:
-    """Makes connections of ``redis.asyncio``, looks at them and closes them. See ``nydus_core.aio.Connector``.
+    """Opens, examines and closes connections of ``redis.asyncio``. See ``nydus_core.aio.Connector``.
 
     Parameters:
         connection_class: redis-py's class of the connections.
@@ -40,7 +40,7 @@ class RedisConnector:
         self._sees_bytes = True
 
     async def open(self) -> Any:
-        """Open a connection: connect, and do what redis-py does to introduce itself."""
+        """Open a connection: connect, and greet the server as redis-py does."""
         connection = self.held.make_connection()
         try:
             await connection.connect()
@@ -54,14 +54,14 @@ class RedisConnector:
             if not (isinstance(error, redis.ConnectionError) and isinstance(hidden, redis.RedisError)):
                 raise
         try:
-            raise hidden  # redis-py hides what was said in its greeting over a unix socket
+            raise hidden  # over a unix socket redis-py hides the server's answer to the greeting
         finally:
-            del hidden  # it knows this frame
+            del hidden  # the error refers to this frame
 
     def is_in_step(self, connection: Any) -> bool:
-        """Tell whether a connection is open, and no bytes of an answer wait on it, as far as the loop has seen."""
+        """Tell whether a connection is open and has no unread bytes, as far as the loop has read."""
         if not self._sees_bytes:
-            return bool(connection.is_connected)  # bytes are looked for when it is taken
+            return bool(connection.is_connected)  # unread bytes are looked for when it is taken
         stream, writer = connection._reader, connection._writer
         if stream is None or writer is None or writer.transport.is_closing():
             return False
@@ -80,7 +80,7 @@ class RedisConnector:
         return True
 
     async def _is_quiet(self, connection: Any) -> bool:
-        """Tell whether a connection is in step, bytes that the loop has not read yet included."""
+        """Tell whether a connection is in step. Bytes that the loop has not read yet count, too."""
         if not self._sees_bytes:
             return connection.is_connected and not await _has_bytes(connection)
         if self.is_in_step(connection) and _readable(connection._writer.transport.get_extra_info("socket")):
@@ -94,26 +94,26 @@ class RedisConnector:
         abort(connection)
 
     async def say_goodbye(self, connection: Any) -> None:
-        """Close a connection that nothing is under way on."""
+        """Close an idle connection properly."""
         with contextlib.suppress(redis.RedisError, OSError):
             await connection.disconnect()
 
     def exhausted(self, why: str) -> Exception:
-        """Make the error for a task that waited in vain."""
+        """Make the error for a task that waited for a connection in vain."""
         return redis.ConnectionError(f"Too many connections: {why} (max_connections)")
 
 
 def heedful(connection_class: type[Any]) -> type[Any]:
-    """Return a subclass of a class of connections on which no cancellation is lost.
+    """Return a subclass of a connection class that loses no cancellation.
 
-    redis-py sends with ``asyncio.wait_for``, which before Python 3.12 passes over a cancellation that comes as it ends. The
-    task would go on as if nobody had cancelled it.
+    redis-py sends with ``asyncio.wait_for``. Before Python 3.12 this function ignores a cancellation that comes while it ends,
+    and the task would go on as if nobody had cancelled it.
     """
     return type(connection_class.__name__, (_Heedful, connection_class), {})
 
 
 class _Heedful:
-    """Mixed into redis-py's classes of connections."""
+    """Mixed into redis-py's connection classes."""
 
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
         task = asyncio.current_task()
@@ -127,18 +127,18 @@ class _Heedful:
 
 
 def _mind(task: asyncio.Task[Any] | None, before: int, connection: Any) -> None:
-    """Raise the cancellation that has come meanwhile, if one has."""
+    """Raise ``CancelledError`` if the task was cancelled meanwhile."""
     if task is not None and task.cancelling() > before:
         abort(connection)
         raise asyncio.CancelledError
 
 
 def waiting(connection_class: type[Any], wait: Callable[[], Awaitable[None]]) -> type[Any]:
-    """Return a subclass of a class of connections that waits for something before it connects.
+    """Return a subclass of a connection class that waits for something before it connects.
 
     Parameters:
         connection_class: redis-py's class.
-        wait: Waits. An error of it is the cause of the ``redis.ConnectionError`` that connecting raises then.
+        wait: The function that waits. If it fails, connecting raises a ``redis.ConnectionError`` with that error as its cause.
     """
 
     class Waiting(connection_class):  # type: ignore[misc]
@@ -154,7 +154,7 @@ def waiting(connection_class: type[Any], wait: Callable[[], Awaitable[None]]) ->
 
 
 async def _has_bytes(connection: Any) -> bool:
-    """Have redis-py tell whether bytes that nobody has read wait on a connection, or the server has closed it."""
+    """Ask redis-py whether a connection has unread bytes, or was closed by the server."""
     look = getattr(connection, "can_read", None) or connection.can_read_destructive  # before redis-py 8
     try:
         return bool(await look())
@@ -171,16 +171,16 @@ def _readable(sock: Any) -> bool:
 
 
 class PipelinePool(_ConnectionPool):  # type: ignore[misc]
-    """A pool as redis-py's pipelines on one host want it, whose connections are those of commands.
+    """A pool of redis-py's kind for its pipelines on one host. It takes connections from the pool for commands.
 
     Parameters:
-        pool: The connections.
-        template: A pool with the same settings.
+        pool: The pool for commands.
+        template: A pool of redis-py with the same settings.
     """
 
     def __init__(self, pool: FairPool[Any], template: Any) -> None:
-        settled = dict(template.connection_kwargs)
-        super().__init__(connection_class=template.connection_class, **settled)
+        options = dict(template.connection_kwargs)
+        super().__init__(connection_class=template.connection_class, **options)
         self._pool = pool
 
     async def get_connection(self, *args: Any, **kwargs: Any) -> Any:
@@ -188,5 +188,5 @@ class PipelinePool(_ConnectionPool):  # type: ignore[misc]
         return await self._pool.take()
 
     async def release(self, connection: Any) -> None:
-        """Give a connection back. redis-py has closed it where anything went wrong."""
+        """Give a connection back. redis-py has closed it if anything went wrong."""
         self._pool.give(connection, clean=True)

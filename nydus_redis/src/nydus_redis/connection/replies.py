@@ -1,4 +1,4 @@
-"""Reading replies: the server's answers, its errors among them, are told from failures to get one."""
+"""Reading replies, and telling a server's answers, errors included, from failures to get an answer."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ __all__ = [
 #: Answers that redis-py takes for errors of the connection, and raises as soon as it meets them.
 REFUSALS: tuple[type[Exception], ...] = (BusyLoadingError, AuthenticationError, AuthorizationError)
 
-#: The errors that are a server's answer. All else that reading raises is a failure to get one.
+#: The errors that are a server's answer. Any other error means that no answer was read.
 ANSWERS: tuple[type[Exception], ...] = (ResponseError, *REFUSALS)
 
-#: The answers that mean: not applied, try later.
+#: Answers that mean: not applied, try later.
 _LATER: tuple[type[Exception], ...] = (
     BusyLoadingError,
     TryAgainError,
@@ -51,11 +51,11 @@ _LATER: tuple[type[Exception], ...] = (
     MasterDownError,
     ReadOnlyError,
 )
-#: The same, where redis-py has no class for the code that the answer begins with.
+#: The first words of such answers for which redis-py has no class.
 _LATER_CODES = ("LOADING", "BUSY ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY")
 
-#: What reading or writing raises when the connection fails, or a reply cannot be understood: one that is nested too
-#: deep for redis-py's own parser, too.
+#: The errors of reading and writing when the connection fails, or when a reply cannot be parsed, as a reply that is nested
+#: too deep for redis-py's own parser.
 FAILURES: tuple[type[Exception], ...] = (redis.RedisError, RecursionError, *STUMBLES)
 
 
@@ -68,17 +68,17 @@ def await_reply(connection: Any, seconds: float) -> None:
     """Wait for the first bytes of a reply.
 
     Raises:
-        redis.TimeoutError: None came.
+        redis.TimeoutError: No bytes came in time.
     """
     if not connection.can_read(max(0.0, seconds)):
         raise redis.TimeoutError(f"no answer within {seconds:g} seconds")
 
 
 def read_reply(connection: Any, command: RedisCommand) -> Any:
-    """Read the reply to a command, as its options ask for; nothing is made of it yet.
+    """Read the reply to a command, as the options of the command ask for; return it before redis-py's callback.
 
     Raises:
-        Exception: One of ``ANSWERS``; or anything else, when no answer came or none that can be understood.
+        Exception: One of ``ANSWERS``; or any other error, if no answer came or none that can be understood.
     """
     options = command.kwargs
     try:
@@ -95,10 +95,10 @@ def read_reply(connection: Any, command: RedisCommand) -> Any:
 
 
 def reader(connection: Any) -> Callable[[], Any]:
-    """Return what reads replies in a tight loop. An error may be returned instead of raised.
+    """Return the function that reads a reply in a tight loop. It may return an error instead of raising it.
 
-    The connection's own method looks around before and after each reply, and takes three times as long as its
-    parser. What it would have made of the errors of a socket, ``as_client_error`` does.
+    The parser takes a third of the time of the connection's own method, which does more than to read. Errors of the socket
+    are raised as they are: see ``as_client_error``.
     """
     parser = getattr(connection, "_parser", None)
     if parser is None:  # a connection class of the user's own
@@ -150,7 +150,7 @@ def read_plainly(read: Callable[[], Any]) -> Any:
 
 
 def only_pushes(connection: Any) -> bool:
-    """Have redis-py take the push messages that wait on a connection; return whether there is nothing else."""
+    """Have redis-py take the push messages that wait on a connection; return whether nothing else waits on it."""
     parser: Any = getattr(connection, "_parser", None)
     if parser is None:
         return False
@@ -176,12 +176,12 @@ def only_pushes(connection: Any) -> bool:
     return False
 
 
-#: A server that has more to tell than this before a command is taken for one that never ends.
+#: A server with more push messages than this is taken for a server that never stops sending.
 _MOST_PUSHES = 1000
 
 
 def as_client_error(error: Exception) -> Exception:
-    """Return an error of a socket as the one that redis-py makes of it, and others as they are."""
+    """Return redis-py's error for an error of a socket, and any other error as it is."""
     if isinstance(error, TimeoutError):
         return redis.TimeoutError("Timeout reading from socket")
     if isinstance(error, OSError):

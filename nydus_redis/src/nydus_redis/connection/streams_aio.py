@@ -40,7 +40,7 @@ def post(connection: Any, *words: Any) -> None:
 
 
 def interrupt(connection: Any) -> None:
-    """End what is under way on a connection. A task that reads from it finds that the server has closed it."""
+    """End all that is under way on a connection. For a task that reads from it the server has closed the connection."""
     try:
         writer = connection._writer
     except AttributeError:
@@ -51,7 +51,7 @@ def interrupt(connection: Any) -> None:
 
 
 def abort(connection: Any) -> None:
-    """Close a connection at once. What is under way on it ends as if the server had closed it.
+    """Close a connection at once. All that is under way on it ends as if the server had closed it.
 
     Raises:
         RuntimeError: The event loop of the connection is closed.

@@ -1,4 +1,4 @@
-"""The embedded engine for asyncio: each host is a private, real server, gone with the process. Nothing here blocks a loop."""
+"""The embedded engine for asyncio: each host is a private, real server that ends with the process. No loop is blocked."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class AsyncEmbedded(EmbeddedHost, AsyncRedis):
 
     Parameters:
         num: The key of the host in the settings.
-        db: The number of its database.
+        db: The number of the database.
         timeout: Seconds that connecting, waiting for an answer, and waiting for a connection may take, each; None for no
             limit.
         config: Settings of redis.conf, such as ``{'maxmemory': '64mb'}``.
-        identifier: What the ``consistent`` router knows it by; by default ``embedded://num/db``.
+        identifier: The name of the host for the ``consistent`` router; by default ``embedded://num/db``.
         options: Further options of ``redis.asyncio.Redis``.
 
     Raises:
@@ -34,10 +34,10 @@ class AsyncEmbedded(EmbeddedHost, AsyncRedis):
     sync_side: ClassVar[type[Any] | str | None] = "nydus_redis.embedded.Embedded"
 
     def _prepare(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        settled = super()._prepare(options)
+        connection_options = super()._prepare(options)
         self._leaving = threading.Lock()
         self._template.connection_class = waiting(self._template.connection_class, self._wait)
-        return settled
+        return connection_options
 
     async def _wait(self) -> None:
         """Wait until the server answers, in a thread."""
@@ -52,7 +52,7 @@ class AsyncEmbedded(EmbeddedHost, AsyncRedis):
         await super().probe()
 
     async def aclose(self) -> None:
-        """Close the connections and stop the server; its data are gone, and no later command can be done."""
+        """Close the connections and stop the server. Its data are gone, and later commands fail."""
         await super().aclose()
         self._served.answers, self._served.ended = False, True
         await in_worker(self._served.end)

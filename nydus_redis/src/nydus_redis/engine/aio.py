@@ -37,8 +37,8 @@ __all__ = ["AsyncRedis"]
 MAX_CONNECTIONS = 100
 
 
-class _Own:
-    """The connections in one event loop: for commands, for pipelines of redis-py, and for what holds one for long."""
+class _InLoop:
+    """The connections in one event loop: for commands, for pipelines of redis-py, and for long use as by subscriptions."""
 
     def __init__(self, template: Any, size: int, patience: float | None) -> None:
         connector = RedisConnector(template.connection_class, dict(template.connection_kwargs))
@@ -47,32 +47,32 @@ class _Own:
         self.held, self.hold = connector.held, connector.open
 
     async def end(self) -> None:
-        """Close them: the event loop ends."""
+        """Close the connections: the event loop ends."""
         self.commands.drop()
         await self.held.disconnect()
 
 
 class AsyncRedis(RedisHost):
-    """A Redis or Valkey host, for asyncio. The options are those of ``Redis``, but for those named here.
+    """A Redis or Valkey host, for asyncio. It takes the same options as ``Redis``; differences are named here.
 
     Each event loop has a pool of connections of its own, which connects at first use.
 
     Parameters:
         num: The key of the host in the settings.
-        host: Its name or address.
-        port: Its port.
-        db: The number of its database.
+        host: The name or address of the host.
+        port: The port.
+        db: The number of the database.
         timeout: Seconds that connecting, waiting for an answer, and waiting for a connection may take, each; None for no
             limit.
-        password: Its password. Never shown.
-        unix_socket_path: Its unix socket, instead of host and port.
-        identifier: What the ``consistent`` router knows it by; by default ``redis://host:port/db``.
+        password: The password. It is never shown.
+        unix_socket_path: The path of a unix socket, instead of host and port.
+        identifier: The name of the host for the ``consistent`` router; by default ``redis://host:port/db``.
         options: Further options of ``redis.asyncio.Redis``:
 
-            - ``max_connections``: the most connections at once, by default 100. Tasks beyond wait in line.
+            - ``max_connections``: the most connections at once, by default 100. More tasks wait in line.
 
     Raises:
-        ConfigError: An option would undo what the cluster promises.
+        ConfigError: An option would break a promise of the cluster.
     """
 
     is_async: ClassVar[bool] = True
@@ -84,13 +84,13 @@ class AsyncRedis(RedisHost):
         made: Any = redis.asyncio.Redis(**client)
         self._template = made.connection_pool
         self._template.connection_class = heedful(self._template.connection_class)
-        self._own = PerLoop(self._make_own, _Own.end)
+        self._own = PerLoop(self._connect_in_loop, _InLoop.end)
         self._retired = False
-        settled: Mapping[str, Any] = self._template.connection_kwargs
-        return settled
+        connection_options: Mapping[str, Any] = self._template.connection_kwargs
+        return connection_options
 
-    def _make_own(self) -> _Own:
-        own = _Own(self._template, self._size, self.timeout)
+    def _connect_in_loop(self) -> _InLoop:
+        own = _InLoop(self._template, self._size, self.timeout)
         if self._retired:
             own.commands.retire()
         return own
@@ -102,7 +102,7 @@ class AsyncRedis(RedisHost):
 
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
-        """Return what makes surfaces: objects with all methods of ``redis.asyncio.Redis``."""
+        """Return the maker of surfaces: objects with all methods of ``redis.asyncio.Redis``."""
         return async_surfaces(options)
 
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
@@ -116,20 +116,20 @@ class AsyncRedis(RedisHost):
 
     @property
     def pipelines(self) -> PipelinePool:
-        """The same, as redis-py's pipelines want them."""
+        """The same connections, in a pool as redis-py's pipelines need it."""
         return self._own.get().pipelines
 
     @property
     def held(self) -> Any:
-        """A pool for connections that are held for long, such as those of subscriptions; without a limit."""
+        """A pool without a limit, for connections that are held for long, as subscriptions do."""
         return self._own.get().held
 
     async def hold(self) -> Any:
-        """Open a connection that is held for long, and belongs to the caller, who closes it (``connection.abort``)."""
+        """Open a connection that is held for long. The caller has to close it (``nydus_redis.connection.abort``)."""
         return await self._own.get().hold()
 
     async def call(self, command: Command) -> Any:
-        """Do one command and return its value. See ``nydus_core.AsyncEngine.call``."""
+        """Send one command and return the value. See ``nydus_core.AsyncEngine.call``."""
         assert isinstance(command, RedisCommand)
         pool = self._own.get().commands
         try:
@@ -158,10 +158,10 @@ class AsyncRedis(RedisHost):
         return await (TransactionExchange if transaction else Exchange)(self, self.pool, commands).run()
 
     async def probe(self) -> None:
-        """Find out whether the host is up: send PING. Any answer but "later" will do.
+        """Find out whether the host is up: send PING. The host is up if it answers anything but "later".
 
         Raises:
-            Exception: It is not.
+            Exception: The host is down.
         """
         pool = self._own.get().commands
         connection = await pool.take()
@@ -191,14 +191,14 @@ class AsyncRedis(RedisHost):
         await client.flushdb()
 
     async def aclose(self) -> None:
-        """Close the connections; those in use when they are given back. Those of other event loops are not waited for."""
+        """Close the connections; a connection in use when it is given back. Other event loops are not waited for."""
         own = self._own.get()
         self._own.in_each(lambda each: None if each is own else each.commands.drop())
         await own.commands.aclose()
         await own.held.disconnect(inuse_connections=False)
 
     def retire(self) -> None:
-        """Close the connections, and those in use when they are given back."""
+        """Close the idle connections, and each connection in use when it is given back."""
         self._retired = True
         self._own.in_each(lambda own: own.commands.retire())
 

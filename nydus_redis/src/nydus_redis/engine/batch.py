@@ -28,7 +28,7 @@ from nydus_redis.engine.outcomes import as_transaction, outcome_of_reply, outcom
 
 __all__ = ["RedisBatch", "TransactionBatch"]
 
-#: Bytes that a socket takes at once, even if nobody reads them.
+#: Bytes that a socket takes at once, even if the server does not read them.
 _AT_ONCE = 131072
 
 
@@ -45,13 +45,13 @@ class RedisBatch:
         self._failure: tuple[type[HostError], Exception] | None = None
         self._until: float | None = None
         self._clean = True
-        self._begun = self._aborted = False
+        self._may_be_sent = self._aborted = False
 
     @property
     def ready(self) -> bool:
-        """Whether there is an open connection; it is claimed, so that nobody else takes it first.
+        """Whether ``send`` need not wait: there is an open connection, which this batch then claims for itself.
 
-        A large request waits for a server that takes its time to read it, so it is not ready either.
+        A large request is never ready: sending may have to wait until the server has read some of it.
         """
         if self._connection is None and sum(map(len, self._packed())) <= _AT_ONCE:
             self._connection = self._pool.claim()
@@ -65,7 +65,7 @@ class RedisBatch:
         except FAILURES as error:
             self._failure = HostDown, error
             return
-        self._begun = True  # before the look at what abort() sets, and that looks here after it has set it
+        self._may_be_sent = True  # before the look at _aborted; abort() sets them in the other order
         if self._aborted:
             self._failure = HostDown, self.engine.late("aborted")
             return
@@ -98,7 +98,7 @@ class RedisBatch:
         return outcomes
 
     def _wait(self) -> None:
-        """Wait for the first reply, counted from when the commands were sent: many slow hosts cost one timeout."""
+        """Wait for the first reply. The time counts from the sending, so that many slow hosts cost one timeout."""
         if self._until is None:
             return
         await_reply(self._connection, self._until - time.monotonic())
@@ -118,7 +118,7 @@ class RedisBatch:
                 reply = error
             except UnicodeDecodeError as error:
                 if not (HIREDIS_AVAILABLE and self.engine.decodes):
-                    raise  # redis-py's own parser does not get past it; and else it was no reply, but a push message
+                    raise  # redis-py's own parser cannot go on behind it; without decoding it was a push message
                 reply = self.engine.failed(MaybeApplied, error, command)
             callback = command.callback
             if callback is None:
@@ -132,23 +132,23 @@ class RedisBatch:
                     outcomes.append(outcome_of_reply(self.engine, command, reply))
 
     def fileno(self) -> int | None:
-        """Return the socket that the answers come from; None if there are none to wait for."""
+        """Return the number of the socket that the answers come from; None if there are none to wait for."""
         if self._failure is not None or self._connection is None:
             return None
         sock = socket_of(self._connection)
         return None if sock is None else sock.fileno()
 
     def abort(self) -> list[Any] | None:
-        """Shut the connection, so that whoever waits for it need not; without one, never send."""
+        """Shut the connection, so that nobody waits for it any longer. If nothing was sent yet, nothing will be."""
         self._aborted = True
-        if self._begun:
+        if self._may_be_sent:
             shut(self._connection)
             return None
         late = self.engine.late("aborted")
         return [self.engine.failed(HostDown, late, command) for command in self.commands]
 
     def close(self) -> None:
-        """Give the connection back, or close it where replies are still to come."""
+        """Give the connection back. It is closed if replies are still to come."""
         if self._connection is not None:
             self._pool.give(self._connection, clean=self._clean)
             self._connection = None
@@ -162,6 +162,6 @@ class TransactionBatch(RedisBatch):
 
     def _read(self, outcomes: list[Any]) -> None:
         read = reader(self._connection)
-        begun, *queued = [read_plainly(read) for _ in range(len(self.commands) + 1)]
+        multi, *queued = [read_plainly(read) for _ in range(len(self.commands) + 1)]
         replies = read_plainly(read)
-        outcomes += outcomes_of_transaction(self.engine, self.commands, begun, queued, replies)
+        outcomes += outcomes_of_transaction(self.engine, self.commands, multi, queued, replies)

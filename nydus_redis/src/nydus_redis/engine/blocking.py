@@ -30,23 +30,23 @@ __all__ = ["Redis"]
 class Redis(RedisHost):
     """A Redis or Valkey host.
 
-    Every option of ``redis.Redis`` may be given, but those for retries: the cluster alone decides what is sent
+    Every option of ``redis.Redis`` may be given, except for retries: only the cluster decides whether a command is sent
     again. Connections are pooled and shared by threads; a pool connects at first use.
 
     Parameters:
         num: The key of the host in the settings.
-        host: Its name or address.
-        port: Its port.
-        db: The number of its database.
+        host: The name or address of the host.
+        port: The port.
+        db: The number of the database.
         timeout: Seconds that connecting, and waiting for an answer, may take; None for no limit.
-        password: Its password. Never shown.
-        unix_socket_path: Its unix socket, instead of host and port.
-        identifier: What the ``consistent`` router knows it by; by default ``redis://host:port/db``, as in
+        password: The password. It is never shown.
+        unix_socket_path: The path of a unix socket, instead of host and port.
+        identifier: The name of the host for the ``consistent`` router; by default ``redis://host:port/db``, as in
             nydus 0.11.
         options: Further options of ``redis.Redis``.
 
     Raises:
-        ConfigError: An option would undo what the cluster promises.
+        ConfigError: An option would break a promise of the cluster.
     """
 
     async_side: ClassVar[type[Any] | str | None] = "nydus_redis.engine.AsyncRedis"
@@ -54,8 +54,8 @@ class Redis(RedisHost):
     def _prepare(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         self._client = redis.Redis(**host_options.client_options(options))
         self.connections = self._pool_of(self._client.connection_pool, options.get("connection_pool") is None)
-        settled: Mapping[str, Any] = self.pool.connection_kwargs
-        return settled
+        connection_options: Mapping[str, Any] = self.pool.connection_kwargs
+        return connection_options
 
     def _pool_of(self, redis_py: redis.ConnectionPool, own: bool) -> Pool:
         return Pool(redis_py, own=own)
@@ -72,7 +72,7 @@ class Redis(RedisHost):
 
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
-        """Return what makes surfaces: objects with all methods of ``redis.Redis``."""
+        """Return the maker of surfaces: objects with all methods of ``redis.Redis``."""
         return surfaces(options)
 
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
@@ -84,14 +84,14 @@ class Redis(RedisHost):
         self.connections.close()
 
     def retire(self) -> None:
-        """Close the connections of the pool, and those in use when they are given back."""
+        """Close the idle connections of the pool, and each connection in use when it is given back."""
         self.connections.retire()
 
     def probe(self) -> None:
-        """Find out whether the host is up: send PING. Any answer but "later" will do.
+        """Find out whether the host is up: send PING. The host is up if it answers anything but "later".
 
         Raises:
-            Exception: It is not.
+            Exception: The host is down.
         """
         connection = self.connections.take()
         clean = False
@@ -111,7 +111,7 @@ class Redis(RedisHost):
         self._client.flushdb()
 
     def call(self, command: Command) -> Any:
-        """Do one command and return its value. See ``nydus_core.Engine.call``."""
+        """Send one command and return the value. See ``nydus_core.Engine.call``."""
         assert isinstance(command, RedisCommand)
         try:
             connection = self.connections.take()

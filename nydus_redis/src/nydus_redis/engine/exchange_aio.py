@@ -32,7 +32,8 @@ class Exchange:
     """A pipeline to one host.
 
     Parameters:
-        engine: The host.
+        engine: The engine of the host.
+        pool: The connections.
         commands: The commands, in order.
     """
 
@@ -94,7 +95,7 @@ class Exchange:
                 reply = whole_answer(error)
             except UnicodeDecodeError as error:
                 if not (HIREDIS_AVAILABLE and self._engine.decodes):
-                    raise  # redis-py's own parser does not get past it
+                    raise  # redis-py's own parser cannot go on behind it
                 reply = self._engine.failed(MaybeApplied, error, command)
             outcomes.append(outcome_of_reply(self._engine, command, reply))
 
@@ -107,9 +108,9 @@ class TransactionExchange(Exchange):
 
     async def _read(self, connection: Any, limit: Limit) -> None:
         count, read = len(self._commands) + 1, async_reader(connection)
-        begun, *queued = [await self._read_plainly(read, limit) for _ in range(count)]
+        multi, *queued = [await self._read_plainly(read, limit) for _ in range(count)]
         replies = await self._read_plainly(read, limit)
-        self._outcomes += outcomes_of_transaction(self._engine, self._commands, begun, queued, replies)
+        self._outcomes += outcomes_of_transaction(self._engine, self._commands, multi, queued, replies)
 
     async def _read_plainly(self, read: Callable[[], Awaitable[Any]], limit: Limit) -> Any:
         """Read a reply; return the value or the server's error."""

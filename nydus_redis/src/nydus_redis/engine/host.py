@@ -1,4 +1,4 @@
-"""A host of Redis, Valkey or anything else that speaks their protocol: what needs no I/O, for both sides of the engine."""
+"""The base of both sides of the engine: a host of Redis, Valkey or a like server, as far as no I/O is needed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from nydus_redis.connection import says_later
 
 __all__ = ["RedisHost"]
 
-#: What redis-py's two kinds of pools say when all connections are in use, and so do ours.
+#: The errors of redis-py's pools, and of ours, when all connections are in use, begin with these words.
 _ALL_IN_USE = ("Too many connections", "No connection available")
 
 
 class RedisHost(EngineBase):
-    """What is known of a host without asking it: its options and address, and which errors mean what.
+    """The options and the address of a host, and the meaning of its errors.
 
-    A subclass makes a client of redis-py of the options, in ``_prepare``.
+    A subclass makes a client of redis-py from the options, in ``_prepare``.
     """
 
     retryable_exceptions: ClassVar[Collection[type[Exception]]] = (redis.ConnectionError, redis.TimeoutError)
@@ -47,20 +47,20 @@ class RedisHost(EngineBase):
         addressed = {"host": host, "port": port, "db": db, "unix_socket_path": unix_socket_path}
         self._identifier = identifier
         self._wire_options = options
-        settled = self._prepare({**addressed, "timeout": timeout, "password": password, **options})
-        self.timeout: float | None = settled.get("socket_timeout")
-        self.host, self.port = settled.get("host", host), settled.get("port", port)
-        self.db, self.unix_socket_path = settled.get("db", db), settled.get("path")
-        #: Whether replies are decoded: then one may be impossible to decode.
-        self.decodes = bool(settled.get("decode_responses"))
+        connection = self._prepare({**addressed, "timeout": timeout, "password": password, **options})
+        self.timeout: float | None = connection.get("socket_timeout")
+        self.host, self.port = connection.get("host", host), connection.get("port", port)
+        self.db, self.unix_socket_path = connection.get("db", db), connection.get("path")
+        #: Whether replies are decoded. Then some reply may be impossible to decode.
+        self.decodes = bool(connection.get("decode_responses"))
 
     def _prepare(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Take the options of the host; return what redis-py calls its connections with."""
+        """Take the options of the host; return the options of redis-py's connections."""
         raise NotImplementedError
 
     @property
     def identifier(self) -> str:
-        """The option of that name, else its address: ``redis://host:port/db``. Never holds a password."""
+        """The option ``identifier``, else the address: ``redis://host:port/db``. It never holds a password."""
         if self._identifier is not None:
             return self._identifier
         if self.unix_socket_path is not None:
@@ -86,14 +86,17 @@ class RedisHost(EngineBase):
         return redis.TimeoutError(why)
 
     def is_outage(self, cause: BaseException) -> bool:
-        """Tell whether a failure speaks against the host: not if all connections are in use, or an answer is strange."""
+        """Tell whether a failure counts against the host.
+
+        An answer that cannot be parsed does not count. Neither does a pool without a free connection.
+        """
         if isinstance(cause, UnreadableReply | UnicodeDecodeError):
             return False
         return not (str(cause).startswith(_ALL_IN_USE) or is_own_want(cause))
 
     def is_passing(self, answer: Exception, command: Command) -> bool:
-        """Tell whether the server said "later": it loads its data, runs a script, or has no master just now.
+        """Tell whether an answer means "later": the server loads its data, runs a script, or has no master just now.
 
-        A script may have written before it answers so with words of its own: what it answers is final.
+        An answer of a script is final: the script may have written before it used the same words.
         """
         return says_later(answer) and not command.name.startswith(("EVAL", "FCALL"))

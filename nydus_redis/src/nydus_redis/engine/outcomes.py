@@ -1,4 +1,4 @@
-"""What replies mean for the outcomes of commands. No I/O: both sides of the engine read replies, and ask here."""
+"""From replies to outcomes of commands, for both sides of the engine. No I/O."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["as_transaction", "outcome_of_reply", "outcomes_of_transaction"]
 
 
 def outcome_of_reply(engine: RedisHost, command: RedisCommand, reply: Any) -> Any:
-    """Return the outcome of a command: the value that redis-py makes of its reply, or the error that this is.
+    """Return the outcome of a command: the value that redis-py makes of the reply, or an error.
 
     Parameters:
-        engine: The host.
+        engine: The engine of the host.
         command: The command.
-        reply: The server's reply, or the error that it answered.
+        reply: The server's reply; an error, if the server answered one.
     """
     if isinstance(reply, Exception):
         return reply
@@ -38,28 +38,30 @@ def as_transaction(commands: Sequence[RedisCommand], packed: Sequence[bytes]) ->
 
 
 def outcomes_of_transaction(
-    engine: RedisHost, commands: Sequence[RedisCommand], begun: Any, queued: Sequence[Any], replies: Any
+    engine: RedisHost, commands: Sequence[RedisCommand], multi: Any, queued: Sequence[Any], replies: Any
 ) -> list[Any]:
     """Return the outcomes of commands between MULTI and EXEC.
 
     Parameters:
-        engine: The host.
+        engine: The engine of the host.
         commands: The commands.
-        begun: The reply to MULTI.
-        queued: The reply to each command: that it was queued, or an error.
+        multi: The reply to MULTI.
+        queued: The replies to the commands: QUEUED, or an error.
         replies: The reply to EXEC.
 
     Raises:
         Exception: The reply to EXEC cannot be understood.
     """
-    if isinstance(begun, Exception):  # no MULTI: each command was taken on its own
+    if isinstance(multi, Exception):  # no MULTI: each command was applied on its own
         return [
-            reply if isinstance(reply, Exception) else engine.failed(MaybeApplied, begun, command)
+            reply if isinstance(reply, Exception) else engine.failed(MaybeApplied, multi, command)
             for command, reply in zip(commands, queued, strict=True)
         ]
     if isinstance(replies, REFUSALS):
-        raise replies  # hiredis has it so also if it answers the first command alone
-    if isinstance(replies, Exception):  # nothing was applied: each has its own error, or this one
+        raise replies  # or hiredis has raised the answer to the first command
+    if isinstance(
+        replies, Exception
+    ):  # nothing was applied: the error of the command itself, or else of EXEC
         return [error if isinstance(error, Exception) else replies for error in queued]
     if not isinstance(replies, list):
         raise InvalidResponse(f"EXEC was answered with a {type(replies).__name__}; expected a list")
