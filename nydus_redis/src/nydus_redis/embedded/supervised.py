@@ -1,6 +1,6 @@
-"""A process that cannot outlive the Python process that made it, and a directory that goes with it.
+"""A process that cannot outlive the Python process that made it, and whose directory is removed with it.
 
-``PrivateServer`` runs Redis in one; tests run memcached in one. Nothing here knows what is run.
+``PrivateServer`` runs Redis as such a process, tests run memcached. Nothing here knows which program is run.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ __all__ = ["ServerError", "SupervisedProcess", "private_directory", "until"]
 
 
 class ServerError(NydusError):
-    """A private server did not start, or is not there any more. Says what the server logged last."""
+    """A private server did not start, or has ended. The message shows the last lines of its log."""
 
 
 class SupervisedProcess:
     """A process that ends, and whose directory is removed, when the Python process that made it ends.
 
-    Even SIGKILL of the owner is seen: a shell in between holds the read end of a pipe, its *lifeline*, whose
-    write end only the owner has. At its end of file the shell kills the process by its id and removes the
-    directory. The shell is the parent, so that id cannot have passed to somebody else.
+    Even SIGKILL of the owner is noticed: a shell in between, the supervisor, holds the read end of a pipe, its *lifeline*.
+    Only the owner has the write end. At end of file the shell kills the process by its id and removes the directory. The
+    shell is the parent, so no other process can have got that id.
 
     Parameters:
-        argv: What to run, in the directory. What it writes goes to ``output.log`` there.
-        directory: Its working directory, which belongs to it from now on.
+        argv: The program to run, and its arguments. The output goes to ``output.log`` in the directory.
+        directory: The working directory, which belongs to this object from now on.
         env: Variables to add to the environment.
     """
 
@@ -44,10 +44,9 @@ class SupervisedProcess:
         self._owner = os.getpid()
         self._pid: int | None = None
         self._held_port: socket.socket | None = None
-        # Both ends are close-on-exec, so no program that the owner starts gets the write end. A fork without
-        # exec does: Python's forks close it in _forget_in_fork. Only a fork that C code makes behind Python's
-        # back, or one in another thread within the next few lines, could keep the process alive until it has
-        # ended as well.
+        # Both ends are close-on-exec, so no program that the owner starts gets the write end. A fork without exec
+        # inherits it, and Python's forks close it in _forget_in_fork. Only a fork that C code makes without Python,
+        # or a fork in another thread during the next few lines, could keep the process alive until that fork ends.
         read_end, self._lifeline = os.pipe()
         try:
             self._shell = subprocess.Popen(
@@ -58,7 +57,7 @@ class SupervisedProcess:
                 stdin=read_end,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,  # else Ctrl-C in the terminal of the owner would reach them
+                start_new_session=True,  # else Ctrl-C in the terminal of the owner would reach it
             )
         except BaseException:
             os.close(self._lifeline)
@@ -70,10 +69,10 @@ class SupervisedProcess:
 
     @property
     def pid(self) -> int:
-        """The process id: of the process, not of its supervisor.
+        """The id of the process, not of its supervisor.
 
         Raises:
-            ServerError: It is not known, as the process was ended right at its start.
+            ServerError: The id is not known, for the process was ended right at its start.
         """
         for _ in until(time.monotonic() + 5.0):
             if self._pid is None:
@@ -86,28 +85,28 @@ class SupervisedProcess:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this process started it, and not one that this one was forked from."""
+        """Whether it was started by this Python process, and not by a process that this one was forked from."""
         return os.getpid() == self._owner
 
     @property
     def ended(self) -> bool:
-        """Whether it ended, by itself or by ``end()``."""
+        """Whether the process has ended, by itself or by ``end()``."""
         return (self.directory / "status").exists() or not self.directory.exists()
 
     def output(self) -> str:
-        """What it wrote so far; empty once ``end()`` was called."""
+        """Return the output so far; empty once ``end()`` was called."""
         return self._read("output.log")
 
     def kill(self, hold_port: int = 0) -> None:
-        """Kill it, by SIGKILL, and wait until it is gone. Its directory stays; it may be started again.
+        """Kill the process, by SIGKILL, and wait until it is gone. The directory stays; ``start_again`` is possible.
 
-        Does nothing if it has ended, and in a fork of the owner.
+        Does nothing if the process has ended, and in a fork of the owner.
 
         Parameters:
-            hold_port: A port of 127.0.0.1 on which it listens, that is to stay free for it until it ends.
+            hold_port: The port of 127.0.0.1 on which it listens, to be kept free for it until ``end()``.
 
         Raises:
-            ServerError: It is not gone within some seconds.
+            ServerError: The process is not gone within some seconds.
         """
         if not self.is_ours:
             return
@@ -119,13 +118,13 @@ class SupervisedProcess:
             self._held_port = _hold(hold_port)
 
     def start_again(self, kept: Collection[str] | None = None) -> None:
-        """Kill it if it runs, and run the same again, in the same directory.
+        """Kill the process if it runs, and run the same program again, in the same directory.
 
         Parameters:
-            kept: The files of its directory that stay, if not all do.
+            kept: The files of the directory that stay, if not all do.
 
         Raises:
-            ServerError: ``end()`` was called, or this is a fork of the owner, or its supervisor is gone.
+            ServerError: ``end()`` was called, or this is a fork of the owner, or the supervisor is gone.
         """
         if self not in _supervised:
             raise ServerError(f"the process of {self.directory} is over, or that of another process")
@@ -141,13 +140,13 @@ class SupervisedProcess:
             raise ServerError(f"somebody killed the supervisor of the process in {self.directory}") from None
 
     def end(self) -> None:
-        """Kill it and remove its directory. Does nothing the second time, and in a fork of the owner."""
+        """Kill the process and remove the directory. Does nothing the second time, and in a fork of the owner."""
         if not self.is_ours:
             return
         try:
             _supervised.remove(
                 self
-            )  # first, and atomic: a number of a file may be another's soon after its close
+            )  # first, and atomic: the number of a closed file may soon belong to another
         except KeyError:
             return
         self._pid = self._pid or self._written_pid()
@@ -160,14 +159,14 @@ class SupervisedProcess:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def forget(self) -> None:
-        """Give up what a fork inherited: the process belongs to the parent, and so does its end."""
+        """Close the files that a fork inherited: only the parent ends the process."""
         os.close(self._lifeline)
         self._free_port()
-        self._shell.returncode = 0  # it is no child of ours: neither wait for it nor warn that it still runs
+        self._shell.returncode = 0  # no child of this fork: neither wait for it nor warn that it still runs
 
     def _end_without_watchdog(self) -> None:
-        # Somebody killed the part of the supervisor that reads the lifeline. The other part still waits for
-        # the process, or would have written its status, so the id is its own.
+        # Somebody killed the half of the supervisor that reads the lifeline. The other half still waits for the
+        # process, or else would have written the status. So the id still belongs to the process.
         if self._pid is not None and not (self.directory / "status").exists():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
@@ -201,7 +200,7 @@ def private_directory(longest_name: str) -> Path:
     """Make an empty directory that only this user can read, with a path short enough for a unix socket.
 
     Parameters:
-        longest_name: The longest name of a socket that will be in it.
+        longest_name: The longest name of a socket that will be in the directory.
     """
     most = 103  # bytes on macOS; 107 on Linux
     usual = tempfile.gettempdir()
@@ -210,7 +209,7 @@ def private_directory(longest_name: str) -> Path:
 
 
 def until(deadline: float) -> Iterator[None]:
-    """Yield at least once, and then again and again, with growing pauses, until the deadline."""
+    """Yield once, and then again and again, with growing pauses, until the deadline."""
     pause = 0.001
     while True:
         yield
@@ -221,13 +220,13 @@ def until(deadline: float) -> Iterator[None]:
         pause = min(pause * 1.5, 0.05)
 
 
-_GRACE = 5.0  # seconds for the supervisor to do its work, of which it needs milliseconds
+_GRACE = 5.0  # seconds for the supervisor, which needs milliseconds
 _SHELL = "/bin/sh"  # any POSIX shell: it is dash here, bash there
 
-# $1 is the directory, in which it starts; the rest is what to run. It stays until the owner has ended, also
-# when the process ended before, since its directory is still to be read and removed; a line on the lifeline
-# means: run it again. The watchdog is killed before that: from then on the id of the process may be somebody
-# else's, and the line is not the watchdog's.
+# $1 is the directory, in which the shell starts; the rest is the program and its arguments. The shell stays until the owner
+# has ended, also when the process ended before, since the directory is still to be read and removed. A line on the lifeline
+# means: run the program again. The watchdog is killed before that: from then on another process may have the old id, and the
+# line is not for the watchdog.
 _SUPERVISE = """
 trap '' HUP INT TERM
 directory=$1
@@ -255,12 +254,12 @@ _supervised: set[SupervisedProcess] = set()
 
 
 def _hold(port: int) -> socket.socket | None:
-    """Keep the kernel from lending a port to anybody's outgoing connection; servers may still listen on it."""
-    if sys.platform != "linux":  # elsewhere a server could not
+    """Keep the kernel from using a port for an outgoing connection of any process; servers may still listen on it."""
+    if sys.platform != "linux":  # elsewhere no server could listen then
         return None
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    with contextlib.suppress(OSError):  # somebody was faster, and the server will say so
+    with contextlib.suppress(OSError):  # another process was faster, and the server will report it
         held.bind(("127.0.0.1", port))
     return held
 

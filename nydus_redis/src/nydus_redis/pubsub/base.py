@@ -13,19 +13,19 @@ from nydus_redis.pubsub.ledger import CHANNELS, LEAVING, PATTERNS, SHARD_CHANNEL
 
 __all__ = ["SLICE", "PubSubBase"]
 
-#: Seconds after which one who waits looks whether the hosts, or the subscriptions, have changed.
+#: Seconds. A call that waits looks this often whether the hosts or the subscriptions have changed.
 SLICE = 0.2
 
 _KIND_OF = {"message": CHANNELS, "pmessage": PATTERNS, "smessage": SHARD_CHANNELS}
 
 
 class PubSubBase(Generic[L]):
-    """Subscriptions over all hosts: what both sides of the engine have in common, which is all but waiting.
+    """The base of subscriptions over all hosts on both sides. It does everything but wait.
 
     Parameters:
         subscribers: The subscriptions on the hosts.
-        encoder: redis-py's, for names.
-        ignore_subscribe_messages: Do not hand out what servers say of subscribing.
+        encoder: redis-py's encoder, for names.
+        ignore_subscribe_messages: Do not hand out the servers' messages about subscribing and its end.
     """
 
     def __init__(self, subscribers: Subscribers[L], encoder: Any, ignore_subscribe_messages: bool) -> None:
@@ -71,7 +71,7 @@ class PubSubBase(Generic[L]):
             try:
                 while (message := line.receive()) is not None:
                     if self._counts(host, message):
-                        self._turn = turn + 1  # the others are heard first the next time
+                        self._turn = turn + 1  # next time the other hosts come first
                         return message
             except HostError:
                 self._turn = turn + 1
@@ -84,7 +84,7 @@ class PubSubBase(Generic[L]):
         self._pings = [hosts for hosts in self._pings if host not in hosts]
 
     def _counts(self, host: str, message: dict[str, Any]) -> bool:
-        """Tell whether a message is for the user. What servers say of subscribing counts when all of them have said it."""
+        """Tell whether a message is for the user. Of a message about subscribing, only the last host's is."""
         kind, name = message["type"], message["channel"]
         if kind in _KIND_OF:
             return True
@@ -99,7 +99,7 @@ class PubSubBase(Generic[L]):
         return news
 
     def _handler(self, message: dict[str, Any]) -> Callable[[Any], Any] | None:
-        """Return what takes a message; None if it is handed out."""
+        """Return the handler of a message; None if the message is handed out."""
         kind = _KIND_OF.get(message["type"])
         if kind is None:
             return None

@@ -14,7 +14,7 @@ class Bell:
         self._waiters: set[asyncio.Future[None]] = set()
 
     async def wait(self, seconds: float) -> None:
-        """Wait until it rings, or for so long."""
+        """Wait until the bell rings, or until the time is over."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
         timer = loop.call_later(seconds, wake, waiter)

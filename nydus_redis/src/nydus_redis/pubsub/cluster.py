@@ -1,6 +1,6 @@
 """Subscriptions over many hosts: each channel on the host of its name, where ``publish`` sends its messages.
 
-One of redis-py's ``PubSub`` a host does the talking. This object waits for all at once, and tells when a host is lost.
+On each host a ``PubSub`` of redis-py does the talking. This object waits for all hosts at once, and reports a lost host.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class ClusterPubSub(PubSubBase[Subscriber]):
     """Subscriptions over all hosts, with the methods of redis-py's ``PubSub``.
 
     A channel is subscribed to on the host of its name, a pattern on all hosts; each message comes once. When hosts come
-    and go, the subscriptions follow. A connection that is lost raises ``HostDown`` once, and again for each attempt that
-    fails to subscribe anew; the messages of the other hosts come in between.
+    and go, the subscriptions follow. A lost connection raises ``HostDown`` once, and again for each failed attempt to
+    subscribe anew. The messages of the other hosts come in between.
 
     Parameters:
         cluster: The cluster.
-        wire: What makes keys of the names of channels.
-        encoder: redis-py's, for names.
-        ignore_subscribe_messages: Do not hand out what servers say of subscribing.
+        wire: Makes keys of the names of channels.
+        encoder: redis-py's encoder, for names.
+        ignore_subscribe_messages: Do not hand out the servers' messages about subscribing and its end.
         options: Further options of redis-py's ``pubsub``.
     """
 
@@ -56,7 +56,7 @@ class ClusterPubSub(PubSubBase[Subscriber]):
         self.subscribed_event = threading.Event()
         self._lock = threading.RLock()
 
-    # What is subscribed to --------------------------------------------------------------------------------------
+    # Subscribing ------------------------------------------------------------------------------------------------
 
     @property
     def subscribed(self) -> bool:
@@ -80,19 +80,19 @@ class ClusterPubSub(PubSubBase[Subscriber]):
         self._subscribe(PATTERNS, args, kwargs)
 
     def ssubscribe(self, *args: Any, target_node: Any = None, **kwargs: Any) -> None:
-        """Subscribe to shard channels: those of ``spublish``. See ``subscribe``."""
+        """Subscribe to shard channels, which ``spublish`` sends to. See ``subscribe``."""
         self._subscribe(SHARD_CHANNELS, args, kwargs)
 
     def unsubscribe(self, *args: Any) -> None:
-        """End subscriptions to channels; without any, to all."""
+        """End subscriptions to channels; without arguments, to all channels."""
         self._unsubscribe(CHANNELS, args)
 
     def punsubscribe(self, *args: Any) -> None:
-        """End subscriptions to patterns; without any, to all."""
+        """End subscriptions to patterns; without arguments, to all patterns."""
         self._unsubscribe(PATTERNS, args)
 
     def sunsubscribe(self, *args: Any, target_node: Any = None) -> None:
-        """End subscriptions to shard channels; without any, to all."""
+        """End subscriptions to shard channels; without arguments, to all shard channels."""
         self._unsubscribe(SHARD_CHANNELS, args)
 
     def _subscribe(self, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -115,15 +115,15 @@ class ClusterPubSub(PubSubBase[Subscriber]):
     def get_message(
         self, ignore_subscribe_messages: bool = False, timeout: float | None = 0.0
     ) -> dict[str, Any] | None:
-        """Return the next message of any host, or None if there is none in time, or if a handler took it.
+        """Return the next message of any host; None if none comes in time, or if a handler took it.
 
         Parameters:
-            ignore_subscribe_messages: Do not return what servers say of subscribing.
-            timeout: Seconds to wait; None for as long as it takes.
+            ignore_subscribe_messages: Do not return the servers' messages about subscribing and its end.
+            timeout: Seconds to wait; None for no limit.
 
         Raises:
-            HostDown: The connection to a host was lost, or could not be made again. It names the channels that are not
-                heard. The next call tries it again.
+            HostDown: The connection to a host was lost, or could not be made again. The error names the channels that are
+                not heard. The next call tries to connect again.
         """
         until = None if timeout is None else time.monotonic() + timeout
         while True:
@@ -156,7 +156,7 @@ class ClusterPubSub(PubSubBase[Subscriber]):
         return message if self._is_shown(message, ignore_subscribe_messages) else None
 
     def _wait(self, seconds: float) -> None:
-        """Wait until a host says something, or for so long."""
+        """Wait until a host sends something, or until the time is over."""
         sockets = [line.socket for line in list(self._all.lines.values()) if line.subscribed]
         if not self.subscribed:
             self.subscribed_event.wait(seconds)
@@ -168,7 +168,7 @@ class ClusterPubSub(PubSubBase[Subscriber]):
                     for each in sockets:
                         selector.register(each, selectors.EVENT_READ)
                     selector.select(seconds)
-            except (ValueError, OSError):  # another thread has closed one
+            except (ValueError, OSError):  # another thread has closed a connection
                 time.sleep(min(seconds, 0.01))
 
     # The rest of redis-py's PubSub --------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ class ClusterPubSub(PubSubBase[Subscriber]):
         """Send a PING to each host with subscriptions. When all have answered, a message of type ``pong`` comes.
 
         Raises:
-            HostDown: One cannot be reached.
+            HostDown: A host cannot be reached.
         """
         with self._lock:
             self._ping(message)
@@ -190,13 +190,13 @@ class ClusterPubSub(PubSubBase[Subscriber]):
         pubsub: Any = None,
         sharded_pubsub: bool = False,
     ) -> PubSubWorkerThread:
-        """Have a thread of redis-py call the handlers, until its ``stop()``.
+        """Start a thread of redis-py that calls the handlers, until its ``stop()``.
 
         Parameters:
-            sleep_time: Seconds that it waits for a message at a time.
-            daemon: Whether the program may end while it runs.
-            exception_handler: Called with an error, this object and the thread; without, an error ends the thread.
-            pubsub: What it reads from; by default this object.
+            sleep_time: Seconds to wait for a message at a time.
+            daemon: Whether the program may end while the thread runs.
+            exception_handler: Called with an error, this object and the thread. Without it, an error ends the thread.
+            pubsub: The object whose messages are read; by default this object.
             sharded_pubsub: Has no effect: all kinds of channels are read.
 
         Raises:

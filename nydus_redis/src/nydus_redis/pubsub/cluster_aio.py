@@ -1,4 +1,4 @@
-"""Subscriptions over many hosts, with asyncio; see ``nydus_redis.pubsub.cluster``, which has what needs no waiting."""
+"""Subscriptions over many hosts, with asyncio. See ``nydus_redis.pubsub.base``, which does all but the waiting."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncClusterPubSub"]
 
-#: How often the loop has to come round for what waits on a socket to be read.
+#: After so many turns of the event loop, a message that waited on a socket has been read.
 _ROUNDS = 3
 
 
 class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
     """Subscriptions over all hosts, with the methods of the ``PubSub`` of ``redis.asyncio``. See ``ClusterPubSub``.
 
-    It belongs to the event loop that it is used in, until ``aclose`` or the end of that loop. Several tasks may use it; each
-    message is handed to one of them. A task that is cancelled takes no message with it.
+    The object belongs to the event loop that it is used in, until ``aclose`` or the end of that loop. Several tasks may use
+    it; each message is handed to one task. No message is lost with a cancelled task.
 
     Parameters:
         cluster: The cluster.
-        wire: What makes keys of the names of channels.
-        encoder: redis-py's, for names.
+        wire: Makes keys of the names of channels.
+        encoder: redis-py's encoder, for names.
         shard_hint: Has no effect, as in redis-py.
-        ignore_subscribe_messages: Do not hand out what servers say of subscribing.
-        push_handler_func: What takes push messages over RESP3; see redis-py.
+        ignore_subscribe_messages: Do not hand out the servers' messages about subscribing and its end.
+        push_handler_func: The handler of push messages over RESP3; see redis-py.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
         make_line = partial(_make_line, encoder, self._bell, push_handler_func)
         super().__init__(Subscribers(cluster, wire, encoder, make_line), encoder, ignore_subscribe_messages)
 
-    # What is subscribed to --------------------------------------------------------------------------------------
+    # Subscribing ------------------------------------------------------------------------------------------------
 
     async def subscribe(self, *args: Any, **kwargs: Any) -> None:
         """Subscribe to channels, each on the host of its name.
@@ -71,7 +71,7 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
 
         Raises:
             HostDown: A host cannot be reached. None of the new channels is subscribed to.
-            redis.PubSubError: It was closed meanwhile.
+            redis.PubSubError: The subscriptions were closed meanwhile.
         """
         await self._subscribe(CHANNELS, args, kwargs)
 
@@ -80,19 +80,19 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
         await self._subscribe(PATTERNS, args, kwargs)
 
     async def ssubscribe(self, *args: Any, target_node: Any = None, **kwargs: Any) -> None:
-        """Subscribe to shard channels: those of ``spublish``. See ``subscribe``."""
+        """Subscribe to shard channels, which ``spublish`` sends to. See ``subscribe``."""
         await self._subscribe(SHARD_CHANNELS, args, kwargs)
 
     async def unsubscribe(self, *args: Any) -> None:
-        """End subscriptions to channels; without any, to all."""
+        """End subscriptions to channels; without arguments, to all channels."""
         self._unsubscribe(CHANNELS, args)
 
     async def punsubscribe(self, *args: Any) -> None:
-        """End subscriptions to patterns; without any, to all."""
+        """End subscriptions to patterns; without arguments, to all patterns."""
         self._unsubscribe(PATTERNS, args)
 
     async def sunsubscribe(self, *args: Any, target_node: Any = None) -> None:
-        """End subscriptions to shard channels; without any, to all."""
+        """End subscriptions to shard channels; without arguments, to all shard channels."""
         self._unsubscribe(SHARD_CHANNELS, args)
 
     async def _subscribe(self, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -101,7 +101,7 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
         await _all_ready(kind, self._all.hosts_of(kind, wanted))
         if self._closings != closings:
             raise PubSubError("it was closed before it was subscribed")
-        self._all.subscribe(kind, wanted)  # from here on nothing is waited for
+        self._all.subscribe(kind, wanted)  # nothing is awaited from here on
         self._bell.ring()
 
     def _unsubscribe(self, kind: str, args: tuple[Any, ...]) -> None:
@@ -114,15 +114,15 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
     async def get_message(
         self, ignore_subscribe_messages: bool = False, timeout: float | None = 0.0
     ) -> dict[str, Any] | None:
-        """Return the next message of any host, or None if there is none in time, or if a handler took it.
+        """Return the next message of any host; None if none comes in time, or if a handler took it.
 
         Parameters:
-            ignore_subscribe_messages: Do not return what servers say of subscribing.
-            timeout: Seconds to wait; None for as long as it takes.
+            ignore_subscribe_messages: Do not return the servers' messages about subscribing and its end.
+            timeout: Seconds to wait; None for no limit.
 
         Raises:
-            HostDown: The connection to a host was lost, or could not be made again. It names the channels that are not
-                heard. The next call tries it again.
+            HostDown: The connection to a host was lost, or could not be made again. The error names the channels that are
+                not heard. The next call tries to connect again.
         """
         self._enter()
         message = await self._wait(timeout)
@@ -146,7 +146,7 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
                 yield message
 
     async def _wait(self, seconds: float | None) -> dict[str, Any] | None:
-        """Wait for a message; None if there is none in time."""
+        """Wait for a message; return None if none comes in time."""
         until = None if seconds is None else time.monotonic() + seconds
         rounds = 0
         while (message := self._next()) is None:
@@ -170,10 +170,10 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
         """Call the handlers, until the task is cancelled.
 
         Parameters:
-            exception_handler: A function or coroutine function, called with an error and this object; without, an error
-                ends it.
-            poll_timeout: Seconds that it waits for a message at a time.
-            pubsub: What it reads from; by default this object.
+            exception_handler: A function or coroutine function, called with an error and this object. Without it, the error
+                is raised.
+            poll_timeout: Seconds to wait for a message at a time.
+            pubsub: The object whose messages are read; by default this object.
 
         Raises:
             redis.PubSubError: A subscription has no handler.
@@ -199,7 +199,7 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
         """Send a PING to each host with subscriptions. When all have answered, a message of type ``pong`` comes.
 
         Raises:
-            HostDown: One cannot be reached.
+            HostDown: A host cannot be reached.
         """
         self._enter()
         await _all_ready("ping", [(line, []) for line in self._all.lines.values() if line.subscribed])
@@ -227,10 +227,10 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
         await self.aclose()
 
     def _enter(self) -> None:
-        """See that the running event loop is the one that the connections belong to.
+        """Take over the subscriptions in the running event loop, if their own loop is closed.
 
         Raises:
-            RuntimeError: It is another one.
+            RuntimeError: The subscriptions belong to another event loop, which is not closed.
         """
         loop, before = asyncio.get_running_loop(), self._loop
         if loop is before:
@@ -248,7 +248,7 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
         lines = [line for line in self._all.lines.values() if line.tasks] if hasattr(self, "_all") else []
         if lines and self._loop is not None and not self._loop.is_closed():
             _warn(f"unclosed {self!r}", ResourceWarning, source=self)
-            with suppress(RuntimeError):  # it is closed now
+            with suppress(RuntimeError):  # the loop is closed now
                 self._loop.call_soon_threadsafe(_close_all, lines)
 
 
@@ -264,10 +264,10 @@ def _close_all(lines: Iterable[AsyncSubscriber]) -> None:
 
 
 async def _all_ready(kind: str, hosts: list[tuple[AsyncSubscriber, list[Any]]]) -> None:
-    """Connect to all hosts that are not connected, at once.
+    """Connect to all hosts without a connection, at once.
 
     Raises:
-        HostDown: One of them cannot be reached.
+        HostDown: A host cannot be reached.
     """
     ended = await asyncio.gather(*(line.ready(kind, names) for line, names in hosts), return_exceptions=True)
     for error in ended:

@@ -1,4 +1,4 @@
-"""The subscriptions on all hosts: made, ended, and moved where they belong when the hosts of the cluster change."""
+"""The subscriptions on all hosts: making them, ending them, and moving them when the hosts of the cluster change."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ __all__ = ["L", "Subscribers"]
 
 L = TypeVar("L", bound=SubscriberBase)
 
-#: Seconds between two attempts to follow the cluster to its new hosts.
+#: Seconds between two attempts to move subscriptions to new hosts.
 _MOVING = 1.0
 
 
 class Subscribers(Generic[L]):
-    """One subscriber a host that has any subscription. What waits for a host is the subscriber's business.
+    """The subscribers of a cluster: one for each host that has subscriptions. Only subscribers wait for hosts.
 
     Parameters:
         cluster: The cluster.
-        wire: What makes keys of the names of channels.
-        encoder: redis-py's, for names.
-        make_line: Makes the subscriber of a host, of its name and engine.
+        wire: Makes keys of the names of channels.
+        encoder: redis-py's encoder, for names.
+        make_line: Makes the subscriber of a host from its name and engine.
 
     Attributes:
-        ledger: What is subscribed to.
-        lines: The hosts that have subscriptions, by name.
-        ended: Messages about what ended on hosts that cannot say so themselves.
+        ledger: All names that are subscribed to.
+        lines: The subscribers, by name of the host.
+        ended: Messages about the end of subscriptions, for hosts that cannot send these messages.
     """
 
     def __init__(
@@ -50,21 +50,21 @@ class Subscribers(Generic[L]):
         self._moving, self._move_due = False, 0.0
 
     def __len__(self) -> int:
-        """How many subscriptions there are; those whose end has not been told are counted."""
+        """Count the subscriptions. A subscription also counts while the message about its end waits to be handed out."""
         return len(self.ledger) + len(self.ended)
 
     def hosts_of(self, kind: str, names: Iterable[Any]) -> list[tuple[L, list[Any]]]:
-        """Return the subscribers of the hosts to which names belong, each with its names, without subscribing."""
+        """Return the subscribers of the hosts to which names belong, each with these names. Nothing is subscribed to."""
         self.follow()
         by_host = _by_host(self._entries(kind, dict.fromkeys(names)))
-        return [(self._line(host), its) for host, its in by_host.items()]
+        return [(self._line(host), names_of_host) for host, names_of_host in by_host.items()]
 
     def subscribe(self, kind: str, handlers: dict[Any, Any]) -> None:
         """Subscribe to names, each on its hosts.
 
         Parameters:
             kind: The kind of subscription.
-            handlers: What takes the messages, by name; None to hand them out.
+            handlers: The handlers of messages, by name; None to hand messages out.
 
         Raises:
             HostDown: A host cannot be reached. None of the new names is subscribed to.
@@ -96,7 +96,7 @@ class Subscribers(Generic[L]):
                 self.lines[host].unsubscribe(kind, new)
 
     def unsubscribe(self, kind: str, names: list[Any] | None) -> None:
-        """End subscriptions: to some names, or to all of a kind."""
+        """End subscriptions to some names; for None, to all names of a kind."""
         ending = list(self.ledger.of(kind)) if names is None else map(self._as_replied, names)
         for name in ending:
             entry = self.ledger.get(kind, name)
@@ -109,14 +109,14 @@ class Subscribers(Generic[L]):
                     self._left(kind, name, host)
 
     def lost(self, host: str) -> None:
-        """Note that the connection to a host was lost: it has to confirm its subscriptions again, and no end of any."""
+        """Note that the connection to a host was lost. The host will confirm its subscriptions again, but not their end."""
         self.ledger.lost(host)
         for kind, entry in self.ledger:
             if entry.leaving is not None and host in entry.leaving:
                 self._left(kind, self._as_replied(entry.name), host)
 
     def _left(self, kind: str, name: Any, host: str) -> None:
-        """Say in the place of a host that cannot be reached that a subscription has ended."""
+        """Make the message about the end of a subscription, for a host that cannot send it."""
         if self.ledger.left(kind, name, host):
             end = next(end for end, each in LEAVING.items() if each == kind)
             self.ended.append(
@@ -132,7 +132,7 @@ class Subscribers(Generic[L]):
         return self.lines[host]
 
     def follow(self) -> None:
-        """Move subscriptions to where they belong now: first subscribe there, then end them where they were."""
+        """Move subscriptions to the hosts where they belong now: subscribe on the new host, then unsubscribe on the old."""
         if self._places.changed():
             self._places.refresh()
             self._moving, self._move_due = True, 0.0

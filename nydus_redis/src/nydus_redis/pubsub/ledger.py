@@ -1,7 +1,7 @@
-"""What is subscribed to: on which hosts each name belongs, and what these hosts have confirmed so far. No I/O.
+"""The names that are subscribed to: the hosts of each name, and the confirmations of these hosts so far. No I/O.
 
-A channel belongs to the host of its name. A pattern belongs to all hosts, and so do the channels that servers themselves
-publish on: those of keyspace notifications, which come from the host of the key.
+A channel belongs to the host of its name. A pattern belongs to all hosts, and so do channels that servers publish on by
+themselves, as for keyspace notifications, which come from the host of the key.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ __all__ = ["CHANNELS", "LEAVING", "PATTERNS", "SHARD_CHANNELS", "Entry", "Ledger
 #: The kinds of subscriptions, each by the name of its command.
 CHANNELS, PATTERNS, SHARD_CHANNELS = "subscribe", "psubscribe", "ssubscribe"
 
-#: What ends a subscription of each kind, and the kind that it ends.
+#: The commands that end subscriptions, each with the kind that it ends.
 LEAVING = {"unsubscribe": CHANNELS, "punsubscribe": PATTERNS, "sunsubscribe": SHARD_CHANNELS}
 
-#: What the names of channels begin with on which servers publish by themselves.
+#: Names of channels on which servers publish by themselves begin with these bytes.
 _SERVERS_OWN = (b"__keyspace@", b"__keyevent@", b"__subkey", b"__sentinel__:", b"__redis__:")
 
 
@@ -41,11 +41,11 @@ def handlers(args: tuple[Any, ...]) -> dict[Any, Any]:
 
 
 class Places:
-    """Where names belong, as long as the cluster stays as it is.
+    """The hosts of names, as long as the cluster stays as it is.
 
     Parameters:
         cluster: The cluster.
-        wire: What makes keys of names.
+        wire: Makes keys of names.
 
     Attributes:
         engines: The hosts by name, in host order.
@@ -67,11 +67,11 @@ class Places:
         self.engines: Mapping[str, Any] = {str(key): engine for key, engine in self._seen.items()}
 
     def of(self, kind: str, name: Any) -> set[str]:
-        """Return the hosts on which a name is to be subscribed to, so that each message is heard once."""
+        """Return the hosts on which to subscribe to a name, so that each message is heard once."""
         names = list(self.engines)
         router: Any = self._router
         spread = getattr(router, "spread", Spread.ALL)
-        if spread is Spread.ALL:  # each host gets all that is published
+        if spread is Spread.ALL:  # each message is published on all hosts
             return {names[0]}
         if spread is Spread.ANY or kind == PATTERNS or key_bytes(name).startswith(_SERVERS_OWN):
             return set(names)
@@ -84,22 +84,24 @@ class Entry:
     """A name that is subscribed to.
 
     Attributes:
-        name: As the user gave it.
-        handler: What is called with its messages; None if they are handed out.
-        hosts: On which hosts.
-        leaving: Those that have not confirmed its end; None while it is wanted.
+        name: The name as the user gave it.
+        handler: The function that is called with messages; None if they are handed out.
+        hosts: The hosts of the name.
+        leaving: The hosts that have not confirmed the end of the subscription; None before its end.
+        confirmations: How often each host has confirmed the subscription.
+        announced: How many of these confirmations of all hosts the user has seen.
     """
 
     name: Any
     handler: Callable[[Any], Any] | None
     hosts: set[str]
     leaving: set[str] | None = None
-    seen: dict[str, int] = field(default_factory=dict[str, int])
-    told: int = 0
+    confirmations: dict[str, int] = field(default_factory=dict[str, int])
+    announced: int = 0
 
 
 class Ledger:
-    """All names that are subscribed to, by kind and by name as replies have it."""
+    """All names that are subscribed to, by kind, and by the name as it stands in replies."""
 
     def __init__(self) -> None:
         self._entries: dict[tuple[str, Any], Entry] = {}
@@ -108,7 +110,7 @@ class Ledger:
         return len(self._entries)
 
     def __iter__(self) -> Iterator[tuple[str, Entry]]:
-        """All subscriptions, each with its kind."""
+        """Yield all subscriptions, each with its kind."""
         return ((kind, entry) for (kind, _), entry in list(self._entries.items()))
 
     def get(self, kind: str, name: Any) -> Entry | None:
@@ -120,7 +122,7 @@ class Ledger:
         return {name: entry.handler for (each, name), entry in self._entries.items() if each == kind}
 
     def want(self, kind: str, name: Any, entry: Entry) -> None:
-        """Note a subscription; of one that there is already, only how it is handled."""
+        """Note a subscription. If there is one already, only its handler changes."""
         there = self._entries.setdefault((kind, name), entry)
         there.handler, there.leaving = entry.handler, None
 
@@ -130,17 +132,17 @@ class Ledger:
         entry.leaving = set(entry.hosts)
 
     def confirmed(self, kind: str, name: Any, host: str) -> bool:
-        """Note that a host has confirmed a subscription; tell whether by now all of them have, so that it counts."""
+        """Note that a host has confirmed a subscription; tell whether now all its hosts have."""
         entry = self.get(kind, name)
         if entry is None or host not in entry.hosts:
             return False
-        entry.seen[host] = entry.seen.get(host, 0) + 1
-        least = min(entry.seen.get(each, 0) for each in entry.hosts)
-        news, entry.told = least > entry.told, max(least, entry.told)
+        entry.confirmations[host] = entry.confirmations.get(host, 0) + 1
+        least = min(entry.confirmations.get(each, 0) for each in entry.hosts)
+        news, entry.announced = least > entry.announced, max(least, entry.announced)
         return news
 
     def left(self, kind: str, name: Any, host: str) -> bool:
-        """Note that a host has ended a subscription; tell whether by now all have."""
+        """Note that a host has ended a subscription; tell whether now all its hosts have."""
         entry = self.get(kind, name)
         if entry is None or entry.leaving is None:
             return False
@@ -153,14 +155,16 @@ class Ledger:
         """Note that a host has to confirm its subscriptions again."""
         for entry in self._entries.values():
             if host in entry.hosts:
-                entry.told = 0
-                entry.seen = {each: min(count, 1) for each, count in entry.seen.items() if each != host}
+                entry.announced = 0
+                entry.confirmations = {
+                    each: min(count, 1) for each, count in entry.confirmations.items() if each != host
+                }
 
     def count(self, kind: str) -> int:
-        """Return how many subscriptions there are, as a server counts: shard channels apart from the others."""
+        """Count subscriptions as a server does: shard channels apart from channels and patterns."""
         shards = kind == SHARD_CHANNELS
         return sum(
             1
             for (each, _), entry in self._entries.items()
-            if entry.told and (each == SHARD_CHANNELS) == shards
+            if entry.announced and (each == SHARD_CHANNELS) == shards
         )

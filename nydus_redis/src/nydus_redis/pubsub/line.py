@@ -1,6 +1,6 @@
-"""The subscriptions on one host: redis-py's own ``PubSub``, that is never waited for, and whose loss is told.
+"""The subscriptions on one host: redis-py's own ``PubSub``, which is never waited for, and whose loss is reported.
 
-``SubscriberBase`` is what both sides of the engine have in common; the asyncio side has a module of its own.
+``SubscriberBase`` is the base of both sides; the asyncio side has a module of its own.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 __all__ = ["KEPT", "Subscriber", "SubscriberBase", "as_pong"]
 
-#: Seconds between two attempts to reach a host again.
+#: Seconds before the next attempt to reach a host again, by the number of failures.
 _PAUSES = (0.0, 0.1, 0.5, 1.0, 2.0)
 
 #: Seconds that the rest of a message may take, where the host has no ``timeout``.
 _PATIENCE = 5.0
 
-#: Where redis-py keeps what is subscribed to.
+#: The attributes in which redis-py keeps subscriptions.
 KEPT = {CHANNELS: "channels", PATTERNS: "patterns", SHARD_CHANNELS: "shard_channels"}
 _ENDS = {kind: end for end, kind in LEAVING.items()}
 
 
 class SubscriberBase:
-    """Subscriptions on one host, as far as they need no I/O: which error its loss is, and when it is tried again.
+    """Subscriptions on one host, without I/O: the error for a lost host, and the time of the next attempt.
 
     Parameters:
         engine: The host.
@@ -56,16 +56,16 @@ class SubscriberBase:
         """Subscribe to names.
 
         Raises:
-            HostDown: The host cannot be reached. It is not subscribed to any of them.
+            HostDown: The host cannot be reached. None of the names is subscribed to.
         """
         raise NotImplementedError
 
     def unsubscribe(self, kind: str, names: Sequence[Any]) -> bool:
-        """End subscriptions; return whether the host will confirm it. It will not if it cannot be reached."""
+        """End subscriptions; return whether the host will confirm this. A host that cannot be reached will not."""
         raise NotImplementedError
 
     def ping(self, message: Any) -> None:
-        """Send a PING, whose answer comes as a message.
+        """Send a PING. The answer comes as a message.
 
         Raises:
             HostDown: The host cannot be reached.
@@ -73,10 +73,10 @@ class SubscriberBase:
         raise NotImplementedError
 
     def receive(self) -> dict[str, Any] | None:
-        """Return the next message, if there is one; never wait for one. A lost connection is made again.
+        """Return the next message; None if there is none yet. A lost connection is opened again.
 
         Raises:
-            HostDown: The connection is lost, or still is. What was to be confirmed on it never will be.
+            HostDown: The connection was lost, or cannot be opened again. Outstanding confirmations never come.
             redis.ResponseError: The server refuses a subscription.
         """
         raise NotImplementedError
@@ -86,7 +86,7 @@ class SubscriberBase:
         raise NotImplementedError
 
     def _failed(self, error: Exception, kind: str, names: Iterable[Any]) -> HostError:
-        """Note that the host cannot be reached; return the error that says so."""
+        """Note that the host cannot be reached; return the error for the user."""
         self._due = time.monotonic() + _PAUSES[min(self._failures, len(_PAUSES) - 1)]
         self._failures += 1
         command = Command(kind.upper(), keys=[key_bytes(name) for name in names])
@@ -103,12 +103,12 @@ class SubscriberBase:
 
 
 class Subscriber(SubscriberBase):
-    """Subscriptions on one host, on a connection that blocks.
+    """Subscriptions on one host, with blocking calls.
 
     Parameters:
         engine: The host.
-        client: Its client.
-        options: Those of redis-py's ``pubsub``.
+        client: The client of the host.
+        options: The options of redis-py's ``pubsub``.
     """
 
     def __init__(self, engine: Engine, client: Any, options: dict[str, Any]) -> None:
@@ -123,7 +123,7 @@ class Subscriber(SubscriberBase):
 
     @property
     def socket(self) -> Any:
-        """What to wait for; None while it is not connected."""
+        """The socket to wait for; None without a connection, or if redis-py does not show the socket."""
         connection = self._pubsub.connection
         return None if connection is None else socket_of(connection)
 
@@ -135,7 +135,7 @@ class Subscriber(SubscriberBase):
             raise self._failed(error, kind, names) from error
 
     def unsubscribe(self, kind: str, names: Sequence[Any]) -> bool:
-        """End subscriptions; return whether the host will confirm it. It will not if it cannot be reached."""
+        """End subscriptions; return whether the host will confirm this. A host that cannot be reached will not."""
         connection = self._pubsub.connection
         if connection is not None and not is_closed(connection):
             try:
@@ -143,7 +143,7 @@ class Subscriber(SubscriberBase):
                 return True
             except FAILURES:
                 pass
-        self._drop(kind, names)  # it is not subscribed to again
+        self._drop(kind, names)  # or redis-py would subscribe again
         return False
 
     def _drop(self, kind: str, names: Sequence[Any]) -> None:
@@ -180,10 +180,12 @@ class Subscriber(SubscriberBase):
     def _reply(self) -> Any:
         pubsub = self._pubsub
         self._check_health()
-        while pubsub.connection.can_read(timeout=0):  # connects if it is not connected
+        while pubsub.connection.can_read(timeout=0):  # this connects, too
             reply = pubsub.parse_response(block=False, timeout=self._patience)
             if reply in (pubsub.HEALTH_CHECK_MESSAGE, pubsub.health_check_response_b):
-                pubsub.health_check_response_counter -= 1  # older versions of redis-py do not know it as text
+                pubsub.health_check_response_counter -= (
+                    1  # older versions of redis-py do not recognize it as text
+                )
             elif reply is not None:
                 self._failures = 0
                 return reply
@@ -191,7 +193,7 @@ class Subscriber(SubscriberBase):
         return None
 
     def _check_health(self) -> None:
-        """Have redis-py send a PING if one is due; see that it is answered."""
+        """Have redis-py send a PING if a health check is due, and see that the host answers in time."""
         pubsub, now = self._pubsub, time.monotonic()
         if not pubsub.health_check_response_counter:
             self._asked = None
@@ -210,7 +212,7 @@ class Subscriber(SubscriberBase):
         return super()._failed(error, kind, names)
 
     def _forget_ending(self) -> None:
-        """Have redis-py forget what was to end on the connection, or it would subscribe to it again."""
+        """Have redis-py forget subscriptions that were about to end, or it would subscribe again."""
         for kept in KEPT.values():
             ending: set[Any] = getattr(self._pubsub, f"pending_unsubscribe_{kept}")
             for name in ending:
@@ -234,6 +236,6 @@ class Subscriber(SubscriberBase):
 
 
 def as_pong(reply: str | bytes) -> dict[str, Any]:
-    """The message for the answer to PING over RESP3, which is a mere text. redis-py takes only bytes for one."""
+    """Return the message for the answer to PING over RESP3, which is a text. redis-py recognizes only bytes."""
     data = reply[:0] if reply in ("PONG", b"PONG") else reply
     return {"type": "pong", "pattern": None, "channel": None, "data": data}

@@ -1,7 +1,7 @@
-"""The subscriptions on one host with asyncio: a task reads what the host says, and whoever wants a message finds it there.
+"""The subscriptions on one host with asyncio: a task of its own reads the messages and keeps them until they are wanted.
 
-So no message is lost with a task that was cancelled while it waited for one. What is not fetched stays with the server,
-but for a few hundred messages.
+So no message is lost with a task that was cancelled while it waited. Only some hundred messages are kept; the server keeps
+the others.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from nydus_redis.pubsub.pulse_aio import HEALTHY, Pulse
 
 __all__ = ["AsyncSubscriber"]
 
-#: How many messages of a host are read before they are wanted.
+#: How many messages of a host are kept until they are wanted.
 _MOST = 256
 
 
 class AsyncSubscriber(SubscriberBase):
-    """Subscriptions on one host. Only ``ready`` waits for it: a connection that is missing is made in a task.
+    """Subscriptions on one host. Only ``ready`` waits for the host; else connections are opened in a task.
 
     Parameters:
         engine: The host.
-        encoder: redis-py's, for names.
-        bell: What to ring when there is something to receive.
-        push_handler_func: What takes push messages over RESP3; redis-py's option of that name.
+        encoder: redis-py's encoder, for names.
+        bell: The bell to ring when there is a message.
+        push_handler_func: The handler of push messages over RESP3; redis-py's option of that name.
     """
 
     engine: AsyncHost
@@ -63,15 +63,15 @@ class AsyncSubscriber(SubscriberBase):
 
     @property
     def tasks(self) -> list[asyncio.Task[None]]:
-        """What runs for it."""
+        """The running tasks of this object."""
         return [task for task in (self._reader, self._attempt) if task is not None]
 
     async def ready(self, kind: str, names: Sequence[Any]) -> None:
-        """Connect, if it is not connected.
+        """Connect, if there is no connection.
 
         Parameters:
-            kind: What is to be sent then.
-            names: The names that are to be sent.
+            kind: The command that will be sent, for the error.
+            names: The names that will be sent, for the error.
 
         Raises:
             HostDown: The host cannot be reached.
@@ -82,12 +82,12 @@ class AsyncSubscriber(SubscriberBase):
             raise self._failed(error, kind, names) from error
 
     def subscribe(self, kind: str, names: Sequence[Any]) -> None:
-        """Subscribe to names: now, or when it is connected."""
+        """Subscribe to names: now, or as soon as there is a connection."""
         self._names[kind].update(dict.fromkeys(map(self._encode, names)))
         self._write(kind, names)
 
     def unsubscribe(self, kind: str, names: Sequence[Any]) -> bool:
-        """End subscriptions; return whether the host will confirm it. It will not while it is not connected."""
+        """End subscriptions; return whether the host will confirm this. Without a connection it will not."""
         for name in map(self._encode, names):
             self._names[kind].pop(name, None)
             if self._connection is not None:
@@ -95,7 +95,7 @@ class AsyncSubscriber(SubscriberBase):
         return self._write(_ENDS[kind], names)
 
     def ping(self, message: Any) -> None:
-        """Send a PING, whose answer comes as a message."""
+        """Send a PING. The answer comes as a message."""
         self._write("PING", [] if message is None else [message])
 
     def _write(self, command: str, arguments: Iterable[Any]) -> bool:
@@ -118,16 +118,16 @@ class AsyncSubscriber(SubscriberBase):
         return None
 
     def close(self) -> None:
-        """End all subscriptions, and close the connection. Its tasks end soon."""
+        """End all subscriptions, and close the connection. The tasks end soon after."""
         self._closed = True
         for task in self.tasks:
             task.cancel()
         self._drop()
 
     def enter_loop(self) -> None:
-        """Go on in the running event loop; the one before is closed."""
+        """Go on in the running event loop, after the end of the previous loop."""
         self._connecting, self._attempt = asyncio.Lock(), None
-        if self._connection is not None:  # nobody has cancelled its tasks
+        if self._connection is not None:  # nobody has cancelled the tasks of that loop
             self._lose(self._connection, self.engine.unavailable(_LOOP_ENDED))
 
     # Connecting -------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class AsyncSubscriber(SubscriberBase):
             await asyncio.sleep(self._due - time.monotonic())
             await self._connect()
         except FAILURES as error:
-            self._tell(self._failed(error, CHANNELS, self._all_names()))
+            self._deliver(self._failed(error, CHANNELS, self._all_names()))
         finally:
             self._attempt = None
 
@@ -188,18 +188,18 @@ class AsyncSubscriber(SubscriberBase):
 
     def _take(self, reply: Any) -> None:
         if isinstance(reply, ResponseError):
-            self._tell(reply)
+            self._deliver(reply)
         elif isinstance(reply, str | bytes):
             if reply not in HEALTHY:
-                self._tell(as_pong(reply))
-        elif reply:  # redis-py has taken a push message that is none of ours
+                self._deliver(as_pong(reply))
+        elif reply:  # None if redis-py has taken another push message
             message = _as_message(reply)
             if message["type"] in LEAVING and message["channel"] is not None:
                 self._ending.discard((LEAVING[message["type"]], self._encode(message["channel"])))
             if message["type"] != "pong" or message["data"] not in HEALTHY:
-                self._tell(message)
+                self._deliver(message)
 
-    def _tell(self, message: dict[str, Any] | Exception) -> None:
+    def _deliver(self, message: dict[str, Any] | Exception) -> None:
         self._inbox.append(message)
         self._bell.ring()
 
@@ -208,10 +208,10 @@ class AsyncSubscriber(SubscriberBase):
     def _lose(self, connection: Any, error: Exception) -> None:
         if self._connection is not connection:
             return
-        names, told = self._all_names(), self.subscribed
+        names, is_missed = self._all_names(), self.subscribed
         self._drop()
-        if told:
-            self._tell(self._failed(error, CHANNELS, names) if isinstance(error, FAILURES) else error)
+        if is_missed:
+            self._deliver(self._failed(error, CHANNELS, names) if isinstance(error, FAILURES) else error)
 
     def _drop(self) -> None:
         connection, self._connection, self._reader = self._connection, None, None
@@ -225,7 +225,7 @@ class AsyncSubscriber(SubscriberBase):
 
 
 def _as_message(reply: Sequence[Any]) -> dict[str, Any]:
-    """Return a reply as redis-py hands it out."""
+    """Return a reply as a message of redis-py."""
     kind = reply[0].decode() if isinstance(reply[0], bytes) else reply[0]
     pattern, channel = None, None
     if kind == "pmessage":

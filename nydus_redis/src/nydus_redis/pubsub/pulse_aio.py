@@ -1,4 +1,4 @@
-"""Health checks of a connection with subscriptions, which is silent for long although all is well."""
+"""Health checks of a connection with subscriptions: such a connection may be silent for long."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from nydus_redis.connection import interrupt, post
 
 __all__ = ["HEALTHY", "Pulse"]
 
-#: What a health check asks, and gets for an answer.
+#: The text of a health check, which the answer repeats.
 _HEALTH: str = PubSub.HEALTH_CHECK_MESSAGE
 HEALTHY = (_HEALTH, _HEALTH.encode())
 
 
 class Pulse:
-    """Asks a host that says nothing, if ``health_check_interval`` wants that; ends the connection if it does not answer.
+    """Sends a PING to a silent host after each ``health_check_interval``, and ends the connection if no answer comes.
 
     Parameters:
         connection: The connection.
         patience: Seconds that an answer may take.
 
     Attributes:
-        stopped: Whether it has ended the connection.
+        stopped: Whether the connection was ended so.
     """
 
     def __init__(self, connection: Any, patience: float) -> None:
@@ -38,11 +38,11 @@ class Pulse:
             self._again(self._interval)
 
     def beat(self) -> None:
-        """The host has said something."""
+        """Note that the host has sent something."""
         self._heard, self._asked = True, False
 
     def resting(self) -> Pulse:
-        """In this block nobody reads what the host says."""
+        """Return the context of a block in which nobody reads, so that the host cannot be heard."""
         return self
 
     def __enter__(self) -> None:
@@ -53,7 +53,7 @@ class Pulse:
         self.beat()
 
     def cancel(self) -> None:
-        """Ask no more."""
+        """End the health checks."""
         if self._timer is not None:
             self._timer.cancel()
 

@@ -1,4 +1,4 @@
-"""The methods that users call: those of redis-py, on a cluster, on one host, and in a ``map()`` block."""
+"""The methods that users call: redis-py's own, on a cluster, on one host, and in a ``map()`` block."""
 
 from nydus_redis.surface.clients import host_client, surfaces
 from nydus_redis.surface.clients_aio import async_host_client, async_surfaces

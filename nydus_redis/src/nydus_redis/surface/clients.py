@@ -1,8 +1,8 @@
-"""What users call: a ``redis.Redis`` whose commands end in ``dispatch`` instead of a socket.
+"""Surfaces that users call: a ``redis.Redis`` whose commands end in ``dispatch`` instead of a socket.
 
-redis-py's own methods put the commands together and make sense of the replies, so a host receives exactly what
-redis-py would have sent it. There are three: the cluster's own, that of one host, and that of a ``map()`` block, which
-only queues. What is more than one command (pipelines, subscriptions, iteration) has modules of its own.
+redis-py's own methods put the commands together and parse the replies, so a host receives the same bytes as from redis-py.
+There are three surfaces: for a cluster, for one host, and for a ``map()`` block, which only queues. Pipelines,
+subscriptions and iteration, which are more than one command, have modules of their own.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ __all__ = ["Surfaces", "SurfacesBase", "host_client", "no_such_command", "on_sha
 
 
 def no_such_command(name: str, kind: type[Any]) -> AttributeError:
-    """Return the error for what a client of redis-py has no method for."""
+    """Return the error for an attribute that a client of redis-py does not have."""
     near = "" if name.startswith("_") else nearest(name, dir(kind))
     return AttributeError(f"redis-py has no command {name!r}{near}")
 
 
 def on_shared_connections(call: Dispatch) -> Dispatch:
-    """Return a dispatch to one host that refuses what only has a meaning on one connection."""
+    """Return a dispatch to one host that refuses commands which only have a meaning on one connection."""
 
     def dispatch(command: Command) -> Any:
         if command.scope is Scope.CONNECTION:
@@ -52,14 +52,14 @@ def on_shared_connections(call: Dispatch) -> Dispatch:
 
 
 class _NoPool(redis.ConnectionPool):
-    """A pool that never connects: a surface has no host of its own."""
+    """A pool that never connects: the surface of a cluster has no host of its own."""
 
     def get_connection(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise RoutingError("this needs a connection to one host: use cluster.on(host)")
 
 
 class _SingleClient(redis.Redis):
-    """A client of one connection, that is closed with it: what was set on it (SELECT, MULTI) is for no other."""
+    """A client with one connection, which it closes at its end: no other client may get its state (SELECT, MULTI)."""
 
     def close(self) -> None:
         connection: Any = getattr(self, "connection", None)
@@ -69,7 +69,7 @@ class _SingleClient(redis.Redis):
 
 
 class _Client(redis.Redis):
-    """A ``redis.Redis`` whose single commands end in a dispatch."""
+    """A ``redis.Redis`` whose commands end in a dispatch."""
 
     def nydus_end_in(self, dispatch: Dispatch, wire: Wire) -> Self:
         describe = wire.describe
@@ -77,7 +77,7 @@ class _Client(redis.Redis):
         def execute_command(*args: Any, **options: Any) -> Any:
             return dispatch(describe(args, options))
 
-        self.execute_command = execute_command  # type: ignore[method-assign]  # a method's self would cost a tenth
+        self.execute_command = execute_command  # type: ignore[method-assign]  # a method with self would take a tenth longer
         self.nydus_dispatch, self.nydus_wire = dispatch, wire
         return self
 
@@ -88,7 +88,7 @@ class _Client(redis.Redis):
 class _HostClient(NoGroupPipelines, OnOneHost, _Client):
     """The client of one host: pipelines and subscriptions work on its pool.
 
-    That of a key's host refuses commands with keys that live elsewhere, there too.
+    A client from ``on_key`` refuses commands with keys of other hosts, and so do its pipelines and subscriptions.
     """
 
     nydus_engine: BlockingHost
@@ -111,12 +111,12 @@ class _HostClient(NoGroupPipelines, OnOneHost, _Client):
 
 
 class _MapClient(Queued, _Client):
-    """What a ``map()`` block works on: commands are queued."""
+    """The client in a ``map()`` block: it queues commands."""
 
     nydus_scripts: Scripts
 
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
-        """Queue a script; the text of a registered one goes with it, so that no host has to know it."""
+        """Queue a script. The text of a registered script is sent with it, so that no host has to know the script."""
         text = self.nydus_scripts.text(sha)
         if text is not None:
             return self.eval(text, numkeys, *keys_and_args)
@@ -124,12 +124,12 @@ class _MapClient(Queued, _Client):
 
 
 class _ClusterClient(OfCluster, _Client):
-    """What a cluster's own commands are methods of."""
+    """The client behind the commands of a cluster."""
 
     nydus_pipelines, nydus_subscriptions, nydus_scans = ClusterPipeline, ClusterPubSub, ClusterScan
 
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
-        """Run a script by its name; a host that does not know a registered one is given its text."""
+        """Run a script by its name. A host that does not know a registered script is sent the text."""
         text = self.nydus_scripts.text(sha)
         if text is not None and goes_to_many(self.nydus_cluster):
             return self.eval(text, numkeys, *keys_and_args)
@@ -139,9 +139,9 @@ class _ClusterClient(OfCluster, _Client):
             return self.eval(text_instead(error, text), numkeys, *keys_and_args)
 
     def script_load(self, script: Any) -> Any:
-        """Load a script on all hosts. They give it one name: redis-py's scripts and locks need that.
+        """Load a script on all hosts, and return its one name, as redis-py's scripts and locks need it.
 
-        A host that is down does not keep the others from it; the script says so when it is run there.
+        A host that is down does not keep the others from loading the script. Running the script there reports that host.
         """
         try:
             names: Any = super().script_load(script)
@@ -151,7 +151,7 @@ class _ClusterClient(OfCluster, _Client):
 
 
 class SurfacesBase:
-    """Makes surfaces: for ``map()`` blocks those of this class, and for clusters those of the side. See ``Engine.surface``.
+    """Makes surfaces: alike on both sides for ``map()`` blocks; for clusters a subclass decides. See ``Engine.surface``.
 
     Parameters:
         options: The options of each host.
@@ -161,24 +161,24 @@ class SurfacesBase:
     """
 
     def __init__(self, options: Sequence[Mapping[str, Any]]) -> None:
-        how = wire_options(options)
+        wire = wire_options(options)
         scripts = Scripts()
-        self._map_client = _MapClient(connection_pool=_NoPool(**how))
-        self._cluster_client = self._make_cluster_client(how)
+        self._map_client = _MapClient(connection_pool=_NoPool(**wire))
+        self._cluster_client = self._make_cluster_client(wire)
         self._map_client.nydus_scripts = self._cluster_client.nydus_scripts = scripts
         self._cluster_client.response_callbacks = callbacks = self._map_client.response_callbacks
-        self._wire = Wire(how, callbacks)
+        self._wire = Wire(wire, callbacks)
 
-    def _make_cluster_client(self, how: Mapping[str, Any]) -> Any:
+    def _make_cluster_client(self, wire: Mapping[str, Any]) -> Any:
         raise NotImplementedError
 
     def __call__(self, dispatch: Dispatch) -> _MapClient:
         """Return an object with redis-py's methods, each of which ends in a dispatch that queues."""
-        # Building one costs 30 times as much.
+        # A copy, for making a client takes 30 times as long
         return copy.copy(self._map_client).nydus_end_in(dispatch, self._wire)
 
     def of_cluster(self, cluster: Any, dispatch: Dispatch) -> Any:
-        """Return the one whose methods are the cluster's own."""
+        """Return the surface whose methods are the methods of a cluster."""
         client = copy.copy(self._cluster_client).nydus_end_in(dispatch, self._wire)
         client.nydus_cluster = cluster
         return client
@@ -187,12 +187,12 @@ class SurfacesBase:
 class Surfaces(SurfacesBase):
     """Makes surfaces for ``map()`` blocks and for blocking clusters. See ``SurfacesBase``."""
 
-    def _make_cluster_client(self, how: Mapping[str, Any]) -> Any:
-        return _ClusterClient(connection_pool=_NoPool(**how))
+    def _make_cluster_client(self, wire: Mapping[str, Any]) -> Any:
+        return _ClusterClient(connection_pool=_NoPool(**wire))
 
 
 def surfaces(options: Sequence[Mapping[str, Any]]) -> Surfaces:
-    """Return what makes surfaces. See ``Surfaces``."""
+    """Return the maker of surfaces. See ``Surfaces``."""
     return Surfaces(options)
 
 

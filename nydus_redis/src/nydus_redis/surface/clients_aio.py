@@ -1,7 +1,7 @@
-"""What users call with asyncio: a ``redis.asyncio.Redis`` whose commands end in ``dispatch`` instead of a socket.
+"""Surfaces with asyncio: a ``redis.asyncio.Redis`` whose commands end in ``dispatch`` instead of a socket.
 
-There are those of the cluster and of one host; a ``map()`` block works on the same as with blocking calls, since it only
-queues. See ``nydus_redis.surface.clients``.
+There is a surface for a cluster and one for a host. A ``map()`` block only queues, so it has the same surface as with
+blocking calls. See ``nydus_redis.surface.clients``.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _ConnectionPool: Any = redis.asyncio.ConnectionPool
 
 
 class _NoPool(_ConnectionPool):  # type: ignore[misc]
-    """A pool that never connects: a surface has no host of its own."""
+    """A pool that never connects: the surface of a cluster has no host of its own."""
 
     async def get_connection(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise RoutingError("this needs a connection to one host: use cluster.on(host)")
 
 
 class _SingleClient(_Redis):  # type: ignore[misc]
-    """A client of one connection, that is closed with it: what was set on it (SELECT, MULTI) is for no other."""
+    """A client with one connection, which it closes at its end: no other client may get its state (SELECT, MULTI)."""
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         connection: Any = self.connection
@@ -51,12 +51,12 @@ class _SingleClient(_Redis):  # type: ignore[misc]
         await super().aclose(close_connection_pool)
 
     async def __aexit__(self, *_: object) -> None:
-        """Close it. redis-py's own waits before that, and closes nothing if its task is cancelled then."""
+        """Close the client. redis-py's own method waits before that, and closes nothing if its task is cancelled then."""
         await self.aclose()
 
 
 class _Client(_Redis):  # type: ignore[misc]
-    """A ``redis.asyncio.Redis`` whose single commands end in a dispatch."""
+    """A ``redis.asyncio.Redis`` whose commands end in a dispatch."""
 
     def nydus_end_in(self, dispatch: Dispatch, wire: Wire) -> Self:
         describe = wire.describe
@@ -67,7 +67,7 @@ class _Client(_Redis):  # type: ignore[misc]
         def execute_command(*args: Any, **options: Any) -> Any:
             command: Any = executed(args, options)
             command.__qualname__ = f"command {args[0]}" if args else "command"
-            return command  # one that nobody awaits is named in Python's warning
+            return command  # Python warns with this name if nobody awaits it
 
         self.execute_command = execute_command
         self.nydus_dispatch, self.nydus_wire = dispatch, wire
@@ -78,9 +78,9 @@ class _Client(_Redis):  # type: ignore[misc]
 
 
 class _HostClient(NoGroupPipelines, OnOneHost, _Client):
-    """The client of one host: pipelines and subscriptions work on its pools, those of the running event loop.
+    """The client of one host: pipelines and subscriptions work on its pools in the running event loop.
 
-    That of a key's host refuses commands with keys that live elsewhere, there too.
+    A client from ``on_key`` refuses commands with keys of other hosts, and so do its pipelines and subscriptions.
     """
 
     nydus_engine: AsyncHost | None = None
@@ -96,7 +96,7 @@ class _HostClient(NoGroupPipelines, OnOneHost, _Client):
         self._no_pool = pool
 
     def get_encoder(self) -> Any:
-        """Return what encodes arguments."""
+        """Return redis-py's encoder of arguments."""
         return self._no_pool.get_encoder()
 
     def client(self) -> Any:
@@ -105,7 +105,7 @@ class _HostClient(NoGroupPipelines, OnOneHost, _Client):
         return _SingleClient(connection_pool=self.nydus_engine.held, single_connection_client=True)
 
     def monitor(self) -> Any:
-        """Return redis-py's reader of what the host is told. It holds a connection of its own."""
+        """Return redis-py's reader of the commands that the host receives. It holds a connection of its own."""
         assert self.nydus_engine is not None
         return _Monitor(self.nydus_engine.held)
 
@@ -124,17 +124,17 @@ class _HostClient(NoGroupPipelines, OnOneHost, _Client):
 
 
 class _ClusterClient(OfCluster, _Client):
-    """What a cluster's own commands are methods of."""
+    """The client behind the commands of a cluster."""
 
     nydus_pipelines, nydus_subscriptions = AsyncClusterPipeline, AsyncClusterPubSub
     nydus_scans = AsyncClusterScan
 
     async def initialize(self) -> Any:
-        """Return the cluster: it connects at the first command."""
+        """Return the cluster, which connects at the first command."""
         return self.nydus_cluster
 
     async def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
-        """Run a script by its name; a host that does not know a registered one is given its text."""
+        """Run a script by its name. A host that does not know a registered script is sent the text."""
         text = self.nydus_scripts.text(sha)
         if text is not None and goes_to_many(self.nydus_cluster):
             return await self.eval(text, numkeys, *keys_and_args)
@@ -144,9 +144,9 @@ class _ClusterClient(OfCluster, _Client):
             return await self.eval(text_instead(error, text), numkeys, *keys_and_args)
 
     async def script_load(self, script: Any) -> Any:
-        """Load a script on all hosts. They give it one name: redis-py's scripts and locks need that.
+        """Load a script on all hosts, and return its one name, as redis-py's scripts and locks need it.
 
-        A host that is down does not keep the others from it; the script says so when it is run there.
+        A host that is down does not keep the others from loading the script. Running the script there reports that host.
         """
         try:
             names: Any = await super().script_load(script)
@@ -158,12 +158,12 @@ class _ClusterClient(OfCluster, _Client):
 class AsyncSurfaces(SurfacesBase):
     """Makes surfaces for ``map()`` blocks and for asynchronous clusters. See ``SurfacesBase``."""
 
-    def _make_cluster_client(self, how: Mapping[str, Any]) -> Any:
-        return _ClusterClient(connection_pool=_NoPool(**how))
+    def _make_cluster_client(self, wire: Mapping[str, Any]) -> Any:
+        return _ClusterClient(connection_pool=_NoPool(**wire))
 
 
 def async_surfaces(options: Sequence[Mapping[str, Any]]) -> AsyncSurfaces:
-    """Return what makes surfaces. See ``AsyncSurfaces``."""
+    """Return the maker of surfaces. See ``AsyncSurfaces``."""
     return AsyncSurfaces(options)
 
 
@@ -171,8 +171,8 @@ def async_host_client(
     engine: AsyncHost, options: Mapping[str, Any], call: Callable[[Command], Any]
 ) -> _HostClient:
     """Return a client of one host: commands end in ``call``, and pipelines and subscriptions work on its pools."""
-    how = wire_options([options])
-    client = _HostClient(connection_pool=_NoPool(**how))
+    wire = wire_options([options])
+    client = _HostClient(connection_pool=_NoPool(**wire))
     client.nydus_engine, client.nydus_admit = engine, getattr(call, "admit", None)
     client.nydus_groups_have_pipelines = client.nydus_admit is None
-    return client.nydus_end_in(on_shared_connections(call), Wire(how, client.response_callbacks))
+    return client.nydus_end_in(on_shared_connections(call), Wire(wire, client.response_callbacks))

@@ -1,7 +1,7 @@
-"""redis-py's own pipelines, on one host: with WATCH, and with errors that tell what is known about their commands.
+"""redis-py's own pipelines on one host, with WATCH, and with errors that tell whether anything may have been applied.
 
-redis-py takes a connection that is lost while keys are watched for a watched key that has changed, and its
-``transaction()`` then runs again. But EXEC may have been applied. So here that is ``MaybeApplied``.
+redis-py takes a lost connection for a watched key that has changed, and its ``transaction()`` then runs again. But EXEC may
+have been applied. So here a lost connection is ``MaybeApplied``.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from nydus_redis.commands import Wire
 from nydus_redis.connection import ANSWERS, FAILURES, PlainLosses, hidden_loss
 from nydus_redis.surface.refusals import OnOneHost
 
-__all__ = ["TOLD", "HostPipeline", "OfHost", "sent_as"]
+__all__ = ["FINAL", "HostPipeline", "OfHost", "sent_as"]
 
 _Pipeline: Any = Pipeline  # has no types
-#: Errors that pass as they are.
-TOLD: tuple[type[Exception], ...] = (*ANSWERS, WatchError, HostError)
+#: Errors that reach the user as they are.
+FINAL: tuple[type[Exception], ...] = (*ANSWERS, WatchError, HostError)
 
 
 def sent_as(stack: Sequence[Any]) -> Command:
-    """Return what stands for the commands of a pipeline in its errors."""
+    """Return the command that stands for a whole pipeline in errors."""
     return Command(f"a pipeline of {len(stack)} command{'s' * (len(stack) != 1)}")
 
 
@@ -35,7 +35,7 @@ class OfHost(OnOneHost):
     """A pipeline that knows its host, and refuses commands that belong elsewhere."""
 
     def nydus_on(self, engine: Any, wire: Wire, admit: Callable[[Command], None] | None) -> Self:
-        """Say which host it is for, and what refuses commands that belong elsewhere."""
+        """Set the host, and the function that refuses commands which belong elsewhere; return the pipeline."""
         self._engine, self._wire, self._admit = engine, wire, admit
         return self
 
@@ -52,9 +52,9 @@ class HostPipeline(OfHost, PlainLosses, Pipeline):
     """A pipeline of redis-py on one host, sent at most once.
 
     Raises:
-        HostDown: By ``execute`` and by what is sent at once after ``watch``: nothing was sent.
-        MaybeApplied: By the same: it was sent, or partly, and no answer came.
-        RoutingError: Of a pipeline that belongs to a key, by a command: a key of it lives elsewhere.
+        HostDown: By ``execute``, and by a command after ``watch``, which is sent at once: nothing was sent.
+        MaybeApplied: By the same methods: some or all was sent, and no answer came.
+        RoutingError: By a command, if the pipeline belongs to a key: another key lives on another host.
     """
 
     def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
@@ -64,7 +64,7 @@ class HostPipeline(OfHost, PlainLosses, Pipeline):
         return self._sent(command, lambda: _Pipeline.immediate_execute_command(self, *args, **options))
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
-        """Send what is queued, and return the values by position. See redis-py."""
+        """Send the queued commands, and return the values by position. See redis-py."""
         if not self.command_stack and not self.watching:
             return []
         command = sent_as(self.command_stack)
@@ -84,7 +84,7 @@ class HostPipeline(OfHost, PlainLosses, Pipeline):
         handled = sys.exception()
         try:
             return send()
-        except TOLD as error:
+        except FINAL as error:
             loss = hidden_loss(error, handled)
             if loss is None:
                 raise

@@ -1,4 +1,4 @@
-"""What a cluster of Redis hosts has besides commands, the same on either side: pipelines, subscriptions, iteration."""
+"""Pipelines, subscriptions and iteration of a cluster, for both sides."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = [
     "text_instead",
 ]
 
-#: Why a cluster of such a router has no subscriptions.
+#: Why a cluster has no subscriptions if its router was written for nydus 0.11.
 NO_CHANNELS = "a router of nydus 0.11 gives channels no host: use cluster.on(host).pubsub()"
 
 
 class OfCluster(OverManyHosts):
-    """What the client of a cluster has besides commands; the classes of it are those of its side."""
+    """Methods of a cluster's client besides commands. Each side names its own classes for the objects that they return."""
 
     connection_pool: Any
     response_callbacks: Any
@@ -50,7 +50,7 @@ class OfCluster(OverManyHosts):
             shard_hint: Has no effect, as in redis-py.
 
         Raises:
-            RoutingError: The router is one for nydus 0.11, which wants to see calls.
+            RoutingError: The router was written for nydus 0.11, and wants to see calls.
         """
         cluster = self.nydus_cluster
         need_router_by_key(cluster.router, "a router of nydus 0.11 wants to see each call: use cluster.map()")
@@ -67,7 +67,7 @@ class OfCluster(OverManyHosts):
         """Return subscriptions over all hosts: see ``ClusterPubSub``.
 
         Raises:
-            RoutingError: The router is one for nydus 0.11, which does not tell where a channel belongs.
+            RoutingError: The router was written for nydus 0.11, and does not place channels.
         """
         need_router_by_key(self.nydus_cluster.router, NO_CHANNELS)
         return self.nydus_subscriptions(
@@ -93,40 +93,40 @@ class OfCluster(OverManyHosts):
             kwargs: Further options of redis-py's ``scan``.
 
         Raises:
-            RoutingError: That is no cursor; or it is one of other hosts, or was begun with other options.
+            RoutingError: The text is no cursor, or a cursor of other hosts or other options.
         """
         return self.nydus_scans(self.nydus_cluster, match, count, _type, cursor, **kwargs)
 
     def register_script(self, script: Any) -> Any:
-        """Return a script that can be called. A host that does not know it is given its text."""
+        """Return a script that can be called. A host that does not know the script is sent the text."""
         return self.nydus_scripts.remember(self._redis_py().register_script(script))
 
 
 def need_router_by_key(router: Any, why: str) -> None:
-    """Refuse what asks a router about keys, and not about calls.
+    """Refuse a router that places calls, where a router is needed that places keys.
 
     Raises:
-        RoutingError: The router is one for nydus 0.11.
+        RoutingError: The router was written for nydus 0.11.
     """
     if isinstance(router, BaseRouter):
         raise RoutingError(why)
 
 
 def goes_to_many(cluster: Any) -> bool:
-    """Tell whether commands of a cluster go to all hosts, and these are several."""
+    """Tell whether each command goes to all hosts, and there is more than one host."""
     return len(cluster) > 1 and getattr(cluster.router, "spread", Spread.ALL) is Spread.ALL
 
 
 def text_instead(error: NoScriptError, text: Any) -> Any:
-    """Return the text that a script is to be run with, since a host does not know it by its name.
+    """Return the text of a script that a host does not know by its name.
 
     Parameters:
-        error: What running it by its name ended in.
-        text: Its text; None if that is not known.
+        error: The error of running the script by its name.
+        text: The text of the script; None if it is not known.
 
     Raises:
-        MaybeApplied: Some hosts have run it: redis-py must not run it there again.
-        NoScriptError: There is no text.
+        MaybeApplied: Some hosts have run the script, so redis-py must not run it again.
+        NoScriptError: The text is not known.
     """
     if isinstance(error, HostError):
         raise MaybeApplied(error.reason, host=error.host, command=error.command) from error
@@ -141,7 +141,7 @@ def name_of_script(script: str | bytes) -> str:
 
 
 def admitting(subscriber: Any, admit: Callable[[Command], None] | None, wire: Wire) -> Any:
-    """Have subscriptions on one host refuse channels that do not belong there, if there is anything to refuse."""
+    """Have subscriptions on one host refuse channels of other hosts; without ``admit``, refuse nothing."""
     execute = subscriber.execute_command
 
     def execute_command(*args: Any) -> Any:

@@ -1,4 +1,4 @@
-"""``cluster.pipeline()``: redis-py's names for a ``map()``. Commands are queued, and sent as one batch a host."""
+"""``cluster.pipeline()``: a ``map()`` with redis-py's names. Commands are queued, and sent as one batch a host."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nydus_redis.surface.scripts import Scripts
 
 __all__ = ["ClusterPipeline", "ClusterPipelineBase"]
 
-#: Which of several errors to raise: the one that leaves the most open.
+#: Of several errors the gravest is raised: the outcome about which least is known.
 _GRAVITY = {Outcome.VALUE: 0, Outcome.SERVER_ERROR: 1, Outcome.NOT_SENT: 2, Outcome.MAYBE_APPLIED: 3}
 
 
@@ -44,7 +44,7 @@ class ClusterPipelineBase(Queued, Pipeline):
         """Queue a command.
 
         Raises:
-            RoutingError: Its keys cannot be told.
+            RoutingError: Nobody can tell the keys of the command.
         """
         command = self._wire.describe(args, dict(options))
         self.command_stack.append((args, options))
@@ -54,7 +54,7 @@ class ClusterPipelineBase(Queued, Pipeline):
     pipeline_execute_command = execute_command
 
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
-        """Queue a script; the text of a registered one goes with it, so that no host has to know it."""
+        """Queue a script. The text of a registered script is sent with it, so that no host has to know the script."""
         own: Any = next((script.script for script in self.scripts if script.sha == sha), None)
         text = self._known.text(sha) if own is None else own
         if text is not None:
@@ -62,7 +62,7 @@ class ClusterPipelineBase(Queued, Pipeline):
         return super().evalsha(sha, numkeys, *keys_and_args)
 
     def _taken(self) -> tuple[list[Command], bool]:
-        """Return what is queued, and whether as transactions; forget it."""
+        """Take the queued commands out of the queue; return them, and whether they are sent as transactions."""
         commands, transaction = self._commands, self.transaction or self.explicit_transaction
         self._forget()
         self._results, self._failures = [], []
@@ -85,7 +85,7 @@ class ClusterPipelineBase(Queued, Pipeline):
         self._failures = conn.get_errors()
 
     def get_results(self) -> list[Any]:
-        """Return what the last ``execute`` ended in: the values and errors, by position."""
+        """Return the values and errors of the last ``execute``, by position."""
         return list(self._results)
 
     def get_errors(self) -> list[CommandFailure]:
@@ -102,7 +102,7 @@ class ClusterPipelineBase(Queued, Pipeline):
         """Have each host apply all of its commands or none. Only before the first command.
 
         Raises:
-            redis.RedisError: It is too late, or was said before.
+            redis.RedisError: A command is queued already, or ``multi`` was called before.
         """
         if self.explicit_transaction or self.command_stack:
             raise RedisError("multi() comes before the first command, and once")
@@ -119,7 +119,7 @@ class ClusterPipelineBase(Queued, Pipeline):
             "cluster.on_key(key).transaction(function, key)"
         )
 
-    def unwatch(self) -> bool:  # type: ignore[override]  # so does redis-py's own
+    def unwatch(self) -> bool:  # type: ignore[override]  # redis-py, too, has this method beside a command
         """Do nothing: nothing is watched."""
         return True
 
@@ -147,31 +147,31 @@ class ClusterPipeline(ClusterPipelineBase):
 
     Parameters:
         cluster: The cluster.
-        pool: What tells redis-py how text is encoded.
-        callbacks: redis-py's functions that make sense of replies.
-        wire: What makes commands.
+        pool: A pool that gives redis-py the encoding of text.
+        callbacks: redis-py's functions that parse replies.
+        wire: The maker of commands.
         scripts: The registered scripts.
-        transaction: Whether each host applies all of its commands or none. With all keys on one host, that is what
-            redis-py means by it. There is no transaction across hosts.
+        transaction: Whether each host applies all of its commands or none. With all keys on one host, this is a
+            transaction as redis-py has it. There is no transaction across hosts.
 
     Attributes:
-        command_stack: What is queued: for each command its words and its options, as redis-py has them.
+        command_stack: The queued commands, each as its words and its options, as redis-py has them.
     """
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
-        """Send what is queued, and forget it.
+        """Send the queued commands, and empty the queue.
 
         Parameters:
-            raise_on_error: Raise if a command failed; else its error stands among the values.
+            raise_on_error: Raise an error if a command failed. If not, errors stand among the values.
 
         Returns:
             The values, by position.
 
         Raises:
             RoutingError: A command has no place. Nothing was sent.
-            Exception: The gravest of the errors, and of equals the first: one that may have been applied, else one that
-                was not sent, else the server's own. Its notes name the others; ``get_results`` and ``get_errors`` have
-                everything.
+            Exception: The gravest error, and of equals the first. Gravest is the error of a command that may have been
+                applied, then of a command that was not sent, then a server's own error. The notes of the error name the
+                other errors; ``get_results`` and ``get_errors`` return everything.
         """
         commands, transaction = self._taken()
         if not commands:
@@ -180,8 +180,8 @@ class ClusterPipeline(ClusterPipelineBase):
             self._queue(conn, commands)
         return self._ended(commands, conn, raise_on_error)
 
-    def reset(self) -> None:  # type: ignore[override]  # so does redis-py's own, beside a command of that name
-        """Forget what is queued."""
+    def reset(self) -> None:  # type: ignore[override]  # redis-py, too, has this method beside a command of that name
+        """Empty the queue."""
         self._forget()
 
 

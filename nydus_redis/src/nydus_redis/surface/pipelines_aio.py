@@ -1,4 +1,4 @@
-"""``pipeline()`` with asyncio: that of a cluster, which only queues, and redis-py's own on one host."""
+"""``pipeline()`` with asyncio: on a cluster, where it only queues, and redis-py's own on one host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from redis.asyncio.client import Pipeline
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, MaybeApplied, NotResolved
 from nydus_redis.connection import FAILURES, AsyncPlainLosses, abort, as_client_error, hidden_loss
-from nydus_redis.surface.host_pipeline import TOLD, OfHost, sent_as
+from nydus_redis.surface.host_pipeline import FINAL, OfHost, sent_as
 from nydus_redis.surface.pipeline import ClusterPipelineBase
 
 __all__ = ["AsyncClusterPipeline", "AsyncHostPipeline"]
@@ -30,7 +30,7 @@ class AsyncClusterPipeline(ClusterPipelineBase):
     """
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:  # type: ignore[override]
-        """Send what is queued, and forget it. See ``ClusterPipeline.execute``."""
+        """Send the queued commands, and empty the queue. See ``ClusterPipeline.execute``."""
         commands, transaction = self._taken()
         if not commands:
             return []
@@ -45,16 +45,16 @@ class AsyncClusterPipeline(ClusterPipelineBase):
         return self._ended(commands, block.connection, raise_on_error)
 
     async def reset(self) -> None:  # type: ignore[override]
-        """Forget what is queued."""
+        """Empty the queue."""
         self._forget()
 
     aclose = reset
 
     def __del__(self) -> None:
-        """Do nothing: no connection is held."""
+        """Do nothing: the pipeline of a cluster holds no connection."""
 
     def __await__(self) -> Generator[Any, None, Self]:
-        """Return the pipeline: redis-py awaits what the commands of its own return."""
+        """Return the pipeline: commands of redis-py's own pipelines are awaited, too."""
         yield from ()
         return self
 
@@ -74,10 +74,10 @@ class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[mi
     """A pipeline of redis-py on one host, sent at most once. See ``nydus_redis.surface.HostPipeline``.
 
     Raises:
-        RuntimeError: By the same methods: it is being sent by another task.
-        HostDown: By ``execute`` and by what is sent at once after ``watch``: nothing was sent.
-        MaybeApplied: By the same: it was sent, or partly, and no answer came.
-        RoutingError: Of a pipeline that belongs to a key, by a command: a key of it lives elsewhere.
+        RuntimeError: By ``execute``, and by a command after ``watch``: another task is sending this pipeline.
+        HostDown: By ``execute``, and by a command after ``watch``, which is sent at once: nothing was sent.
+        MaybeApplied: By the same methods: some or all was sent, and no answer came.
+        RoutingError: By a command, if the pipeline belongs to a key: another key lives on another host.
     """
 
     def __init__(self, pool: Any, callbacks: Any, transaction: bool, shard_hint: Any) -> None:
@@ -95,7 +95,7 @@ class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[mi
             return await self._sent(command, _Pipeline.immediate_execute_command(self, *args, **options))
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        """Send what is queued, and return the values by position. See redis-py."""
+        """Send the queued commands, and return the values by position. See redis-py."""
         if not self.command_stack and not self.watching:
             return []
         command = sent_as(self.command_stack)
@@ -105,11 +105,11 @@ class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[mi
                 values: list[Any] = await self._sent(command, _Pipeline.execute(self, raise_on_error))
                 return values
             finally:
-                await self.reset()  # redis-py leaves that out where scripts could not be loaded
+                await self.reset()  # redis-py does not, if scripts could not be loaded
 
     @contextmanager
     def _sending(self) -> Generator[None]:
-        """Have no other task send it meanwhile: it would be sent twice."""
+        """Keep other tasks from sending the pipeline in this block: it would be sent twice."""
         if self._is_sent_elsewhere():
             raise RuntimeError("another task is sending this pipeline: each needs one of its own")
         before, self._sender = self._sender, asyncio.current_task()
@@ -132,7 +132,7 @@ class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[mi
             self._give_back = partial(_in_loop, asyncio.get_running_loop(), pool.give, self.connection)
 
     async def reset(self) -> None:
-        """Forget what is queued and what is watched, and give the connection back, whatever becomes of this."""
+        """Empty the queue, watch no keys any more, and give the connection back, even if UNWATCH fails."""
         self.command_stack: list[Any] = []
         self.scripts: set[Any] = set()
         watching, self.watching = self.watching, False
@@ -141,7 +141,7 @@ class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[mi
         give_back, self._give_back = self._give_back, None
         if connection is None or give_back is None:
             return
-        pending = self._is_sent_elsewhere()  # its replies are still to come
+        pending = self._is_sent_elsewhere()  # replies are still to come
         clean = not watching and not pending
         try:
             if watching and connection.is_connected and not pending:
@@ -149,12 +149,12 @@ class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[mi
                 await connection.read_response()
                 clean = True
         except FAILURES:
-            pass  # it is closed, and so nothing is watched
+            pass  # the connection is closed, and so nothing is watched
         finally:
             give_back(clean=clean)
 
     def __del__(self) -> None:
-        """Close the connection that is held, if the pipeline was not reset."""
+        """Close the connection, if the pipeline was not reset."""
         give_back = getattr(self, "_give_back", None)
         if give_back is not None:
             self.connection = self._give_back = None
@@ -164,7 +164,7 @@ class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[mi
         connection, handled = self.connection, sys.exception()
         try:
             return await sending
-        except TOLD as error:
+        except FINAL as error:
             loss = hidden_loss(error, handled)
             if loss is None:
                 raise
@@ -173,7 +173,7 @@ class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[mi
         except FAILURES as error:
             abort(connection)
             raise self._engine.failed(MaybeApplied, as_client_error(error), command) from error
-        except BaseException:  # redis-py has closed it, as far as it knows
+        except BaseException:  # redis-py may have closed it
             abort(connection)
             raise
 
@@ -181,7 +181,7 @@ class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[mi
 def _in_loop(
     loop: asyncio.AbstractEventLoop, give: Callable[..., None], connection: Any, *, clean: bool
 ) -> None:
-    """Give a connection back in the loop that it belongs to."""
+    """Give a connection back in its event loop."""
     try:
         here = asyncio.get_running_loop() is loop
     except RuntimeError:

@@ -1,7 +1,7 @@
-"""What a cluster cannot do as one server would: refused before anything is sent, with the way to do it.
+"""Methods of redis-py that a cluster refuses before anything is sent, each with a message that names another way.
 
-redis-py's methods that would need a connection of their own are listed here, one message each; so none of them ends in
-an error about connections that do not exist.
+Such a method needs a connection of its own, which a cluster does not have. Without the refusal, the user would see an error
+about connections.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SETTINGS = "hosts of a cluster are named in its settings: use create_cluster"
 
 
 class OnOneHost:
-    """What the client of one host refuses, for its connections are shared."""
+    """Refuses commands that need a connection of their own: the connections of a host are shared."""
 
     himport_prepare = himport_set = himport_discard = himport_discard_all = _refusal(_NO_STATE)
 
@@ -36,7 +36,7 @@ class OnOneHost:
 class NoGroupPipelines:
     """Refuses ``json().pipeline()`` and its like, which redis-py sends to any host without asking where keys live."""
 
-    #: Whether they are fine here.
+    #: Whether such pipelines are allowed.
     nydus_groups_have_pipelines = False
 
     def json(self, *args: Any, **kwargs: Any) -> Any:
@@ -64,7 +64,7 @@ class NoGroupPipelines:
 
 
 class OverManyHosts(NoGroupPipelines, OnOneHost):
-    """What belongs to one host or one connection."""
+    """Refuses methods that belong to one host or one connection."""
 
     transaction = _refusal(
         "a transaction that watches keys belongs to one host: use cluster.on_key(key).transaction(), or "
@@ -84,7 +84,7 @@ def _several(name: str) -> Any:
 
 
 class Queued(OverManyHosts):
-    """What cannot be queued, since it needs the answer of one command for the next."""
+    """Refuses methods that cannot be queued, since they need the answer to one command for the next."""
 
     pipeline = _several("pipeline")
     pubsub = _several("pubsub")

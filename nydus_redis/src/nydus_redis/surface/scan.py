@@ -1,7 +1,7 @@
-"""Iterating over the keys of all hosts, one host after the other; it can go on from a text, in another process too.
+"""Iteration over the keys of all hosts, one host after the other. A text lets another process continue it.
 
-A server's cursor only means something to the process that gave it: after a restart it would pass over keys. So the text
-holds which process that was, and a host that was restarted is begun again.
+A server's cursor only has a meaning for the server process that gave it: after a restart it would pass over keys. So the text
+names that process, and a host that was restarted is scanned from its beginning.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ __all__ = ["ClusterScan", "Question", "ScanBase"]
 
 T = TypeVar("T")
 
-#: What a host is to be asked next: a call without arguments, whose value may have to be awaited.
+#: The next question to a host: a function without arguments. With asyncio its value is awaited.
 Question = Callable[[], Any]
-#: Yields questions, to be sent their answers; returns what it is for.
+#: A generator that yields questions and is sent their answers. Its value is its result.
 Asking = Generator[Question, Any, T]
 
 
 class ScanBase:
-    """The keys of all hosts, as far as they can be told without I/O: where an iteration stands, and what is asked next.
+    """An iteration over the keys of all hosts, without I/O: its place, and the next question to a host.
 
-    A key that is there from beginning to end comes up once or more, as with SCAN itself. An error of a host leaves the
-    iteration where it is: ``next()`` tries again.
+    A key that exists from beginning to end comes up once or more, as with SCAN itself. An error of a host does not change
+    the place: ``next()`` tries again.
 
     Parameters:
         cluster: The cluster.
@@ -44,7 +44,7 @@ class ScanBase:
         options: Further options of redis-py's ``scan``.
 
     Raises:
-        RoutingError: That is no cursor; or it is one of other hosts, or was begun with other options.
+        RoutingError: The text is no cursor, or a cursor of other hosts or other options.
     """
 
     def __init__(
@@ -57,15 +57,13 @@ class ScanBase:
         **options: Any,
     ) -> None:
         self._cluster = cluster
-        self._how = {"match": match, "count": count, "_type": kind, **options}
-        self._begun_with = {"match": _shown(match), "type": kind and kind.upper()}
+        self._options = {"match": match, "count": count, "_type": kind, **options}
+        self._filters = {"match": _shown(match), "type": kind and kind.upper()}
         self._hosts = [str(key) for key in cluster.hosts]
         self._at = 0  # the position of the host
-        self._cursor = 0  # what the server is asked with for the page at hand
-        self._following: int | None = (
-            None  # what it is to be asked with for the next; None if it has not answered
-        )
-        self._process = ""  # what answers on the host
+        self._cursor = 0  # the server's cursor of this page
+        self._following: int | None = None  # the server's cursor of the next page; None before the answer
+        self._process = ""  # the id of the server process
         self._resumed = False
         self._page: deque[Any] = deque()
         if cursor is not None:
@@ -73,20 +71,19 @@ class ScanBase:
 
     @property
     def cursor(self) -> str:
-        """A text from which another iteration goes on: ``cluster.scan_iter(…, cursor=text)``.
+        """A text with which another iteration goes on: ``cluster.scan_iter(…, cursor=text)``.
 
-        It begins with the keys that came in one answer with the last one, so that none is lost, and some come up again.
-        At the end it is one that has no more keys.
+        That iteration repeats the keys of the last answer of a host, so that no key is lost. At the end there are no more keys.
         """
         place = {"hosts": self._hosts, "at": self._at, "cursor": self._cursor, "process": self._process}
-        text = json.dumps({**place, **self._begun_with}, separators=(",", ":"))
+        text = json.dumps({**place, **self._filters}, separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).decode()
 
     def _resume(self, cursor: str) -> None:
         place = _read(cursor)
-        began = {name: place[name] for name in self._begun_with}
-        if began != self._begun_with:
-            raise RoutingError(f"this cursor was begun with {began}; found {self._begun_with}")
+        began = {name: place[name] for name in self._filters}
+        if began != self._filters:
+            raise RoutingError(f"this cursor was begun with {began}; found {self._filters}")
         hosts, at = place["hosts"], place["at"]
         if at < len(hosts) and hosts[at] not in self._hosts:
             raise RoutingError(f"this cursor stands at host {hosts[at]!r}, which is gone: begin anew")
@@ -96,7 +93,7 @@ class ScanBase:
         self._resumed = True
 
     def _more(self) -> Asking[bool]:
-        """Get another page, if this one is used up; return whether there is any."""
+        """Get the next page with keys, if all keys of this page were handed out; return False at the end."""
         while not self._page:
             if self._following is not None:
                 yield from self._turn()
@@ -106,7 +103,7 @@ class ScanBase:
         return True
 
     def _turn(self) -> Asking[None]:
-        """Go on behind a page that has been handed out: to the next one, or to the next host."""
+        """Go on to the next page, or to the next host."""
         if self._following:
             self._cursor = self._following
         elif not (yield from self._restarted()):
@@ -118,11 +115,11 @@ class ScanBase:
             self._process = yield from self._process_of_host()
         elif self._resumed:
             yield from self._restarted()
-        self._following, keys = yield self._asked("scan", cursor=self._cursor, **self._how)
+        self._following, keys = yield self._question("scan", cursor=self._cursor, **self._options)
         self._page.extend(keys)
 
     def _restarted(self) -> Asking[bool]:
-        """Tell whether another process answers on the host than at first; then it is begun again."""
+        """Tell whether the host was restarted. If so, go back to its beginning."""
         process = yield from self._process_of_host()
         if process == self._process:
             return False
@@ -130,16 +127,16 @@ class ScanBase:
         return True
 
     def _process_of_host(self) -> Asking[str]:
-        """The id of the server's process; nothing where it is not told."""
+        """Ask for the id of the server process; an empty text where the server does not give it."""
         try:
-            told = yield self._asked("info", "server")
-            return str(told.get("run_id", ""))
+            info = yield self._question("info", "server")
+            return str(info.get("run_id", ""))
         except ResponseError as error:
             if isinstance(error, HostError):
                 raise
             return ""
 
-    def _asked(self, name: str, *args: Any, **options: Any) -> Question:
+    def _question(self, name: str, *args: Any, **options: Any) -> Question:
         host = self._cluster.on(self._hosts[self._at])
         return partial(getattr(host, name), *args, **options)
 

@@ -1,4 +1,4 @@
-"""Iterating over the keys of all hosts with ``async for``; see ``nydus_redis.surface.scan``."""
+"""Iteration over the keys of all hosts with ``async for``. See ``nydus_redis.surface.scan``."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class AsyncClusterScan(ScanBase, AsyncIterator[Any]):
 
     @cached_property
     def _asking(self) -> asyncio.Lock:
-        return asyncio.Lock()  # tasks may share it: two who turn the page at once would pass over a host
+        return asyncio.Lock()  # tasks may share the iteration: two that go on at once would pass over a host
 
     def __aiter__(self) -> Self:
         return self
 
     async def aclose(self) -> None:
-        """Do nothing: nothing is held between two keys. Asynchronous generators have it, for ``contextlib.aclosing``."""
+        """Do nothing: no connection is held between two keys. The method is there for ``contextlib.aclosing``."""
 
     async def __anext__(self) -> Any:
         async with self._asking:

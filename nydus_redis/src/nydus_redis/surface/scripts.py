@@ -1,4 +1,4 @@
-"""The scripts that a program has registered, by name; so that a host that does not know one is given its text."""
+"""The scripts that a program has registered, by name. A host that does not know a script is sent the text."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Scripts:
         self._by_sha: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 
     def remember(self, script: Any) -> Any:
-        """Remember one of redis-py's ``Script``; return it."""
+        """Remember a ``Script`` of redis-py; return it."""
         self._by_sha[script.sha] = script
         return script
 
     def text(self, sha: str) -> Any:
-        """Return the text of a script, by the name that servers give it; None if it is not known."""
+        """Return the text of a script, by the name that servers give it; None if nobody has registered it."""
         script = self._by_sha.get(sha)
         return None if script is None else script.script
