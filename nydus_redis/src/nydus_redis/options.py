@@ -1,4 +1,4 @@
-"""The options of a Redis host: those of ``redis.Redis``, and ``timeout`` and ``identifier`` as in nydus 0.11."""
+"""The options of a Redis host: all of ``redis.Redis``, and ``timeout`` and ``identifier`` as in nydus 0.11."""
 
 from __future__ import annotations
 

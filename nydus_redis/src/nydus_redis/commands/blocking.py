@@ -1,4 +1,4 @@
-"""How long a server may hold back the answer to a command: the wait that BLPOP, XREAD BLOCK and the like ask for."""
+"""The time for which a server may hold back an answer: the wait that BLPOP, XREAD BLOCK and the like ask for."""
 
 from __future__ import annotations
 

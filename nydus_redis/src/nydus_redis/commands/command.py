@@ -105,7 +105,7 @@ class RedisCommand(Command):
         """Return the same command with keys, as the answer to its ``question`` gives them. The answer is kept.
 
         Raises:
-            RoutingError: The arguments are not those of the command.
+            RoutingError: The arguments do not fit the command.
         """
         self.wire.learn(self.name, answer)
         clear = self.remade(self.args)

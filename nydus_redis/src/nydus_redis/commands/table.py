@@ -1,4 +1,4 @@
-"""Where the keys of a Redis command are, whether it only reads, and where it goes when it has no key.
+"""The table of Redis commands: where the keys are, whether a command only reads, and where it goes without a key.
 
 ``lookup`` takes the wire form, that is the arguments which redis-py gives to ``execute_command``. It finds the command in
 a table made from servers' own answers: ``commands.tsv``, which ``tools/command_table.py`` makes and explains. Nothing here

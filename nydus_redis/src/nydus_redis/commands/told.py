@@ -19,7 +19,7 @@ UNKNOWN = "unknown"
 
 
 class Entry(NamedTuple):
-    """One command, as a server describes it. The fields are columns of the table.
+    """A command as a server describes it. The fields are columns of the table.
 
     Attributes:
         name: The name, a subcommand with a blank: ``OBJECT ENCODING``.

@@ -38,7 +38,7 @@ class AsyncHost(AnyEngine, Protocol):
 
     @property
     def pipelines(self) -> PipelinePool:
-        """The same connections, in a pool as redis-py's pipelines need it."""
+        """A pool of the same connections, of the kind that redis-py's pipelines need."""
         ...
 
     @property

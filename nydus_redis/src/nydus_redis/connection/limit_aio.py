@@ -1,4 +1,4 @@
-"""How long a server may take: a timer that ends the connection, so that nobody waits for an answer any longer."""
+"""The time limit for an answer: a timer that ends the connection, so that nobody waits any longer."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Limit:
     If the loop was busy when the time was over, an answer may have come that nobody has read. So the server is given the
     same time once more.
 
-    ``asyncio.timeout`` would cancel the task. That is more work for each command, and such a limit could not be told from a
-    limit of the user's.
+    ``asyncio.timeout`` would cancel the task. That is more work for each command, and its error would look like the
+    error of a limit that the user has set.
 
     Parameters:
         connection: redis-py's connection.

@@ -1,4 +1,4 @@
-"""Lost connections of redis-py's pipelines, told apart from watched keys that have changed.
+"""Lost connections of redis-py's pipelines, kept apart from watched keys that have changed.
 
 redis-py raises ``WatchError`` for both, and its ``transaction()`` then runs again. But EXEC may have been applied before the
 connection was lost. redis-py decides this in two private methods, which are replaced here. Where a version has no such

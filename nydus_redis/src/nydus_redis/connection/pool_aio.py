@@ -31,7 +31,7 @@ class RedisConnector:
         options: The options of that class.
 
     Attributes:
-        held: A pool of redis-py without a limit, for connections that are held for long, such as those of subscriptions.
+        held: A pool of redis-py without a limit, for connections that are held for long, as subscriptions do.
     """
 
     def __init__(self, connection_class: type[Any], options: Mapping[str, Any]) -> None:

@@ -91,7 +91,7 @@ def _do_later(job: Coroutine[Any, Any, Any]) -> None:
 
 
 def _forget(task: asyncio.Task[Any]) -> None:
-    """Take the error of a task, too: whoever reads from the connection learns of its loss."""
+    """Drop the error of a task: the reader of the connection learns of the loss anyway."""
     _tasks.discard(task)
     if not task.cancelled():
         task.exception()

@@ -25,8 +25,8 @@ _ADDRESS = ("host", "port", "unix_socket_path", "connection_pool", "username", "
 class ServedServer:
     """A private server, from its start to the end of its cluster. Threads may share it.
 
-    It knows no host: a host, its connections and this object form no circle, so the server of a cluster that was dropped
-    ends at once.
+    It knows no host. So a host, its connections and this object form no reference cycle, and the server ends as soon as the
+    host is dropped.
 
     Attributes:
         server: The server; it has been spawned.

@@ -116,7 +116,7 @@ class AsyncRedis(RedisHost):
 
     @property
     def pipelines(self) -> PipelinePool:
-        """The same connections, in a pool as redis-py's pipelines need it."""
+        """A pool of the same connections, of the kind that redis-py's pipelines need."""
         return self._own.get().pipelines
 
     @property

@@ -1,4 +1,4 @@
-"""From replies to outcomes of commands, for both sides of the engine. No I/O."""
+"""Turns replies into outcomes of commands, for both sides of the engine. No I/O."""
 
 from __future__ import annotations
 
