@@ -100,7 +100,7 @@ def test_a_server_finds_the_same_keys(server: Asked) -> None:
             wrong += [(form, keys) for form in forms(name, call) if ours(form) != (keys or [])]
             seen |= {name} if keys else set()
     assert not wrong[:5]
-    keyed = {name for name in compared(server) if known((name,))._parts}
+    keyed = {name for name in compared(server) if known((name,))._finders}
     assert keyed - seen == set(), "no call of these was legal"
     assert len(seen) > 180
 

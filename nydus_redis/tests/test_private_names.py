@@ -14,7 +14,6 @@ import inspect
 import pkgutil
 import re
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -156,9 +155,15 @@ def ours(kind: type[Any]) -> Iterator[type[Any]]:
     return (each for each in kind.__mro__ if each.__module__.startswith("nydus_redis"))
 
 
+@cache
+def classes_in(module: str) -> dict[str, ast.ClassDef]:
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+
+
 def private_names_of(kind: type[Any]) -> frozenset[str]:
     """The private names that a class defines, or uses of the object that it is called on."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
+    tree = classes_in(kind.__module__)[kind.__name__]
     used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_own(node.value)}
     pythons_own = {"_abc_impl", "_is_protocol", "_is_runtime_protocol"}
     return frozenset(filter(is_private, {*vars(kind), *used} - pythons_own))
