@@ -65,7 +65,7 @@ class RedisBatch:
         except FAILURES as error:
             self._failure = HostDown, error
             return
-        self._may_be_sent = True  # before the look at _aborted; abort() sets them in the other order
+        self._may_be_sent = True  # first set, then look at _aborted; abort() sets that first, then looks here
         if self._aborted:
             self._failure = HostDown, self.engine.late("aborted")
             return
