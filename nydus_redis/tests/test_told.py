@@ -199,4 +199,4 @@ def test_of_a_renamed_command_the_name_is_the_one_that_was_asked_for() -> None:
     (spec,) = specs_told("MINE", [[b"get", 2, [b"readonly"], 1, 1, 1]]).values()
     assert (spec.name, spec.access, spec.scope) == ("MINE", Access.READ, Scope.HOST)
     assert Command("x").question() is None
-    assert Command("x").told(None).name == "x"
+    assert Command("x").clarified(None).name == "x"

@@ -139,7 +139,7 @@ class Command:
         """
         return None
 
-    def told(self, answer: Any) -> Command:
+    def clarified(self, answer: Any) -> Command:
         """Return the same command, with the keys that the answer to its ``question()`` tells.
 
         Parameters:

@@ -98,13 +98,13 @@ class BaseAsyncEngine(EngineBase):
         """Find out whether the host is up: by default connect to it anew.
 
         Raises:
-            Exception: It is not.
+            Exception: The host is not up.
         """
         await self.aclose()
         self._leave(await self._used())
 
     async def flush(self) -> None:
-        """Delete all data of the host, where ``supports_flush`` says that this is known."""
+        """Delete all data of the host. Called only if ``supports_flush`` is true."""
         raise NotImplementedError(f"{type(self).__name__} has to define flush()")
 
     async def aclose(self) -> None:

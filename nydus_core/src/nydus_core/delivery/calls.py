@@ -117,7 +117,7 @@ class Call(Generic[E]):
                 if about not in answers:
                     answers[about] = yield from self._answer(question)
                 if not isinstance(answers[about], Exception):
-                    command = command.told(answers[about])
+                    command = command.clarified(answers[about])
             clear.append(command)
         return clear
 

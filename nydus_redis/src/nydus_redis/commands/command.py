@@ -101,7 +101,7 @@ class RedisCommand(Command):
         """Return the ``COMMAND INFO`` that asks where the keys are, for a command that the table lacks."""
         return self.wire.question(self.name)
 
-    def told(self, answer: Any) -> RedisCommand:
+    def clarified(self, answer: Any) -> RedisCommand:
         """Return the same command with keys, as the answer to its ``question`` gives them. The answer is kept.
 
         Raises:
