@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 
+from given import RedisServers
 from nydus_redis.embedded.server import PrivateServer
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
@@ -53,9 +54,7 @@ class Counted:
 
 
 @pytest.mark.parametrize("side", ["redis_rows", "asyncio_rows"])
-def test_both_sides_of_a_row_do_the_same_work(
-    side: str, bench: Any, redis_servers: Callable[..., list[PrivateServer]]
-) -> None:
+def test_both_sides_of_a_row_do_the_same_work(side: str, bench: Any, redis_servers: RedisServers) -> None:
     servers = redis_servers(4, tcp=True)
     counted = Counted(servers)
     with ExitStack() as stack:
@@ -69,7 +68,7 @@ def test_both_sides_of_a_row_do_the_same_work(
             assert sum(ours.values()) == row.units
 
 
-def test_what_is_aimed_at(bench: Any, redis_servers: Callable[..., list[PrivateServer]]) -> None:
+def test_what_is_aimed_at(bench: Any, redis_servers: RedisServers) -> None:
     with ExitStack() as stack:
         rows = bench.asyncio_rows(stack, redis_servers(4, tcp=True))
     assert {row.name.partition(";")[0]: round(1 / row.target, 4) for row in rows} == {

@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 import pytest
 import redis
 
+from clusters import ByName
+from given import NewRedisServer, Proxies, RedisServers
 from nydus.db.routers.base import BaseRouter
 from nydus_core import (
     CommandError,
@@ -30,7 +32,6 @@ from nydus_core.command import outcome_of
 from nydus_core.errors import NotResolved
 from nydus_core.health.breaker import State
 from nydus_core.plugins.manager import hooks
-from nydus_core.routers import NodeRouter
 from nydus_core.testing import FaultProxy
 from nydus_redis.commands import table as commands
 from nydus_redis.commands import wire
@@ -39,14 +40,6 @@ from sides import AsyncSide, BlockingSide, Scenario, Side
 
 QUICK = {"failures": 2, "backoff": 0.02, "most": 0.05}
 ONCE = {"attempts": 1}
-
-
-class ByName(NodeRouter):
-    """A key lives on the host that its first letter names, or else on the first one that is left."""
-
-    def locate(self, key: bytes, avoid: Any = ()) -> str:
-        names = self.candidates(avoid)
-        return next((letter for letter in key.decode()[:1] if letter in names), names[0])
 
 
 class World:
@@ -93,9 +86,7 @@ class World:
 
 
 @pytest.fixture
-def world(
-    redis_servers: Callable[..., list[PrivateServer]], proxy: Callable[..., FaultProxy]
-) -> Iterator[World]:
+def world(redis_servers: RedisServers, proxy: Proxies) -> Iterator[World]:
     servers = redis_servers(3)
     world = World(servers, [proxy(server) for server in servers])
     yield world
@@ -738,7 +729,7 @@ async def closed_and_used_again(side: Side, world: World) -> Any:
 
 @pytest.mark.parametrize("side", [BlockingSide, AsyncSide], ids=lambda side: side.name)
 def test_a_host_that_is_killed_fails_alone_and_is_back_when_it_is_back(
-    side: type[Side], new_redis_server: Callable[..., PrivateServer]
+    side: type[Side], new_redis_server: NewRedisServer
 ) -> None:
     servers = {name: new_redis_server() for name in "ab"}
 

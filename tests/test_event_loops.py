@@ -9,23 +9,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import redis
 
-from in_loop import in_loop, until
+from clusters import async_cluster_of
+from given import MemcachedServers, RedisServers
+from in_loop import in_loop
 from nydus.db import create_async_cluster
 from nydus_redis.embedded.server import PrivateServer
-
-Servers = Callable[..., list[PrivateServer]]
-
-
-def settings_of(servers: list[PrivateServer], **settings: Any) -> dict[str, Any]:
-    hosts = [{"unix_socket_path": server.path} for server in servers]
-    return {"engine": "redis", "router": "partition", "hosts": hosts, **settings}
+from waiting import until_async
 
 
 async def work(cluster: Any, times: int = 1) -> int:
@@ -57,8 +52,8 @@ def program(source: str, *arguments: str, flags: tuple[str, ...] = ("-W", "error
 # One after the other --------------------------------------------------------------------------------------------------
 
 
-def test_a_cluster_made_before_any_loop_serves_one_loop_after_the_other(redis_servers: Servers) -> None:
-    cluster = create_async_cluster(settings_of(redis_servers(3)))
+def test_a_cluster_made_before_any_loop_serves_one_loop_after_the_other(redis_servers: RedisServers) -> None:
+    cluster = async_cluster_of(*redis_servers(3), router="partition")
     for turn in range(1, 4):
         assert in_loop(lambda: work(cluster)) == turn
     gc.collect()  # what the loops that are closed had open is let go of without a warning
@@ -66,7 +61,7 @@ def test_a_cluster_made_before_any_loop_serves_one_loop_after_the_other(redis_se
 
 @pytest.mark.parametrize("engine", ["redis", "memcache"])
 def test_a_program_that_closes_nothing_and_runs_twice_makes_no_noise(
-    engine: str, redis_servers: Servers, memcached_servers: Callable[..., list[Any]]
+    engine: str, redis_servers: RedisServers, memcached_servers: MemcachedServers
 ) -> None:
     servers: list[Any] = (redis_servers if engine == "redis" else memcached_servers)(2)
     printed = program(
@@ -97,9 +92,11 @@ def test_a_program_that_closes_nothing_and_runs_twice_makes_no_noise(
     assert printed == "1\n2\n3\n"
 
 
-def test_a_closed_cluster_can_be_used_again_in_the_same_loop_and_in_another(redis_servers: Servers) -> None:
+def test_a_closed_cluster_can_be_used_again_in_the_same_loop_and_in_another(
+    redis_servers: RedisServers,
+) -> None:
     servers = redis_servers(2)
-    cluster = create_async_cluster(settings_of(servers))
+    cluster = async_cluster_of(*servers, router="partition")
 
     async def main() -> None:
         async with cluster:
@@ -126,9 +123,9 @@ def clients(servers: list[PrivateServer]) -> list[int]:
     return found
 
 
-def test_what_a_closed_loop_had_open_is_closed(redis_servers: Servers) -> None:
+def test_what_a_closed_loop_had_open_is_closed(redis_servers: RedisServers) -> None:
     servers = redis_servers(2)
-    cluster = create_async_cluster(settings_of(servers))
+    cluster = async_cluster_of(*servers, router="partition")
     in_loop(lambda: work(cluster))
 
     async def other() -> None:
@@ -154,8 +151,8 @@ def test_an_embedded_cluster_serves_one_loop_after_the_other() -> None:
 # At once ----------------------------------------------------------------------------------------------------------------
 
 
-def test_one_cluster_serves_loops_in_several_threads_at_once(redis_servers: Servers) -> None:
-    cluster = create_async_cluster(settings_of(redis_servers(3)))
+def test_one_cluster_serves_loops_in_several_threads_at_once(redis_servers: RedisServers) -> None:
+    cluster = async_cluster_of(*redis_servers(3), router="partition")
     together = threading.Barrier(3)
 
     async def main() -> None:
@@ -175,16 +172,16 @@ def test_one_cluster_serves_loops_in_several_threads_at_once(redis_servers: Serv
 
 
 def test_a_cluster_that_is_closed_in_one_loop_closes_its_connections_in_the_others(
-    redis_servers: Servers,
+    redis_servers: RedisServers,
 ) -> None:
     servers = redis_servers(2)
-    cluster = create_async_cluster(settings_of(servers))
+    cluster = async_cluster_of(*servers, router="partition")
     used, closed = threading.Event(), threading.Event()
 
     async def other() -> None:
         await work(cluster)
         used.set()
-        await until(closed.is_set)
+        await until_async(closed.is_set)
         await asyncio.to_thread(lambda: counts.extend(clients(servers)))
         await work(cluster)
 
@@ -202,9 +199,9 @@ def test_a_cluster_that_is_closed_in_one_loop_closes_its_connections_in_the_othe
     assert counts == [0, 0]
 
 
-def test_hosts_come_and_go_from_outside_of_any_loop(redis_servers: Servers) -> None:
+def test_hosts_come_and_go_from_outside_of_any_loop(redis_servers: RedisServers) -> None:
     servers = redis_servers(3)
-    cluster = create_async_cluster(settings_of(servers[:2], router="rendezvous"))
+    cluster = async_cluster_of(*servers[:2])
     in_loop(lambda: work(cluster))
     cluster.add_host("2", {"unix_socket_path": servers[2].path})
     in_loop(lambda: work(cluster))
@@ -214,8 +211,8 @@ def test_hosts_come_and_go_from_outside_of_any_loop(redis_servers: Servers) -> N
     assert clients(servers[:1]) == [0]
 
 
-def test_a_command_outside_of_any_loop_is_refused_by_python(redis_servers: Servers) -> None:
-    cluster = create_async_cluster(settings_of(redis_servers(1)))
+def test_a_command_outside_of_any_loop_is_refused_by_python(redis_servers: RedisServers) -> None:
+    cluster = async_cluster_of(*redis_servers(1), router="partition")
     coroutine = cluster.get("a")
     with pytest.raises(RuntimeError, match="no running event loop"):
         coroutine.send(None)
@@ -263,7 +260,7 @@ def test_importing_and_making_clusters_creates_no_loop_no_thread_no_task_and_no_
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_child_process_has_connections_of_its_own(redis_servers: Servers) -> None:
+def test_a_child_process_has_connections_of_its_own(redis_servers: RedisServers) -> None:
     printed = program(
         """if True:
         import asyncio, os, sys

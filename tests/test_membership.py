@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from given import MemcachedServers, Proxies, RedisServers
 from nydus.db import create_cluster
-from nydus_core.testing import FaultProxy
 
 
 @pytest.mark.parametrize("engine", ["redis", "memcache"])
 def test_a_removed_host_keeps_its_connections_as_long_as_calls_use_them(
     engine: str,
-    redis_servers: Callable[..., list[Any]],
-    memcached_servers: Callable[..., list[Any]],
-    proxy: Callable[..., FaultProxy],
+    redis_servers: RedisServers,
+    memcached_servers: MemcachedServers,
+    proxy: Proxies,
 ) -> None:
     servers = (redis_servers if engine == "redis" else memcached_servers)(2)
     fronts = [proxy(server) for server in servers]

@@ -19,14 +19,11 @@ from typing import Any
 import pytest
 import redis
 
-from in_loop import in_loop, until
+from given import Proxies, RedisServers
+from in_loop import in_loop
 from nydus_core import HostDown, HostError, create_async_cluster
 from nydus_core.health.breaker import State
-from nydus_core.testing import FaultProxy
-from nydus_redis.embedded.server import PrivateServer
-
-Servers = Callable[..., list[PrivateServer]]
-Proxies = Callable[..., FaultProxy]
+from waiting import until_async
 
 
 class Blocked(BaseException):
@@ -109,7 +106,7 @@ async def apart(call: Callable[..., Any], *args: Any) -> Any:
     return await asyncio.to_thread(call, *args)
 
 
-def test_the_watchdog_bites(watchdog: Watchdog, redis_servers: Servers) -> None:
+def test_the_watchdog_bites(watchdog: Watchdog, redis_servers: RedisServers) -> None:
     (server,) = redis_servers(1)
 
     async def main() -> None:
@@ -125,7 +122,7 @@ def test_the_watchdog_bites(watchdog: Watchdog, redis_servers: Servers) -> None:
     assert len(watchdog.found) == 3
 
 
-def test_commands_block_nothing(watchdog: Watchdog, redis_servers: Servers) -> None:
+def test_commands_block_nothing(watchdog: Watchdog, redis_servers: RedisServers) -> None:
     servers = redis_servers(3)
     hosts = [{"unix_socket_path": server.path} for server in servers]
 
@@ -157,7 +154,7 @@ def test_commands_block_nothing(watchdog: Watchdog, redis_servers: Servers) -> N
 
 
 def test_hosts_that_fail_and_their_probes_block_nothing(
-    watchdog: Watchdog, redis_servers: Servers, proxy: Proxies
+    watchdog: Watchdog, redis_servers: RedisServers, proxy: Proxies
 ) -> None:
     fronts = [proxy(server, tcp=True) for server in redis_servers(3, tcp=True)]
     hosts = {
@@ -182,13 +179,15 @@ def test_hosts_that_fail_and_their_probes_block_nothing(
             *(cluster.on(name).set("key", 1) for name in hosts), return_exceptions=True
         )
         assert [isinstance(error, HostError) for error in found] == [True] * 3
-        await until(lambda: all(health.failures > 1 for health in cluster.health().values()))  # by probes
+        await until_async(
+            lambda: all(health.failures > 1 for health in cluster.health().values())
+        )  # by probes
         async with cluster.map(fail_silently=True) as conn:
             promises = [conn.incr(number) for number in range(20)]
         assert all(isinstance(promise.error, HostDown) for promise in promises)
         for front in fronts:
             await apart(front.heal)
-        await until(lambda: all(health.state is State.CLOSED for health in cluster.health().values()))
+        await until_async(lambda: all(health.state is State.CLOSED for health in cluster.health().values()))
         await asyncio.gather(*(cluster.on(name).ping() for name in hosts), return_exceptions=True)
         await cluster.aclose()
 
@@ -218,7 +217,7 @@ TASKS, ROUNDS, CONNECTIONS = 1000, 4, 8
 
 
 def test_a_thousand_tasks_share_eight_connections_to_each_of_four_hosts_in_turn(
-    redis_servers: Servers,
+    redis_servers: RedisServers,
 ) -> None:
     servers = redis_servers(4)
     hosts = [
@@ -267,7 +266,7 @@ def test_a_thousand_tasks_share_eight_connections_to_each_of_four_hosts_in_turn(
 
 
 def test_tasks_that_wait_for_a_host_that_hangs_hold_up_no_others(
-    redis_servers: Servers, proxy: Proxies
+    redis_servers: RedisServers, proxy: Proxies
 ) -> None:
     servers = redis_servers(2)
     front = proxy(servers[0])

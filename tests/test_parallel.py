@@ -12,21 +12,19 @@ from typing import Any
 
 import pytest
 
-from memcached import MemcachedServer
-from nydus_core import Cluster, create_cluster
-from nydus_core.testing import FaultProxy
-from nydus_redis.embedded.server import PrivateServer
+from clusters import cluster_of
+from given import MemcachedServers, Proxies, RedisServers
+from nydus_core import Cluster
 
 DELAY, HOSTS = 0.05, 8
 BOUND = DELAY * HOSTS / 2
 
-Proxies = Callable[..., FaultProxy]
 KEYS = [f"key{i}" for i in range(80)]
 
 
-def cluster_of(engine: str, servers: list[Any], proxy: Proxies) -> Cluster:
-    hosts = [{"unix_socket_path": proxy(server, delay=DELAY).path} for server in servers]
-    return create_cluster({"engine": engine, "router": "partition", "hosts": hosts})
+def slow_cluster(engine: str, servers: list[Any], proxy: Proxies) -> Cluster:
+    """A cluster of hosts that answer ``DELAY`` seconds later."""
+    return cluster_of(*(proxy(server, delay=DELAY) for server in servers), engine=engine, router="partition")
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -36,16 +34,14 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 @pytest.fixture
-def redis_cluster(redis_servers: Callable[..., list[PrivateServer]], proxy: Proxies) -> Iterator[Cluster]:
-    with cluster_of("redis", redis_servers(HOSTS), proxy) as cluster:
+def redis_cluster(redis_servers: RedisServers, proxy: Proxies) -> Iterator[Cluster]:
+    with slow_cluster("redis", redis_servers(HOSTS), proxy) as cluster:
         yield cluster
 
 
 @pytest.fixture
-def memcache_cluster(
-    memcached_servers: Callable[..., list[MemcachedServer]], proxy: Proxies
-) -> Iterator[Cluster]:
-    with cluster_of("memcache", memcached_servers(HOSTS), proxy) as cluster:
+def memcache_cluster(memcached_servers: MemcachedServers, proxy: Proxies) -> Iterator[Cluster]:
+    with slow_cluster("memcache", memcached_servers(HOSTS), proxy) as cluster:
         yield cluster
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import nydus_core
+from given import RedisServers
 from nydus.db import create_cluster
 from nydus_core import plugins
 from nydus_redis.embedded.server import PrivateServer
@@ -45,7 +46,7 @@ class OnOneServer:
 
 
 @pytest.fixture
-def server(redis_servers: Callable[..., list[PrivateServer]]) -> Iterator[PrivateServer]:
+def server(redis_servers: RedisServers) -> Iterator[PrivateServer]:
     (server,) = redis_servers(1)
     plugin = OnOneServer(server)
     plugins.register(plugin)

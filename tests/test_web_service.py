@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from in_loop import until
+from given import NewRedisServer, Proxies, RedisServers
 from nydus_core.testing import FaultProxy
-from nydus_redis.embedded.server import PrivateServer
+from waiting import until_async
 
 httpx = pytest.importorskip("httpx", reason="the dependency group 'test' brings httpx")
 pytest.importorskip("starlette", reason="the dependency group 'test' brings starlette")
@@ -24,8 +24,6 @@ EXAMPLE = Path(__file__).parent.parent / "examples/web_service.py"
 PAGES = [f"page-{number}" for number in range(30)]
 #: Seconds of a request where it should not matter: a test that waits for this has failed.
 LONG = 50.0
-
-Servers = Callable[..., list[PrivateServer]]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +86,7 @@ def at(servers: list[Any]) -> dict[str, Any]:
     return {name: {"unix_socket_path": each.path} for name, each in zip("abc", servers, strict=False)}
 
 
-def test_views_are_counted_and_shown(run: Callable[..., None], redis_servers: Servers) -> None:
+def test_views_are_counted_and_shown(run: Callable[..., None], redis_servers: RedisServers) -> None:
     async def test(service: Service) -> None:
         async with service.client() as client:
             assert [(await client.post("/pages/home")).json() for _ in range(2)] == [{"home": 1}, {"home": 2}]
@@ -103,7 +101,7 @@ def test_views_are_counted_and_shown(run: Callable[..., None], redis_servers: Se
 
 
 def test_the_cluster_is_closed_with_the_service(
-    example: Any, redis_servers: Servers, proxy: Callable[..., FaultProxy]
+    example: Any, redis_servers: RedisServers, proxy: Proxies
 ) -> None:
     front = proxy(redis_servers(1)[0])
     settings = {"engine": "redis", "router": "rendezvous", "hosts": at([front])}
@@ -114,13 +112,13 @@ def test_the_cluster_is_closed_with_the_service(
             async with Service(app).client() as client:
                 assert (await client.post("/pages/home")).json() == {"home": 1}
             assert front.open_connections == 1
-        await until(lambda: front.open_connections == 0)  # and not only as its event loop ends
+        await until_async(lambda: front.open_connections == 0)  # and not only as its event loop ends
 
     asyncio.run(main())
 
 
 def test_a_client_that_asks_too_often_is_told_to_wait_and_no_other(
-    run: Callable[..., None], redis_servers: Servers
+    run: Callable[..., None], redis_servers: RedisServers
 ) -> None:
     async def test(service: Service) -> None:
         async with service.client("10.0.0.1") as busy, service.client("10.0.0.2") as other:
@@ -134,7 +132,7 @@ def test_a_client_that_asks_too_often_is_told_to_wait_and_no_other(
 
 
 def test_many_requests_at_once_over_few_connections_are_all_counted(
-    run: Callable[..., None], redis_servers: Servers
+    run: Callable[..., None], redis_servers: RedisServers
 ) -> None:
     async def test(service: Service) -> None:
         before = await opened(service)
@@ -154,7 +152,7 @@ def test_many_requests_at_once_over_few_connections_are_all_counted(
 
 
 def test_a_host_that_is_down_costs_its_own_pages_and_comes_back(
-    run: Callable[..., None], new_redis_server: Callable[..., PrivateServer]
+    run: Callable[..., None], new_redis_server: NewRedisServer
 ) -> None:
     servers = [new_redis_server() for _ in range(3)]
 
@@ -184,9 +182,7 @@ def test_a_host_that_is_down_costs_its_own_pages_and_comes_back(
     run(test, at(servers), health={"failures": 3, "backoff": 0.05, "most": 0.1})
 
 
-def test_no_host_at_all_is_not_well(
-    run: Callable[..., None], new_redis_server: Callable[..., PrivateServer]
-) -> None:
+def test_no_host_at_all_is_not_well(run: Callable[..., None], new_redis_server: NewRedisServer) -> None:
     server = new_redis_server()
 
     async def test(service: Service) -> None:
@@ -201,7 +197,7 @@ def test_no_host_at_all_is_not_well(
 
 
 def test_a_limiter_that_is_down_lets_requests_pass(
-    run: Callable[..., None], new_redis_server: Callable[..., PrivateServer]
+    run: Callable[..., None], new_redis_server: NewRedisServer
 ) -> None:
     servers = [new_redis_server() for _ in range(2)]
 
@@ -215,7 +211,7 @@ def test_a_limiter_that_is_down_lets_requests_pass(
 
 
 def test_a_host_that_does_not_answer_in_time_may_have_counted_a_view(
-    run: Callable[..., None], redis_servers: Servers
+    run: Callable[..., None], redis_servers: RedisServers
 ) -> None:
     servers = redis_servers(2)
     with FaultProxy(servers[1]) as proxy:
@@ -245,7 +241,7 @@ def test_a_host_that_does_not_answer_in_time_may_have_counted_a_view(
 
 
 def test_a_request_that_is_cancelled_while_its_view_is_counted_leaves_no_answer_to_the_next(
-    run: Callable[..., None], redis_servers: Servers
+    run: Callable[..., None], redis_servers: RedisServers
 ) -> None:
     servers = redis_servers(2)
     with FaultProxy(servers[1]) as proxy:

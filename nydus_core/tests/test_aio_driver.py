@@ -9,33 +9,25 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
 from async_engines import AsyncMemoryEngine, AsyncStore
+from clusters import NO_RETRY, async_memory_cluster
 from engines import Refused
-from in_loop import in_loop, until
-from nydus_core import DeadlineExceeded, HostDown, MaybeApplied, Outcome, create_async_cluster, hookimpl
+from in_loop import in_loop
+from nydus_core import DeadlineExceeded, HostDown, MaybeApplied, Outcome, hookimpl
 from nydus_core.aio import drivers
 from nydus_core.aio.drivers import _Job
 from nydus_core.command import Command
 from nydus_core.delivery.plan import Lane
 from nydus_core.health.breaker import State
 from nydus_core.plugins.manager import hooks
-from nydus_core.routers import NodeRouter
+from waiting import until_async
 
-
-class ByName(NodeRouter):
-    """A key lives on the host that its first letter names."""
-
-    def locate(self, key: bytes, avoid: Any = ()) -> str:
-        return key[:1].decode()
-
-
-def cluster_of(names: str = "ab", engine: type[Any] = AsyncMemoryEngine, **settings: Any) -> Any:
-    given = {"engine": engine, "router": ByName, "retry": {"attempts": 1}, **settings}
-    return create_async_cluster({**given, "hosts": {name: {} for name in names}})
+cluster_of = partial(async_memory_cluster, retry=NO_RETRY)
 
 
 def store(cluster: Any, host: str) -> AsyncStore:
@@ -127,7 +119,7 @@ def test_a_command_that_is_cancelled_while_its_host_is_connected_to_was_not_sent
         cluster = cluster_of()
         cluster["a"].connecting = asyncio.Event()
         block = Block(cluster, ("incr", "a"), ("incr", "a"), ("incr", "b"))
-        await until(lambda: cluster["b"].clients and store(cluster, "b").log)
+        await until_async(lambda: cluster["b"].clients and store(cluster, "b").log)
         await given_up(block.task)
         assert block.outcomes == [Outcome.NOT_SENT, Outcome.NOT_SENT, Outcome.VALUE]
         task = asyncio.ensure_future(cluster.incr("a"))
@@ -142,11 +134,11 @@ def test_a_command_that_is_cancelled_while_its_host_is_connected_to_was_not_sent
 
 def test_what_is_cancelled_when_it_was_sent_may_have_been_applied_and_values_that_are_there_stay() -> None:
     async def main() -> None:
-        cluster = cluster_of("abc")
+        cluster = cluster_of(*"abc")
         calls = [("incr", "a"), ("incr", "b"), ("wait", "b"), ("incr", "b"), ("refuse", "c")]
         block = Block(cluster, *calls)
-        await until(hangs(cluster, "b"))
-        await until(lambda: cluster["c"].clients and store(cluster, "c").log)
+        await until_async(hangs(cluster, "b"))
+        await until_async(lambda: cluster["c"].clients and store(cluster, "c").log)
         await given_up(block.task)
         assert block.outcomes == [
             Outcome.VALUE,
@@ -165,15 +157,15 @@ def test_the_hooks_are_told_what_a_cancelled_command_may_have_done(told: Recorde
     async def main() -> None:
         cluster = cluster_of()
         task = asyncio.ensure_future(cluster.wait("a"))
-        await until(hangs(cluster))
+        await until_async(hangs(cluster))
         await given_up(task)
         ((name, hosts, error),) = told.commands
         assert (name, hosts) == ("wait", ("a",))
         assert isinstance(error, MaybeApplied)
 
         block = Block(cluster, ("wait", "a"), ("incr", "b"))
-        await until(hangs(cluster))
-        await until(lambda: cluster["b"].clients and store(cluster, "b").log)
+        await until_async(hangs(cluster))
+        await until_async(lambda: cluster["b"].clients and store(cluster, "b").log)
         await given_up(block.task)
         ((hosts, outcomes),) = told.batches
         assert hosts == [("a",), ("b",)]
@@ -189,7 +181,7 @@ def test_a_cancellation_in_a_pause_keeps_what_the_attempts_before_ended_in(told:
         await cluster.incr("b")
         cluster["a"].down = True
         block = Block(cluster, ("incr", "a"), ("incr", "b"))
-        await until(lambda: store(cluster, "b").data.get("b") == 2)
+        await until_async(lambda: store(cluster, "b").data.get("b") == 2)
         await asyncio.sleep(0.02)  # the pause has begun, or does
         await given_up(block.task)
         assert block.outcomes == [Outcome.NOT_SENT, Outcome.VALUE]
@@ -214,10 +206,10 @@ def test_a_cancelled_command_is_not_tried_again() -> None:
     async def main() -> None:
         cluster = cluster_of(retry={"attempts": 5, "backoff": 0, "repeat": "all"})
         block = Block(cluster, ("wait", "a"))
-        await until(hangs(cluster))
+        await until_async(hangs(cluster))
         await given_up(block.task)
         single = asyncio.ensure_future(cluster.wait("a"))
-        await until(lambda: len(cluster["a"].clients) == 2 and hangs(cluster)())
+        await until_async(lambda: len(cluster["a"].clients) == 2 and hangs(cluster)())
         await given_up(single)
         await asyncio.sleep(0.02)
         assert [len(client.log) for client in cluster["a"].clients] == [1, 1]
@@ -243,9 +235,9 @@ def test_a_second_cancellation_does_not_lose_what_the_first_one_found_out() -> N
     async def main() -> None:
         cluster = cluster_of(engine=Slow)
         block = Block(cluster, ("incr", "a"))
-        await until(lambda: cluster["a"].commands)
+        await until_async(lambda: cluster["a"].commands)
         block.task.cancel()
-        await until(lambda: cluster["a"].ending)
+        await until_async(lambda: cluster["a"].ending)
         block.task.cancel()
         await asyncio.sleep(0)
         cluster["a"].going.set()
@@ -268,7 +260,7 @@ def test_a_cancellation_that_comes_as_a_deadline_ends_a_call_is_not_lost(
             lambda: asyncio.ensure_future(cluster.on("a").incr("a")),
         ):
             task = begin()
-            await until(lambda: cluster["a"].ending)
+            await until_async(lambda: cluster["a"].ending)
             task.cancel()
             await asyncio.sleep(0)
             cluster["a"].going.set()
@@ -453,7 +445,7 @@ def test_a_cancellation_from_outside_is_not_taken_for_the_timeout() -> None:
     async def main() -> None:
         cluster = cluster_of()
         task = asyncio.ensure_future(patient(cluster))
-        await until(hangs(cluster))
+        await until_async(hangs(cluster))
         await given_up(task)
 
     in_loop(main)
@@ -471,7 +463,7 @@ def test_a_task_that_fails_in_a_group_ends_the_calls_of_the_others() -> None:
                 block.incr("b")
 
         async def failing() -> None:
-            await until(hangs(cluster))
+            await until_async(hangs(cluster))
             await cluster.refuse("b")
 
         with pytest.raises(ExceptionGroup) as caught:
@@ -492,7 +484,7 @@ def test_all_calls_of_a_group_are_under_way_at_once() -> None:
         cluster = cluster_of()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(cluster.wait("a")) for _ in range(20)]
-            await until(lambda: cluster["a"].clients and len(store(cluster, "a").log) == 20)
+            await until_async(lambda: cluster["a"].clients and len(store(cluster, "a").log) == 20)
             store(cluster, "a").going.set()
         assert [task.result() for task in tasks] == ["a"] * 20
 
@@ -567,8 +559,8 @@ def test_eager_tasks_are_driven_and_cancelled_as_others_are() -> None:
             promises = [conn.incr("a"), conn.who("b")]
         assert promises == [1, "b"]
         block = Block(cluster, ("wait", "a"), ("incr", "b"))
-        await until(hangs(cluster))
-        await until(lambda: "b" in store(cluster, "b").data)
+        await until_async(hangs(cluster))
+        await until_async(lambda: "b" in store(cluster, "b").data)
         await given_up(block.task)
         assert block.outcomes == [Outcome.MAYBE_APPLIED, Outcome.VALUE]
         with cluster.deadline(0.02), pytest.raises(DeadlineExceeded):

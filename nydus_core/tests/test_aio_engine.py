@@ -8,21 +8,21 @@ import logging
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 
 from async_engines import AsyncMemoryEngine, AsyncStore
+from clusters import NO_RETRY, async_memory_cluster
 from engines import Refused
-from in_loop import in_loop, until
-from nydus_core import BaseAsyncEngine, HostDown, MaybeApplied, create_async_cluster
+from in_loop import in_loop
+from nydus_core import BaseAsyncEngine, HostDown, MaybeApplied
 from nydus_core.aio.loops import PerLoop
 from nydus_core.command import Command
+from waiting import until_async
 
-
-def cluster_of(**settings: Any) -> Any:
-    given = {"engine": AsyncMemoryEngine, "retry": {"attempts": 1}, "hosts": {"a": {}}}
-    return create_async_cluster({**given, **settings})
+cluster_of = partial(async_memory_cluster, "a", router=None, retry=NO_RETRY)
 
 
 def clients(cluster: Any) -> list[AsyncStore]:
@@ -123,7 +123,7 @@ def test_a_client_in_whose_command_a_task_was_cancelled_is_used_for_no_other() -
     async def main() -> None:
         cluster = cluster_of()
         cancelled, other = (asyncio.ensure_future(cluster.wait()) for _ in range(2))
-        await until(waiting(cluster, 2))
+        await until_async(waiting(cluster, 2))
         cancelled.cancel()
         await asyncio.wait([cancelled])
         assert await cluster.incr("n") == 1
@@ -132,7 +132,7 @@ def test_a_client_in_whose_command_a_task_was_cancelled_is_used_for_no_other() -
         assert old.open  # the other task still uses it
         old.going.set()
         assert await other == "a"
-        await until(lambda: not old.open)
+        await until_async(lambda: not old.open)
         assert new.open
 
     in_loop(main)
@@ -159,18 +159,18 @@ def test_a_removed_host_is_disconnected_when_no_task_uses_it() -> None:
         engine = cluster["a"]
         task = asyncio.ensure_future(cluster.on("a").wait())
         idle = asyncio.ensure_future(cluster.on("b").who())
-        await until(lambda: engine.clients and engine.clients[0].log)
+        await until_async(lambda: engine.clients and engine.clients[0].log)
         await idle
         other = cluster["b"]
         cluster.remove_host("a")
         cluster.add_host("c", {})
         cluster.remove_host("b")
-        await until(lambda: not other.clients[0].open)
+        await until_async(lambda: not other.clients[0].open)
         await asyncio.sleep(0.01)
         assert engine.clients[0].open
         engine.clients[0].going.set()
         assert await task == "a"
-        await until(lambda: not engine.clients[0].open)
+        await until_async(lambda: not engine.clients[0].open)
 
     in_loop(main)
 
@@ -184,7 +184,7 @@ def test_a_host_that_left_while_it_was_connected_to_is_disconnected_after_that()
         engine.retire()
         engine.connecting.set()
         assert await task == "a"
-        await until(lambda: not engine.clients[0].open)
+        await until_async(lambda: not engine.clients[0].open)
 
     in_loop(main)
 
@@ -195,12 +195,12 @@ def test_a_closed_cluster_disconnects_and_connects_again_for_a_later_command() -
         async with cluster:
             await cluster.who()
             task = asyncio.ensure_future(cluster.wait())
-            await until(waiting(cluster))
+            await until_async(waiting(cluster))
         (client,) = clients(cluster)
         assert client.open  # a task uses it
         client.going.set()
         assert await task == "a"
-        await until(lambda: not client.open)
+        await until_async(lambda: not client.open)
         assert await cluster.who() == "a"
         await cluster.disconnect()
         await cluster.close()
@@ -217,8 +217,8 @@ def test_a_cluster_that_is_closed_in_one_loop_is_closed_in_the_others_too() -> N
         await cluster.who()
         (client,) = clients(cluster)
         used.set()
-        await until(closed.is_set)
-        await until(lambda: not client.open)
+        await until_async(closed.is_set)
+        await until_async(lambda: not client.open)
 
     async def main() -> None:
         await cluster.who()
@@ -252,7 +252,7 @@ def test_a_cluster_that_nobody_uses_any_more_disconnects() -> None:
         (client,) = clients(cluster)
         del cluster
         gc.collect()
-        await until(lambda: not client.open)
+        await until_async(lambda: not client.open)
 
     in_loop(main)
 
@@ -283,11 +283,11 @@ def test_a_client_that_cannot_be_disconnected_disturbs_nobody_but_who_closes_it(
     async def main() -> None:
         cluster = cluster_of(engine=Clinging)
         task = asyncio.ensure_future(cluster.wait())
-        await until(waiting(cluster))
+        await until_async(waiting(cluster))
         task.cancel()
         await asyncio.wait([task])
         assert await cluster.incr("n") == 1
-        await until(lambda: "a client cannot be disconnected" in caplog.text)
+        await until_async(lambda: "a client cannot be disconnected" in caplog.text)
         with pytest.raises(OSError, match="it clings"):
             await cluster.aclose()
         assert await cluster.incr("n") == 1
@@ -345,13 +345,13 @@ def test_each_is_called_in_its_own_loop() -> None:
     async def other() -> None:
         own.get()
         ready.wait(10)
-        await until(done.is_set)
+        await until_async(done.is_set)
 
     async def main() -> None:
         own.get()
         own.in_each(note)
         assert called[0] is True  # its own at once
-        await until(lambda: len(called) == 3)
+        await until_async(lambda: len(called) == 3)
         done.set()
 
     async def closed() -> None:

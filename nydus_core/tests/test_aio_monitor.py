@@ -9,19 +9,26 @@ import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import pytest
 
 from async_engines import AsyncSwitchedEngine
-from in_loop import in_loop, until
-from nydus_core import HostDown, HostError, create_async_cluster, hookimpl
+from clusters import NO_RETRY, async_memory_cluster
+from in_loop import in_loop
+from nydus_core import HostDown, HostError, hookimpl
 from nydus_core.deadlines import deadline_of
 from nydus_core.health.breaker import State
 from nydus_core.plugins.manager import hooks
+from waiting import until_async
 
 QUICK = {"failures": 2, "backoff": 0.01, "most": 0.02}
 NEVER = {"failures": 2, "backoff": 3600, "most": 3600}
+
+cluster_of = partial(
+    async_memory_cluster, "a", router=None, engine=AsyncSwitchedEngine, health=QUICK, retry=NO_RETRY
+)
 
 
 class Recorder:
@@ -47,11 +54,6 @@ def told() -> Iterator[Recorder]:
     hooks.unregister(recorder)
 
 
-def cluster_of(**settings: Any) -> Any:
-    given = {"engine": AsyncSwitchedEngine, "health": QUICK, "retry": {"attempts": 1}, "hosts": {"a": {}}}
-    return create_async_cluster({**given, **settings})
-
-
 async def fail(cluster: Any, times: int = 2) -> None:
     cluster["a"].down = True
     for _ in range(times):
@@ -68,12 +70,12 @@ def test_a_host_that_fails_is_taken_for_down_until_a_probe_succeeds(told: Record
     async def main() -> None:
         cluster = cluster_of()
         await fail(cluster)
-        await until(lambda: cluster["a"].probes >= 3)
+        await until_async(lambda: cluster["a"].probes >= 3)
         with pytest.raises(HostDown, match="it is taken for down: ConnectionRefusedError"):
             await cluster.incr("n")
         assert told.words == [("down", "a")]
         cluster["a"].down = False
-        await until(lambda: state(cluster) is State.CLOSED)
+        await until_async(lambda: state(cluster) is State.CLOSED)
         assert told.words == [("down", "a"), ("up", "a")]
         assert await cluster.incr("n") == 1
         probes = cluster["a"].probes
@@ -103,7 +105,7 @@ def test_there_is_one_probe_at_a_time_and_no_command_waits_for_it() -> None:
         cluster = cluster_of()
         cluster["a"].probing = asyncio.Event()
         await fail(cluster)
-        await until(lambda: cluster["a"].probes == 1)
+        await until_async(lambda: cluster["a"].probes == 1)
         assert state(cluster) is State.HALF_OPEN
         for _ in range(5):
             with pytest.raises(HostDown):
@@ -111,7 +113,7 @@ def test_there_is_one_probe_at_a_time_and_no_command_waits_for_it() -> None:
         assert cluster["a"].probes == 1
         cluster["a"].down = False
         cluster["a"].probing.set()
-        await until(lambda: state(cluster) is State.CLOSED)
+        await until_async(lambda: state(cluster) is State.CLOSED)
 
     in_loop(main)
 
@@ -123,7 +125,7 @@ def test_a_probe_ends_with_its_cluster_or_host(end: str, told: Recorder) -> None
         host = cluster["a"]
         host.probing = asyncio.Event()
         await fail(cluster)
-        await until(lambda: host.probes == 1)
+        await until_async(lambda: host.probes == 1)
         if end == "aclose":
             await cluster.aclose()
             assert state(cluster) is State.CLOSED
@@ -145,7 +147,7 @@ def test_a_probe_of_one_loop_ends_with_a_cluster_that_is_closed_in_another() -> 
     async def other() -> None:
         cluster["a"].probing = asyncio.Event()
         await fail(cluster)
-        await until(lambda: cluster["a"].probes == 1)
+        await until_async(lambda: cluster["a"].probes == 1)
         probing = asyncio.all_tasks() - {asyncio.current_task()}
         begun.set()
         await asyncio.wait(probing, timeout=20)
@@ -154,7 +156,7 @@ def test_a_probe_of_one_loop_ends_with_a_cluster_that_is_closed_in_another() -> 
 
     async def main() -> None:
         await cluster.aclose()
-        await until(closed.is_set)
+        await until_async(closed.is_set)
 
     with ThreadPoolExecutor(1) as pool:
         ended = pool.submit(in_loop, other)
@@ -169,7 +171,7 @@ async def _is_up_again(cluster: Any) -> None:
     cluster["a"].down, cluster["a"].probing = False, None
     with pytest.raises(HostDown):
         await cluster.incr("n")
-    await until(lambda: state(cluster) is State.CLOSED)
+    await until_async(lambda: state(cluster) is State.CLOSED)
     assert await cluster.incr("n") == 1
 
 
@@ -190,7 +192,7 @@ def test_a_loop_that_ended_with_a_probe_under_way_leaves_it_to_the_next_one() ->
     async def main() -> None:
         cluster["a"].probing = asyncio.Event()
         await fail(cluster)
-        await until(lambda: cluster["a"].probes == 1)
+        await until_async(lambda: cluster["a"].probes == 1)
 
     in_loop(main)
     in_loop(lambda: _is_up_again(cluster))
@@ -203,7 +205,7 @@ def test_a_loop_that_was_closed_under_its_probe_leaves_it_to_the_next_one() -> N
     async def main() -> None:
         cluster["a"].probing = asyncio.Event()
         await fail(cluster)
-        await until(lambda: cluster["a"].probes == 1)
+        await until_async(lambda: cluster["a"].probes == 1)
         probes.extend(asyncio.all_tasks() - {asyncio.current_task()})
 
     loop = asyncio.new_event_loop()
@@ -250,7 +252,7 @@ class Readmitted:
 async def _down_and_up(cluster: Any) -> None:
     await fail(cluster)
     cluster["a"].down = False
-    await until(lambda: state(cluster) is State.CLOSED)
+    await until_async(lambda: state(cluster) is State.CLOSED)
 
 
 def test_a_host_is_readmitted_as_the_settings_say(told: Recorder) -> None:

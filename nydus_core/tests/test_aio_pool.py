@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from in_loop import in_loop, until
+from in_loop import in_loop
 from nydus_core.aio.pool import FairPool
+from waiting import until_async
 
 
 class Exhausted(Exception):
@@ -309,7 +310,7 @@ def test_a_connection_that_takes_its_time_to_say_goodbye_is_shut(
         await asyncio.wait([task])
         assert task.cancelled() is cancelled
         assert not connection.open
-        await until(lambda: len(asyncio.all_tasks()) == 1)
+        await until_async(lambda: len(asyncio.all_tasks()) == 1)
 
     monkeypatch.setattr("nydus_core.aio.pool._GOODBYE", 1000 if cancelled else 0.01)
     in_loop(main)
@@ -328,7 +329,7 @@ def test_a_retired_pool_ends_once_when_nobody_uses_a_connection_or_waits_for_one
         assert ended == []
         second.cancel()
         await asyncio.wait([second])
-        await until(lambda: ended == [1])
+        await until_async(lambda: ended == [1])
         pool.give(await pool.take(), clean=True)  # a late one
         assert ended == [1]
 

@@ -13,7 +13,7 @@ import pytest
 
 from async_engines import AsyncMemoryEngine, AsyncSwitchedEngine, BlockingMemory, ThreadedMemory
 from engines import MemoryEngine
-from in_loop import in_loop, until
+from in_loop import in_loop
 from nydus.conf import configure
 from nydus.db import connections
 from nydus_core import (
@@ -27,6 +27,7 @@ from nydus_core import (
 )
 from nydus_core.aio.loops import PerLoop
 from nydus_core.connections import LazyConnectionHandler
+from waiting import until_async
 
 
 @pytest.fixture(autouse=True)
@@ -292,7 +293,7 @@ def test_clusters_that_are_configured_anew_are_closed_as_they_fall_out_of_use() 
     async def main() -> None:
         old = connections.aio["old"]
         task = asyncio.ensure_future(old.wait())
-        await until(lambda: old["a"].clients and old["a"].clients[0].log)
+        await until_async(lambda: old["a"].clients and old["a"].clients[0].log)
         (client,) = old["a"].clients
         configure(CONNECTIONS={"new": BOTH})
         assert "old" not in connections.aio
@@ -300,7 +301,7 @@ def test_clusters_that_are_configured_anew_are_closed_as_they_fall_out_of_use() 
         assert client.open
         client.going.set()
         assert await task == "a"
-        await until(lambda: not client.open)
+        await until_async(lambda: not client.open)
         assert await connections.aio["new"].incr("n") == 1
 
     in_loop(main)

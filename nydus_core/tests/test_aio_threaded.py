@@ -14,11 +14,12 @@ import pytest
 
 from async_engines import BlockingMemory
 from engines import Lost, MemoryEngine, Refused, Store
-from in_loop import in_loop, until
+from in_loop import in_loop
 from nydus_core import HostDown, MaybeApplied, Outcome, ThreadedEngine, create_async_cluster, create_cluster
 from nydus_core.aio.workers import Job
 from nydus_core.command import Command
 from nydus_core.engines.batches import SerialBatch
+from waiting import until_async
 
 
 class HoldingStore(Store):
@@ -148,7 +149,7 @@ def test_values_and_errors_are_those_of_the_blocking_side() -> None:
 def test_what_is_cancelled_before_its_thread_began_was_not_sent_and_never_is(cluster: Any) -> None:
     async def main() -> None:
         held = [asyncio.ensure_future(cluster.hold("n")) for _ in range(3)]
-        await until(lambda: store_of(cluster).holding == 3)
+        await until_async(lambda: store_of(cluster).holding == 3)
         single = asyncio.ensure_future(cluster.incr("n"))
         block, promises = mapping(cluster, "incr", "incr")
         await asyncio.sleep(0.02)
@@ -166,7 +167,7 @@ def test_what_is_cancelled_before_its_thread_began_was_not_sent_and_never_is(clu
 def test_what_is_cancelled_in_its_thread_may_have_been_applied_and_the_rest_is_not(cluster: Any) -> None:
     async def main() -> None:
         block, promises = mapping(cluster, "incr", "hold", "incr")
-        await until(lambda: store_of(cluster).holding)
+        await until_async(lambda: store_of(cluster).holding)
         await given_up(block)
         assert [promise.outcome for promise in promises] == [
             Outcome.VALUE,
@@ -175,7 +176,7 @@ def test_what_is_cancelled_in_its_thread_may_have_been_applied_and_the_rest_is_n
         ]
         assert cluster["a"].engine.told == ["aborted"]  # its thread still is in it
         store_of(cluster).going.set()
-        await until(lambda: cluster["a"].engine.told == ["aborted", "closed"])
+        await until_async(lambda: cluster["a"].engine.told == ["aborted", "closed"])
         assert store_of(cluster).data == {"n": 1}
 
     in_loop(main)
@@ -214,7 +215,7 @@ def test_a_deadline_is_kept_although_the_thread_goes_on(cluster: Any) -> None:
 def test_a_host_has_only_so_many_threads_and_the_others_wait_in_line(cluster: Any) -> None:
     async def main() -> None:
         tasks = [asyncio.ensure_future(cluster.hold(number)) for number in range(30)]
-        await until(lambda: store_of(cluster).holding == 3)
+        await until_async(lambda: store_of(cluster).holding == 3)
         await asyncio.sleep(0.02)
         store_of(cluster).going.set()
         assert await asyncio.gather(*tasks) == ["a"] * 30
@@ -245,12 +246,12 @@ def test_a_thread_that_outlives_its_loop_makes_no_noise_and_lets_go_of_its_conne
 ) -> None:
     async def main() -> None:
         task = asyncio.ensure_future(cluster.hold("n"))
-        await until(lambda: store_of(cluster).holding)
+        await until_async(lambda: store_of(cluster).holding)
         await given_up(task)
 
     in_loop(main)
     store_of(cluster).going.set()
-    asyncio.run(until(lambda: cluster["a"].engine.told == ["aborted", "closed"]))
+    asyncio.run(until_async(lambda: cluster["a"].engine.told == ["aborted", "closed"]))
     assert caplog.records == []
 
     async def again() -> list[Any]:
@@ -300,7 +301,7 @@ def test_hosts_that_leave_are_disconnected_in_a_thread(cluster: Any) -> None:
         cluster.remove_host("a")  # it would block the loop here
         assert engine.store.open
         engine.leaving.set()
-        await until(lambda: not engine.store.open)
+        await until_async(lambda: not engine.store.open)
         assert await cluster.incr("n") == 1  # on host b
 
     in_loop(main)

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from clusters import ByName, memory_cluster
 from engines import Lost, MemoryEngine, PipelinedEngine, Refused, Store
 from nydus_core import (
     Cluster,
@@ -38,21 +39,9 @@ from nydus_core.delivery.placement import Placement
 from nydus_core.delivery.plan import make_plan
 from nydus_core.engines import BaseEngine
 from nydus_core.errors import NotResolved, host_error
-from nydus_core.routers import BaseRouter, NodeRouter, PartitionRouter
+from nydus_core.routers import BaseRouter, PartitionRouter
 
 both_engines = pytest.mark.parametrize("engine", [MemoryEngine, PipelinedEngine])
-
-
-class ByName(NodeRouter):
-    """A key lives on the host whose name it starts with."""
-
-    def locate(self, key: bytes, avoid: Any = ()) -> str:
-        return key[:1].decode()
-
-
-def cluster_of(names: Any = "abc", engine: Any = MemoryEngine, router: Any = ByName, **settings: Any) -> Any:
-    hosts = names if isinstance(names, dict) else {name: {} for name in names}
-    return create_cluster({"engine": engine, "hosts": hosts, "router": router, **settings})
 
 
 def log(cluster: Any, host: Any) -> list[tuple[Any, ...]]:
@@ -64,7 +53,7 @@ def log(cluster: Any, host: Any) -> list[tuple[Any, ...]]:
 
 
 def test_a_command_goes_to_the_host_of_its_key_and_to_no_other() -> None:
-    cluster = cluster_of()
+    cluster = memory_cluster(*"abc")
     assert cluster.incr("b1") == 1
     assert cluster.incr(key="b1") == 2
     assert cluster.get(b"b2") is None
@@ -76,14 +65,14 @@ def test_a_command_goes_to_the_host_of_its_key_and_to_no_other() -> None:
 
 
 def test_arguments_arrive_as_they_were_given() -> None:
-    cluster = cluster_of()
+    cluster = memory_cluster(*"abc")
     assert cluster.set("a1", [1, 2], only_new=True) is True
     assert cluster.set("a1", 5, only_new=True) is False
     assert cluster.get("a1") == [1, 2]
 
 
 def test_commands_may_have_dots_in_their_names() -> None:
-    cluster = cluster_of()
+    cluster = memory_cluster(*"abc")
     cluster.set("b1", 1)
     assert cluster.admin.size() == [0, 1, 0]
     assert cluster.admin.drop("b1") is True
@@ -95,12 +84,16 @@ def test_commands_may_have_dots_in_their_names() -> None:
 def test_a_command_without_a_key_goes_to_all_hosts_and_answers_in_host_order(
     engine: Any, router: Any
 ) -> None:
-    assert cluster_of("cab", engine, router).ping() == ["pong from c", "pong from a", "pong from b"]
+    assert memory_cluster(*"cab", engine=engine, router=router).ping() == [
+        "pong from c",
+        "pong from a",
+        "pong from b",
+    ]
 
 
 @both_engines
 def test_without_a_router_every_command_goes_to_all_hosts(engine: Any) -> None:
-    cluster = cluster_of("abc", engine, None)
+    cluster = memory_cluster(*"abc", engine=engine, router=None)
     assert cluster.incr("foo") == [1, 1, 1]
     with cluster.map() as conn:
         results = [conn.incr("foo"), conn.incr("bar")]
@@ -109,7 +102,7 @@ def test_without_a_router_every_command_goes_to_all_hosts(engine: Any) -> None:
 
 @both_engines
 def test_one_host_without_a_router_answers_plainly(engine: Any) -> None:
-    cluster = cluster_of("a", engine, None)
+    cluster = memory_cluster("a", engine=engine, router=None)
     assert cluster.incr("foo") == 1
     assert cluster.ping() == "pong from a"
     with cluster.map() as conn:
@@ -119,7 +112,7 @@ def test_one_host_without_a_router_answers_plainly(engine: Any) -> None:
 
 @pytest.mark.parametrize("name", ["_private", "__index__", "_Cluster__x"])
 def test_names_with_an_underscore_are_no_commands(name: str) -> None:
-    cluster = cluster_of("a")
+    cluster = memory_cluster("a")
     with pytest.raises(AttributeError), cluster.map() as conn:
         getattr(conn, name)
     with pytest.raises(AttributeError):
@@ -131,7 +124,7 @@ def test_names_with_an_underscore_are_no_commands(name: str) -> None:
 
 @both_engines
 def test_map_answers_by_position_so_equal_commands_have_results_of_their_own(engine: Any) -> None:
-    cluster = cluster_of("abc", engine)
+    cluster = memory_cluster(*"abc", engine=engine)
     with cluster.map() as conn:
         results = [conn.incr(key) for key in ("b1", "a1", "b1", "b1", "c1", "a1")]
     assert results == [1, 1, 2, 3, 1, 2]
@@ -141,7 +134,7 @@ def test_map_answers_by_position_so_equal_commands_have_results_of_their_own(eng
 
 @both_engines
 def test_map_keeps_the_order_of_the_commands_of_a_host(engine: Any) -> None:
-    cluster = cluster_of("abc", engine)
+    cluster = memory_cluster(*"abc", engine=engine)
     with cluster.map() as conn:
         conn.set("a1", "x")
         conn.ping()
@@ -155,7 +148,7 @@ def test_map_keeps_the_order_of_the_commands_of_a_host(engine: Any) -> None:
 
 
 def test_map_sends_nothing_before_its_end() -> None:
-    cluster = cluster_of()
+    cluster = memory_cluster(*"abc")
     with cluster.map() as conn:
         promise = conn.incr("a1")
         assert len(conn) == 1
@@ -171,7 +164,7 @@ def test_map_sends_nothing_before_its_end() -> None:
 
 @both_engines
 def test_map_of_a_body_that_raises_sends_nothing(engine: Any) -> None:
-    cluster = cluster_of("ab", engine)
+    cluster = memory_cluster(*"ab", engine=engine)
     with pytest.raises(ZeroDivisionError), cluster.map() as conn:
         promise = conn.incr("a1")
         1 / 0  # noqa: B018
@@ -182,7 +175,7 @@ def test_map_of_a_body_that_raises_sends_nothing(engine: Any) -> None:
 
 
 def test_map_with_a_command_that_has_no_place_sends_nothing() -> None:
-    cluster = cluster_of()
+    cluster = memory_cluster(*"abc")
     with pytest.raises(RoutingError), cluster.map() as conn:
         promise = conn.incr("a1")
         conn.get(name="x")
@@ -191,14 +184,14 @@ def test_map_with_a_command_that_has_no_place_sends_nothing() -> None:
 
 
 def test_an_empty_map_does_nothing() -> None:
-    with cluster_of().map() as conn:
+    with memory_cluster(*"abc").map() as conn:
         pass
     assert conn.get_results() == []
 
 
 @pytest.mark.parametrize("how", ["ends", "raises"])
 def test_map_cannot_be_used_after_its_end(how: str) -> None:
-    cluster = cluster_of()
+    cluster = memory_cluster(*"abc")
     try:
         with cluster.map() as conn:
             incr = conn.incr
@@ -217,7 +210,7 @@ def test_map_cannot_be_used_after_its_end(how: str) -> None:
 
 
 def test_maps_may_be_nested() -> None:
-    cluster = cluster_of()
+    cluster = memory_cluster(*"abc")
     with cluster.map() as outer:
         first = outer.incr("a1")
         with cluster.map() as inner:
@@ -227,7 +220,7 @@ def test_maps_may_be_nested() -> None:
 
 
 def test_map_takes_a_number_of_workers_as_nydus_did() -> None:
-    with cluster_of().map(workers=2) as conn:
+    with memory_cluster(*"abc").map(workers=2) as conn:
         promise = conn.incr("a1")
     assert promise == 1
 
@@ -237,7 +230,7 @@ def test_map_takes_a_number_of_workers_as_nydus_did() -> None:
 
 @both_engines
 def test_map_tells_every_failure_with_position_host_and_cause(engine: Any) -> None:
-    cluster = cluster_of("abc", engine)
+    cluster = memory_cluster(*"abc", engine=engine)
     with pytest.raises(CommandError) as caught, cluster.map() as conn:
         results = [conn.incr("a1"), conn.refuse("b1"), conn.incr("b2"), conn.refuse("c1"), conn.incr("b3")]
     first, second = caught.value.errors
@@ -258,7 +251,7 @@ def test_map_tells_every_failure_with_position_host_and_cause(engine: Any) -> No
 
 @both_engines
 def test_map_may_fail_silently(engine: Any) -> None:
-    with cluster_of("abc", engine).map(fail_silently=True) as conn:
+    with memory_cluster(*"abc", engine=engine).map(fail_silently=True) as conn:
         results = [conn.incr("a1"), conn.refuse("b1")]
     assert conn.get_results()[0] == 1
     ((name, error),) = conn.get_errors()
@@ -267,18 +260,18 @@ def test_map_may_fail_silently(engine: Any) -> None:
 
 
 def test_map_of_one_command_may_fail_silently_too() -> None:
-    with cluster_of().map(fail_silently=True) as conn:
+    with memory_cluster(*"abc").map(fail_silently=True) as conn:
         result = conn.refuse("b1")
     assert isinstance(result.error, Refused)
 
 
 def test_failing_silently_is_for_commands_and_not_for_mistakes() -> None:
-    with pytest.raises(RoutingError), cluster_of().map(fail_silently=True) as conn:
+    with pytest.raises(RoutingError), memory_cluster(*"abc").map(fail_silently=True) as conn:
         conn.get(name="x")
 
 
 def test_a_broadcast_that_failed_on_one_host_names_that_host() -> None:
-    cluster = cluster_of({"a": {}, "b": {"down": True}, "c": {}})
+    cluster = memory_cluster(hosts={"a": {}, "b": {"down": True}, "c": {}})
     with pytest.raises(CommandError) as caught, cluster.map() as conn:
         conn.ping()
     assert caught.value.errors[0].hosts == ("b",)
@@ -286,7 +279,7 @@ def test_a_broadcast_that_failed_on_one_host_names_that_host() -> None:
 
 @both_engines
 def test_a_host_that_is_down_fails_its_own_commands_only(engine: Any) -> None:
-    cluster = cluster_of({"a": {}, "b": {"down": True}}, engine)
+    cluster = memory_cluster(hosts={"a": {}, "b": {"down": True}}, engine=engine)
     with pytest.raises(CommandError), cluster.map() as conn:
         results = [conn.incr("a1"), conn.incr("b1"), conn.incr("a1"), conn.incr("b2")]
     outcomes = [result.outcome for result in results]
@@ -295,20 +288,20 @@ def test_a_host_that_is_down_fails_its_own_commands_only(engine: Any) -> None:
 
 
 def test_without_a_pipeline_a_lost_connection_fails_one_command_only() -> None:
-    with cluster_of().map(fail_silently=True) as conn:
+    with memory_cluster(*"abc").map(fail_silently=True) as conn:
         results = [conn.incr("a1"), conn.lose("a2"), conn.incr("a1")]
     assert [result.outcome for result in results] == [Outcome.VALUE, Outcome.MAYBE_APPLIED, Outcome.VALUE]
 
 
 def test_in_a_pipeline_a_lost_connection_leaves_all_of_its_commands_open() -> None:
-    with cluster_of("ab", PipelinedEngine).map(fail_silently=True) as conn:
+    with memory_cluster(*"ab", engine=PipelinedEngine).map(fail_silently=True) as conn:
         results = [conn.incr("a1"), conn.lose("a2"), conn.incr("b1")]
     outcomes = [result.outcome for result in results]
     assert outcomes == [Outcome.MAYBE_APPLIED, Outcome.MAYBE_APPLIED, Outcome.VALUE]
 
 
 def test_the_failures_of_a_map_can_be_pickled() -> None:
-    with pytest.raises(CommandError) as caught, cluster_of().map() as conn:
+    with pytest.raises(CommandError) as caught, memory_cluster(*"abc").map() as conn:
         conn.refuse("a1")
         conn.lose("b1")
     revived = pickle.loads(pickle.dumps(caught.value))
@@ -320,7 +313,7 @@ def test_the_failures_of_a_map_can_be_pickled() -> None:
 
 
 def test_a_transaction_is_refused_by_an_engine_without() -> None:
-    cluster = cluster_of()
+    cluster = memory_cluster(*"abc")
     with pytest.raises(RoutingError, match="engine MemoryEngine has no transactions"):
         cluster.map(transaction=True)
 
@@ -335,7 +328,7 @@ def test_a_transaction_is_asked_of_every_batch() -> None:
             asked.append((self.num, transaction))
             return super().batch(commands)
 
-    cluster = cluster_of("ab", Transacting)
+    cluster = memory_cluster(*"ab", engine=Transacting)
     with cluster.map(transaction=True) as conn:
         conn.ping()
     cluster.ping()
@@ -351,7 +344,7 @@ DELAY = 0.05
 
 @both_engines
 def test_hosts_work_at_the_same_time(engine: Any) -> None:
-    cluster = cluster_of("abcdefgh", engine, defaults={"delay": DELAY})
+    cluster = memory_cluster(*"abcdefgh", engine=engine, defaults={"delay": DELAY})
     start = time.perf_counter()
     cluster.ping()
     with cluster.map() as conn:
@@ -361,7 +354,7 @@ def test_hosts_work_at_the_same_time(engine: Any) -> None:
 
 
 def test_many_threads_may_use_one_cluster() -> None:
-    cluster = cluster_of("abc", PipelinedEngine)
+    cluster = memory_cluster(*"abc", engine=PipelinedEngine)
 
     def work(thread: int) -> list[Any]:
         mine = [f"{'abc'[n % 3]}{thread}:{n}" for n in range(30)]
@@ -383,7 +376,7 @@ def test_a_first_command_of_many_threads_connects_once() -> None:
             connected.append(self.num)
             return super().connect()
 
-    cluster = cluster_of("a", Slow)
+    cluster = memory_cluster("a", engine=Slow)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(cluster.get, ["a1"] * 8))
     assert connected == ["a"]
@@ -398,7 +391,7 @@ def test_work_in_threads_sees_the_context_of_the_caller() -> None:
 
     token = user.set("somebody")
     try:
-        assert cluster_of("abc", Seeing, None).whose() == ["somebody"] * 3
+        assert memory_cluster(*"abc", engine=Seeing, router=None).whose() == ["somebody"] * 3
     finally:
         user.reset(token)
 
@@ -526,9 +519,9 @@ def test_a_batch_that_cannot_be_closed_does_not_keep_others_open() -> None:
 
 def test_an_interrupted_command_is_not_swallowed() -> None:
     with pytest.raises(KeyboardInterrupt):
-        cluster_of().interrupt("a1")
+        memory_cluster(*"abc").interrupt("a1")
     with pytest.raises(KeyboardInterrupt):
-        cluster_of().interrupt()
+        memory_cluster(*"abc").interrupt()
 
 
 # Hosts ------------------------------------------------------------------------------------------------------------
@@ -547,7 +540,7 @@ def test_a_cluster_counts_lists_and_gives_its_hosts() -> None:
 
 
 def test_on_sends_every_command_to_one_host() -> None:
-    cluster = cluster_of()
+    cluster = memory_cluster(*"abc")
     here = cluster.on("b")
     assert here.ping() == "pong from b"
     assert here.who("a1") == "b"
@@ -561,7 +554,7 @@ def test_on_reaches_what_only_has_a_meaning_on_one_host() -> None:
         def describe(cls, name: str, args: Any, kwargs: Any) -> Command:
             return Command(name, args, kwargs, scope=Scope.HOST)
 
-    cluster = cluster_of("ab", Holding)
+    cluster = memory_cluster(*"ab", engine=Holding)
     with pytest.raises(RoutingError, match=r"cluster\.on\(host\)"):
         cluster.ping()
     assert cluster.on("b").ping() == "pong from b"
@@ -570,11 +563,11 @@ def test_on_reaches_what_only_has_a_meaning_on_one_host() -> None:
 @pytest.mark.parametrize("host", ["x", 0, None])
 def test_on_refuses_a_host_that_there_is_not(host: Any) -> None:
     with pytest.raises(RoutingError, match=rf"there is no host {host!r}; the hosts are 'a', 'b', 'c'"):
-        cluster_of().on(host)
+        memory_cluster(*"abc").on(host)
 
 
 def test_the_client_of_a_keys_host_takes_no_key_that_lives_elsewhere() -> None:
-    cluster = cluster_of()
+    cluster = memory_cluster(*"abc")
     home = cluster.on_key("b1")
     home.set("b2", 1)
     assert cluster.get("b2") == 1
@@ -589,11 +582,11 @@ def test_the_client_of_a_keys_host_takes_no_key_that_lives_elsewhere() -> None:
 @pytest.mark.parametrize("router", [None, "round-robin", "broadcast"])
 def test_a_key_without_a_host_of_its_own_has_no_client(router: Any) -> None:
     with pytest.raises(RoutingError, match=r"use cluster\.on\(host\), with host one of a, b, c"):
-        cluster_of(router=router).on_key("b1")
+        memory_cluster(*"abc", router=router).on_key("b1")
 
 
 def test_nothing_connects_before_its_first_command() -> None:
-    cluster = cluster_of({"a": {"down": True}, "b": {}})
+    cluster = memory_cluster(hosts={"a": {"down": True}, "b": {}})
     cluster.on("a")
     with cluster.map() as conn:
         conn.get("b1")
@@ -604,7 +597,7 @@ def test_nothing_connects_before_its_first_command() -> None:
     "close", [Cluster.close, Cluster.disconnect, lambda cluster: cluster.__exit__(None, None, None)]
 )
 def test_closing_closes_all_hosts_and_a_later_command_connects_again(close: Callable[[Any], None]) -> None:
-    cluster = cluster_of()
+    cluster = memory_cluster(*"abc")
     clients = [cluster[host].connection for host in "abc"]
     close(cluster)
     assert [client.open for client in clients] == [False] * 3
@@ -620,7 +613,7 @@ def test_a_host_that_cannot_be_closed_does_not_keep_others_open() -> None:
             if self.num == "a":
                 raise OSError("stuck")
 
-    cluster = cluster_of("abc", Stuck)
+    cluster = memory_cluster(*"abc", engine=Stuck)
     clients = [cluster[host].connection for host in "abc"]
     with pytest.raises(OSError, match="stuck"):
         cluster.close()
@@ -628,7 +621,7 @@ def test_a_host_that_cannot_be_closed_does_not_keep_others_open() -> None:
 
 
 def test_a_cluster_is_a_context_manager_that_closes() -> None:
-    with cluster_of() as cluster:
+    with memory_cluster(*"abc") as cluster:
         client = cluster["a"].connection
         assert client.open
     assert not client.open
@@ -639,14 +632,14 @@ def test_a_cluster_may_be_of_a_class_of_ones_own() -> None:
         def greet(self, key: str) -> str:
             return f"hello {self.who(key)}"
 
-    cluster = cluster_of(cluster=Greeting)
+    cluster = memory_cluster(*"abc", cluster=Greeting)
     assert cluster.greet("b1") == "hello b"
     assert repr(cluster).startswith("<Greeting of 3 hosts")
 
 
 def test_a_router_may_be_installed_later() -> None:
-    cluster = cluster_of(router=None)
-    cluster.install_router(PartitionRouter([*cluster_of().router.nodes]))
+    cluster = memory_cluster(*"abc", router=None)
+    cluster.install_router(PartitionRouter([*memory_cluster(*"abc").router.nodes]))
     assert cluster.who("key") in "abc"
     cluster.install_router(BaseRouter(cluster))
     assert cluster.who("key") == ["a", "b", "c"]
@@ -659,14 +652,14 @@ def test_a_router_may_be_installed_later() -> None:
 
 def failed(call: Callable[[Any], Any], **settings: Any) -> Any:
     with pytest.raises(Exception) as caught:
-        call(cluster_of(**settings))
+        call(memory_cluster(**settings))
     return caught.value
 
 
 @both_engines
 @pytest.mark.parametrize("call", [lambda c: c.get("b1"), lambda c: c.on("b").get("b1")])
 def test_a_host_that_cannot_be_connected_to_was_not_sent_to(engine: Any, call: Any) -> None:
-    error = failed(call, names={"a": {}, "b": {"down": True}, "c": {}}, engine=engine)
+    error = failed(call, hosts={"a": {}, "b": {"down": True}, "c": {}}, engine=engine)
     assert isinstance(error, HostDown)
     assert isinstance(error, ConnectionRefusedError)
     assert error.errno == 111
@@ -675,7 +668,7 @@ def test_a_host_that_cannot_be_connected_to_was_not_sent_to(engine: Any, call: A
 
 
 def test_the_error_of_a_host_says_which_command_which_host_and_why() -> None:
-    error = failed(lambda c: c.set("b1", "s3cret"), names={"b": {"down": True}})
+    error = failed(lambda c: c.set("b1", "s3cret"), hosts={"b": {"down": True}})
     assert (
         str(error)
         == "set b'b1' was not taken by host 'b' (b) after 2 attempts: [Errno 111] Connection refused"
@@ -704,7 +697,7 @@ def test_the_answer_of_a_server_passes_unchanged(engine: Any, call: Any) -> None
 
 
 def test_a_broadcast_tells_how_each_host_fared() -> None:
-    error = failed(lambda c: c.refuse_on("c"), names={"a": {}, "b": {"down": True}, "c": {}}, router=None)
+    error = failed(lambda c: c.refuse_on("c"), hosts={"a": {}, "b": {"down": True}, "c": {}}, router=None)
     assert isinstance(error, MaybeApplied)  # it may be a write, and 'a' has done it
     assert isinstance(error, ConnectionRefusedError)
     assert error.__notes__ == ["by host: 'a': value, 'b': not sent, 'c': server error"]
@@ -838,7 +831,7 @@ class Splitting(PipelinedEngine):
 
 
 def test_a_command_over_several_hosts_is_split_and_joined() -> None:
-    cluster = cluster_of(engine=Splitting)
+    cluster = memory_cluster(*"abc", engine=Splitting)
     assert cluster.who("c1", "a1", "c2") == "c+a"
     with cluster.map() as conn:
         promises = [conn.who("a1", "b1"), conn.who("c1")]
@@ -846,14 +839,14 @@ def test_a_command_over_several_hosts_is_split_and_joined() -> None:
 
 
 def test_a_command_over_several_hosts_that_cannot_be_split_sends_nothing() -> None:
-    cluster = cluster_of(engine=Splitting)
+    cluster = memory_cluster(*"abc", engine=Splitting)
     with pytest.raises(CrossHostError, match="host 'a': b'a1'; host 'b': b'b1'"):
         cluster.get("a1", "b1")
     assert log(cluster, "a") == log(cluster, "b") == []
 
 
 def test_the_short_cut_of_the_everyday_case_is_on_the_same_road() -> None:
-    cluster = cluster_of()
+    cluster = memory_cluster(*"abc")
     for key in ("a1", "b1", "c1"):
         command = BaseEngine.describe("get", (key,), {})
         placement = Placement(tuple(cluster), cluster.router)
@@ -874,12 +867,12 @@ def test_a_host_is_named_by_its_key_or_by_that_as_text() -> None:
 
 
 def test_an_empty_map_is_not_false() -> None:
-    with cluster_of().map() as conn:
+    with memory_cluster(*"abc").map() as conn:
         assert (conn or None) is conn
 
 
 def test_a_map_is_used_once() -> None:
-    cluster = cluster_of()
+    cluster = memory_cluster(*"abc")
     block = cluster.map()
     with block as conn:
         conn.incr("a")
@@ -890,7 +883,7 @@ def test_a_map_is_used_once() -> None:
 
 def test_there_is_no_host_of_the_name_of_a_key() -> None:
     with pytest.raises(KeyError, match="there is no host 'k'; the hosts are 'a', 'b', 'c'"):
-        cluster_of()["k"]
+        memory_cluster(*"abc")["k"]
 
 
 def test_a_map_works_where_no_thread_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -899,6 +892,6 @@ def test_a_map_works_where_no_thread_can_be_had(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(threads, "_pool", threads._Pool())
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    with cluster_of().map() as conn:
+    with memory_cluster(*"abc").map() as conn:
         results = [conn.incr(key) for key in ("a1", "b1", "c1")]
     assert results == [1, 1, 1]

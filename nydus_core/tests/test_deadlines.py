@@ -12,14 +12,10 @@ from typing import Any
 
 import pytest
 
-from engines import MemoryEngine
+from clusters import memory_cluster
 from in_loop import in_loop
-from nydus_core import DeadlineExceeded, NydusError, create_cluster
+from nydus_core import DeadlineExceeded, NydusError
 from nydus_core.deadlines import Deadline, DeadlineBlock, any_deadline, deadline_of, is_time
-
-
-def cluster_of(**settings: Any) -> Any:
-    return create_cluster({"engine": MemoryEngine, "hosts": {"a": {}}, **settings})
 
 
 class Owner:
@@ -28,7 +24,7 @@ class Owner:
 
 @pytest.fixture
 def cluster() -> Any:
-    return cluster_of()
+    return memory_cluster("a")
 
 
 # One deadline --------------------------------------------------------------------------------------------------
@@ -93,7 +89,7 @@ def test_of_nested_blocks_the_earliest_end_counts(cluster: Any) -> None:
 
 
 def test_a_block_is_of_one_cluster(cluster: Any) -> None:
-    other = cluster_of()
+    other = memory_cluster("a")
     with cluster.deadline(60) as ours:
         assert deadline_of(other) is None
         with other.deadline(3600) as theirs:
@@ -176,14 +172,14 @@ def test_a_block_holds_for_its_task_alone(cluster: Any) -> None:
 
 
 def test_each_call_has_the_deadline_of_the_settings_for_itself() -> None:
-    cluster = cluster_of(deadline=60)
+    cluster = memory_cluster("a", deadline=60)
     first, second = cluster._deadline(), cluster._deadline()
     assert first.seconds == second.seconds == 60
     assert second.until > first.until
 
 
 def test_a_block_counts_instead_of_the_settings() -> None:
-    cluster = cluster_of(deadline=0.5)
+    cluster = memory_cluster("a", deadline=0.5)
     with cluster.deadline(60) as deadline:
         assert cluster._deadline() is deadline
 

@@ -24,6 +24,7 @@ import redis
 
 from address import Listening
 from engines import MemoryEngine, PipelinedEngine, Store, SwitchedEngine
+from given import Proxies
 from nydus_core import (
     BaseEngine,
     DeadlineExceeded,
@@ -40,21 +41,12 @@ from nydus_core.delivery.flows import Flow
 from nydus_core.delivery.plan import Lane
 from nydus_core.errors import NotAnsweredInTime, NotSentInTime
 from nydus_core.health.breaker import State
-from nydus_core.testing import FaultProxy
 from stopping import stopped
+from waiting import until
 
 #: Breakers that stay out of it.
 PATIENT = {"failures": 10**6, "calls": 10**6}
 ONCE = {"attempts": 1}
-
-Proxies = Callable[..., FaultProxy]
-
-
-def until(true: Callable[[], Any], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.002)
 
 
 @contextlib.contextmanager

@@ -6,20 +6,12 @@ from typing import Any
 
 import pytest
 
+from clusters import ByName
 from engines import MemoryEngine
 from nydus_core import Cluster, CrossHostError, create_cluster
-from nydus_core.routers import NodeRouter
 from nydus_core.routers.legacy import BaseRouter
 from nydus_memcache import Memcache
 from nydus_redis import Redis
-
-
-class ByName(NodeRouter):
-    """A key lives on the host whose name it starts with."""
-
-    def locate(self, key: bytes, avoid: Any = ()) -> str:
-        name = key[:1].decode()
-        return name if name in self.names else self.names[0]
 
 
 class Unreachable(Redis):
@@ -29,12 +21,12 @@ class Unreachable(Redis):
         raise AssertionError("something was sent")
 
 
-def cluster_of(router: Any = ByName, engine: Any = Unreachable, **hosts: Any) -> Cluster:
+def described(router: Any = ByName, engine: Any = Unreachable, **hosts: Any) -> Cluster:
     return create_cluster({"engine": engine, "router": router, "hosts": hosts or {"a": {}, "b": {"db": 1}}})
 
 
 def test_a_command_that_is_split_shows_what_goes_where() -> None:
-    found = cluster_of().explain("mget", "b1", "a1", "b2")
+    found = described().explain("mget", "b1", "a1", "b2")
     assert (found.command, found.split, found.refused) == ("MGET", True, "")
     assert [(place.key, place.host) for place in found.keys] == [(b"b1", "b"), (b"a1", "a"), (b"b2", "b")]
     assert {part.host: part.keys for part in found.parts} == {"b": (b"b1", b"b2"), "a": (b"a1",)}
@@ -46,7 +38,7 @@ def test_a_command_that_is_split_shows_what_goes_where() -> None:
 
 
 def test_a_command_of_one_host_shows_that_host() -> None:
-    found = cluster_of().explain("set", "b1", "s3cret", ex=5)
+    found = described().explain("set", "b1", "s3cret", ex=5)
     assert [part.host for part in found.parts] == ["b"]
     assert not found.split
     assert b"s3cret" in (found.wire or b"")
@@ -54,7 +46,7 @@ def test_a_command_of_one_host_shows_that_host() -> None:
 
 
 def test_a_refusal_shows_its_reason_and_is_that_of_the_command() -> None:
-    cluster = cluster_of()
+    cluster = described()
     found = cluster.explain("rename", "a1", "b1")
     with pytest.raises(CrossHostError) as refusal:
         cluster.rename("a1", "b1")
@@ -66,15 +58,15 @@ def test_a_refusal_shows_its_reason_and_is_that_of_the_command() -> None:
 
 def test_what_is_no_command_cannot_be_explained() -> None:
     with pytest.raises(AttributeError, match="pipeline_of_dreams"):
-        cluster_of().explain("pipeline_of_dreams")
+        described().explain("pipeline_of_dreams")
 
 
 def test_what_is_refused_for_itself_shows_the_way() -> None:
-    assert "cluster.on(host)" in cluster_of().explain("monitor").refused
+    assert "cluster.on(host)" in described().explain("monitor").refused
 
 
 def test_hash_tags_and_hashes_are_shown() -> None:
-    found = cluster_of({"name": "redis-slots", "hash_tags": True}).explain("get", "{user:1}.name")
+    found = described({"name": "redis-slots", "hash_tags": True}).explain("get", "{user:1}.name")
     (place,) = found.keys
     assert (place.key, place.part, place.hash) == (b"{user:1}.name", b"user:1", 10778)
     assert "b'{user:1}.name' lives on" in str(found)
@@ -82,25 +74,25 @@ def test_hash_tags_and_hashes_are_shown() -> None:
 
 
 def test_a_rule_that_goes_by_addresses_says_so() -> None:
-    assert cluster_of("consistent").explain("get", "k").by_address
-    assert "by the hosts' addresses" in str(cluster_of("consistent").explain("get", "k"))
-    assert not cluster_of("rendezvous").explain("get", "k").by_address
+    assert described("consistent").explain("get", "k").by_address
+    assert "by the hosts' addresses" in str(described("consistent").explain("get", "k"))
+    assert not described("rendezvous").explain("get", "k").by_address
 
 
 def test_a_command_without_a_key_goes_to_all_hosts() -> None:
-    found = cluster_of().explain("ping")
+    found = described().explain("ping")
     assert [part.host for part in found.parts] == ["a", "b"]
     assert (found.keys, found.split) == ((), False)
 
 
 def test_without_a_router_every_command_does() -> None:
-    found = cluster_of(None).explain("get", "k")
+    found = described(None).explain("get", "k")
     assert ([part.host for part in found.parts], found.router) == (["a", "b"], "none")
     assert found.keys[0].host == ""
 
 
 def test_to_ask_is_no_turn() -> None:
-    cluster = cluster_of("round-robin", MemoryEngine, a={}, b={})
+    cluster = described("round-robin", MemoryEngine, a={}, b={})
     assert str(cluster.explain("who", "k")).endswith("to the next host in turn")
     assert [cluster.who("k") for _ in range(2)] == ["a", "b"]
 
@@ -110,15 +102,15 @@ def test_a_router_that_sees_calls_sees_this_one() -> None:
         def _route(self, attr: str, args: Any, kwargs: Any, **_: Any) -> list[Any]:
             return ["b"] if attr == "decr" else ["a"]
 
-    assert [part.host for part in cluster_of(First).explain("decr", "k").parts] == ["b"]
+    assert [part.host for part in described(First).explain("decr", "k").parts] == ["b"]
 
 
 def test_memcache_commands_are_explained_too() -> None:
-    found = cluster_of(ByName, Memcache, a={}, b={"port": 11212}).explain("get_many", ["a1", "b1"])
+    found = described(ByName, Memcache, a={}, b={"port": 11212}).explain("get_many", ["a1", "b1"])
     assert {part.host: part.wire for part in found.parts} == {"a": b"get a1\r\n", "b": b"get b1\r\n"}
 
 
 def test_it_is_plain_data_too() -> None:
-    data = cluster_of().explain("get", "b1").to_dict()
+    data = described().explain("get", "b1").to_dict()
     assert data["keys"] == ({"key": b"b1", "part": b"b1", "hash": None, "host": "b"},)
     assert data["parts"][0]["host"] == "b"

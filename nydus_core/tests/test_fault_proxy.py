@@ -23,11 +23,9 @@ from pathlib import Path
 import pytest
 
 from address import Address, Listening, address_of, ask
+from given import NewRedisServer, Proxies, RedisServers
 from nydus_core.testing import FaultProxy
 from stopping import stopped
-
-Servers = Callable[..., list[Listening]]
-Proxies = Callable[..., FaultProxy]
 
 INCR = b"INCR n\r\n"
 PONG = b"+PONG\r\n"
@@ -143,7 +141,7 @@ def recorder() -> Iterator[Callable[..., Recorder]]:
 
 
 @pytest.fixture
-def server(redis_servers: Servers) -> Listening:
+def server(redis_servers: RedisServers) -> Listening:
     return redis_servers(1)[0]
 
 
@@ -179,7 +177,7 @@ class TestWithoutFaults:
                 assert between.connections == number
 
     def test_the_next_connection_may_go_to_another_server(
-        self, redis_servers: Servers, proxy: Proxies
+        self, redis_servers: RedisServers, proxy: Proxies
     ) -> None:
         first, second = redis_servers(2)
         ask(first, b"SET name first\r\n", b"\r\n")
@@ -200,7 +198,7 @@ class TestWithoutFaults:
             with connect(between) as client:
                 assert rest(client) == b""
 
-    def test_a_host_may_have_a_name(self, redis_servers: Servers, proxy: Proxies) -> None:
+    def test_a_host_may_have_a_name(self, redis_servers: RedisServers, proxy: Proxies) -> None:
         (server,) = redis_servers(1, tcp=True)
         assert ping(proxy(("localhost", server.port))) == PONG
 
@@ -538,7 +536,7 @@ class TestBlackhole:
         assert count(server) == 0
 
     def test_the_end_of_the_server_is_not_seen(
-        self, new_redis_server: Callable[..., Listening], proxy: Proxies
+        self, new_redis_server: NewRedisServer, proxy: Proxies
     ) -> None:
         server = new_redis_server()
         between = proxy(server)
@@ -709,7 +707,7 @@ class TestClosing:
     @both
     @pytest.mark.parametrize("state", ["hold", "hang", "refuse", "full"])
     def test_leaves_nothing_even_in_the_midst_of_work(
-        self, redis_servers: Servers, tcp: bool, state: str
+        self, redis_servers: RedisServers, tcp: bool, state: str
     ) -> None:
         (server,) = redis_servers(1, tcp=True)
         threads, files = threading.active_count(), len(os.listdir("/dev/fd"))
@@ -735,7 +733,7 @@ class TestClosing:
 
 @both
 def test_what_was_answered_is_done_once_and_nothing_is_done_twice_amid_chaos(
-    redis_servers: Servers, tcp: bool
+    redis_servers: RedisServers, tcp: bool
 ) -> None:
     """Forty clients, each with a counter of its own, and two threads that break and heal what they can."""
     (server,) = redis_servers(1)
@@ -789,7 +787,7 @@ def test_what_was_answered_is_done_once_and_nothing_is_done_twice_amid_chaos(
     assert len(os.listdir("/dev/fd")) == files
 
 
-def test_hundreds_of_connections_to_a_server_that_does_not_accept(redis_servers: Servers) -> None:
+def test_hundreds_of_connections_to_a_server_that_does_not_accept(redis_servers: RedisServers) -> None:
     (server,) = redis_servers(1)
     with FaultProxy(server) as between, contextlib.ExitStack() as stack:
         with stopped(server):  # type: ignore[arg-type]

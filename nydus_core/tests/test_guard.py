@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 
-from engines import MemoryEngine
-from nydus_core import Cluster, ConfigError, create_cluster
+from clusters import memory_cluster
+from nydus_core import ConfigError
 from nydus_core.routers.legacy import BaseRouter
 
-
-def cluster_of(*names: str, router: Any = "rendezvous", **settings: Any) -> Cluster:
-    hosts = {name: settings.pop(name, {}) for name in names or ("a", "b")}
-    return create_cluster({"engine": MemoryEngine, "router": router, "hosts": hosts, **settings})
+cluster_of = partial(memory_cluster, router="rendezvous")
 
 
 def test_clusters_that_place_keys_alike_have_one_fingerprint() -> None:
@@ -25,7 +23,7 @@ def test_others_have_others() -> None:
     clusters = [
         cluster_of(),
         cluster_of("a", "c"),
-        cluster_of(a={"weight": 2}),
+        cluster_of(hosts={"a": {"weight": 2}, "b": {}}),
         cluster_of(router="partition"),
         cluster_of("b", "a", router="partition"),
         cluster_of(router=None),
@@ -57,8 +55,11 @@ def test_the_expected_placement_passes() -> None:
     ("other", "said"),
     [
         (lambda: cluster_of("a", "c"), "host 'c': gone; host 'b': new"),
-        (lambda: cluster_of(a={"weight": 2}), "host 'a': weight 2, now 1"),
-        (lambda: cluster_of(router={"name": "rendezvous", "hash_tags": False}), "hash_tags False, now True"),
+        (lambda: cluster_of(hosts={"a": {"weight": 2}, "b": {}}), "host 'a': weight 2, now 1"),
+        (
+            lambda: cluster_of(router={"name": "rendezvous", "hash_tags": False}),
+            "hash_tags False, now True",
+        ),
         (lambda: cluster_of(router="partition"), "family: 'modulo', now 'rendezvous'"),
     ],
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from clusters import ByName, memory_cluster
 from engines import Lost, MemoryEngine, PipelinedEngine, Refused
 from nydus_core import (
     CommandError,
@@ -23,7 +24,7 @@ from nydus_core import (
     hookimpl,
 )
 from nydus_core.plugins.manager import Hooks, hooks
-from nydus_core.routers import Node, NodeRouter
+from nydus_core.routers import Node
 
 
 @pytest.fixture
@@ -38,11 +39,6 @@ def plug() -> Iterator[Callable[..., None]]:
     yield register
     for plugin in plugged:
         hooks.unregister(plugin)
-
-
-class ByName(NodeRouter):
-    def locate(self, key: bytes, avoid: Any = ()) -> str:
-        return key[:1].decode()
 
 
 class Recorder:
@@ -76,12 +72,6 @@ class Recorder:
         return [(kind, *rest) for kind, about, *rest in self.told if about is cluster and kind != "created"]
 
 
-def cluster_of(*names: str, engine: Any = MemoryEngine, router: Any = ByName, **options: Any) -> Any:
-    return create_cluster(
-        {"engine": engine, "hosts": dict.fromkeys(names or "ab", options), "router": router}
-    )
-
-
 # What is told -----------------------------------------------------------------------------------------------------
 
 
@@ -112,7 +102,7 @@ def test_a_command_is_told_with_its_hosts(
     plug: Callable[..., None], call: Any, told: Any, engine: Any
 ) -> None:
     plug(recorder := Recorder())
-    call(cluster := cluster_of(engine=engine))
+    call(cluster := memory_cluster(engine=engine))
     assert recorder.after(cluster) == [told]
 
 
@@ -122,7 +112,7 @@ def test_a_failed_command_is_told_with_the_error_that_is_raised(
     plug: Callable[..., None], engine: Any, name: str, kind: type[Exception]
 ) -> None:
     plug(recorder := Recorder())
-    cluster = cluster_of(engine=engine)
+    cluster = memory_cluster(engine=engine)
     with pytest.raises(kind) as caught:
         getattr(cluster, name)("a1")
     assert recorder.after(cluster) == [("command", f"{name} b'a1'", ["a"], caught.value)]
@@ -130,7 +120,7 @@ def test_a_failed_command_is_told_with_the_error_that_is_raised(
 
 def test_a_map_is_told_once_with_all_its_outcomes(plug: Callable[..., None]) -> None:
     plug(recorder := Recorder())
-    cluster = cluster_of()
+    cluster = memory_cluster()
     with pytest.raises(CommandError) as caught, cluster.map() as conn:
         conn.incr("a1")
         conn.refuse("b1")
@@ -143,7 +133,7 @@ def test_a_map_is_told_once_with_all_its_outcomes(plug: Callable[..., None]) -> 
 
 def test_what_was_never_sent_is_not_told(plug: Callable[..., None]) -> None:
     plug(recorder := Recorder())
-    cluster = cluster_of()
+    cluster = memory_cluster()
     with pytest.raises(RoutingError):
         cluster.get(name="x")
     with pytest.raises(RoutingError), cluster.map() as conn:
@@ -163,7 +153,7 @@ def test_a_plugin_may_take_only_the_arguments_that_it_needs(plug: Callable[..., 
             names.extend(hosts)
 
     plug(Brief())
-    cluster_of().get("b1")
+    memory_cluster().get("b1")
     assert names == ["b"]
 
 
@@ -188,7 +178,7 @@ def test_a_command_ends_the_same_whether_anybody_listens_or_not(
 ) -> None:
     def end() -> Any:
         try:
-            return call(cluster_of(engine=engine, down=down))
+            return call(memory_cluster(engine=engine, down=down))
         except Exception as error:
             return [kind.__name__ for kind in type(error).__mro__], str(error)
 
@@ -202,7 +192,7 @@ def test_nothing_is_called_where_nobody_listens(monkeypatch: pytest.MonkeyPatch)
         assert hook == "nydus_cluster_created", "called although nobody listens"
 
     monkeypatch.setattr(hooks, "call", unwanted)
-    cluster = cluster_of()
+    cluster = memory_cluster()
     cluster.get("a1")
     cluster.ping()
     with cluster.map() as conn:
@@ -248,7 +238,7 @@ def test_what_a_plugin_gets_wrong_in_the_settings_is_told_as_any_mistake(plug: C
 
     plug(Clumsy())
     with pytest.raises(ConfigError, match=r"hosts\['a'\]\.dealy: unknown setting"):
-        cluster_of()
+        memory_cluster()
 
 
 @pytest.mark.parametrize("settings", [[], None, 5])
@@ -288,7 +278,7 @@ def test_a_plugin_that_raises_is_logged_by_name_and_breaks_nothing(
 ) -> None:
     plug(Raising(), "acme-tracing")
     plug(recorder := Recorder())
-    cluster = cluster_of()
+    cluster = memory_cluster()
     assert cluster.incr("a1") == 1
     with cluster.map() as conn:
         promise = conn.incr("a1")
@@ -306,14 +296,14 @@ def test_a_plugin_without_a_name_is_logged_by_what_it_is(
     plug: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     plug(Raising())
-    cluster_of()
+    memory_cluster()
     assert "Raising" in caplog.records[0].getMessage()
 
 
 def test_a_plugin_that_raises_does_not_replace_the_error_of_a_command(plug: Callable[..., None]) -> None:
     plug(Raising())
     with pytest.raises(HostDown):
-        cluster_of(down=True).get("a1")
+        memory_cluster(down=True).get("a1")
 
 
 # Registering ------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from clusters import memory_cluster
 from engines import MemoryEngine, PipelinedEngine, Store
 from nydus.db import create_cluster
 from nydus.db.backends.base import BaseConnection, BasePipeline
@@ -176,7 +177,7 @@ def test_a_method_of_the_connection_that_cannot_connect_was_not_sent() -> None:
 # Routers ----------------------------------------------------------------------------------------------------------
 
 
-class ByName(BaseRouter):
+class ByCall(BaseRouter):
     """Overrides ``get_dbs``: reads go to one host, writes to the other."""
 
     def get_dbs(self, attr: str, args: Any, kwargs: Any, **fkwargs: Any) -> list[int]:
@@ -200,16 +201,17 @@ class Fixed(BaseRouter):
         return self.answer
 
 
-def cluster_of(router: type[BaseRouter], count: int = 3) -> Any:
-    return create_cluster({"backend": MemoryEngine, "router": router, "hosts": [{}] * count})
+def routed(router: type[BaseRouter], count: int = 3) -> Any:
+    """A cluster with a router of nydus 0.11."""
+    return memory_cluster(router=router, hosts=[{}] * count)
 
 
 def fixed(answer: Any) -> Any:
-    return cluster_of(type("Fixed", (Fixed,), {"answer": answer}))
+    return routed(type("Fixed", (Fixed,), {"answer": answer}))
 
 
 def test_a_router_that_overrides_get_dbs_routes_by_the_name_of_the_call() -> None:
-    cluster = cluster_of(ByName, 2)
+    cluster = routed(ByCall, 2)
     cluster.set("key", 1)
     cluster.get("key")
     assert [engine.connection.log for engine in cluster.hosts.values()] == [
@@ -220,11 +222,11 @@ def test_a_router_that_overrides_get_dbs_routes_by_the_name_of_the_call() -> Non
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_router_that_overrides_route_sees_the_arguments(number: int) -> None:
-    assert cluster_of(ByTenant).who(number) == str(number)
+    assert routed(ByTenant).who(number) == str(number)
 
 
 def test_a_router_that_overrides_route_is_not_asked_about_calls_without_arguments() -> None:
-    assert cluster_of(ByTenant).ping() == ["pong from 0", "pong from 1", "pong from 2"]
+    assert routed(ByTenant).ping() == ["pong from 0", "pong from 1", "pong from 2"]
 
 
 def test_the_router_sees_the_call_as_it_was_made() -> None:
@@ -235,7 +237,7 @@ def test_the_router_sees_the_call_as_it_was_made() -> None:
             seen.append((attr, args, kwargs))
             return [0]
 
-    cluster = cluster_of(Seeing)
+    cluster = routed(Seeing)
     cluster.set("key", 1, only_new=True)
     cluster.admin.size()
     with cluster.map() as conn:
@@ -266,11 +268,11 @@ def test_a_router_knows_its_cluster() -> None:
         def _route(self, **call: Any) -> list[Any]:
             return [list(self.cluster.hosts)[len(self.cluster) - 1]]
 
-    assert cluster_of(Last).who("key") == "2"
+    assert routed(Last).who("key") == "2"
 
 
 def test_a_router_without_rules_sends_every_call_to_all_hosts() -> None:
-    assert cluster_of(BaseRouter).who("key") == ["0", "1", "2"]
+    assert routed(BaseRouter).who("key") == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize(
@@ -314,7 +316,7 @@ def test_what_a_routers_rule_raises_is_raised() -> None:
             raise LookupError("no such tenant")
 
     with pytest.raises(LookupError, match="no such tenant"):
-        cluster_of(Failing).get("key")
+        routed(Failing).get("key")
 
 
 def test_a_router_may_handle_what_its_rule_raises() -> None:
@@ -328,7 +330,7 @@ def test_a_router_may_handle_what_its_rule_raises() -> None:
         def _post_routing(self, db_nums: list[int], **call: Any) -> list[int]:
             return db_nums or [1]
 
-    assert cluster_of(Handling).who("key") == "1"
+    assert routed(Handling).who("key") == "1"
 
 
 def test_a_router_is_set_up_once_before_its_first_call() -> None:
@@ -339,7 +341,7 @@ def test_a_router_is_set_up_once_before_its_first_call() -> None:
             calls.append(args)
             return True
 
-    cluster = cluster_of(Setting)
+    cluster = routed(Setting)
     assert calls == []
     cluster.get("one")
     cluster.get("two")
@@ -352,7 +354,7 @@ def test_a_router_that_cannot_be_set_up_refuses_every_call() -> None:
             return False
 
     with pytest.raises(BaseRouter.UnableToSetupRouter, match="Unready"):
-        cluster_of(Unready).get("key")
+        routed(Unready).get("key")
 
 
 def test_a_router_may_route_by_other_arguments_than_those_of_the_call() -> None:
@@ -360,7 +362,7 @@ def test_a_router_may_route_by_other_arguments_than_those_of_the_call() -> None:
         def _pre_routing(self, args: Any, kwargs: Any, **call: Any) -> tuple[Any, Any]:
             return (args[0] % 3,), kwargs
 
-    cluster = cluster_of(Lowering)
+    cluster = routed(Lowering)
     assert cluster.who(7) == "1"
     assert cluster[1].connection.log == [("who", 7)]
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
 
+from clusters import memory_cluster
 from engines import MemoryEngine, PipelinedEngine
 from nydus_core import Cluster, ConfigError, RoutingError, create_cluster
 from nydus_core.engines import BaseEngine
 from nydus_core.routers import ConsistentHashingRouter, NodeRouter, PartitionRouter, RoundRobinRouter
 from nydus_core.routers.legacy import BaseRouter
 
+cluster_of = partial(memory_cluster, router=ConsistentHashingRouter)
+
 KEYS = [f"key{number}" for number in range(200)]
-
-
-def cluster_of(*names: Any, router: Any = ConsistentHashingRouter, **settings: Any) -> Cluster:
-    hosts = {name: {} for name in names}
-    return create_cluster({"engine": MemoryEngine, "router": router, "hosts": hosts, **settings})
 
 
 def places(cluster: Cluster) -> dict[str, str]:

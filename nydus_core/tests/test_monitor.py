@@ -17,23 +17,16 @@ from typing import Any
 
 import pytest
 
+from clusters import ByName
 from engines import SwitchedEngine
 from nydus_core import HostDown, HostError, HostListExhausted, create_cluster, hookimpl
 from nydus_core.health import monitor
 from nydus_core.health.breaker import State
 from nydus_core.plugins.manager import hooks
-from nydus_core.routers import NodeRouter
+from waiting import until
 
 QUICK = {"failures": 2, "backoff": 0.01, "most": 0.02}
 NEVER = {"failures": 2, "backoff": 3600, "most": 3600}
-
-
-class ByName(NodeRouter):
-    """A key lives on the host that its first letter names, or else on the first one that is left."""
-
-    def locate(self, key: bytes, avoid: Any = ()) -> str:
-        names = self.candidates(avoid)
-        return next((letter for letter in key.decode() if letter in names), names[0])
 
 
 class Recorder:
@@ -78,13 +71,6 @@ def cluster_of() -> Iterator[Callable[..., Any]]:
         for engine in cluster.hosts.values():
             engine.probing.set()
         cluster.close()
-
-
-def until(true: Callable[[], Any], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.002)
 
 
 def fail(cluster: Any, host: str = "a", times: int = 2) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from clusters import ByName
 from nydus_core import CrossHostError, HostDown, HostListExhausted, MaybeApplied, RoutingError
 from nydus_core.command import Access, Command, Outcome, Scope, key_bytes, outcome_of
 from nydus_core.delivery.placement import Placement
@@ -24,14 +25,6 @@ from nydus_core.routers import (
 from splitting import ByPosition
 
 HOSTS = ("a", "b", "c")
-
-
-class ByName(NodeRouter):
-    """A key lives on the host whose name it starts with: ``b'a:1'`` on ``a``. With hash tags, the tag does."""
-
-    def locate(self, key: bytes, avoid: Any = ()) -> str:
-        name = key[:1].decode()
-        return name if name in self.names else self.names[0]
 
 
 class Each(ByPosition):

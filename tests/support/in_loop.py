@@ -7,7 +7,7 @@ import gc
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["in_loop", "until"]
+__all__ = ["in_loop"]
 
 T = TypeVar("T")
 
@@ -26,11 +26,3 @@ def in_loop(main: Callable[[], Coroutine[Any, Any, T]], *, debug: bool = True) -
     gc.collect(1)  # the young ones: a whole collection takes longer than the test
     assert not complaints, complaints
     return value
-
-
-async def until(true: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait until something comes true."""
-    end = asyncio.get_running_loop().time() + seconds
-    while not true():
-        assert asyncio.get_running_loop().time() < end, "it did not come true"
-        await asyncio.sleep(0.002)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from address import Listening, ask
+from given import MemcachedServers, NewMemcachedServer, RedisServers
 from memcached import MemcachedServer
-from nydus_redis.embedded.server import PrivateServer, ServerError
-
-RedisServers = Callable[..., list[PrivateServer]]
-MemcachedServers = Callable[..., list[MemcachedServer]]
+from nydus_redis.embedded.server import ServerError
 
 
 def ping(target: Listening) -> bytes:
@@ -60,7 +57,7 @@ def test_pooled_memcached_servers_are_running_distinct_and_empty(
 
 
 def test_a_memcached_of_the_test_alone_may_be_killed(
-    new_memcached_server: Callable[..., MemcachedServer],
+    new_memcached_server: NewMemcachedServer,
 ) -> None:
     server = new_memcached_server(["-m", "8"])
     os.kill(server.pid, signal.SIGKILL)
@@ -73,7 +70,7 @@ def test_a_memcached_of_the_test_alone_may_be_killed(
 
 @pytest.mark.parametrize("tcp", [False, True])
 def test_a_memcached_is_restarted_at_its_address_and_empty(
-    new_memcached_server: Callable[..., MemcachedServer], tcp: bool
+    new_memcached_server: NewMemcachedServer, tcp: bool
 ) -> None:
     server = new_memcached_server(tcp=tcp)
     address = server.path, server.port
