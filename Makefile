@@ -2,8 +2,9 @@
 
 PYTEST := -n auto --dist worksteal
 
-# Tests and tools see what is installed in their environment, nothing of the caller's.
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# Tests and tools see what is installed in their environment, nothing of the caller's. Compiled modules are kept: many tests
+# start programs, and each would compile all that it imports.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
 SCHEDULES := 500
 SEED := 1

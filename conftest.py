@@ -15,6 +15,7 @@ from memcached import MemcachedServer
 from nydus_redis.embedded.server import PrivateServer
 from pool import ServerPool, memcached_pool, redis_pool
 from tls import make_certificate
+from waiting import LONG
 
 pytest_plugins = ["nydus_core.testing.fixtures"]  # `proxy`
 
@@ -70,7 +71,7 @@ def new_redis_server() -> Iterator[Callable[..., PrivateServer]]:
 
     def start(config: Mapping[str, str | int] | None = None, *, tcp: bool = False) -> PrivateServer:
         servers.append(PrivateServer(config, tcp=tcp))
-        return servers[-1].wait()
+        return servers[-1].wait(LONG)
 
     yield start
     for server in servers:
@@ -84,7 +85,7 @@ def new_memcached_server() -> Iterator[Callable[..., MemcachedServer]]:
 
     def start(options: list[str] | None = None, *, tcp: bool = False) -> MemcachedServer:
         servers.append(MemcachedServer(options, tcp=tcp))
-        return servers[-1].wait()
+        return servers[-1].wait(LONG)
 
     yield start
     for server in servers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 from nydus_core.testing import Address, Listening
+from waiting import LONG
 
 __all__ = ["Address", "Listening", "address_of", "ask"]
 
@@ -16,7 +17,7 @@ def address_of(target: Listening | Address, *, tcp: bool = False) -> Address:
     return ("127.0.0.1", target.port) if tcp or not target.path else target.path
 
 
-def ask(target: Listening | Address, request: bytes, end: bytes, timeout: float = 5.0) -> bytes:
+def ask(target: Listening | Address, request: bytes, end: bytes, timeout: float = LONG) -> bytes:
     """Send ``request`` over a connection of its own, and return the answer up to and with ``end``.
 
     Raises:

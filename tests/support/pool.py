@@ -8,6 +8,7 @@ from typing import Generic, Protocol, Self, TypeVar
 from address import Listening, ask
 from memcached import MemcachedServer
 from nydus_redis.embedded.server import PrivateServer, ServerError
+from waiting import LONG
 
 
 class Server(Listening, Protocol):
@@ -57,14 +58,12 @@ class ServerPool(Generic[S]):
 
     def _cleaned(self, server: S) -> S:
         try:
-            self._empty(server.wait())
-        except (
-            OSError,
-            ServerError,
-        ):  # a test killed it, or left it with a password: its own affair, but not the next test's
+            self._empty(server.wait(LONG))
+        except (OSError, ServerError):
+            # A test killed it, or left it with a password: its own affair, but not the next test's
             server.stop()
             server = self._make()
-            self._empty(server.wait())
+            self._empty(server.wait(LONG))
         return server
 
 

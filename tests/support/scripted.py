@@ -15,6 +15,7 @@ from typing import Self, TypeVar
 
 from address import Address, Listening, address_of
 from nydus_redis.embedded.supervised import private_directory
+from waiting import LONG
 
 __all__ = ["ScriptedServer", "within"]
 
@@ -71,7 +72,7 @@ class ScriptedServer:
             self._played.clear()
             self._script, self._skip = (pieces, close, done), skip
 
-    def played(self, timeout: float = 10.0) -> bool:
+    def played(self, timeout: float = LONG) -> bool:
         """Wait until the bytes of ``answer`` were sent; return whether they were."""
         return self._played.wait(timeout)
 
@@ -90,7 +91,7 @@ class ScriptedServer:
                 with contextlib.suppress(OSError):
                     each.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(10)
+            thread.join(LONG)
 
     def __enter__(self) -> Self:
         return self

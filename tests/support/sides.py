@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from in_loop import in_loop
 from nydus_core import create_async_cluster, create_cluster
+from waiting import LONG
 
 __all__ = ["AsyncSide", "BlockingSide", "Scenario", "Side"]
 
@@ -48,12 +49,12 @@ class Side:
         """Wait."""
         raise NotImplementedError
 
-    async def until(self, true: Callable[[], Any], seconds: float = 10.0) -> None:
+    async def until(self, true: Callable[[], Any], seconds: float = LONG) -> None:
         """Wait until something comes true."""
         end = time.monotonic() + seconds
         while not true():
-            assert time.monotonic() < end, "it did not come true"
-            await self.sleep(0.005)
+            assert time.monotonic() < end, f"it did not come true within {seconds:g} s"
+            await self.sleep(0.002)
 
     def run(self, scenario: Scenario, *given: Any) -> Any:
         """Run a scenario, and close its clusters."""

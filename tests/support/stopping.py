@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
+
+from waiting import until
 
 
 class Process(Protocol):
@@ -31,14 +34,18 @@ def stopped(*servers: Process) -> Iterator[None]:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process is gone, or goes within five seconds."""
-    for _ in range(500):
+    """Whether a process is gone, or goes soon."""
+
+    def is_gone() -> bool:
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
             return True
-        time.sleep(0.01)
-    return False
+        return False
+
+    with contextlib.suppress(AssertionError):
+        until(is_gone)
+    return is_gone()
 
 
 def wait_until_stopped(pid: int) -> None:
@@ -47,10 +54,7 @@ def wait_until_stopped(pid: int) -> None:
     if not tasks.exists():  # no Linux
         time.sleep(0.1)
         return
-    deadline = time.monotonic() + 5
-    while any(_state(task) != "T" for task in tasks.iterdir()):
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    until(lambda: all(_state(task) == "T" for task in tasks.iterdir()))
 
 
 def _state(task: Path) -> str:
