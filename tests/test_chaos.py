@@ -32,6 +32,17 @@ from nydus_redis.engine.exchange_aio import Exchange
 SUPPORT = Path(__file__).parent / "support"
 
 
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time limits that only a hang reaches: here a machine may be slow. ``make chaos`` is stricter."""
+    monkeypatch.setattr(runs, "SLACK", 30.0)
+    monkeypatch.setattr(runs, "NO_DEADLINE", 40.0)
+    monkeypatch.setattr(runs, "AT_REST", 30.0)
+
+
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
     with Fleet() as fleet:
@@ -106,7 +117,7 @@ def violations(fleet: Fleet, seeds: range, kind: str, side: str = "blocking") ->
 def test_a_write_that_is_repeated_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Retry, "_twice_does_no_harm", lambda self, command: True)
     with Fleet() as fleet:
-        assert violations(fleet, range(100, 160), "applied 2 times")
+        assert violations(fleet, range(100, 400), "applied 2 times")
 
 
 def test_a_connection_with_replies_to_come_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +126,7 @@ def test_a_connection_with_replies_to_come_is_found(monkeypatch: pytest.MonkeyPa
         Pool, "_put_back", lambda self, connection, clean: put_back(self, connection, clean=True)
     )
     with Fleet() as fleet:
-        assert violations(fleet, range(100, 160, 2), "wrong answer")
+        assert violations(fleet, range(100, 400, 2), "wrong answer")
 
 
 def cancelled() -> bool:
@@ -127,7 +138,7 @@ def cancelled() -> bool:
 def test_a_write_that_is_repeated_with_asyncio_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Retry, "_twice_does_no_harm", lambda self, command: True)
     with Fleet() as fleet:
-        assert violations(fleet, range(102, 160, 2), "applied 2 times", "asyncio")
+        assert violations(fleet, range(102, 400, 2), "applied 2 times", "asyncio")
 
 
 def test_a_connection_that_a_cancelled_task_gives_back_as_clean_is_found(
@@ -140,7 +151,7 @@ def test_a_connection_that_a_cancelled_task_gives_back_as_clean_is_found(
         lambda self, connection, clean: give(self, connection, clean=clean or cancelled()),
     )
     with Fleet() as fleet:
-        assert violations(fleet, range(100, 160, 2), "wrong answer", "asyncio")
+        assert violations(fleet, range(100, 400, 2), "wrong answer", "asyncio")
 
 
 def test_a_command_that_was_sent_and_cancelled_and_is_told_as_not_sent_is_found(
@@ -153,7 +164,7 @@ def test_a_command_that_was_sent_and_cancelled_and_is_told_as_not_sent_is_found(
         lambda self, kind, cause: failed(self, HostDown if cancelled() else kind, cause),
     )
     with Fleet() as fleet:
-        assert violations(fleet, range(100, 160, 2), "not sent, applied 1 times", "asyncio")
+        assert violations(fleet, range(100, 400, 2), "not sent, applied 1 times", "asyncio")
 
 
 def test_a_turn_that_a_cancelled_task_keeps_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +200,7 @@ def program(name: str, paths: list[str], deadline: float) -> str:
         env={**os.environ, "PYTHONPATH": str(SUPPORT)},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -197,14 +208,14 @@ def program(name: str, paths: list[str], deadline: float) -> str:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-@pytest.mark.parametrize("deadline", [0, 5])
+@pytest.mark.parametrize("deadline", [0, 30])
 def test_a_cluster_that_was_forked_in_the_middle_crosses_no_answers(
     paths: list[str], deadline: float
 ) -> None:
     program("prefork", paths, deadline)
 
 
-@pytest.mark.parametrize("deadline", [0, 5])
+@pytest.mark.parametrize("deadline", [0, 30])
 def test_an_interrupt_in_the_middle_of_calls_crosses_no_answers(paths: list[str], deadline: float) -> None:
     interrupted, leaked = map(int, program("interrupt", paths, deadline).split())
     assert interrupted > 20

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import pytest
 
+from clusters import cluster_of
 from given import MemcachedServers, Proxies, RedisServers
-from nydus.db import create_cluster
+from waiting import LONG, until
+
+FOREVER = 3600.0
 
 
 @pytest.mark.parametrize("engine", ["redis", "memcache"])
@@ -21,27 +23,23 @@ def test_a_removed_host_keeps_its_connections_as_long_as_calls_use_them(
 ) -> None:
     servers = (redis_servers if engine == "redis" else memcached_servers)(2)
     fronts = [proxy(server) for server in servers]
-    hosts = [{"unix_socket_path": front.path} for front in fronts]
-    with create_cluster({"engine": engine, "router": "partition", "hosts": hosts}) as cluster:
+    with cluster_of(*fronts, engine=engine, router="partition", timeout=2 * LONG) as cluster:
         key = next(key for key in map(str, range(100)) if cluster.router.locate(key.encode()) == "0")
         cluster.set(key, b"here")
         answers: list[Any] = []
-        fronts[0].delay = 0.3
+        fronts[0].delay = FOREVER
         threads = [threading.Thread(target=lambda: answers.append(cluster.get(key))) for _ in range(3)]
         sent = len(fronts[0].requests) + len(threads)
         for thread in threads:
             thread.start()
-        while len(fronts[0].requests) < sent:
-            time.sleep(0.01)
+        until(lambda: len(fronts[0].requests) >= sent)
 
         cluster.remove_host(0)
         assert cluster.get(key) is None  # on the other host already
 
+        fronts[0].delay = 0
         for thread in threads:
-            thread.join(10)
+            thread.join(LONG)
         assert answers == [b"here"] * 3
-        until = time.monotonic() + 10
-        while fronts[0].open_connections:
-            assert time.monotonic() < until, "connections were left open"
-            time.sleep(0.01)
+        until(lambda: fronts[0].open_connections == 0)
         assert fronts[1].open_connections == 1

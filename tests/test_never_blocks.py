@@ -23,7 +23,7 @@ from given import Proxies, RedisServers
 from in_loop import in_loop
 from nydus_core import HostDown, HostError, create_async_cluster
 from nydus_core.health.breaker import State
-from waiting import until_async
+from waiting import LONG, until_async
 
 
 class Blocked(BaseException):
@@ -139,7 +139,7 @@ def test_commands_block_nothing(watchdog: Watchdog, redis_servers: RedisServers)
                     conn.set(f"key{number}", number)
             async with cluster.map(transaction=True) as conn:
                 conn.incr("n")
-            with cluster.deadline(30):
+            with cluster.deadline(LONG):
                 assert await cluster.incr("n") == 3
             assert len([key async for key in cluster.scan_iter()]) == 521
             pipeline = cluster.on_key("n").pipeline()
@@ -221,7 +221,8 @@ def test_a_thousand_tasks_share_eight_connections_to_each_of_four_hosts_in_turn(
 ) -> None:
     servers = redis_servers(4)
     hosts = [
-        {"unix_socket_path": server.path, "max_connections": CONNECTIONS, "timeout": 50} for server in servers
+        {"unix_socket_path": server.path, "max_connections": CONNECTIONS, "timeout": 2 * LONG}
+        for server in servers
     ]
     direct = [redis.Redis(unix_socket_path=server.path) for server in servers]
     before = [client.info("stats")["total_connections_received"] for client in direct]
@@ -271,7 +272,7 @@ def test_tasks_that_wait_for_a_host_that_hangs_hold_up_no_others(
     servers = redis_servers(2)
     front = proxy(servers[0])
     hosts = [
-        {"unix_socket_path": path, "max_connections": 2, "timeout": 30}
+        {"unix_socket_path": path, "max_connections": 2, "timeout": 2 * LONG}
         for path in (front.path, servers[1].path)
     ]
     front.blackhole = True

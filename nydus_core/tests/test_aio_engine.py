@@ -20,7 +20,7 @@ from in_loop import in_loop
 from nydus_core import BaseAsyncEngine, HostDown, MaybeApplied
 from nydus_core.aio.loops import PerLoop
 from nydus_core.command import Command
-from waiting import until_async
+from waiting import LONG, until_async
 
 cluster_of = partial(async_memory_cluster, "a", router=None, retry=NO_RETRY)
 
@@ -227,9 +227,9 @@ def test_a_cluster_that_is_closed_in_one_loop_is_closed_in_the_others_too() -> N
 
     with ThreadPoolExecutor(1) as pool:
         ended = pool.submit(in_loop, other)
-        assert used.wait(10)
+        assert used.wait(LONG)
         in_loop(main)
-        ended.result(20)
+        ended.result(LONG)
 
 
 @pytest.mark.parametrize("engine", [AsyncMemoryEngine, "clinging"])
@@ -344,7 +344,7 @@ def test_each_is_called_in_its_own_loop() -> None:
 
     async def other() -> None:
         own.get()
-        ready.wait(10)
+        ready.wait(LONG)
         await until_async(done.is_set)
 
     async def main() -> None:
@@ -360,9 +360,9 @@ def test_each_is_called_in_its_own_loop() -> None:
     in_loop(closed)
     with ThreadPoolExecutor(2) as pool:
         others = [pool.submit(in_loop, other) for _ in range(2)]
-        ready.wait(10)
+        ready.wait(LONG)
         in_loop(main)
         for each in others:
-            each.result(20)
+            each.result(LONG)
     own.in_each(note)  # outside of any loop, with all of them closed
     assert called == [True] * 3

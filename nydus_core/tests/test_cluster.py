@@ -40,6 +40,7 @@ from nydus_core.delivery.plan import make_plan
 from nydus_core.engines import BaseEngine
 from nydus_core.errors import NotResolved, host_error
 from nydus_core.routers import BaseRouter, PartitionRouter
+from waiting import LONG
 
 both_engines = pytest.mark.parametrize("engine", [MemoryEngine, PipelinedEngine])
 
@@ -339,18 +340,27 @@ def test_a_transaction_is_asked_of_every_batch() -> None:
 
 # In parallel ------------------------------------------------------------------------------------------------------
 
-DELAY = 0.05
-
 
 @both_engines
 def test_hosts_work_at_the_same_time(engine: Any) -> None:
-    cluster = memory_cluster(*"abcdefgh", engine=engine, defaults={"delay": DELAY})
-    start = time.perf_counter()
-    cluster.ping()
+    together = threading.Barrier(8)
+
+    class Meeting(Store):
+        """A client that does a command when all hosts have one to do."""
+
+        def _note(self, *call: Any) -> None:
+            together.wait(LONG)
+            super()._note(*call)
+
+    class Eighth(engine):  # type: ignore[misc]
+        def connect(self) -> Store:
+            return Meeting(str(self.num))
+
+    cluster = memory_cluster(*"abcdefgh", engine=Eighth)
+    assert cluster.ping() == [f"pong from {name}" for name in "abcdefgh"]
     with cluster.map() as conn:
-        for name in "abcdefgh":
-            conn.get(f"{name}1")
-    assert 2 * DELAY <= time.perf_counter() - start < 8 * DELAY  # one after the other it is 16
+        promises = [conn.who(f"{name}1") for name in "abcdefgh"]
+    assert promises == [*"abcdefgh"]
 
 
 def test_many_threads_may_use_one_cluster() -> None:
@@ -401,13 +411,14 @@ def test_a_forked_child_starts_threads_of_its_own() -> None:
     program = """
         import os, threading, time, warnings
         from engines import MemoryEngine
-        from nydus_core import create_cluster
+        from nydus_core import create_cluster, threads
 
         warnings.simplefilter("ignore", DeprecationWarning)  # of os.fork with threads: that is the point
         cluster = create_cluster({"engine": MemoryEngine, "hosts": [{}] * 2})
         assert len(cluster.ping()) == 2
         assert threading.active_count() == 2  # one host has the calling thread
-        time.sleep(0.1)  # until that thread waits for work: a child that took it for its own would wait too
+        while not threads._pool._spare:  # until that thread waits for work: a child must not take it for its own
+            time.sleep(0.001)
         child = os.fork()
         if child == 0:
             os._exit(7 if cluster.ping() == ["pong from 0", "pong from 1"] else 1)

@@ -14,6 +14,7 @@ from nydus_core import Cluster, ConfigError, RoutingError, create_cluster
 from nydus_core.engines import BaseEngine
 from nydus_core.routers import ConsistentHashingRouter, NodeRouter, PartitionRouter, RoundRobinRouter
 from nydus_core.routers.legacy import BaseRouter
+from waiting import LONG
 
 cluster_of = partial(memory_cluster, router=ConsistentHashingRouter)
 
@@ -108,7 +109,7 @@ class Slow(MemoryEngine):
 
     def wait(self, key: Any) -> str:
         self.begun.set()
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(LONG)
         return f"{self.connection.ping()}, open: {self.connection.open}"
 
 
@@ -123,12 +124,12 @@ def test_a_call_under_way_ends_as_it_began_and_then_its_host_is_closed(slow: Clu
     gone, answers = slow["a"], []
     thread = threading.Thread(target=lambda: answers.append(slow.wait("k")))
     thread.start()
-    assert Slow.begun.wait(10)
+    assert Slow.begun.wait(LONG)
     client = gone.connection
     slow.remove_host("a")
     assert client.open
     Slow.go_on.set()
-    thread.join(10)
+    thread.join(LONG)
     assert answers == ["pong from a, open: True"]
     assert not client.open
 
@@ -176,7 +177,7 @@ def test_threads_see_the_hosts_of_before_or_those_of_after() -> None:
         cluster.remove_host("c")
     stop.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(LONG)
     assert failures == []
     assert seen <= {before[moved], after[moved]}
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 import os
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any
@@ -17,12 +19,29 @@ import pytest
 
 from nydus_core import threads
 from nydus_core.threads import Alarm, in_thread, set_alarm
+from waiting import LONG, TooShort, long_enough, until
 
 SOON = 0.02
 
 
 def now() -> float:
     return time.monotonic()
+
+
+def soon_enough(scenario: Callable[[float], None]) -> None:
+    """Run a scenario whose alarms ring soon, but not before all of them are set."""
+    long_enough(scenario, SOON)
+
+
+def before(when: float) -> None:
+    """Say that a time came too soon if it has come."""
+    if now() >= when:
+        raise TooShort
+
+
+def timers() -> set[threading.Thread]:
+    """The threads of timers, which no other thread of this process is."""
+    return {thread for thread in threading.enumerate() if thread.name == "nydus-timer"}
 
 
 # Alarms --------------------------------------------------------------------------------------------------------
@@ -33,7 +52,7 @@ def test_an_alarm_rings_at_its_time_in_another_thread() -> None:
     bell = threading.Event()
     when = now() + SOON
     set_alarm(when, lambda: (rung.append((now(), threading.get_ident())), bell.set()))
-    assert bell.wait(10)
+    assert bell.wait(LONG)
     [(time_, thread)] = rung
     assert time_ >= when
     assert thread != threading.get_ident()
@@ -42,28 +61,36 @@ def test_an_alarm_rings_at_its_time_in_another_thread() -> None:
 def test_an_alarm_whose_time_has_passed_rings_at_once() -> None:
     bell = threading.Event()
     set_alarm(now() - 5, bell.set)
-    assert bell.wait(10)
+    assert bell.wait(LONG)
 
 
 def test_a_cancelled_alarm_never_rings() -> None:
-    rung: list[str] = []
-    bell = threading.Event()
-    alarm = set_alarm(now() + SOON, lambda: rung.append("cancelled"))
-    alarm.cancel()
-    alarm.cancel()  # does nothing the second time
-    set_alarm(now() + 2 * SOON, bell.set)
-    assert bell.wait(10)
-    assert rung == []
+    @soon_enough
+    def scenario(soon: float) -> None:
+        rung: list[str] = []
+        bell = threading.Event()
+        when = now() + soon
+        alarm = set_alarm(when, lambda: rung.append("cancelled"))
+        alarm.cancel()
+        alarm.cancel()  # does nothing the second time
+        before(when)
+        set_alarm(when + SOON, bell.set)
+        assert bell.wait(LONG)
+        assert rung == []
 
 
 def test_an_alarm_is_cancelled_at_the_end_of_its_block() -> None:
-    rung: list[str] = []
-    bell = threading.Event()
-    with set_alarm(now() + SOON, lambda: rung.append("late")):
-        pass
-    set_alarm(now() + 2 * SOON, bell.set)
-    assert bell.wait(10)
-    assert rung == []
+    @soon_enough
+    def scenario(soon: float) -> None:
+        rung: list[str] = []
+        bell = threading.Event()
+        when = now() + soon
+        with set_alarm(when, lambda: rung.append("late")):
+            pass
+        before(when)
+        set_alarm(when + SOON, bell.set)
+        assert bell.wait(LONG)
+        assert rung == []
 
 
 def test_an_alarm_rings_once_however_many_ring_it() -> None:
@@ -80,36 +107,45 @@ def test_cancelling_waits_for_a_call_that_has_begun() -> None:
 
     def call() -> None:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(LONG)
         done.append("call")
 
     alarm = set_alarm(now(), call)
-    assert begun.wait(10)
+    assert begun.wait(LONG)
     canceller = threading.Thread(target=lambda: (alarm.cancel(), done.append("cancel")))
     canceller.start()
     canceller.join(0.05)
     assert canceller.is_alive()
     go_on.set()
-    canceller.join(10)
+    canceller.join(LONG)
     assert done == ["call", "cancel"]
 
 
 def test_alarms_ring_by_their_time_and_not_by_when_they_were_set() -> None:
-    order: list[int] = []
-    bell = threading.Event()
-    start = now()
-    for place in (3, 1, 4, 2):
-        set_alarm(start + place * SOON, lambda place=place: order.append(place))  # type: ignore[misc]
-    set_alarm(start + 5 * SOON, bell.set)
-    assert bell.wait(10)
-    assert order == [1, 2, 3, 4]
+    @soon_enough
+    def scenario(soon: float) -> None:
+        order: list[int] = []
+        bells = [threading.Event() for _ in range(4)]
+        start = now() + soon
+
+        def ring(place: int) -> None:
+            order.append(place)
+            bells[place].set()
+
+        for place in (2, 0, 3, 1):
+            set_alarm(start + place * SOON, functools.partial(ring, place))
+        before(start)
+        assert all(bell.wait(LONG) for bell in bells)
+        if sorted(order) != order and now() > start + 30 * SOON:
+            raise TooShort  # several were due at once
+        assert order == [0, 1, 2, 3]
 
 
 def test_an_earlier_alarm_does_not_wait_for_a_later_one() -> None:
     bell = threading.Event()
     with set_alarm(now() + 3600, lambda: None):
         set_alarm(now() + SOON, bell.set)
-        assert bell.wait(10)
+        assert bell.wait(LONG)
 
 
 def test_an_alarm_that_fails_is_logged_and_keeps_no_other_from_ringing(
@@ -121,39 +157,42 @@ def test_an_alarm_that_fails_is_logged_and_keeps_no_other_from_ringing(
     bell = threading.Event()
     set_alarm(now(), fail)
     set_alarm(now() + SOON, bell.set)
-    assert bell.wait(10)
+    assert bell.wait(LONG)
     assert "an alarm failed" in caplog.text
 
 
 def test_an_alarm_may_set_another() -> None:
     bell = threading.Event()
     set_alarm(now(), lambda: set_alarm(now() + SOON, bell.set))
-    assert bell.wait(10)
+    assert bell.wait(LONG)
 
 
 def test_many_alarms_of_many_threads_all_ring_or_are_cancelled() -> None:
-    rung: list[int] = []
     each = 500
 
-    def some(thread: int) -> None:
-        for number in range(each):
-            alarm = set_alarm(now() + SOON, lambda number=number: rung.append(number))  # type: ignore[misc]
-            if number % 2:
-                alarm.cancel()
+    @soon_enough
+    def scenario(soon: float) -> None:
+        rung: list[int] = []
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(some, range(8)))
-    end = now() + 20
-    while len(rung) < 8 * each // 2 and now() < end:
-        time.sleep(0.01)
-    assert sorted(rung) == sorted(8 * list(range(0, each, 2)))
+        def some(thread: int) -> None:
+            for number in range(each):
+                when = now() + soon
+                alarm = set_alarm(when, functools.partial(rung.append, number))
+                if number % 2:
+                    alarm.cancel()
+                    before(when)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(some, range(8)))
+        until(lambda: len(rung) >= 8 * each // 2)
+        assert sorted(rung) == sorted(8 * list(range(0, each, 2)))
 
 
 def test_all_alarms_share_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "_timer", threads._Timer())
-    before = set(threading.enumerate())
+    before = timers()
     with set_alarm(now() + 3600, lambda: None), set_alarm(now() + 3600, lambda: None):
-        assert [thread.name for thread in set(threading.enumerate()) - before] == ["nydus-timer"]
+        assert len(timers() - before) == 1
 
 
 def test_a_timer_that_had_no_thread_once_rings_later(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +207,7 @@ def test_a_timer_that_had_no_thread_once_rings_later(monkeypatch: pytest.MonkeyP
             set_alarm(now() + SOON, lambda: None)
     bell = threading.Event()
     set_alarm(now() + SOON, bell.set)
-    assert bell.wait(10)
+    assert bell.wait(LONG)
 
 
 # The pool ------------------------------------------------------------------------------------------------------
@@ -183,7 +222,7 @@ def fresh_pool(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_job_runs_in_another_thread_and_its_future_has_what_it_returned() -> None:
     future = in_thread(threading.get_ident)
     assert future is not None
-    assert future.result(10) != threading.get_ident()
+    assert future.result(LONG) != threading.get_ident()
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), SystemExit(3)])
@@ -193,7 +232,7 @@ def test_the_future_has_what_the_job_raised_whatever_that_is(error: BaseExceptio
 
     future = in_thread(fail)
     assert future is not None
-    assert future.exception(10) is error
+    assert future.exception(LONG) is error
 
 
 def test_a_job_sees_the_context_of_its_caller_and_leaves_it_alone() -> None:
@@ -207,14 +246,14 @@ def test_a_job_sees_the_context_of_its_caller_and_leaves_it_alone() -> None:
 
     future = in_thread(look)
     assert future is not None
-    assert future.result(10) == 5
+    assert future.result(LONG) == 5
     assert number.get() == 5
 
 
 def test_more_jobs_than_threads_are_all_done(fresh_pool: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "MOST_THREADS", 2)
     futures = [in_thread(lambda number=number: number) for number in range(20)]  # type: ignore[misc]
-    assert [future.result(10) for future in futures if future] == list(range(20))
+    assert [future.result(LONG) for future in futures if future] == list(range(20))
 
 
 def test_where_no_thread_can_be_had_there_is_no_future(
@@ -231,9 +270,9 @@ def test_a_job_for_which_no_thread_can_be_had_is_not_done_later_by_another(
     fresh_pool: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
-    busy = in_thread(lambda: (begun.set(), go_on.wait(10)))
+    busy = in_thread(lambda: (begun.set(), go_on.wait(LONG)))
     assert busy is not None
-    assert begun.wait(10)
+    assert begun.wait(LONG)
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -247,9 +286,9 @@ def test_a_job_for_which_no_thread_can_be_had_is_not_done_later_by_another(
     go_on.set()
     last = in_thread(lambda: None)
     assert last is not None
-    last.result(10)
+    last.result(LONG)
     if future is not None:
-        future.result(10)
+        future.result(LONG)
     assert len(done) == 1
 
 
@@ -268,15 +307,16 @@ def test_a_child_has_threads_and_a_timer_of_its_own_and_none_of_the_alarms() -> 
         child = os.fork()
         if not child:
             bell = threading.Event()
-            own = in_thread(lambda: 7).result(10) == 7
+            own = in_thread(lambda: 7).result() == 7
             set_alarm(time.monotonic() + 0.3, bell.set)
             inherited.cancel()
-            os._exit(0 if own and bell.wait(10) and not rung else 1)
+            os._exit(0 if own and bell.wait() and os.getpid() not in rung else 1)
         status = os.waitpid(child, 0)[1]
-        time.sleep(0.2)
+        while not rung:
+            time.sleep(0.01)
         sys.exit(status or rung != [os.getpid()])
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], timeout=LONG, check=False)
     assert done.returncode == 0
 
 
@@ -300,18 +340,21 @@ def test_an_interrupt_on_the_way_into_the_timer_leaves_it_unlocked(seconds: floa
         sys.settrace(before)
     bell = threading.Event()
     threading.Thread(target=lambda: set_alarm(now(), bell.set), daemon=True).start()
-    assert bell.wait(10)
+    assert bell.wait(LONG)
 
 
 def test_threads_without_work_end(fresh_pool: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "IDLE", 0.05)
-    before = set(threading.enumerate())
-    futures = [in_thread(lambda: time.sleep(0.05)) for _ in range(5)]
-    assert all(future is not None and future.result(10) is None for future in futures)
-    until = time.monotonic() + 10
-    while set(threading.enumerate()) - before:
-        assert time.monotonic() < until, "threads are left"
-        time.sleep(0.01)
+    together = threading.Barrier(5)
+
+    def job() -> threading.Thread:
+        together.wait(LONG)
+        return threading.current_thread()
+
+    futures = [in_thread(job) for _ in range(5)]
+    used = {future.result(LONG) for future in futures if future is not None}
+    assert len(used) == 5
+    until(lambda: not any(thread.is_alive() for thread in used))
     future = in_thread(lambda: "done")
     assert future is not None
-    assert future.result(10) == "done"
+    assert future.result(LONG) == "done"

@@ -62,6 +62,8 @@ class TooShort(Exception):
 def long_enough(scenario: Callable[[float], T], first: float = 0.05) -> T:
     """Run a scenario with a short time limit, and again with longer ones as long as it raises ``TooShort``.
 
+    As a decorator of a function inside a test, it runs the function at once.
+
     Parameters:
         scenario: Is given the limit in seconds. Each run stands for itself.
         first: The first limit.

@@ -42,8 +42,8 @@ def main(engine: str, paths: Sequence[str], deadline: float | None) -> None:
             read(cluster, engine, "own", dice)  # whatever is left on the connection would be read now
     for _ in range(30):
         read(cluster, engine, "own", dice)
-    end = time.monotonic() + 1
-    while (used := _used(cluster)) and time.monotonic() < end:
+    end = time.monotonic() + 20
+    while (used := _used(cluster)) >= interrupted / 10 and time.monotonic() < end:  # some may be under way still
         time.sleep(0.01)
     print(interrupted, used)
 
@@ -54,7 +54,7 @@ def _used(cluster: Any) -> int:
 
 
 if __name__ == "__main__":
-    faulthandler.dump_traceback_later(40, exit=True)  # where it hangs, should it
+    faulthandler.dump_traceback_later(100, exit=True)  # where it hangs, should it
     engine, seconds, *paths = sys.argv[1:]
     try:
         main(engine, paths, float(seconds) or None)

@@ -86,6 +86,6 @@ def _started(
 
 
 if __name__ == "__main__":
-    faulthandler.dump_traceback_later(40, exit=True)  # where it hangs, should it
+    faulthandler.dump_traceback_later(100, exit=True)  # where it hangs, should it
     engine, seconds, *paths = sys.argv[1:]
     sys.exit(main(engine, paths, float(seconds) or None))
