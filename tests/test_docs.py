@@ -34,6 +34,8 @@ from nydus_core.settings.hosts import HostSettings
 from nydus_memcache import Memcache
 from nydus_redis import Redis
 
+pytestmark = pytest.mark.slow_env  # client libraries have no part in it
+
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = [page for page in sorted(ROOT.glob("docs/**/*.md")) if "_build" not in page.parts]
 PAGES = [*sorted(ROOT.glob("*.md")), *GUIDE]

@@ -11,6 +11,8 @@ import pytest
 
 from nydus_core.routers import PartitionRouter, profiles
 
+pytestmark = pytest.mark.slow_env  # client libraries have no part in it
+
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = [b"user:%d" % number for number in range(3_000)]
 

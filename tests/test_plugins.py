@@ -36,6 +36,8 @@ from nydus_memcache import Memcache
 from nydus_redis import Redis
 from nydus_redis.embedded.blocking import Embedded
 
+pytestmark = pytest.mark.slow_env  # client libraries have no part in it
+
 EXAMPLE = Path(__file__).parent.parent / "examples/nydus_shelf"
 OURS = {"nydus-core", "nydus-redis", "nydus-memcache"}
 

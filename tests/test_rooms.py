@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow_env  # client libraries have no part in it
+
 ARCHITECTURE = Path(__file__).resolve().parent.parent / "ARCHITECTURE.md"
 OURS = ("nydus_core", "nydus_redis", "nydus_memcache")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from inner import inner_pytest
 from nydus_core.routers import PROFILES, Node, NodeRouter, RoundRobinRouter, Router, profiles
 from nydus_core.routers.nydus_rules import ConsistentHashingRouter, PartitionRouter
 from nydus_core.testing.routers import RouterContract
@@ -157,18 +158,7 @@ class TestEveryHost(RouterContract):
 
 def test_a_third_party_runs_the_kit_with_one_attribute_and_sees_why_it_fails(tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text(OWN)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:randomly",
-        "-p",
-        "no:cacheprovider",
-        "test_own.py",
-    ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = inner_pytest(tmp_path, "test_own.py")
     assert "1 failed" in done.stdout
     assert "FAILED test_own.py::TestEveryHost::test_every_key_has_a_host" in done.stdout
     assert "assert {'a'} == {" in done.stdout  # rewritten, so it shows

@@ -43,7 +43,9 @@ def main(engine: str, paths: Sequence[str], deadline: float | None) -> None:
     for _ in range(30):
         read(cluster, engine, "own", dice)
     end = time.monotonic() + 20
-    while (used := _used(cluster)) >= interrupted / 10 and time.monotonic() < end:  # some may be under way still
+    while (
+        used := _used(cluster)
+    ) >= interrupted / 10 and time.monotonic() < end:  # some may be under way still
         time.sleep(0.01)
     print(interrupted, used)
 
