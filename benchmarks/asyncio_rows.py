@@ -66,7 +66,7 @@ class Aiomcache:
     """aiomcache, called as a cluster is."""
 
     def __init__(self, port: int) -> None:
-        import aiomcache  # only `make bench` has it
+        import aiomcache  # type: ignore[import-not-found,unused-ignore]  # only `make bench` has it
 
         self._client = aiomcache.Client("127.0.0.1", port, pool_size=100)
 

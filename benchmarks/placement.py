@@ -165,7 +165,7 @@ def peers_table(keys: Sequence[bytes]) -> list[str]:
     """Rules beside their peers, in µs a key. The peers get keys as text, as their users give them."""
     from pymemcache.client.rendezvous import RendezvousHash
     from redis.crc import key_slot
-    from uhashring import HashRing
+    from uhashring import HashRing  # type: ignore[import-not-found,unused-ignore]
 
     names = [node.name for node in nodes(100)]
     text = {key: key.decode() for key in keys}
@@ -206,9 +206,9 @@ def profiles_agree(key: bytes, ring: Any, hrw: Any, key_slot: Any) -> bool:
     """Whether a key lives where the peers say."""
     from nydus_core.routers import slot_of
 
-    return slot_of(key) == key_slot(key) and _RING.locate(key) == ring.get_node(key.decode()) and (
-        _HRW.locate(key) == hrw.get_node(key.decode())
-    )  # fmt: skip
+    text = key.decode()
+    placed = (slot_of(key), _RING.locate(key), _HRW.locate(key))
+    return bool(placed == (key_slot(key), ring.get_node(text), hrw.get_node(text)))
 
 
 _RING, _HRW = profiles.uhashring(nodes(100)), PYMEMCACHE(nodes(10))

@@ -43,8 +43,10 @@ def rows() -> Iterator[list[Row]]:
     with ExitStack() as stack:
         redis_servers = [PrivateServer(tcp=True) for _ in range(HOSTS)]
         memcached_servers = [MemcachedServer(tcp=True) for _ in range(HOSTS)]
-        for server in (*redis_servers, *memcached_servers):
-            stack.enter_context(server)
+        for redis_server in redis_servers:
+            stack.enter_context(redis_server)
+        for memcached_server in memcached_servers:
+            stack.enter_context(memcached_server)
         yield [
             *redis_rows(stack, redis_servers),
             *memcache_rows(stack, memcached_servers),

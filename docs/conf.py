@@ -1,6 +1,7 @@
 """Sphinx settings. `make docs` builds with warnings as errors and without the network (so no intersphinx)."""
 
 from importlib.metadata import version as version_of
+from typing import Any
 
 project = "Nydus"
 author = "the Nydus authors"
@@ -27,12 +28,12 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 
-def setup(app):
+def setup(app: Any) -> None:
     """Have napoleon leave attributes alone: it takes what stands before a colon for their type."""
     app.connect("autodoc-process-docstring", start_with_comment, priority=400)
 
 
-def start_with_comment(app, what, name, obj, options, lines):
+def start_with_comment(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Put an empty comment before the docstring of an attribute: only the first line is searched for a type."""
     if what in ("attribute", "property"):
         lines[:0] = ["..", ""]

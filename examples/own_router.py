@@ -1,7 +1,10 @@
 """A placement rule of your own: each customer's keys on the host that was sold to them. python examples/own_router.py."""
 
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
 from nydus.db import create_cluster
-from nydus_core.routers import ConsistentHashingRouter
+from nydus_core.routers import ConsistentHashingRouter, Node
 
 
 class Tenants(ConsistentHashingRouter):
@@ -12,16 +15,16 @@ class Tenants(ConsistentHashingRouter):
         homes: The names of hosts, by customer. A key is ``customer:anything``.
     """
 
-    def __init__(self, nodes, *, homes):
+    def __init__(self, nodes: Sequence[Node], *, homes: Mapping[str, str]) -> None:
         super().__init__([node for node in nodes if node.name not in homes.values()])
         self.homes = {customer.encode(): host for customer, host in homes.items()}
 
-    def parameters(self):
+    def parameters(self) -> dict[str, Any]:
         """The options of the rule: part of the fingerprint, which so tells when a customer moves."""
         homes = {customer.decode(): host for customer, host in self.homes.items()}
         return {**super().parameters(), "homes": homes}
 
-    def locate(self, key, avoid=()):
+    def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
         home = self.homes.get(key.partition(b":")[0])
         return home if home and home not in avoid else super().locate(key, avoid)
 

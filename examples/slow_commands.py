@@ -1,24 +1,29 @@
 """A hook plugin that reports slow commands: python examples/slow_commands.py."""
 
+from collections.abc import Sequence
+
 from nydus.db import create_cluster
 from nydus_core import hookimpl, plugins
+from nydus_core.command import Command
 
 
 class SlowCommands:
     """Reports commands, and whole map() blocks, that take at least ``limit`` seconds."""
 
-    def __init__(self, limit):
+    def __init__(self, limit: float) -> None:
         self.limit = limit
 
     @hookimpl
-    def nydus_command_done(self, command, hosts, error, seconds):
+    def nydus_command_done(
+        self, command: Command, hosts: Sequence[str], error: Exception | None, seconds: float
+    ) -> None:
         if seconds >= self.limit:
             print(
                 f"slow: {command!r} on {', '.join(hosts)}, {seconds * 1e3:.0f} ms{', failed' if error else ''}"
             )
 
     @hookimpl
-    def nydus_batch_done(self, commands, seconds):
+    def nydus_batch_done(self, commands: Sequence[Command], seconds: float) -> None:
         if seconds >= self.limit:
             print(f"slow: a map() of {len(commands)} commands, {seconds * 1e3:.0f} ms")
 

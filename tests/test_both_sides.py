@@ -7,6 +7,7 @@ called by the first letters of their keys: ``a1`` lives on host ``a``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
@@ -463,7 +464,12 @@ async def hosts_come_and_go(side: Side, world: World) -> Any:
     cluster.remove_host("c")
     assert cluster.fingerprint == told[0]
     assert await side(cluster.ping()) == [True, True]
-    for wrong in (lambda: cluster.add_host("a", {}), lambda: cluster.remove_host("d"), lambda: cluster["d"]):
+    wrongs: list[Callable[[], Any]] = [
+        lambda: cluster.add_host("a", {}),
+        lambda: cluster.remove_host("d"),
+        lambda: cluster["d"],
+    ]
+    for wrong in wrongs:
         with pytest.raises((ConfigError, KeyError)) as caught:
             wrong()
         told.append(str(caught.value))
@@ -576,7 +582,7 @@ async def a_first_attempt_on_a_named_host_is_not_rerouted(side: Side, world: Wor
     cluster = side.cluster(world.settings(on_host_down="reroute", retry=ONCE, health={"failures": 99}))
     world.fronts["b"].refuse()
     for client in (cluster.on("b"), cluster.on_key("b1")):
-        assert isinstance(await failed(side, lambda client=client: client.set("b1", 1)), HostDown)
+        assert isinstance(await failed(side, partial(client.set, "b1", 1)), HostDown)
     assert world.on("a").get("b1") is None
     assert await side(cluster.set("b1", 1)) is True
     assert world.on("a").get("b1") == b"1"

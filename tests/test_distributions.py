@@ -98,7 +98,7 @@ class Environment:
 
     def answers(self, *engines: str, **variables: str) -> list[str]:
         """What ``create_cluster`` answers for each engine: the cluster, or the error that it raises, as text."""
-        return self.run(
+        found: list[str] = self.run(
             f"""
 from nydus.db import create_cluster
 result = []
@@ -110,16 +110,18 @@ for engine in {engines!r}:
 """,
             **variables,
         )
+        return found
 
     def import_error(self, module: str) -> list[str]:
         """What importing a module ends in."""
-        return self.run(f"""
+        found: list[str] = self.run(f"""
 try:
     import {module}
     result = ["imported"]
 except ImportError as error:
     result = [type(error).__name__, str(error), error.name]
 """)
+        return found
 
 
 @pytest.fixture
@@ -261,7 +263,8 @@ def contents(wheel: Path) -> set[str]:
 
 def metadata(wheel: Path) -> PathDistribution:
     folder = next(name for name in contents(wheel) if name.endswith(".dist-info/METADATA"))
-    return PathDistribution(zipfile.Path(wheel, folder.removesuffix("METADATA")))
+    path: Any = zipfile.Path(wheel, folder.removesuffix("METADATA"))
+    return PathDistribution(path)
 
 
 @pytest.mark.parametrize("dist", OURS)

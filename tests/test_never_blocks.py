@@ -287,7 +287,7 @@ def test_tasks_that_wait_for_a_host_that_hangs_hold_up_no_others(
         for task in waiting[::2]:
             task.cancel()
         await apart(front.heal)
-        found = await asyncio.gather(*waiting, return_exceptions=True)
+        found: list[Any] = await asyncio.gather(*waiting, return_exceptions=True)
         assert [type(value) for value in found[::2]] == [asyncio.CancelledError] * 50
         assert (
             sorted(found[1::2])[-1] <= 52

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Callable
 from decimal import Context, Decimal
 from fractions import Fraction
 from hashlib import blake2b
@@ -172,7 +173,8 @@ def from_pypi(requirements: list[str], program: str, cases: list[Any]) -> list[l
         done = subprocess.run(
             [python, "-c", program], input=json.dumps(cases), capture_output=True, text=True, check=True
         )
-    return json.loads(done.stdout)
+    found: list[list[Any]] = json.loads(done.stdout)
+    return found
 
 
 def django_redis() -> None:
@@ -388,7 +390,7 @@ CRC_TABLE = [crc32(bytes([each ^ 0xFF]), 0) ^ 0xFFFFFFFF ^ 0x00FFFFFF for each i
 
 def main() -> None:
     """Make one file."""
-    makers = {
+    makers: dict[str, Callable[..., None]] = {
         "rendezvous": rendezvous,
         "django-redis": django_redis,
         "python-memcached": python_memcached,

@@ -18,7 +18,9 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -99,7 +101,7 @@ def install(venv: Path, wheels: dict[str, Path], groups: list[str], *, oldest: b
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     for group in groups:
         arguments = ["pip", "install", "--compile-bytecode", *into, "--group", f"pyproject.toml:{group}"]
-        once(venv, group, repr(declared[group]), lambda arguments=arguments: uv(*arguments))
+        once(venv, group, repr(declared[group]), partial(uv, *arguments))
 
 
 def direct_dependencies() -> list[str]:
@@ -138,11 +140,11 @@ def read_stamp(folder: Path, name: str) -> str:
     return stamp.read_text() if stamp.exists() else ""
 
 
-def uv(*arguments: object, **options: object) -> None:
+def uv(*arguments: object, **options: Any) -> None:
     run(VENV / "bin/uv", "--quiet", "--no-python-downloads", *arguments, **options)
 
 
-def run(*command: object, **options) -> subprocess.CompletedProcess[str]:
+def run(*command: object, **options: Any) -> subprocess.CompletedProcess[str]:
     words = [str(word) for word in command]
     done = subprocess.run(words, cwd=ROOT, text=True, check=False, **options)
     if done.returncode:

@@ -301,7 +301,12 @@ def test_a_client_that_cannot_be_disconnected_disturbs_nobody_but_who_closes_it(
 
 def test_each_loop_has_its_own_and_that_of_a_closed_one_is_forgotten() -> None:
     made: list[object] = []
-    own = PerLoop(lambda: made.append(object()) or made[-1])
+
+    def make() -> object:
+        made.append(object())
+        return made[-1]
+
+    own = PerLoop(make)
 
     async def main() -> None:
         first = own.get()

@@ -283,9 +283,10 @@ def test_a_readmission_knows_nothing_of_the_call_that_found_the_host_down() -> N
     seen: list[Any] = []
 
     async def main() -> None:
-        cluster = cluster_of(
-            on_readmit=lambda host, client: seen.append((request.get(), deadline_of(cluster)))
-        )
+        def look(host: str, client: Any) -> None:
+            seen.append((request.get(), deadline_of(cluster)))
+
+        cluster: Any = cluster_of(on_readmit=look)
         request.set("that of a user")
         with cluster.deadline(30):
             await _down_and_up(cluster)

@@ -59,7 +59,7 @@ class AsyncChild(ThreadedMemory):
 
 def test_an_engine_of_both_sides_gives_each_cluster_its_own() -> None:
     for engine in (BlockingMemory, ThreadedMemory, "async_engines.BlockingMemory"):
-        settings = {"engine": engine, "hosts": {"a": {}}}
+        settings: dict[str, Any] = {"engine": engine, "hosts": {"a": {}}}
         if engine is ThreadedMemory:
             assert isinstance(create_cluster(settings)["a"], BlockingMemory)
         asynchronous = create_async_cluster(settings)
@@ -288,7 +288,7 @@ def test_clusters_that_are_configured_anew_are_closed_as_they_fall_out_of_use() 
     configure(CONNECTIONS={"old": {"engine": AsyncMemoryEngine, "hosts": {"a": {}}}})
 
     async def main() -> None:
-        old = connections.aio["old"]
+        old: Any = connections.aio["old"]
         task = asyncio.ensure_future(old.wait())
         await until_async(lambda: old["a"].clients and old["a"].clients[0].log)
         (client,) = old["a"].clients
@@ -325,7 +325,7 @@ def test_a_host_that_was_down_is_not_probed_after_a_reload() -> None:
     handler = LazyConnectionHandler(lambda: {"down": settings})
 
     async def main() -> None:
-        host = handler.aio["down"]["a"]
+        host: Any = handler.aio["down"]["a"]
         with pytest.raises(ConnectionRefusedError):
             await handler.aio["down"].incr("n")
         handler.reload()
@@ -343,7 +343,8 @@ def test_closing_closes_those_that_were_built_and_a_later_command_connects_again
     handler = LazyConnectionHandler(lambda: {"one": settings, "two": settings, "unused": COUNTED})
 
     async def main() -> None:
-        one, two = handler.aio["one"], handler.aio["two"]
+        one: Any = handler.aio["one"]
+        two: Any = handler.aio["two"]
         await one.who()
         await two.who()
         await getattr(handler.aio, name)()
@@ -351,6 +352,7 @@ def test_closing_closes_those_that_were_built_and_a_later_command_connects_again
         assert await handler.aio["one"].who() == "a"
         assert handler.aio["one"] is one
         assert Counted.count == 0
-        assert isinstance(one["a"]._own, PerLoop)
+        host: Any = one["a"]
+        assert isinstance(host._own, PerLoop)
 
     in_loop(main)

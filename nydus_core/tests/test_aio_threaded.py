@@ -103,7 +103,7 @@ Holding.async_side = Threaded
 
 @pytest.fixture
 def cluster() -> Iterator[Any]:
-    cluster = create_async_cluster({"engine": Holding, "hosts": {"a": {}}, "retry": {"attempts": 1}})
+    cluster: Any = create_async_cluster({"engine": Holding, "hosts": {"a": {}}, "retry": {"attempts": 1}})
     host = cluster["a"].engine
     yield cluster
     host.store.going.set()
@@ -330,7 +330,7 @@ def test_hosts_that_leave_are_disconnected_in_a_thread(cluster: Any) -> None:
 def test_probing_and_closing_are_done_in_threads_and_raise_what_the_engine_does() -> None:
     async def main() -> None:
         hosts = {"a": {"down": True}}
-        cluster = create_async_cluster({"engine": BlockingMemory, "hosts": hosts})
+        cluster: Any = create_async_cluster({"engine": BlockingMemory, "hosts": hosts})
         with pytest.raises(ConnectionRefusedError):
             await cluster["a"].probe()
         with pytest.raises(NotImplementedError, match="flush"):

@@ -546,7 +546,7 @@ def test_a_cluster_counts_lists_and_gives_its_hosts() -> None:
     with pytest.raises(KeyError):
         cluster[3]
     with pytest.raises(TypeError):
-        cluster.hosts[3] = cluster[0]
+        cluster.hosts[3] = cluster[0]  # type: ignore[index]
     assert repr(cluster).startswith("<Cluster of 3 hosts {0: 0, 1: 1, 2: 2}, router None, placement all:")
 
 

@@ -106,7 +106,7 @@ def test_configuring_replaces_what_was_configured_and_does_not_change_the_caller
 
 def test_configuring_closes_and_forgets_the_clusters_that_were_built() -> None:
     configure(CONNECTIONS={"cache": CACHE})
-    before = connections["cache"]
+    before: Any = connections["cache"]
     client = before["a"].connection
     configure(CONNECTIONS={"cache": CACHE})
     assert not client.open
@@ -115,7 +115,7 @@ def test_configuring_closes_and_forgets_the_clusters_that_were_built() -> None:
 
 def test_reloading_closes_and_forgets_the_clusters_that_were_built() -> None:
     configure(CONNECTIONS={"cache": CACHE})
-    before = connections["cache"]
+    before: Any = connections["cache"]
     client = before["a"].connection
     connections.reload()
     assert not client.open
@@ -124,7 +124,7 @@ def test_reloading_closes_and_forgets_the_clusters_that_were_built() -> None:
 
 def test_disconnecting_closes_the_clusters_that_were_built_and_keeps_them() -> None:
     configure(CONNECTIONS={"cache": CACHE, "wrong": {}})
-    before = connections["cache"]
+    before: Any = connections["cache"]
     client = before["a"].connection
     connections.disconnect()
     assert not client.open

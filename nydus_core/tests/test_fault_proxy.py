@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,10 @@ class Recorder:
         self.port = self._listener.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
+
+    def has_ended(self, number: int) -> bool:
+        """Whether so many connections have."""
+        return self.ended == number
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -424,7 +429,7 @@ class TestRequests:
             with connect(between) as client:
                 client.sendall(b"0123456789")
                 assert rest(client) == b""
-            until(lambda number=number: server.ended == number)
+            until(partial(server.has_ended, number))
         assert server.got == [b"012", b"012345"]
 
     @pytest.mark.parametrize("arguments", [{"after": -1}, {"times": 0}])
@@ -536,7 +541,7 @@ class TestBlackhole:
             client.sendall(b"PING\r\n")
             read(client, 7)
             between.blackhole = True
-            os.kill(server.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+            os.kill(server.pid, signal.SIGKILL)
             assert gone(server.pid)
             settle(between)
             assert hears_nothing(client)
@@ -764,7 +769,7 @@ def test_what_was_answered_is_done_once_and_nothing_is_done_twice_amid_chaos(
 def test_hundreds_of_connections_to_a_server_that_does_not_accept(redis_servers: RedisServers) -> None:
     (server,) = redis_servers(1)
     with FaultProxy(server) as between, contextlib.ExitStack() as stack:
-        with stopped(server):  # type: ignore[arg-type]
+        with stopped(server):
             clients = [stack.enter_context(connect(between, 30.0)) for _ in range(700)]
             for client in clients:
                 client.sendall(INCR)

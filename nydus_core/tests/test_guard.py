@@ -79,6 +79,7 @@ def test_a_fingerprint_of_another_rule_names_both() -> None:
 
 def test_a_router_without_a_fingerprint_cannot_be_guarded() -> None:
     cluster = cluster_of(router=BaseRouter)
+    expected: Any
     for expected in ("x:1", {}):
         with pytest.raises(ConfigError, match="BaseRouter has no"):
             cluster.guard(expected)

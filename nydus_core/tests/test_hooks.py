@@ -220,7 +220,8 @@ def test_a_plugin_may_change_the_settings_and_the_callers_dict_stays(plug: Calla
     settings: Any = {"engine": Delayed, "hosts": {"c": [0.1], "a": {}}, "defaults": {}}
     before = copy.deepcopy(settings)
     cluster = create_cluster(settings)
-    assert {key: engine.delay for key, engine in cluster.hosts.items()} == {
+    hosts: Any = cluster.hosts
+    assert {key: engine.delay for key, engine in hosts.items()} == {
         "c": 0.003,
         "a": 0.002,
         "b": 0.001,
@@ -386,7 +387,7 @@ def test_plugins_are_called_the_last_one_first_unless_they_say_otherwise() -> No
     order: list[str] = []
 
     def named(name: str, **options: Any) -> Any:
-        @hookimpl(**options)
+        @hookimpl(**options)  # type: ignore[untyped-decorator]
         def nydus_configure() -> None:
             order.append(name)
 

@@ -46,7 +46,8 @@ class Responding(BaseConnection):
 def test_connect_and_disconnect_are_enough() -> None:
     cluster = create_cluster({"backend": DictConnection, "hosts": {0: {}, 1: {}}})
     assert cluster.get("host") == [0, 1]
-    client = cluster[0].connection
+    host: Any = cluster[0]
+    client = host.connection
     cluster.disconnect()
     assert client == {}
 
@@ -104,7 +105,8 @@ def test_a_method_of_the_connection_is_a_command_also_where_it_has_a_pipeline() 
 
 def test_attributes_of_a_host_are_those_of_its_client() -> None:
     cluster = create_cluster({"backend": MemoryEngine, "hosts": {"a": {}}})
-    assert cluster["a"].ping() == "pong from a"
+    host: Any = cluster["a"]
+    assert host.ping() == "pong from a"
     assert cluster["a"].num == "a"
 
 
@@ -160,9 +162,9 @@ def test_a_mistake_in_connect_is_shown_also_where_the_client_is_asked_for() -> N
         def connect(self) -> Any:
             raise AttributeError("optoins")
 
-    for use in (lambda connection: connection.connection, lambda connection: connection.get):
+    for name in ("connection", "get"):
         with pytest.raises(AttributeError, match="optoins"):
-            use(Mistaken(0))
+            getattr(Mistaken(0), name)
 
 
 def test_a_method_of_the_connection_that_cannot_connect_was_not_sent() -> None:
@@ -265,8 +267,9 @@ def test_the_router_sees_the_call_also_where_a_surface_sends_another_command() -
 
 def test_a_router_knows_its_cluster() -> None:
     class Last(BaseRouter):
-        def _route(self, **call: Any) -> list[Any]:
-            return [list(self.cluster.hosts)[len(self.cluster) - 1]]
+        def _route(self, **call: Any) -> list[Any]:  # type: ignore[override]
+            assert self.cluster is not None
+            return [list(self.cluster.hosts)[len(self.cluster.hosts) - 1]]
 
     assert routed(Last).who("key") == "2"
 
@@ -312,7 +315,7 @@ def test_a_router_that_gives_no_host_or_an_unknown_one_is_an_error_and_nothing_i
 
 def test_what_a_routers_rule_raises_is_raised() -> None:
     class Failing(BaseRouter):
-        def _route(self, **call: Any) -> list[int]:
+        def _route(self, **call: Any) -> list[int]:  # type: ignore[override]
             raise LookupError("no such tenant")
 
     with pytest.raises(LookupError, match="no such tenant"):
@@ -321,13 +324,13 @@ def test_what_a_routers_rule_raises_is_raised() -> None:
 
 def test_a_router_may_handle_what_its_rule_raises() -> None:
     class Handling(BaseRouter):
-        def _route(self, **call: Any) -> list[int]:
+        def _route(self, **call: Any) -> list[int]:  # type: ignore[override]
             raise LookupError("no such tenant")
 
         def _handle_exception(self, e: Exception) -> None:
             assert str(e) == "no such tenant"
 
-        def _post_routing(self, db_nums: list[int], **call: Any) -> list[int]:
+        def _post_routing(self, db_nums: list[int], **call: Any) -> list[int]:  # type: ignore[override]
             return db_nums or [1]
 
     assert routed(Handling).who("key") == "1"
@@ -359,7 +362,7 @@ def test_a_router_that_cannot_be_set_up_refuses_every_call() -> None:
 
 def test_a_router_may_route_by_other_arguments_than_those_of_the_call() -> None:
     class Lowering(ByTenant):
-        def _pre_routing(self, args: Any, kwargs: Any, **call: Any) -> tuple[Any, Any]:
+        def _pre_routing(self, args: Any, kwargs: Any, **call: Any) -> tuple[Any, Any]:  # type: ignore[override]
             return (args[0] % 3,), kwargs
 
     cluster = routed(Lowering)

@@ -95,7 +95,8 @@ def test_a_router_that_sees_calls_sees_the_hosts_there_are() -> None:
 def test_a_host_that_is_added_has_the_defaults() -> None:
     cluster = create_cluster({"engine": MemoryEngine, "defaults": {"delay": 0.001}, "hosts": {"a": {}}})
     cluster.add_host("b", {})
-    assert cluster["b"].delay == 0.001
+    added: Any = cluster["b"]
+    assert added.delay == 0.001
 
 
 # Calls under way --------------------------------------------------------------------------------------------------
@@ -121,7 +122,8 @@ def slow() -> Cluster:
 
 
 def test_a_call_under_way_ends_as_it_began_and_then_its_host_is_closed(slow: Cluster) -> None:
-    gone, answers = slow["a"], []
+    gone: Any = slow["a"]
+    answers: list[Any] = []
     thread = threading.Thread(target=lambda: answers.append(slow.wait("k")))
     thread.start()
     assert Slow.begun.wait(LONG)
@@ -142,7 +144,7 @@ def test_a_host_that_nobody_uses_is_closed_at_once() -> None:
 
 
 def test_a_map_is_sent_to_the_hosts_that_there_are_at_its_end() -> None:
-    hosts = {"a": {}, "b": {}}
+    hosts: dict[str, Any] = {"a": {}, "b": {}}
     cluster = create_cluster({"engine": PipelinedEngine, "router": ConsistentHashingRouter, "hosts": hosts})
     with cluster.map() as conn:
         results = [conn.who(key) for key in KEYS]

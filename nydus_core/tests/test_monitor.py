@@ -19,7 +19,7 @@ import pytest
 
 from clusters import ByName
 from engines import SwitchedEngine
-from nydus_core import HostDown, HostError, HostListExhausted, create_cluster, hookimpl
+from nydus_core import HostDown, HostError, HostListExhausted, create_cluster, hookimpl, threads
 from nydus_core.health import monitor
 from nydus_core.health.breaker import State
 from nydus_core.plugins.manager import hooks
@@ -459,7 +459,7 @@ def test_a_host_whose_probe_finds_no_thread_is_probed_later(
     cluster_of: Any, told: Recorder, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     left = [1, 1]
-    thread, alarm = monitor.in_thread, monitor.set_alarm
+    thread, alarm = threads.in_thread, threads.set_alarm
 
     def no_thread(job: Any) -> Any:
         return left.pop() and None if left else thread(job)

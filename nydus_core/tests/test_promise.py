@@ -103,7 +103,7 @@ OPERATIONS: list[tuple[Any, str, Callable[[Any], Any]]] = [
     (-7, "abs(x)", abs),
     (Point(1), "x @ 2", lambda x: x @ 2),
     (Point(1), "2 @ x", lambda x: 2 @ x),
-    (7, "x += 1", lambda x: operator.iadd(x, 1)),
+    (7, "x += 1", lambda x: operator.iadd(x, 1)),  # type: ignore[no-untyped-call]
     # comparison, from both sides
     (7, "x == 7", lambda x: x == 7),
     (7, "7 == x", lambda x: 7 == x),  # noqa: SIM300

@@ -12,6 +12,7 @@ import pytest
 from engines import MemoryEngine
 from nydus_core import ConfigError, PluginError, create_cluster
 from nydus_core.command import Command, Outcome
+from nydus_core.delivery import DeliverySettings
 from nydus_core.delivery.retry import Repeat, Retry
 from nydus_core.delivery.rules import DeliverySettings
 from nydus_core.health.breaker import BreakerSettings
@@ -114,7 +115,14 @@ def test_a_policy_that_is_given_is_used_as_it_is() -> None:
 
 
 def test_all_options_of_health_reach_the_breakers() -> None:
-    options = {"failures": 1, "rate": 1, "calls": 2, "window": 3.5, "backoff": 0.1, "most": 60}
+    options: dict[str, Any] = {
+        "failures": 1,
+        "rate": 1,
+        "calls": 2,
+        "window": 3.5,
+        "backoff": 0.1,
+        "most": 60,
+    }
     assert settings({"health": options}).health == BreakerSettings(**options)
 
 

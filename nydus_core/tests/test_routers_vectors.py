@@ -403,7 +403,7 @@ def test_maglev() -> None:
         return profiles.maglev(nodes(alive), hash="decimal", table=case["options"]["M"])
 
     def answer(name: str, case: dict[str, Any]) -> int:
-        return case["hosts"].index(name)
+        return int(case["hosts"].index(name))
 
     assert compare("maglev_go", make, answer=answer) == {"equal": 2_057}
 

@@ -73,10 +73,8 @@ class Untyped(BaseEngine):
 
 def built(hosts: Any, engine: type[BaseEngine] = Typed, **settings: Any) -> dict[Any, dict[str, Any]]:
     """The options that the engine of each host was given, by the host's key."""
-    cluster = create_cluster({"engine": engine, "hosts": hosts, **settings})
-    return {
-        key: {k: v for k, v in host.options.items() if v is not None} for key, host in cluster.hosts.items()
-    }
+    found: Any = create_cluster({"engine": engine, "hosts": hosts, **settings}).hosts
+    return {key: {k: v for k, v in host.options.items() if v is not None} for key, host in found.items()}
 
 
 def place(host: str = "localhost", port: int = 1, **more: Any) -> dict[str, Any]:
@@ -169,7 +167,7 @@ def test_the_callers_settings_are_not_changed(hosts: Any) -> None:
     settings = {"engine": Typed, "hosts": hosts, "defaults": {"timeout": 3.0, "weight": 2}}
     settings["router"] = {"name": ConsistentHashingRouter, "hash_tags": True}
     before = copy.deepcopy(settings)
-    cluster = create_cluster(settings)
+    cluster: Any = create_cluster(settings)
     assert cluster.hosts[next(iter(cluster))].options["timeout"] == 3.0
     assert settings == before
     assert list(settings) == list(before)
@@ -290,7 +288,8 @@ def written(folder: Path, text: str) -> Path:
 @pytest.mark.parametrize("kind", [str, Path])
 def test_a_file_may_hold_several_clusters_by_name(tmp_path: Path, kind: Callable[[Path], Any]) -> None:
     file = kind(written(tmp_path, TOML))
-    cache, queue = create_cluster(file, "cache"), create_cluster(file, name="queue")
+    cache: Any = create_cluster(file, "cache")
+    queue = create_cluster(file, name="queue")
     assert [(key, engine.delay) for key, engine in cache.hosts.items()] == [("9", 0.5), ("10", 1.0)]
     assert cache.router.hash_tags
     assert list(queue) == [0, 1]
@@ -681,7 +680,7 @@ def test_a_url_in_place_of_settings_does_not_show_its_secret() -> None:
 def test_nothing_that_was_built_shows_a_secret(host: Any) -> None:
     settings = {"engine": Typed, "hosts": [host], "router": ConsistentHashingRouter}
     read = read_settings(settings)
-    cluster = create_cluster(settings)
+    cluster: Any = create_cluster(settings)
     assert SECRET in str(cluster[0].options)
     shown = [
         read,

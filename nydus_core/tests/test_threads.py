@@ -51,7 +51,12 @@ def test_an_alarm_rings_at_its_time_in_another_thread() -> None:
     rung: list[tuple[float, int]] = []
     bell = threading.Event()
     when = now() + SOON
-    set_alarm(when, lambda: (rung.append((now(), threading.get_ident())), bell.set()))
+
+    def ring() -> None:
+        rung.append((now(), threading.get_ident()))
+        bell.set()
+
+    set_alarm(when, ring)
     assert bell.wait(LONG)
     [(time_, thread)] = rung
     assert time_ >= when
@@ -112,7 +117,12 @@ def test_cancelling_waits_for_a_call_that_has_begun() -> None:
 
     alarm = set_alarm(now(), call)
     assert begun.wait(LONG)
-    canceller = threading.Thread(target=lambda: (alarm.cancel(), done.append("cancel")))
+
+    def cancel() -> None:
+        alarm.cancel()
+        done.append("cancel")
+
+    canceller = threading.Thread(target=cancel)
     canceller.start()
     canceller.join(0.05)
     assert canceller.is_alive()
@@ -270,7 +280,12 @@ def test_a_job_for_which_no_thread_can_be_had_is_not_done_later_by_another(
     fresh_pool: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
-    busy = in_thread(lambda: (begun.set(), go_on.wait(LONG)))
+
+    def job() -> None:
+        begun.set()
+        go_on.wait(LONG)
+
+    busy = in_thread(job)
     assert busy is not None
     assert begun.wait(LONG)
 

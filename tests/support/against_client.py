@@ -25,7 +25,7 @@ class Direct:
     """A connection of its own, without any client library: it prepares thousands of times."""
 
     def __init__(self, server: PrivateServer) -> None:
-        connection = redis.Connection()
+        connection: Any = redis.Connection()  # type: ignore[no-untyped-call]
         commands = [("FLUSHALL",), *DATA, ("ECHO", "loaded")]
         self._request = b"".join(b"".join(connection.pack_command(*command)) for command in commands)
         self._socket = socket.socket(socket.AF_UNIX)
@@ -101,4 +101,5 @@ def differs(sample: Call, expected: Any, answer: Any) -> bool:
 
 
 def is_object(value: Any) -> bool:
-    return type(value).__eq__ is object.__eq__
+    equal: Any = type(value).__eq__
+    return equal is object.__eq__

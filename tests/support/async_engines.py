@@ -26,11 +26,13 @@ class AsyncStore(Store):
         await asyncio.sleep(0)
         return super().get(key)
 
-    async def set(self, key: Any, value: Any, *, only_new: bool = False) -> bool:
+    async def set(  # type: ignore[override]  # the same command, of the other side
+        self, key: Any, value: Any, *, only_new: bool = False
+    ) -> bool:
         await asyncio.sleep(0)
         return super().set(key, value, only_new=only_new)
 
-    async def incr(self, key: Any) -> int:
+    async def incr(self, key: Any) -> int:  # type: ignore[override]
         await asyncio.sleep(0)
         return super().incr(key)
 

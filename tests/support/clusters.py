@@ -76,7 +76,7 @@ def async_memory_cluster(*names: Any, **options: Any) -> Any:
 
 
 def _in_memory(names: tuple[Any, ...], engine: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    hosts = {name: {} for name in names or "ab"}
+    hosts: dict[Any, Any] = {name: {} for name in names or "ab"}
     return _settings({"engine": engine, "router": ByName, "hosts": hosts}, options)
 
 

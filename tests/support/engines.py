@@ -68,7 +68,9 @@ class Store:
         raise Refused(f"{self.label} says no")
 
     def refuse_on(self, label: str) -> str:
-        return self.refuse() or "" if label == self.label else self.label
+        if label == self.label:
+            self.refuse()
+        return self.label
 
     def lose(self, key: Any = None) -> None:
         self._note("lose", key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,4 +25,5 @@ def mapping(case: dict[str, Any]) -> Iterator[tuple[str | bytes | int, Any]]:
 def untagged(key: str) -> str | bytes | int:
     """``s:text``, ``x:6869`` or ``i:12``."""
     kind, _, text = key.partition(":")
-    return {"s": str, "x": bytes.fromhex, "i": int}[kind](text)
+    readers: dict[str, Callable[[str], str | bytes | int]] = {"s": str, "x": bytes.fromhex, "i": int}
+    return readers[kind](text)

@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from chaos.calls import normal
@@ -298,7 +299,7 @@ class Run:
             yield (
                 fault.start,
                 number,
-                lambda strike=strike, fault=fault, lasts=lasts: self._strike(strike, fault, lasts),
+                partial(self._strike, strike, fault, lasts),
             )
             if end is not None:
                 yield fault.start + fault.seconds, number, end

@@ -316,7 +316,8 @@ class _Maker:
 
     def _command(self) -> Op:
         weights, makers = zip(*self._makers, strict=True)
-        return self._dice.choices(makers, weights)[0]()
+        made: Op = self._dice.choices(makers, weights)[0]()
+        return made
 
     def _token(self) -> str:
         self._count += 1

@@ -203,7 +203,8 @@ def _commands(log: bytes) -> Iterator[list[str]]:
 
 def _blocks(commands: Iterable[list[str]]) -> Iterator[tuple[Any, ...]]:
     """The commands, each with the number of its transaction; those of one without an end were not applied."""
-    block, waiting = 0, None
+    block = 0
+    waiting: list[tuple[Any, ...]] | None = None
     for name, *words in commands:
         if name == "MULTI":
             block, waiting = block + 1, []
