@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from inner import inner_pytest
+import inner
 from nydus_core.routers import PROFILES, Node, NodeRouter, RoundRobinRouter, Router, profiles
 from nydus_core.routers.nydus_rules import ConsistentHashingRouter, PartitionRouter
 from nydus_core.testing.routers import RouterContract
@@ -73,7 +73,8 @@ print(json.dumps({name: contract(name)().places(contract(name)().router()) for n
 
 def test_places_are_the_same_in_any_process() -> None:
     here = {name: contract(name)().places(contract(name)().router()) for name in PROFILES}
-    environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    folders = [str(Path(file).parent) for file in (__file__, inner.__file__)]
+    environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": os.pathsep.join(folders)}
     there = subprocess.check_output([sys.executable, "-c", ELSEWHERE], env=environment)
     assert json.loads(there) == here
 
@@ -158,7 +159,7 @@ class TestEveryHost(RouterContract):
 
 def test_a_third_party_runs_the_kit_with_one_attribute_and_sees_why_it_fails(tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text(OWN)
-    done = inner_pytest(tmp_path, "test_own.py")
+    done = inner.inner_pytest(tmp_path, "test_own.py")
     assert "1 failed" in done.stdout
     assert "FAILED test_own.py::TestEveryHost::test_every_key_has_a_host" in done.stdout
     assert "assert {'a'} == {" in done.stdout  # rewritten, so it shows

@@ -13,6 +13,8 @@ from given import MemcachedServers, NewMemcachedServer, RedisServers
 from memcached import MemcachedServer
 from nydus_redis.embedded.server import ServerError
 
+pytestmark = pytest.mark.slow_env  # client libraries have no part in it
+
 
 def ping(target: Listening) -> bytes:
     return ask(target, b"PING\r\n", b"\r\n")
