@@ -12,7 +12,6 @@ import pytest
 from engines import MemoryEngine
 from nydus_core import ConfigError, PluginError, create_cluster
 from nydus_core.command import Command, Outcome
-from nydus_core.delivery import DeliverySettings
 from nydus_core.delivery.retry import Repeat, Retry
 from nydus_core.delivery.rules import DeliverySettings
 from nydus_core.health.breaker import BreakerSettings
