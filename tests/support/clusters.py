@@ -14,6 +14,7 @@ from async_engines import AsyncMemoryEngine
 from engines import MemoryEngine
 from nydus_core import AsyncCluster, Cluster, create_async_cluster, create_cluster
 from nydus_core.routers import NodeRouter
+from waiting import LONG
 
 __all__ = [
     "NO_RETRY",
@@ -105,11 +106,12 @@ def settings_of(*servers: Listening, names: str | None = None, **options: Any) -
         servers: Servers, or proxies in front of them.
         names: A letter for each host: ``"abc"``. The hosts are numbered if there are none.
         options: Settings of the cluster, and options of all hosts. The engine is ``redis`` and the router ``rendezvous`` if they
-            are not given.
+            are not given, and the hosts are waited for as long as a loaded machine may take.
     """
     found = [host_at(server) for server in servers]
     hosts = found if names is None else dict(zip(names, found, strict=False))
-    return _settings({"engine": "redis", "router": "rendezvous", "hosts": hosts}, options)
+    usual = {"engine": "redis", "router": "rendezvous", "hosts": hosts, "defaults": {"timeout": LONG}}
+    return _settings(usual, options)
 
 
 def host_at(server: Listening) -> dict[str, Any]:

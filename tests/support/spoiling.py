@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-__all__ = ["fuzz", "pieces", "spoiled"]
+__all__ = ["closing", "fuzz", "pieces", "spoiled"]
 
 _LONG = int(os.environ.get("NYDUS_FUZZ", "0"))
 
@@ -27,6 +27,18 @@ def fuzz(examples: int) -> Callable[[Any], Any]:
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )
+
+
+def closing(*, short: bool) -> st.SearchStrategy[bool]:
+    """Whether the server closes the connection behind an answer.
+
+    Parameters:
+        short: Whether the answer is too short. Then it is waited for if the connection stays open, which takes its time: so it
+            is closed mostly, and always in the few examples that ``make test`` runs. Tests of their own are about silence.
+    """
+    if not short:
+        return st.booleans()
+    return st.integers(0, 29).map(lambda number: number < 29) if _LONG else st.just(True)
 
 
 @st.composite
