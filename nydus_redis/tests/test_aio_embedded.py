@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
+from launcher import Launcher
 from nydus_core import ConfigError, HostDown, create_async_cluster
 from nydus_redis.embedded.blocking import Embedded
 from stopping import gone
+from waiting import LONG
+
+
+def pids_of(cluster: Any) -> list[int]:
+    """The processes of the servers, in host order."""
+    return [host.server.pid for host in cluster.hosts.values()]
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -27,7 +32,7 @@ def test_a_number_of_hosts_is_a_whole_cluster() -> None:
                 results = [conn.incr(f"key{i}") for i in range(30)]
             assert results == [1] * 30
             assert sum(await cluster.dbsize()) == 30
-            assert len({host.server.pid for host in cluster.hosts.values()}) == 3
+            assert len(set(pids_of(cluster))) == 3
 
     run(main())
 
@@ -82,7 +87,7 @@ def test_closing_the_cluster_stops_its_servers() -> None:
     async def main() -> None:
         cluster = create_async_cluster({"engine": Embedded, "hosts": 2})
         assert await cluster.ping() == [True, True]
-        pids = [host.server.pid for host in cluster.hosts.values()]
+        pids = pids_of(cluster)
         await cluster.aclose()
         assert all(gone(pid) for pid in pids)
         with pytest.raises(HostDown, match="cluster was closed: create another cluster"):
@@ -97,9 +102,9 @@ def test_a_host_that_is_removed_stops_its_server_when_nothing_is_under_way() -> 
         settings = {"engine": Embedded, "hosts": {"a": {}, "b": {}}, "router": "rendezvous"}
         async with create_async_cluster(settings) as cluster:
             assert await cluster.ping() == [True, True]
-            pid = cluster["b"].server.pid
+            pid = pids_of(cluster)[1]
             host = cluster.on("b")
-            waiting = asyncio.create_task(host.blpop("list", timeout=20))
+            waiting = asyncio.create_task(host.blpop("list", timeout=LONG))
             async with host.client() as one:
                 while not [each for each in await one.client_list() if each["cmd"] == "blpop"]:
                     await asyncio.sleep(0.01)
@@ -140,10 +145,12 @@ ENDS = {
 }
 
 
+@pytest.mark.slow_env  # redis-py's version is nothing to it
 @pytest.mark.parametrize("end", ENDS)
-def test_the_servers_are_gone_when_the_process_ends(end: str) -> None:
-    program = [sys.executable, "-c", SCRIPT.replace("END", ENDS[end])]
-    ran = subprocess.run(program, capture_output=True, text=True, check=False)
-    pids = [int(pid) for pid in ran.stdout.split()]
-    assert len(pids) == 2, ran.stderr
+def test_the_servers_are_gone_when_the_process_ends(launcher: Launcher, end: str) -> None:
+    program = launcher.start(SCRIPT.replace("END", ENDS[end]))
+    output, errors = program.communicate(LONG)
+    program.close()
+    pids = [int(pid) for pid in output.split()]
+    assert len(pids) == 2, errors
     assert all(gone(pid) for pid in pids)

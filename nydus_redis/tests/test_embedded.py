@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import gc
-import subprocess
-import sys
+from typing import Any
 
 import pytest
 
+from launcher import Launcher
 from nydus_core import ConfigError, HostDown, create_cluster
 from nydus_redis.embedded.blocking import Embedded
 from stopping import gone
+from waiting import LONG
+
+
+def pids_of(cluster: Any) -> list[int]:
+    """The processes of the servers, in host order."""
+    return [host.server.pid for host in cluster.hosts.values()]
 
 
 def test_a_number_of_hosts_is_a_whole_cluster() -> None:
@@ -21,7 +27,7 @@ def test_a_number_of_hosts_is_a_whole_cluster() -> None:
             results = [conn.incr(f"key{i}") for i in range(30)]
         assert results == [1] * 30
         assert sum(cluster.dbsize()) == 30
-        assert len({host.server.pid for host in cluster.hosts.values()}) == 3
+        assert len(set(pids_of(cluster))) == 3
 
 
 def test_named_hosts_and_options() -> None:
@@ -45,7 +51,7 @@ def test_placement_does_not_depend_on_where_the_servers_happen_to_listen() -> No
 def test_closing_the_cluster_stops_its_servers() -> None:
     cluster = create_cluster({"engine": Embedded, "hosts": 2})
     assert cluster.ping() == [True, True]
-    pids = [host.server.pid for host in cluster.hosts.values()]
+    pids = pids_of(cluster)
     cluster.close()
     assert all(gone(pid) for pid in pids)
     with pytest.raises(HostDown, match="cluster was closed: create another cluster"):
@@ -96,11 +102,12 @@ ENDS = {
 }
 
 
+@pytest.mark.slow_env  # redis-py's version is nothing to it
 @pytest.mark.parametrize("end", ENDS)
-def test_the_servers_are_gone_when_the_process_ends(end: str) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-c", SCRIPT + ENDS[end]], capture_output=True, text=True, check=False
-    )
-    pids = [int(pid) for pid in ran.stdout.split()]
-    assert len(pids) == 2, ran.stderr
+def test_the_servers_are_gone_when_the_process_ends(launcher: Launcher, end: str) -> None:
+    program = launcher.start(SCRIPT + ENDS[end])
+    output, errors = program.communicate(LONG)
+    program.close()
+    pids = [int(pid) for pid in output.split()]
+    assert len(pids) == 2, errors
     assert all(gone(pid) for pid in pids)

