@@ -15,6 +15,7 @@ from driven import create_driven
 from memcached import MemcachedServer
 from nydus_core import Cluster, create_cluster
 from nydus_memcache import Memcache
+from waiting import LONG
 
 PARTITION = "nydus_core.routers.PartitionRouter"
 
@@ -42,6 +43,7 @@ def cluster_of(create: Callable[[dict[str, Any]], Any]) -> MakeCluster:
 
     def make(*servers: Listening, router: Any = PARTITION, **defaults: Any) -> Cluster:
         hosts = [address(server) for server in servers]
+        defaults = {"timeout": LONG, **defaults}
         once = {"attempts": 1}  # what one attempt ends in is the engine's; the rest is the core's
         settings = {"engine": Memcache, "router": router, "hosts": hosts, "defaults": defaults, "retry": once}
         found: Cluster = create(settings)
@@ -68,7 +70,9 @@ def plain() -> Iterator[Callable[[Listening], Client]]:
 
     def make(server: Listening) -> Client:
         where = server.path or ("127.0.0.1", server.port)
-        clients.append(Client(where, serde=pickle_serde, default_noreply=False, timeout=5, connect_timeout=5))
+        clients.append(
+            Client(where, serde=pickle_serde, default_noreply=False, timeout=LONG, connect_timeout=LONG)
+        )
         return clients[-1]
 
     yield make

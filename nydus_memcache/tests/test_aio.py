@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import ssl
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -34,8 +33,11 @@ from nydus_memcache.options import wire
 from nydus_memcache.surface.aio import AsyncSurface
 from nydus_memcache.surface.blocking import Surface
 from scripted import ScriptedServer
+from shifted import Shifted, run_shifted
 from stopping import stopped
 from tls import TlsFront
+from waiting import LONG, until, until_async
+from waiting_time import timeout_of
 
 pytestmark = pytest.mark.slow_env  # redis-py's version is nothing to it
 
@@ -54,8 +56,9 @@ def over(*servers: Listening, **settings: Any) -> AsyncCluster:
     ]
     of_cluster = {name: settings.pop(name) for name in ("deadline", "health", "retry") if name in settings}
     once = {"retry": {"attempts": 1}} | of_cluster
+    defaults = {"timeout": LONG, **settings}
     return create_async_cluster(
-        {"engine": Memcache, "router": "partition", "hosts": hosts, "defaults": settings, **once}
+        {"engine": Memcache, "router": "partition", "hosts": hosts, "defaults": defaults, **once}
     )
 
 
@@ -63,13 +66,8 @@ def commands_of(*calls: Callable[[Surface], Any]) -> list[Any]:
     """The commands that calls end in."""
     found: list[Any] = []
     for call in calls:
-        call(Surface(found.append, wire([{}])))  # type: ignore[arg-type]
+        call(Surface(found.append, wire([{}])))
     return found
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    while not holds():
-        await asyncio.sleep(0.001)
 
 
 async def cancelled(task: asyncio.Future[Any]) -> None:
@@ -189,19 +187,19 @@ def test_a_cancelled_task_leaves_no_answer_to_another(front: FaultProxy) -> None
 
     async def main() -> None:
         async with over(front, max_pool_size=2) as cluster:
-            await cluster.set_many({f"k{number}": b"v%d" % number for number in range(400)})
+            await cluster.set_many({f"k{number}": b"v%d" % number for number in range(90)})
             await cluster.set("n", 1000)
-            front.delay = 0.02
-            for turn in range(12):
+            front.delay = 0.01
+            for turn in range(8):
                 tasks = [asyncio.ensure_future(cluster.get(f"k{number}")) for number in range(9)]
                 tasks.append(asyncio.ensure_future(cluster.incr("n")))
-                await asyncio.sleep(turn * 0.003)
+                await asyncio.sleep(turn * 0.002)  # at any moment; which one does not matter
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
                 await right(cluster, range(turn * 10, turn * 10 + 10))
             front.delay = 0
-            await right(cluster, range(400))
+            await right(cluster, range(90))
             counted = await cluster.get("n")
             assert await cluster.incr("n") == counted + 1
 
@@ -212,11 +210,11 @@ def test_a_cancelled_command_that_was_sent_has_its_connection_closed(front: Faul
     async def main() -> None:
         async with over(front, max_pool_size=1) as cluster:
             await cluster.set_many({"a": b"1", "b": b"2"})
-            front.delay = 0.3
+            front.delay = LONG
             for call in (cluster.get("a"), cluster.get_many(["a", "b"]), cluster.set("a", b"1")):
                 front.requests.clear()
                 task = asyncio.ensure_future(call)
-                await until(lambda: bool(front.requests))
+                await until_async(lambda: bool(front.requests))
                 await cancelled(task)
             front.delay = 0
             assert await cluster.get("b") == b"2"
@@ -237,7 +235,7 @@ def test_tasks_cancelled_while_connecting_take_no_connection_with_them(front: Fa
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
             assert await asyncio.gather(*(cluster.get("k") for _ in range(20))) == [None] * 20
-            await until(lambda: front.open_connections <= 2)
+            await until_async(lambda: front.open_connections <= 2)
 
     run(main())
 
@@ -252,7 +250,7 @@ def test_a_task_cancelled_in_line_has_sent_nothing(front: FaultProxy) -> None:
             link = await engine.pool.take()
             waiting = [asyncio.ensure_future(engine.exchange([each])) for each in (incr, raw, incr)]
             last = asyncio.ensure_future(cluster.incr("n"))
-            await asyncio.sleep(0.01)
+            await until_async(lambda: engine.pool._busy == 5)  # all of them wait for the one connection
             for task in waiting:
                 task.cancel()
             for (error,) in await asyncio.gather(*waiting):
@@ -278,11 +276,12 @@ def test_a_cancelled_batch_knows_what_was_answered(
         async with over(bad) as cluster:
             await cluster.version()
             engine: Any = cluster.hosts[0]
+            (link,) = engine.pool._idle
             with stopped(server):  # so nothing takes 20 MB
                 bad.answer(b"STORED\r\nSTO")
                 task = asyncio.ensure_future(engine.exchange(commands))
-                await until(lambda: bad.played(0))
-                await asyncio.sleep(0.05)  # and the loop has read it
+                await until_async(lambda: bad.played(0))
+                await until_async(lambda: link._answers)  # and the loop has read it
                 task.cancel()
                 found = await task
         ends = [outcome_of(each) if isinstance(each, Exception) else Outcome.VALUE for each in found]
@@ -308,7 +307,9 @@ def test_what_a_cancelled_map_ended_in_is_in_its_promises(
 
             with stopped(servers[1]):
                 task = asyncio.ensure_future(block())
-                await asyncio.sleep(0.1)
+                engines: Any = cluster.hosts
+                # the one has answered, and the other was asked
+                await until_async(lambda: promises and not engines[0].pool._used and engines[1].pool._used)
                 await cancelled(task)
             hosts = {key: int(cluster.router.locate(key.encode())) for key in KEYS}
             assert {promises[key].outcome for key in KEYS if hosts[key] == 0} == {Outcome.VALUE}
@@ -322,7 +323,7 @@ def test_a_timeout_of_asyncio_is_the_users_own(front: FaultProxy) -> None:
     async def main() -> None:
         async with over(front, max_pool_size=1) as cluster:
             await cluster.set("k", b"v")
-            front.delay = 0.5
+            front.delay = LONG
             with pytest.raises(TimeoutError) as caught:
                 async with asyncio.timeout(0.05):
                     await cluster.get("k")
@@ -335,10 +336,10 @@ def test_a_timeout_of_asyncio_is_the_users_own(front: FaultProxy) -> None:
 
 def test_a_missed_deadline_leaves_it_open(front: FaultProxy) -> None:
     async def main() -> None:
-        async with over(front, deadline=0.1) as cluster:
+        async with over(front) as cluster:
             await cluster.version()
             front.blackhole = True
-            with pytest.raises(DeadlineExceeded) as caught:
+            with pytest.raises(DeadlineExceeded) as caught, cluster.deadline(0.1):
                 await cluster.incr("n")
             assert isinstance(caught.value, MaybeApplied)
             front.drop()
@@ -352,7 +353,7 @@ def test_in_a_task_group_one_that_fails_ends_the_others(front: FaultProxy) -> No
     async def main() -> None:
         async with over(front, max_pool_size=4) as cluster:
             await cluster.set("text", b"abc")
-            front.delay = 0.05
+            front.delay = LONG
             with pytest.raises(ExceptionGroup):
                 async with asyncio.TaskGroup() as group:
                     group.create_task(cluster.get("bad key"))
@@ -367,7 +368,7 @@ def test_in_a_task_group_one_that_fails_ends_the_others(front: FaultProxy) -> No
 # Waiting in line ------------------------------------------------------------------------------------------------
 
 
-def test_a_thousand_tasks_share_four_connections(front: FaultProxy) -> None:
+def test_hundreds_of_tasks_share_four_connections(front: FaultProxy) -> None:
     async def main() -> None:
         async with over(front, max_pool_size=4) as cluster:
 
@@ -375,7 +376,7 @@ def test_a_thousand_tasks_share_four_connections(front: FaultProxy) -> None:
                 assert await cluster.set(f"k{number}", number) is True
                 assert await cluster.get(f"k{number}") == number
 
-            await asyncio.gather(*(work(number) for number in range(1000)))
+            await asyncio.gather(*(work(number) for number in range(200)))
         assert front.connections == 4
 
     run(main())
@@ -383,15 +384,16 @@ def test_a_thousand_tasks_share_four_connections(front: FaultProxy) -> None:
 
 def test_a_task_waits_in_line_as_long_as_the_timeout_says(front: FaultProxy) -> None:
     async def main() -> None:
-        async with over(front, max_pool_size=1, timeout=0.2, health={"failures": 1}) as cluster:
-            await cluster.set("k", b"v")
+        options = {"max_pool_size": 1, "timeout": 0.2, "connect_timeout": LONG}
+        async with over(front, health={"failures": 1}, **options) as cluster:
             pool = cluster.hosts[0].pool  # type: ignore[attr-defined]
             link = await pool.take()
             with pytest.raises(HostDown, match=r"all 1 connections are in use.*max_pool_size") as caught:
                 await cluster.get("other")
             assert isinstance(caught.value, RuntimeError)
             pool.give(link, clean=True)
-            assert await cluster.get("k") == b"v"  # it said nothing of the host
+            with timeout_of(cluster, LONG):
+                assert await cluster.get("k") is None  # it said nothing of the host
 
     run(main())
 
@@ -434,7 +436,7 @@ def test_a_host_that_comes_back_is_readmitted(new_memcached_server: Callable[...
             (report,) = cluster.health().values()
             assert report.state is not State.CLOSED
             await asyncio.to_thread(server.restart)
-            await until(lambda: next(iter(cluster.health().values())).state is State.CLOSED)
+            await until_async(lambda: next(iter(cluster.health().values())).state is State.CLOSED)
             assert await cluster.set("k", b"w") is True
 
     run(main())
@@ -451,18 +453,90 @@ def test_a_connection_that_was_closed_a_moment_ago_is_sent_nothing(front: FaultP
     run(main())
 
 
-def test_a_slow_answer_is_waited_for_as_long_as_it_goes_on(front: FaultProxy) -> None:
-    value = b"END\r\n" * 40
+def test_a_slow_answer_is_waited_for_as_long_as_it_goes_on(tmp_path: Path) -> None:
+    path = str(tmp_path / "slow.sock")
+    said: asyncio.Queue[bytes] = asyncio.Queue()
 
-    async def main() -> None:
-        async with over(front, timeout=0.5) as cluster:
-            await cluster.set("k", value)
-            front.trickle = 0.005  # a byte: over a second in all
-            assert await cluster.get("k") == value
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        for _ in range(5):
+            writer.write(await said.get())
+        await reader.read()
+        writer.close()
 
-    started = time.monotonic()
-    run(main())
-    assert time.monotonic() - started > 0.5
+    async def main(loop: Shifted) -> None:
+        hosts = [{"unix_socket_path": path, "timeout": LONG}]
+        async with (
+            await asyncio.start_unix_server(serve, path),
+            create_async_cluster({"engine": Memcache, "hosts": hosts}) as cluster,
+        ):
+            getting = asyncio.ensure_future(cluster.get("k"))
+            engine: Any = cluster.hosts[0]
+            await until_async(lambda: engine.pool._used)
+            (link,) = engine.pool._used
+            for piece in (b"VALUE k 0 5\r\n", b"ab", b"cde\r\n", b"EN"):
+                loop.ahead += LONG * 0.7  # so that it takes longer than that in all
+                before = link._until
+                said.put_nowait(piece)
+                await until_async(lambda before=before: link._until > before)  # type: ignore[misc]
+            said.put_nowait(b"D\r\n")
+            assert await getting == b"abcde"
+
+    run_shifted(main)
+
+
+def test_many_hosts_that_hang_cost_one_timeout(new_memcached_server: Callable[..., MemcachedServer]) -> None:
+    servers = [new_memcached_server() for _ in range(4)]
+
+    async def main(loop: Shifted) -> None:
+        async with over(*servers) as cluster:
+            await cluster.set_many(dict.fromkeys(KEYS, b"v"))
+            promises: dict[int, Any] = {}
+
+            async def block() -> None:
+                async with cluster.map(fail_silently=True) as conn:
+                    for key in KEYS:
+                        promises[int(cluster.router.locate(key.encode()))] = conn.get(key)
+
+            with stopped(*servers[:3]):
+                task = asyncio.ensure_future(block())
+                engines: Any = cluster.hosts
+                busy = [True, True, True, False]
+                await until_async(
+                    lambda: promises and [bool(engines[i].pool._used) for i in range(4)] == busy
+                )
+                loop.ahead += LONG + 1
+                await task
+            outcomes = [promises[host].outcome for host in range(4)]
+            assert outcomes == [Outcome.MAYBE_APPLIED] * 3 + [Outcome.VALUE]
+
+    run_shifted(main)
+
+
+def test_what_was_answered_before_a_silence_is_known(server: MemcachedServer) -> None:
+    promises: list[Any] = []
+
+    async def main(loop: Shifted) -> None:
+        async with over(bad) as cluster:
+            await cluster.version()
+            engine: Any = cluster.hosts[0]
+            (link,) = engine.pool._idle
+            bad.answer(b"STORED\r\nSTO")
+
+            async def block() -> None:
+                async with cluster.map(fail_silently=True) as conn:
+                    promises.extend([conn.set("a", b"1"), conn.set("b", b"2"), conn.get("a")])
+
+            task = asyncio.ensure_future(block())
+            await until_async(lambda: link._answers)
+            loop.ahead += LONG + 1
+            await task
+            assert [each.outcome for each in promises] == [Outcome.VALUE] + [Outcome.MAYBE_APPLIED] * 2
+            assert isinstance(promises[1].error, TimeoutError)
+            assert await cluster.get("a") is None
+
+    with ScriptedServer(server) as bad:
+        run_shifted(main)
 
 
 def test_an_error_of_the_server_is_that_of_its_command_alone(front: FaultProxy) -> None:
@@ -507,10 +581,7 @@ def test_what_a_closed_loop_had_open_is_closed(front: FaultProxy) -> None:
         assert front.open_connections == 1
 
     run(main())
-    end = time.monotonic() + 10
-    while front.open_connections:
-        assert time.monotonic() < end, "it is still open"
-        time.sleep(0.001)
+    until(lambda: not front.open_connections)
 
 
 def test_a_closed_cluster_opens_again(front: FaultProxy) -> None:
@@ -520,7 +591,7 @@ def test_a_closed_cluster_opens_again(front: FaultProxy) -> None:
         await cluster.aclose()
         assert await cluster.get("k") == b"v"
         await cluster.aclose()
-        await until(lambda: front.open_connections == 0)
+        await until_async(lambda: front.open_connections == 0)
         assert front.connections == 2
 
     run(main())
@@ -534,11 +605,12 @@ def test_a_host_that_leaves_has_its_connections_closed_when_they_fall_out_of_use
     async def main() -> None:
         async with over(*fronts) as cluster:
             await cluster.version()
-            fronts[1].delay = 0.1
+            fronts[1].delay = LONG
             slow: Awaitable[Any] = asyncio.ensure_future(cluster.on(1).version())
-            await until(lambda: len(fronts[1].requests) == 2)
+            await until_async(lambda: len(fronts[1].requests) == 2)
             cluster.remove_host(1)
+            fronts[1].delay = 0
             assert (await slow).startswith(b"1.")
-            await until(lambda: fronts[1].open_connections == 0)
+            await until_async(lambda: fronts[1].open_connections == 0)
 
     run(main())

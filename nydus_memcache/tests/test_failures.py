@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import signal
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,19 @@ from typing import Any
 import pytest
 from pymemcache.exceptions import MemcacheServerError, MemcacheUnexpectedCloseError, MemcacheUnknownError
 
+from interrupting import interrupted_when
 from memcached import MemcachedServer
 from nydus_core import Cluster, HostDown, HostError, MaybeApplied, create_cluster
+from nydus_core.aio import FairPool
 from nydus_core.command import Outcome
 from nydus_core.testing import FaultProxy
 from nydus_memcache import Memcache
+from nydus_memcache.connection import link
+from scripted import ScriptedServer
 from stopping import stopped
 from tls import TlsFront
+from waiting import LONG, until
+from waiting_time import in_loop_of, timeout_of
 
 pytestmark = pytest.mark.slow_env  # redis-py's version is nothing to it
 
@@ -111,16 +115,16 @@ def test_a_server_that_comes_back_is_used_again(
 @pytest.mark.parametrize("create", [create_cluster], indirect=True)
 def test_a_pool_that_is_exhausted_sends_nothing(front: FaultProxy, cluster_of: MakeCluster) -> None:
     cluster = cluster_of(front, max_pool_size=1)
-    front.delay = 0.5
+    front.delay = LONG
     thread = threading.Thread(target=cluster.get, args=("k",))
     thread.start()
     try:
-        while not front.requests:
-            time.sleep(0.001)
+        until(lambda: front.requests)
         with pytest.raises(HostDown, match=r"all 1 connections are in use \(max_pool_size\)") as caught:
             cluster.get("other")
         assert isinstance(caught.value, RuntimeError)
     finally:
+        front.delay = 0
         thread.join()
     assert cluster.get("k") is None
     assert front.connections == 1
@@ -135,7 +139,7 @@ def test_a_connection_that_cannot_be_opened_in_time_was_sent_nothing(create: Cre
                 each.setblocking(False)
                 each.connect_ex(address)
             hosts = [{"host": address[0], "port": address[1]}]
-            defaults = {"timeout": 5, "connect_timeout": 0.1}
+            defaults = {"timeout": LONG, "connect_timeout": 0.1}
             cluster = create({"engine": Memcache, "hosts": hosts, "defaults": defaults, "retry": ONCE})
             with pytest.raises(HostDown) as caught:
                 cluster.set("k", b"v")
@@ -181,13 +185,34 @@ def test_what_was_answered_before_a_cut_is_known(front: FaultProxy, cluster_of: 
     assert cluster.get_many(["a", "b"]) == {"a": b"1", "b": b"2"}
 
 
+@pytest.mark.parametrize("create", [create_cluster], indirect=True)  # that of asyncio is in test_aio
+def test_what_was_answered_before_a_silence_is_known(
+    memcached_servers: Any, cluster_of: MakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ready(sock: Any, seconds: float, *, writing: bool = False) -> tuple[bool, bool]:
+        assert seconds == 0 or bad.played()  # all that is said has come before the time begins to count
+        return wait(sock, seconds, writing=writing)
+
+    wait = link.ready
+    with ScriptedServer(memcached_servers(1)[0]) as bad:
+        cluster = cluster_of(bad)
+        cluster.version()
+        bad.answer(b"STORED\r\nSTO")
+        monkeypatch.setattr(link, "ready", ready)
+        with timeout_of(cluster, 0.1), cluster.map(fail_silently=True) as conn:
+            promises = [conn.set("a", b"1"), conn.set("b", b"2"), conn.get("a")]
+        assert [promise.outcome for promise in promises] == [Outcome.VALUE] + [Outcome.MAYBE_APPLIED] * 2
+        assert isinstance(promises[1].error, TimeoutError)
+        assert cluster.get("a") is None
+
+
 def test_what_the_socket_did_not_begin_to_take_was_not_sent(
     new_memcached_server: Callable[..., MemcachedServer], cluster_of: MakeCluster
 ) -> None:
     server = new_memcached_server()
-    cluster = cluster_of(server, timeout=0.3)
+    cluster = cluster_of(server)
     cluster.version()
-    with stopped(server), cluster.map(fail_silently=True) as conn:
+    with stopped(server), timeout_of(cluster, 0.2), cluster.map(fail_silently=True) as conn:
         promises = [conn.set(f"key{number}", b"v" * 100_000) for number in range(100)]
     outcomes = [promise.outcome for promise in promises]
     taken = outcomes.count(Outcome.MAYBE_APPLIED)
@@ -199,15 +224,16 @@ def test_a_command_without_an_answer_is_done_when_the_socket_has_taken_it(
     new_memcached_server: Callable[..., MemcachedServer], cluster_of: MakeCluster
 ) -> None:
     server = new_memcached_server()
-    cluster = cluster_of(server, timeout=0.3)
+    cluster = cluster_of(server)
     cluster.version()
-    values = {f"key{number}": b"v" * 500_000 for number in range(100)}
-    with stopped(server):
-        with pytest.raises(MaybeApplied, match=r"within 0\.3 seconds"):
-            cluster.set_many(values, noreply=True)
-        with cluster.map(fail_silently=True) as conn:
-            promises = [conn.set(key, value, noreply=True) for key, value in values.items()]
-            nothing = conn.get_many([])
+    values = {f"key{number}": b"v" * 50_000 for number in range(100)}
+    in_vain = pytest.raises(MaybeApplied, match=r"within 0\.2 seconds")
+    with stopped(server), timeout_of(cluster, 0.2), in_vain:
+        cluster.set_many(values, noreply=True)
+    cluster.version()
+    with stopped(server), timeout_of(cluster, 0.2), cluster.map(fail_silently=True) as conn:
+        promises = [conn.set(key, value, noreply=True) for key, value in values.items()]
+        nothing = conn.get_many([])
     outcomes = [promise.outcome for promise in promises]
     assert outcomes[-1] is Outcome.NOT_SENT
     assert Outcome.MAYBE_APPLIED in outcomes
@@ -221,33 +247,45 @@ def test_a_server_that_hangs_leaves_it_open_after_the_timeout(
     new_memcached_server: Callable[..., MemcachedServer], cluster_of: MakeCluster
 ) -> None:
     server = new_memcached_server()
-    cluster = cluster_of(server, timeout=0.2)
+    cluster = cluster_of(server)
     cluster.set("n", 1)
-    with stopped(server), pytest.raises(MaybeApplied, match=r"no answer within 0\.2 seconds") as caught:
+    in_vain = pytest.raises(MaybeApplied, match=r"no answer within 0\.1 seconds")
+    with stopped(server), timeout_of(cluster, 0.1), in_vain as caught:
         cluster.incr("n")
     assert isinstance(caught.value, TimeoutError)
     assert cluster.get("n") in (1, 2)
 
 
+@pytest.mark.parametrize("create", [create_cluster], indirect=True)  # that of asyncio is in test_aio
 def test_many_hosts_that_hang_cost_one_timeout(
-    new_memcached_server: Callable[..., MemcachedServer], cluster_of: MakeCluster, keys_on: KeysOn
+    new_memcached_server: Callable[..., MemcachedServer],
+    cluster_of: MakeCluster,
+    keys_on: KeysOn,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    waited: list[float] = []
+
+    def ready(sock: Any, seconds: float, *, writing: bool = False) -> tuple[bool, bool]:
+        waited.append(seconds)
+        return wait(sock, seconds, writing=writing)
+
+    wait = link.ready
     servers = [new_memcached_server() for _ in range(4)]
-    cluster = cluster_of(*servers, timeout=1.0)
+    cluster = cluster_of(*servers)
     keys = [key for host in range(4) for key in keys_on(cluster, host, 1)]
     cluster.set_many(dict.fromkeys(keys, b"v"))
-    start = time.monotonic()
-    with stopped(*servers[:3]), cluster.map(fail_silently=True) as conn:
+    with stopped(*servers[:3]), timeout_of(cluster, 0.2, 0, 1, 2), cluster.map(fail_silently=True) as conn:
         promises = [conn.get(key) for key in keys]
-    assert time.monotonic() - start < 2.0
+        monkeypatch.setattr(link, "ready", ready)
     assert [promise.outcome for promise in promises] == [Outcome.MAYBE_APPLIED] * 3 + [Outcome.VALUE]
+    assert 0 < sum(seconds for seconds in waited if seconds <= 0.2) <= 0.2  # 0.6 if each were given its own
 
 
 def test_a_late_answer_is_never_that_of_the_next_command(front: FaultProxy, cluster_of: MakeCluster) -> None:
-    cluster = cluster_of(front, timeout=0.2)
+    cluster = cluster_of(front)
     cluster.set_many({"a": b"1", "b": b"2"})
-    front.delay = 0.5
-    with pytest.raises(MaybeApplied):
+    front.delay = 0.2
+    with timeout_of(cluster, 0.1), pytest.raises(MaybeApplied):
         cluster.get("a")
     front.delay = 0
     assert [cluster.get(key) for key in ("b", "a", "b")] == [b"2", b"1", b"2"]
@@ -259,15 +297,12 @@ def test_an_interrupted_wait_is_never_continued_by_the_next_command(
 ) -> None:
     cluster = cluster_of(front)
     cluster.set_many({"a": b"1", "b": b"2"})
-    front.delay = 1
-    previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    try:
-        for call in (lambda: cluster.get("a"), lambda: cluster.get_many(["a", "b"])):
-            signal.setitimer(signal.ITIMER_REAL, 0.1)
-            with pytest.raises(KeyboardInterrupt):
-                call()
-    finally:
-        signal.signal(signal.SIGALRM, previous)
+    front.delay = LONG
+    calls: list[Callable[[], Any]] = [lambda: cluster.get("a"), lambda: cluster.get_many(["a", "b"])]
+    for call in calls:
+        front.requests.clear()
+        with interrupted_when(lambda: front.requests), pytest.raises(KeyboardInterrupt):
+            call()
     front.delay = 0
     assert cluster.get("b") == b"2"
 
@@ -292,7 +327,7 @@ def liar() -> Iterator[Callable[[bytes], dict[str, Any]]]:
         server = socket.create_server(("127.0.0.1", 0))
         sockets.append(server)
         threading.Thread(target=serve, args=(server, answer), daemon=True).start()
-        return {"host": "127.0.0.1", "port": server.getsockname()[1], "timeout": 5}
+        return {"host": "127.0.0.1", "port": server.getsockname()[1], "timeout": LONG}
 
     yield start
     for each in sockets:
@@ -331,7 +366,8 @@ def test_a_server_that_cannot_tell_values_answers_an_error(
 ) -> None:
     hosts = [liar(b"VALUE k 0 1\r\nx\r\nSERVER_ERROR out of memory writing get response\r\n")]
     with create({"engine": Memcache, "hosts": hosts}) as cluster:
-        for call in (lambda: cluster.get("k"), lambda: cluster.get_many(["k", "l"])):
+        calls: list[Callable[[], Any]] = [lambda: cluster.get("k"), lambda: cluster.get_many(["k", "l"])]
+        for call in calls:
             with pytest.raises(MemcacheServerError, match="out of memory") as caught:
                 call()
             assert not isinstance(caught.value, HostError)
@@ -365,7 +401,8 @@ def test_after_a_line_that_was_not_understood_its_value_is_not_taken_for_answers
 def test_a_closed_cluster_opens_again(front: FaultProxy, cluster_of: MakeCluster) -> None:
     cluster = cluster_of(front)
     cluster.set("k", b"v")
-    cluster[0].connection.get("k")
+    engine: Any = cluster[0]
+    engine.connection.get("k")
     cluster.close()
     assert cluster.get("k") == b"v"
     assert front.connections == 3
@@ -376,27 +413,41 @@ def test_a_connection_in_use_while_the_cluster_closes_is_closed_afterwards(
 ) -> None:
     cluster = cluster_of(front)
     cluster.set("k", b"v")
-    front.delay = 0.2
+    front.delay = LONG
     found: list[Any] = []
     thread = threading.Thread(target=lambda: found.append(cluster.get("k")))
     thread.start()
-    while len(front.requests) < 2:
-        time.sleep(0.001)
+    until(lambda: len(front.requests) == 2)
     cluster.close()
+    front.delay = 0
     thread.join()
     assert found == [b"v"]
-    front.delay = 0
     assert cluster.get("k") == b"v"
     assert front.connections == 2
+
+
+def age(cluster: Any, seconds: float) -> None:
+    """Have the idle connections of host 0 be idle for so much longer."""
+
+    def older() -> None:
+        pool = cluster[0].pool
+        if isinstance(pool, FairPool):
+            for link in pool._idle:
+                link.rested -= seconds
+        else:
+            pool._idle = [(link, since - seconds) for link, since in pool._idle]
+
+    in_loop_of(cluster, older)
 
 
 def test_connections_that_were_idle_for_too_long_are_replaced(
     front: FaultProxy, cluster_of: MakeCluster
 ) -> None:
-    cluster = cluster_of(front, pool_idle_timeout=0.05)
+    cluster = cluster_of(front, pool_idle_timeout=LONG)
     cluster.get("k")
     cluster.get("k")
-    time.sleep(0.1)
+    assert front.connections == 1
+    age(cluster, LONG)
     cluster.get("k")
     assert front.connections == 2
 
@@ -478,11 +529,9 @@ def test_a_signal_handler_that_raises_while_sending_does_not_make_it_unsent(
     hosts = [{"unix_socket_path": servers[0].path}]
     with create_cluster({"engine": "memcache", "hosts": hosts, "deadline": deadline}) as cluster:
         cluster.set("n", 0)
-        link = cluster.hosts[0].pool._idle[0][0]
+        engine: Any = cluster.hosts[0]
+        link = engine.pool._idle[0][0]
         link._sock = Interrupted(link._sock)
         with pytest.raises(MaybeApplied):
             cluster.incr("n", 1)
-        until = time.monotonic() + 5  # the server may not have come to it yet
-        while cluster.get("n") != 1 and time.monotonic() < until:
-            time.sleep(0.01)
-        assert cluster.get("n") == 1
+        until(lambda: cluster.get("n") == 1)  # the server may not have come to it yet

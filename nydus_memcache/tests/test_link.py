@@ -11,6 +11,8 @@ from pymemcache.exceptions import MemcacheUnexpectedCloseError
 
 from nydus_memcache.connection.link import Link
 
+pytestmark = pytest.mark.slow_env  # nothing of this is pymemcache's
+
 
 @pytest.fixture
 def ends() -> Iterator[tuple[Link, socket.socket]]:

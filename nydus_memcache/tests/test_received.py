@@ -13,6 +13,8 @@ from nydus_memcache.connection.received_aio import NeedMore, Received
 from nydus_memcache.options import wire
 from nydus_memcache.surface.blocking import Surface
 
+pytestmark = pytest.mark.slow_env  # nothing of this is pymemcache's
+
 Call = Callable[[Surface], Any]
 
 

@@ -18,6 +18,8 @@ from nydus_memcache import IllegalArgument, IllegalKey, Memcache
 from nydus_memcache.commands.command import MemcacheCommand
 from nydus_memcache.surface.blocking import Surface
 
+pytestmark = pytest.mark.slow_env  # nothing of this is pymemcache's
+
 
 def surface(**options: Any) -> Any:
     """A surface whose calls return their commands."""
