@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,11 +16,12 @@ import redis
 import redis.asyncio
 from redis.exceptions import LockError
 
-from nydus_core import AsyncCluster, HostError, create_async_cluster
+from clusters import async_cluster_of
+from nydus_core import AsyncCluster, HostError
 from nydus_core.command import Outcome
 from nydus_core.testing import FaultProxy
-from nydus_redis import Redis
 from nydus_redis.embedded.server import PrivateServer
+from waiting import LONG, until_async
 
 Servers = Callable[..., list[PrivateServer]]
 Proxies = Callable[..., FaultProxy]
@@ -29,10 +31,8 @@ SIZE = 2
 BIG = 300_000
 
 
-def cluster_of(*servers: Any, **defaults: Any) -> AsyncCluster:
-    hosts = [{"unix_socket_path": server.path} for server in servers]
-    settings = {"engine": Redis, "router": "rendezvous", "hosts": hosts, "defaults": defaults}
-    return create_async_cluster({**settings, "health": {"failures": 10**6, "calls": 10**6}})
+#: However many fail, no host is taken for down.
+cluster_of = partial(async_cluster_of, health={"failures": 10**6, "calls": 10**6})
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -94,7 +94,7 @@ async def plain_pipeline(cluster: AsyncCluster, number: int) -> None:
 
 async def locked(cluster: AsyncCluster, number: int) -> None:
     try:
-        async with cluster.lock(f"lock:{number % 3}", timeout=0.3, sleep=0.005, blocking_timeout=5):
+        async with cluster.lock(f"lock:{number % 3}", timeout=0.3, sleep=0.005, blocking_timeout=LONG):
             await single(cluster, number)
     except LockError:
         pass  # another task was cancelled with it in its hands
@@ -106,7 +106,7 @@ async def scanning(cluster: AsyncCluster, number: int) -> None:
 
 
 async def waiting(cluster: AsyncCluster, number: int) -> None:
-    await cluster.blpop(f"never:{number}", timeout=5)
+    await cluster.blpop(f"never:{number}", timeout=LONG)
 
 
 async def of_its_own(cluster: AsyncCluster, number: int) -> None:
@@ -136,8 +136,8 @@ async def assert_all_well(cluster: AsyncCluster, servers: list[PrivateServer]) -
     """Each connection can be used, answers what it is asked, and there are no more of them than are used."""
     await asyncio.gather(*(work(cluster, -i) for work in (single, mapped, watching) for i in range(SIZE * 4)))
     for host, server in enumerate(servers):
-        keys = [f"slot:{i}" for i in range(SIZE)]
-        held = [asyncio.create_task(cluster.on(host).blpop(key, timeout=20)) for key in keys]
+        keys = [f"turn:{i}" for i in range(SIZE)]
+        held = [asyncio.create_task(cluster.on(host).blpop(key, timeout=LONG)) for key in keys]
         async with redis.asyncio.Redis(unix_socket_path=server.path, single_connection_client=True) as other:
 
             async def listed(other: Any = other) -> list[dict[str, Any]]:
@@ -145,7 +145,7 @@ async def assert_all_well(cluster: AsyncCluster, servers: list[PrivateServer]) -
                 return [each for each in found if int(each["id"]) != await other.client_id()]
 
             while [each["cmd"] for each in await listed()] != ["blpop"] * SIZE:
-                await asyncio.sleep(0.01)  # the server has yet to notice what was closed
+                await asyncio.sleep(0.005)  # the server has yet to notice what was closed
             for key in keys:
                 await other.rpush(key, key)
         assert await asyncio.gather(*held) == [(key.encode(), key.encode()) for key in keys]
@@ -157,7 +157,7 @@ def test_a_task_that_is_cancelled_at_any_moment_leaves_all_well(redis_servers: S
     chance = random.Random(work.__name__)
 
     async def main() -> None:
-        async with cluster_of(*servers, max_connections=SIZE, timeout=10) as cluster:
+        async with cluster_of(*servers, max_connections=SIZE) as cluster:
             async with cluster.map() as conn:
                 for i in range(60):
                     conn.set(f"scan:{i}", i)
@@ -188,7 +188,7 @@ def test_no_cancellation_is_lost_as_a_connection_is_opened(redis_servers: Server
     servers = redis_servers(1)
 
     async def main() -> None:
-        async with cluster_of(*servers, max_connections=SIZE, timeout=10) as cluster:
+        async with cluster_of(*servers, max_connections=SIZE) as cluster:
             for turns in range(60):
                 await cluster.aclose()
                 task = asyncio.create_task(waiting(cluster, turns))
@@ -207,7 +207,7 @@ def test_tasks_of_all_kinds_are_cancelled_among_others_that_go_on(redis_servers:
     chance = random.Random(6)
 
     async def main() -> None:
-        async with cluster_of(*servers, max_connections=SIZE, timeout=20) as cluster:
+        async with cluster_of(*servers, max_connections=SIZE) as cluster:
             async with cluster.map() as conn:
                 for i in range(60):
                     conn.set(f"scan:{i}", i)
@@ -240,7 +240,7 @@ def test_slow_servers_are_left_while_they_greet_and_answer(redis_servers: Server
 
     async def main() -> None:
         relay = proxy(servers[0])
-        async with cluster_of(relay, max_connections=SIZE, timeout=20) as cluster:
+        async with cluster_of(relay, max_connections=SIZE) as cluster:
             relay.delay = 0.01
             for number in range(1, 41):
                 if number % 4 == 0:
@@ -261,7 +261,7 @@ def test_slow_servers_are_left_while_they_greet_and_answer(redis_servers: Server
 def test_what_a_cancelled_task_has_sent_may_have_been_applied(redis_servers: Servers, proxy: Proxies) -> None:
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay, max_connections=SIZE, timeout=20) as cluster:
+        async with cluster_of(relay, max_connections=SIZE) as cluster:
             await cluster.ping()
             relay.swallow = True
             promises: list[Any] = []
@@ -271,18 +271,19 @@ def test_what_a_cancelled_task_has_sent_may_have_been_applied(redis_servers: Ser
                     promises.extend(conn.incr("n") for _ in range(2))
 
             sending = asyncio.create_task(work())
-            while not relay.requests or b"INCR" not in relay.requests[-1]:
-                await asyncio.sleep(0.01)
+            await until_async(lambda: relay.requests and b"INCR" in relay.requests[-1])
             sending.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await sending
             assert [each.outcome for each in promises] == [Outcome.MAYBE_APPLIED] * 2
             # both connections are in use, so a third task waits in line: it was not sent
+            engine: Any = cluster[0]
+            pool = engine.pool
             held = [asyncio.create_task(cluster.incr("n")) for _ in range(SIZE)]
-            await asyncio.sleep(0.05)
+            await until_async(lambda: not pool._turns.free)
             promises.clear()
             queued = asyncio.create_task(work())
-            await asyncio.sleep(0.05)
+            await until_async(lambda: pool._turns._line)
             queued.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await queued
@@ -300,14 +301,15 @@ def test_what_a_cancelled_task_has_sent_may_have_been_applied(redis_servers: Ser
 def test_a_timeout_of_asyncio_is_the_tasks_own(redis_servers: Servers, proxy: Proxies) -> None:
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay, max_connections=SIZE, timeout=20) as cluster:
+        async with cluster_of(relay, max_connections=SIZE) as cluster:
             await cluster.ping()
             relay.swallow = True
-            for ask in (
+            asks: list[Callable[[], Awaitable[Any]]] = [
                 lambda: cluster.incr("n"),
                 lambda: cluster.on(0).pipeline().incr("n").execute(),
                 lambda: cluster.on(0).ping(),
-            ):
+            ]
+            for ask in asks:
                 with pytest.raises(TimeoutError) as caught:
                     async with asyncio.timeout(0.1):
                         await ask()

@@ -7,8 +7,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import redis.asyncio
 from redis.client import EMPTY_RESPONSE, NEVER_DECODE
 from redis.utils import HIREDIS_AVAILABLE
 
+from clusters import async_cluster_of
 from nydus_core import (
     AsyncCluster,
     CommandError,
@@ -35,7 +36,10 @@ from nydus_redis.embedded.server import PrivateServer
 from nydus_redis.engine.aio import AsyncRedis
 from nydus_redis.options import ASYNC_OPTION_TYPES, OPTION_TYPES
 from scripted import ScriptedServer
+from shifted import Shifted, run_shifted
 from tls import TlsFront
+from waiting import LONG, until_async
+from waiting_time import timeout_of
 
 Servers = Callable[..., list[PrivateServer]]
 Proxies = Callable[..., FaultProxy]
@@ -44,12 +48,8 @@ Proxies = Callable[..., FaultProxy]
 ONCE = {"retry": {"attempts": 1}, "health": {"failures": 1_000_000, "calls": 1_000_000}}
 
 
-def cluster_of(
-    *servers: Any, router: Any = "rendezvous", settings: Any = None, **defaults: Any
-) -> AsyncCluster:
-    hosts = [{"unix_socket_path": server.path} for server in servers]
-    given = {"engine": Redis, "router": router, "hosts": hosts, "defaults": defaults, **(settings or {})}
-    return create_async_cluster(given)
+def cluster_of(*servers: Any, settings: Any = None, **options: Any) -> AsyncCluster:
+    return async_cluster_of(*servers, **{**(settings or {}), **options})
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -127,11 +127,11 @@ def test_a_lost_exchange_may_have_been_applied_and_crosses_no_replies(
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
         # protocol 2: an answer to a first request that says nothing of the protocol
-        timeout = 1 if client_error is redis.TimeoutError else 20
-        async with cluster_of(relay, timeout=timeout, settings=ONCE, protocol=2) as cluster:
+        async with cluster_of(relay, settings=ONCE, protocol=2) as cluster:
             await cluster.ping()
             hurt(relay)
-            errors = await ask(cluster)
+            with timeout_of(cluster, 0.1) if client_error is redis.TimeoutError else nullcontext():
+                errors = await ask(cluster)
             relay.heal()
             first, second = errors
             assert isinstance(second, kind), errors
@@ -149,20 +149,56 @@ def test_a_swallowed_reply_of_one_of_many_hosts_costs_only_its_own_commands(
 ) -> None:
     async def main() -> None:
         relays = [proxy(server) for server in redis_servers(3)]
-        async with cluster_of(*relays, timeout=1, settings=ONCE) as cluster:
+        async with cluster_of(*relays, settings=ONCE) as cluster:
             await cluster.ping()
             relays[1].swallow = True
-            async with cluster.map(fail_silently=True) as conn:
-                promises = [conn.incr(f"k{i}") for i in range(60)]
+            with timeout_of(cluster, 0.1, 1):
+                async with cluster.map(fail_silently=True) as conn:
+                    promises = [conn.incr(f"k{i}") for i in range(60)]
             ended: dict[str, set[Outcome]] = {name: set() for name in ("0", "1", "2")}
             for i, promise in enumerate(promises):
                 ended[cluster.router.locate(f"k{i}".encode())].add(promise.outcome)
             assert ended == {"0": {Outcome.VALUE}, "1": {Outcome.MAYBE_APPLIED}, "2": {Outcome.VALUE}}
-            with pytest.raises(MaybeApplied) as caught:
+            relays[1].swallow = False
+            await cluster.ping()
+            relays[1].swallow = True
+            with pytest.raises(MaybeApplied) as caught, timeout_of(cluster, 0.1, 1):
                 await cluster.flushdb()
             assert isinstance(caught.value, redis.TimeoutError)
 
     run(main())
+
+
+@pytest.mark.parametrize("transaction", [False, True])
+def test_replies_that_arrived_before_a_silence_are_values(redis_servers: Servers, transaction: bool) -> None:
+    async def main(loop: Shifted) -> None:
+        promises: list[Any] = []
+        async with cluster_of(bad, settings=ONCE, max_connections=1) as cluster:
+            await cluster.ping()
+            engine: Any = cluster[0]
+            (connection,) = engine.pool._idle
+            queued = b"+OK\r\n" + b"+QUEUED\r\n" * 3
+            bad.answer(queued + b"*3\r\n:7\r\n:8" if transaction else b":7\r\n:8")
+
+            async def work() -> None:
+                async with cluster.map(fail_silently=True, transaction=transaction) as conn:
+                    promises.extend(conn.incr("n") for _ in range(3))
+
+            task = asyncio.create_task(work())
+            await until_async(lambda: bad.played(0))
+            await until_async(lambda: not engine.pool._connector.is_in_step(connection))
+            for _ in range(5):  # the loop has read it, and now it is parsed
+                await asyncio.sleep(0)
+            while not task.done():  # a loop that comes late gives an answer its time once more
+                loop.ahead += LONG + 1
+                await asyncio.sleep(0)
+            known = [Outcome.MAYBE_APPLIED if transaction else Outcome.VALUE]
+            assert [each.outcome for each in promises] == known + [Outcome.MAYBE_APPLIED] * 2
+            assert isinstance(promises[1].error, redis.TimeoutError)
+            await assert_in_step(cluster, 1)
+
+    with ScriptedServer(redis_servers(1)[0]) as bad:
+        run_shifted(main)
 
 
 def test_a_trickled_reply_is_read_whole(redis_servers: Servers, proxy: Proxies) -> None:
@@ -183,9 +219,9 @@ def test_a_trickled_reply_is_read_whole(redis_servers: Servers, proxy: Proxies) 
 def test_a_large_answer_is_read_also_where_the_loop_was_busy_until_its_time_was_over(
     redis_servers: Servers, proxy: Proxies, way: str
 ) -> None:
-    async def main() -> None:
+    async def main(loop: Shifted) -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay, settings=ONCE, timeout=0.5) as cluster:
+        async with cluster_of(relay, settings=ONCE) as cluster:
             await cluster.set("k", "x" * 2_000_000)
             relay.requests.clear()
 
@@ -197,12 +233,11 @@ def test_a_large_answer_is_read_also_where_the_loop_was_busy_until_its_time_was_
                 return found.value
 
             task = asyncio.create_task(get())
-            while not relay.requests:
-                await asyncio.sleep(0)
-            time.sleep(0.7)
+            await until_async(lambda: relay.requests)
+            loop.ahead += LONG + 1
             assert len(await task) == 2_000_000
 
-    run(main())
+    run_shifted(main)
 
 
 @pytest.mark.parametrize("way", ["single", "map"])
@@ -243,7 +278,9 @@ def test_a_connection_that_the_server_has_closed_meanwhile_costs_nothing(
                 assert await cluster.ping() == [True]
                 relay.drop()
                 if seen:  # else the loop has not looked at the socket when the command comes
-                    await asyncio.sleep(0.05)
+                    engine: Any = cluster[0]
+                    (connection,) = engine.pool._idle
+                    await until_async(lambda connection=connection: connection._reader.at_eof())  # type: ignore[misc]
                 if way == "single":
                     await cluster.incr("n")
                 elif way == "map":
@@ -303,19 +340,44 @@ def test_an_answer_that_says_later_is_asked_again(redis_servers: Servers, way: s
         run(main(bad))
 
 
-def test_a_command_that_waits_may_take_longer_than_the_timeout(redis_servers: Servers) -> None:
+def test_a_command_that_waits_in_vain_has_no_answer(redis_servers: Servers) -> None:
     async def main() -> None:
-        async with cluster_of(*redis_servers(1), timeout=1) as cluster:
-            assert await cluster.blpop("nothing", timeout=1.3) is None
+        async with cluster_of(*redis_servers(1)) as cluster:
+            assert await cluster.blpop("nothing", timeout=0.05) is None
             async with cluster.map() as conn:
-                none, one = conn.blpop("nothing", timeout=1.3), conn.incr("n")
+                none, one = conn.blpop("nothing", timeout=0.05), conn.incr("n")
             assert (none.value, one.value) == (None, 1)
-            waiting = asyncio.create_task(cluster.blpop("list", timeout=30))
-            await asyncio.sleep(1.3)
+
+    run(main())
+
+
+@pytest.mark.parametrize("way", ["single", "map"])
+def test_a_command_that_waits_may_take_longer_than_the_timeout(redis_servers: Servers, way: str) -> None:
+    async def main(loop: Shifted) -> None:
+        async with cluster_of(*redis_servers(1)) as cluster:
+
+            async def wait() -> Any:
+                if way == "single":
+                    return await cluster.blpop("list", timeout=2 * LONG)
+                async with cluster.map() as conn:
+                    found, one = conn.blpop("list", timeout=2 * LONG), conn.incr("n")
+                assert one == 1
+                return found.value
+
+            waiting = asyncio.create_task(wait())
+            await until_blocked(cluster, 1)
+            loop.ahead += 2 * LONG
             await cluster.lpush("list", "x")
             assert await waiting == (b"list", b"x")
 
-    run(main())
+    run_shifted(main)
+
+
+async def until_blocked(cluster: AsyncCluster, count: int) -> None:
+    """Wait until host 0 has so many clients that wait for an element of a list."""
+    async with cluster.on(0).client() as one:
+        while [each["cmd"] for each in await one.client_list()].count("blpop") < count:
+            await asyncio.sleep(0.002)
 
 
 # The pool ------------------------------------------------------------------------------------------------------
@@ -324,11 +386,11 @@ def test_a_command_that_waits_may_take_longer_than_the_timeout(redis_servers: Se
 def test_a_full_pool_is_not_sent_and_says_so_and_speaks_not_against_the_host(redis_servers: Servers) -> None:
     async def main() -> None:
         settings = {"health": {"failures": 1, "calls": 1}, "retry": {"attempts": 1}}
-        async with cluster_of(
-            *redis_servers(1), max_connections=2, timeout=0.5, settings=settings
-        ) as cluster:
-            held = [asyncio.create_task(cluster.blpop(f"l{i}", timeout=5)) for i in range(2)]
-            await asyncio.sleep(0.05)
+        async with cluster_of(*redis_servers(1), max_connections=2, settings=settings) as cluster:
+            held = [asyncio.create_task(cluster.blpop(f"l{i}", timeout=LONG)) for i in range(2)]
+            await until_blocked(cluster, 2)
+            engine: Any = cluster[0]
+            engine.pool._turns._patience = 0.05  # for those that come now
             with pytest.raises(HostDown, match="max_connections") as caught:
                 await cluster.incr("n")
             assert isinstance(caught.value, redis.ConnectionError)
@@ -340,6 +402,7 @@ def test_a_full_pool_is_not_sent_and_says_so_and_speaks_not_against_the_host(red
             for task in held:
                 task.cancel()
             await asyncio.gather(*held, return_exceptions=True)
+            engine.pool._turns._patience = LONG
             assert await cluster.incr("n") == 1
             assert cluster.health()[0].state.value == "closed"
 
@@ -360,22 +423,25 @@ def test_many_tasks_share_few_connections(redis_servers: Servers, proxy: Proxies
 def test_a_connection_is_asked_for_its_health_when_that_is_due(
     redis_servers: Servers, proxy: Proxies
 ) -> None:
-    async def main() -> None:
+    async def main(loop: Shifted) -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay, health_check_interval=0.05, timeout=1, settings=ONCE) as cluster:
+        async with cluster_of(relay, health_check_interval=LONG, settings=ONCE) as cluster:
             await cluster.set("k", "v")
-            await asyncio.sleep(0.1)
+            relay.requests.clear()
+            assert await cluster.get("k") == b"v"
+            assert b"PING" not in b"".join(relay.requests)
+            loop.ahead += LONG + 1
             relay.requests.clear()
             assert await cluster.get("k") == b"v"
             assert b"PING" in b"".join(relay.requests)
-            await asyncio.sleep(0.1)
+            loop.ahead += LONG + 1
             relay.swallow = True  # a server that is gone without a word
-            with pytest.raises(HostDown):
+            with pytest.raises(HostDown), timeout_of(cluster, 0.1):
                 await cluster.incr("n")
             relay.heal()
             assert await cluster.incr("n") == 1
 
-    run(main())
+    run_shifted(main)
 
 
 # Who one is ----------------------------------------------------------------------------------------------------
@@ -391,7 +457,8 @@ def test_a_wrong_password_is_not_sent_and_not_shown(new_redis_server: Callable[.
             )
         for options in ({"password": "wr0ng"}, {"username": "ada", "password": "wr0ng"}):
             async with cluster_of(server, **options) as cluster:
-                texts = [repr(cluster), repr(cluster[0]), repr(vars(cluster[0])), repr(cluster[0].pool)]
+                engine: Any = cluster[0]
+                texts = [repr(cluster), repr(engine), repr(vars(engine)), repr(engine.pool)]
                 calls: list[Callable[[], Awaitable[Any]]] = [
                     lambda: cluster.get("k"),
                     lambda: cluster.on(0).pipeline().get("k").execute(),
@@ -438,7 +505,7 @@ def test_tcp_tls_and_urls(redis_servers: Servers, certificate: Path) -> None:
             f"unix://{server.path}?db=2",
         ]
         async with create_async_cluster(
-            {"engine": Redis, "hosts": hosts, "defaults": {"timeout": 10}}
+            {"engine": Redis, "hosts": hosts, "defaults": {"timeout": LONG}}
         ) as cluster:
             assert await cluster.incr("n") == [1, 1, 1, 1]
             big = "x" * 3_000_000
@@ -501,7 +568,7 @@ def test_options_of_a_command_say_how_its_reply_is_read(redis_servers: Servers) 
 def test_very_large_values_and_very_many_commands(redis_servers: Servers) -> None:
     async def main() -> None:
         big = b"0123456789" * 2_000_000
-        async with cluster_of(*redis_servers(2), timeout=30) as cluster:
+        async with cluster_of(*redis_servers(2)) as cluster:
             assert await cluster.set("big", big) is True
             assert await cluster.get("big") == big
             async with cluster.map() as conn:
@@ -610,7 +677,8 @@ def test_a_value_that_makes_no_sense_is_told_with_its_place(option: str, value: 
 def test_timeouts_are_set_and_retries_are_off() -> None:
     def settled(**options: Any) -> list[Any]:
         cluster = create_async_cluster({"engine": Redis, "hosts": [options]})
-        kwargs = cluster[0]._template.connection_kwargs
+        engine: Any = cluster[0]
+        kwargs = engine._template.connection_kwargs
         return [
             *(kwargs[f"socket_{kind}timeout"] for kind in ("", "connect_")),
             kwargs["retry"].get_retries(),
@@ -681,12 +749,13 @@ def test_the_client_of_a_host_may_be_a_block_and_closes_nothing_of_the_clusters(
 def test_flush_empties_the_database_of_one_host(redis_servers: Servers, proxy: Proxies) -> None:
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay, db=2, max_connections=1, timeout=1) as cluster:
+        async with cluster_of(relay, db=2, max_connections=1) as cluster:
             await cluster.set("k", "v")
             await cluster[0].flush()
             assert await cluster.dbsize() == [0]
+            await cluster.ping()
             relay.swallow = True
-            with pytest.raises(redis.TimeoutError):
+            with pytest.raises(redis.TimeoutError), timeout_of(cluster, 0.1):
                 await cluster[0].flush()
             relay.heal()
             await assert_in_step(cluster)
@@ -696,7 +765,7 @@ def test_flush_empties_the_database_of_one_host(redis_servers: Servers, proxy: P
 
 def test_a_probe_says_whether_a_host_is_up(redis_servers: Servers, proxy: Proxies) -> None:
     async def main(bad: ScriptedServer) -> None:
-        async with cluster_of(bad, max_connections=1, timeout=1) as cluster:
+        async with cluster_of(bad, max_connections=1) as cluster:
             await cluster[0].probe()
             for words, error in (
                 (b"-LOADING wait\r\n", redis.exceptions.BusyLoadingError),
@@ -706,7 +775,8 @@ def test_a_probe_says_whether_a_host_is_up(redis_servers: Servers, proxy: Proxie
             ):
                 await cluster.ping()  # so that a connection is open, and it is PING that is answered so
                 bad.answer(words)
-                with pytest.raises(error) as caught:
+                patience = timeout_of(cluster, 0.1) if error is redis.TimeoutError else nullcontext()
+                with pytest.raises(error) as caught, patience:
                     await cluster[0].probe()
                 assert caught.value.__cause__ is not caught.value
             await cluster.ping()
@@ -725,9 +795,9 @@ def test_monitor_belongs_to_one_host(redis_servers: Servers) -> None:
                 cluster.monitor()
             async with cluster.on(1).monitor() as monitor:
                 await cluster.on(1).set("seen", 1)
-                told = await asyncio.wait_for(monitor.next_command(), 10)
+                told = await asyncio.wait_for(monitor.next_command(), LONG)
                 while "SET seen" not in told["command"]:
-                    told = await asyncio.wait_for(monitor.next_command(), 10)
+                    told = await asyncio.wait_for(monitor.next_command(), LONG)
             await assert_in_step(cluster)
 
     run(main())
@@ -742,8 +812,7 @@ def test_closing_leaves_no_connection(redis_servers: Servers, proxy: Proxies) ->
                 await one.ping()
             assert relay.connections >= 2
         gc.collect()
-        while relay.open_connections:  # the proxy has to notice
-            await asyncio.sleep(0.01)
+        await until_async(lambda: not relay.open_connections)  # the proxy has to notice
         assert await cluster.incr("n") == 21  # a later command opens new ones
         await cluster.aclose()
 

@@ -13,9 +13,10 @@ import redis
 import redis.asyncio
 from redis.exceptions import LockError, LockNotOwnedError, NoScriptError, WatchError
 
+from clusters import async_cluster_of as cluster_of
+from clusters import keys_of, settings_of
 from nydus_core import (
     AsyncCluster,
-    Cluster,
     HostDown,
     MaybeApplied,
     RoutingError,
@@ -25,47 +26,31 @@ from nydus_core import (
 from nydus_core.testing import FaultProxy
 from nydus_redis import Redis
 from nydus_redis.embedded.server import PrivateServer
+from waiting import LONG, until_async
 
 Servers = Callable[..., list[PrivateServer]]
 Proxies = Callable[..., FaultProxy]
-
-
-def settings_of(*servers: Any, **defaults: Any) -> dict[str, Any]:
-    hosts = [{"unix_socket_path": server.path} for server in servers]
-    return {"engine": Redis, "router": "rendezvous", "hosts": hosts, "defaults": defaults}
-
-
-def cluster_of(*servers: Any, **defaults: Any) -> AsyncCluster:
-    return create_async_cluster(settings_of(*servers, **defaults))
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     asyncio.run(main)
 
 
-def keys_by_host(cluster: AsyncCluster | Cluster) -> list[str]:
-    """A key of each host, in host order."""
-    found: dict[str, str] = {}
-    for i in range(200):
-        found.setdefault(cluster.router.locate(f"key{i}".encode()), f"key{i}")
-    return [found[str(host)] for host in cluster]
-
-
-async def all_slots_work(cluster: AsyncCluster, host: Any, size: int) -> None:
+async def all_connections_work(cluster: AsyncCluster, host: Any, size: int) -> None:
     """So many commands can be under way on a host at once, each with its own answer, and no more connections are open."""
     client = cluster.on(host)
     values = await asyncio.gather(*(client.eval("return ARGV[1]", 1, "k", i) for i in range(size * 3)))
     assert values == [str(i).encode() for i in range(size * 3)]
-    waiting = [asyncio.create_task(client.blpop(f"slot{i}", timeout=10)) for i in range(size)]
+    waiting = [asyncio.create_task(client.blpop(f"turn{i}", timeout=LONG)) for i in range(size)]
     async with client.client() as one:
         while sum(each["cmd"] == "blpop" for each in await one.client_list()) < size:
             await asyncio.sleep(0.01)
         while len(await one.client_list()) > size + 1:  # the server has yet to notice that some were closed
             await asyncio.sleep(0.01)
         for i in range(size):
-            await one.rpush(f"slot{i}", i)
+            await one.rpush(f"turn{i}", i)
     answered = await asyncio.gather(*waiting)
-    assert answered == [(f"slot{i}".encode(), str(i).encode()) for i in range(size)]
+    assert answered == [(f"turn{i}".encode(), str(i).encode()) for i in range(size)]
 
 
 # The cluster's pipeline ----------------------------------------------------------------------------------------
@@ -114,7 +99,7 @@ def test_after_a_cancelled_execute_it_tells_what_is_known(redis_servers: Servers
         async with cluster_of(*redis_servers(1)) as cluster:
             pipe = cluster.pipeline(transaction=False)
             assert await pipe.set("k", "v").execute() == [True]
-            task = asyncio.create_task(pipe.get("k").blpop("empty", 10).execute())
+            task = asyncio.create_task(pipe.get("k").blpop("empty", LONG).execute())
             async with cluster.on(0).client() as one:
                 while not any(each["cmd"] == "blpop" for each in await one.client_list()):
                     await asyncio.sleep(0.001)
@@ -157,7 +142,7 @@ def test_a_pipeline_is_no_plain_context_manager() -> None:
 def test_scripts_in_a_pipeline_need_no_host_to_know_them(redis_servers: Servers) -> None:
     async def main() -> None:
         async with cluster_of(*redis_servers(3)) as cluster:
-            keys = keys_by_host(cluster)
+            keys = keys_of(cluster)
             double = cluster.register_script("return redis.call('incrby', KEYS[1], ARGV[1]) * 2")
             async with cluster.pipeline() as pipeline:
                 for key in keys:
@@ -176,7 +161,7 @@ def test_scripts_in_a_pipeline_need_no_host_to_know_them(redis_servers: Servers)
 def test_watch_multi_and_execute(redis_servers: Servers) -> None:
     async def main() -> None:
         async with cluster_of(*redis_servers(3)) as cluster:
-            for key in keys_by_host(cluster):
+            for key in keys_of(cluster):
                 await cluster.set(key, 5)
                 async with cluster.on_key(key).pipeline() as pipeline:
                     await pipeline.watch(key)
@@ -200,7 +185,7 @@ def test_watch_multi_and_execute(redis_servers: Servers) -> None:
 def test_a_pipeline_of_a_key_refuses_the_keys_of_others(redis_servers: Servers) -> None:
     async def main() -> None:
         async with cluster_of(*redis_servers(3)) as cluster:
-            here, there, _ = keys_by_host(cluster)
+            here, there, _ = keys_of(cluster)
             async with cluster.on_key(here).pipeline() as pipeline:
                 with pytest.raises(RoutingError):
                     pipeline.get(there)
@@ -217,7 +202,7 @@ def test_a_pipeline_of_a_key_refuses_the_keys_of_others(redis_servers: Servers) 
 def test_a_transaction_is_run_again_when_a_watched_key_changes(redis_servers: Servers, kind: str) -> None:
     async def main() -> None:
         async with cluster_of(*redis_servers(3)) as cluster:
-            key, _, _ = keys_by_host(cluster)
+            key, _, _ = keys_of(cluster)
             runs = 0
 
             def plain(pipeline: Any) -> str:
@@ -249,6 +234,15 @@ def test_a_transaction_is_run_again_when_a_watched_key_changes(redis_servers: Se
     run(main())
 
 
+def lose_answers(fault: str, relay: FaultProxy, pipeline: Any) -> None:
+    """From now on a pipeline with a connection gets no answer: that is cut, or it waits in vain, not for long."""
+    if fault == "cut":
+        relay.cut_replies()
+    else:
+        relay.swallow = True
+        pipeline.connection.socket_timeout = 0.1
+
+
 @pytest.mark.parametrize("fault", ["cut", "swallow"])
 def test_an_exec_whose_answer_is_lost_is_not_run_again(
     redis_servers: Servers, proxy: Proxies, fault: str
@@ -256,7 +250,7 @@ def test_an_exec_whose_answer_is_lost_is_not_run_again(
     async def main() -> None:
         (server,) = redis_servers(1)
         relay = proxy(server)
-        async with cluster_of(relay, timeout=1 if fault == "swallow" else 20, max_connections=2) as cluster:
+        async with cluster_of(relay, max_connections=2) as cluster:
             runs = 0
 
             async def work(pipeline: Any) -> None:
@@ -265,22 +259,19 @@ def test_an_exec_whose_answer_is_lost_is_not_run_again(
                 await pipeline.get("n")
                 pipeline.multi()
                 pipeline.incr("n")
-                if fault == "cut":
-                    relay.cut_replies()
-                else:
-                    relay.swallow = True
+                lose_answers(fault, relay, pipeline)
 
             for count in range(1, 3):
                 with pytest.raises(MaybeApplied) as caught:
                     await cluster.on(0).transaction(work, "n")
-                assert isinstance(
-                    caught.value, redis.TimeoutError if fault == "swallow" else redis.ConnectionError
-                )
+                kind = redis.TimeoutError if fault == "swallow" else redis.ConnectionError
+                error: Any = caught.value
+                assert isinstance(error, kind)
                 relay.heal()
                 assert runs == count
                 async with cluster_of(server) as direct:
                     assert await direct.get("n") == str(count).encode()
-            await all_slots_work(cluster, 0, 2)
+            await all_connections_work(cluster, 0, 2)
 
     run(main())
 
@@ -291,25 +282,19 @@ def test_what_is_lost_while_keys_are_watched_costs_no_connection(
 ) -> None:
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay, timeout=1 if fault == "swallow" else 20, max_connections=2) as cluster:
+        async with cluster_of(relay, max_connections=2) as cluster:
             for _ in range(2):
                 with pytest.raises(MaybeApplied):
                     async with cluster.on(0).pipeline() as pipeline:
                         await pipeline.watch("n")
-                        if fault == "cut":
-                            relay.cut_replies()
-                        else:
-                            relay.swallow = True
+                        lose_answers(fault, relay, pipeline)
                         await pipeline.get("n")
                 relay.heal()
                 async with cluster.on(0).pipeline() as pipeline:  # UNWATCH is not answered: nobody is told
                     await pipeline.watch("n")
-                    if fault == "cut":
-                        relay.cut_replies()
-                    else:
-                        relay.swallow = True
+                    lose_answers(fault, relay, pipeline)
                 relay.heal()
-            await all_slots_work(cluster, 0, 2)
+            await all_connections_work(cluster, 0, 2)
 
     run(main())
 
@@ -319,17 +304,17 @@ def test_a_pipeline_whose_end_is_cancelled_leaves_no_answer_to_the_next_command(
 ) -> None:
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay, max_connections=1, timeout=20) as cluster:
+        async with cluster_of(relay, max_connections=1) as cluster:
             await cluster.set("k", "v")
             pipeline = cluster.on_key("k").pipeline()
             await pipeline.watch("k")
-            relay.delay = 0.1
+            relay.delay = LONG
             ending = asyncio.create_task(pipeline.reset())
-            while b"UNWATCH" not in relay.requests[-1]:
-                await asyncio.sleep(0.005)
+            await until_async(lambda: b"UNWATCH" in relay.requests[-1])
             ending.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await ending
+            relay.delay = 0
             assert await cluster.get("k") == b"v"
 
     run(main())
@@ -343,7 +328,7 @@ def test_a_pipeline_that_is_dropped_gives_its_connection_back(redis_servers: Ser
                 await pipeline.watch("n")
                 del pipeline
                 gc.collect()
-            await all_slots_work(cluster, 0, 2)
+            await all_connections_work(cluster, 0, 2)
 
     run(main())
 
@@ -353,10 +338,11 @@ def test_tasks_that_share_a_pipeline_on_one_host_send_it_once(redis_servers: Ser
         async with cluster_of(*redis_servers(1), max_connections=2) as cluster:
             for count in range(1, 5):
                 pipe = cluster.on_key("k").pipeline().incr("k")
-                first, second = await asyncio.gather(pipe.execute(), pipe.execute(), return_exceptions=True)
+                both: Any = asyncio.gather(pipe.execute(), pipe.execute(), return_exceptions=True)
+                first, second = await both
                 assert first == [count]
                 assert isinstance(second, RuntimeError)
-            await all_slots_work(cluster, 0, 2)
+            await all_connections_work(cluster, 0, 2)
 
     run(main())
 
@@ -369,11 +355,11 @@ def test_a_pipeline_whose_block_ends_while_it_is_sent_leaves_no_answer_to_anothe
         async with cluster_of(front, max_connections=1) as cluster:
             await cluster.set("other", "v")
             front.requests.clear()
-            front.delay = 0.1
+            front.delay = LONG
             async with cluster.on_key("k").pipeline(transaction=False) as pipe:
                 task = asyncio.create_task(pipe.incr("k").execute())
-                while not front.requests:
-                    await asyncio.sleep(0.001)
+                await until_async(lambda: front.requests)
+            front.delay = 0
             assert await cluster.get("other") == b"v"
             with pytest.raises(MaybeApplied):
                 await task
@@ -385,7 +371,7 @@ def test_a_pipeline_whose_block_ends_while_it_is_sent_leaves_no_answer_to_anothe
 def test_scripts_that_cannot_be_loaded_cost_no_connection(redis_servers: Servers, proxy: Proxies) -> None:
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay, timeout=20, max_connections=2) as cluster:
+        async with cluster_of(relay, max_connections=2) as cluster:
             host = cluster.on(0)
             script = host.register_script("return 7")
             for _ in range(3):
@@ -398,7 +384,7 @@ def test_scripts_that_cannot_be_loaded_cost_no_connection(redis_servers: Servers
                 relay.heal()
             await script(client=pipeline)
             assert await pipeline.execute() == [7]
-            await all_slots_work(cluster, 0, 2)
+            await all_connections_work(cluster, 0, 2)
 
     run(main())
 
@@ -431,7 +417,7 @@ def test_a_script_is_run_where_its_key_lives_also_after_a_restart(
     async def main() -> None:
         servers = [new_redis_server() for _ in range(2)]
         async with cluster_of(*servers) as cluster:
-            keys = keys_by_host(cluster)
+            keys = keys_of(cluster)
             script = cluster.register_script("return redis.call('incr', KEYS[1])")
             assert [await script(keys=[key]) for key in keys] == [1, 1]
             servers[0].restart()
@@ -447,7 +433,7 @@ def test_a_script_is_run_where_its_key_lives_also_after_a_restart(
 def test_a_script_is_queued_in_a_map_and_no_host_has_to_know_it(redis_servers: Servers) -> None:
     async def main() -> None:
         async with cluster_of(*redis_servers(3)) as cluster:
-            keys = keys_by_host(cluster)
+            keys = keys_of(cluster)
             add = cluster.register_script("return redis.call('incrby', KEYS[1], ARGV[1])")
             async with cluster.map() as conn:
                 results = [await add(keys=[key], args=[i], client=conn) for i, key in enumerate(keys)]
@@ -463,12 +449,12 @@ def test_a_dead_host_does_not_keep_locks_and_scripts_from_the_others(
     async def main() -> None:
         servers = [new_redis_server() for _ in range(3)]
         async with cluster_of(*servers) as cluster:
-            first, second, third = keys_by_host(cluster)
+            first, second, third = keys_of(cluster)
             servers[2].stop()
             name = await cluster.script_load("return 1")
             assert name == "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"
             double = cluster.register_script("return redis.call('incr', KEYS[1]) * 2")
-            async with cluster.lock(first, timeout=10):
+            async with cluster.lock(first, timeout=LONG):
                 assert await double(keys=[second]) == 2
             assert await cluster.exists(first) == 0
             with pytest.raises(HostDown):
@@ -483,17 +469,17 @@ def test_a_dead_host_does_not_keep_locks_and_scripts_from_the_others(
 def test_locks_live_on_the_hosts_of_their_keys(redis_servers: Servers) -> None:
     async def main() -> None:
         async with cluster_of(*redis_servers(3)) as cluster:
-            for host, key in enumerate(keys_by_host(cluster)):
-                lock = cluster.lock(key, timeout=10)
+            for host, key in enumerate(keys_of(cluster)):
+                lock = cluster.lock(key, timeout=100)
                 assert await lock.acquire()
                 assert await cluster.on(host).exists(key) == 1
                 assert await lock.owned()
                 assert await lock.locked()
-                assert await lock.extend(20)
-                assert await cluster.ttl(key) > 20
+                assert await lock.extend(100)
+                assert await cluster.ttl(key) > 100
                 assert await lock.reacquire()
-                assert await cluster.ttl(key) <= 10
-                other = cluster.lock(key, timeout=10)
+                assert await cluster.ttl(key) <= 100
+                other = cluster.lock(key, timeout=100)
                 assert not await other.acquire(blocking=False)
                 assert not await cluster.lock(key, blocking_timeout=0.05, sleep=0.01).acquire()
                 with pytest.raises(LockError):
@@ -512,7 +498,7 @@ def test_tasks_that_want_one_lock_have_it_one_after_the_other(redis_servers: Ser
 
             async def work() -> None:
                 nonlocal inside, most, done
-                async with cluster.lock("lock", timeout=30, sleep=0.002):
+                async with cluster.lock("lock", timeout=LONG, sleep=0.002):
                     inside += 1
                     most = max(most, inside)
                     number = int(await cluster.get("n") or 0)

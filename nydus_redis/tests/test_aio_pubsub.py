@@ -4,48 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import time
 import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
 import redis
 
-from nydus_core import AsyncCluster, HostDown, RoutingError, create_async_cluster, create_cluster
+from clusters import async_cluster_of, keys_of
+from clusters import cluster_of as blocking_cluster_of
+from nydus_core import AsyncCluster, HostDown, RoutingError, create_async_cluster
 from nydus_core.routers.legacy import BaseRouter
 from nydus_core.testing import FaultProxy
 from nydus_redis.embedded.server import PrivateServer
+from nydus_redis.pubsub import line_aio
+from shifted import Shifted, run_shifted
+from waiting import LONG, until_async
 
 Servers = Callable[..., list[PrivateServer]]
-WAIT = 10.0
+WAIT = LONG
 
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
-    async def body() -> None:
-        async with asyncio.timeout(6 * WAIT):
+    async def body(_: Shifted) -> None:
+        async with asyncio.timeout(1.3 * WAIT):
             await main()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        assert not others, "tasks are left over"
+        await leaves_no_task()
 
-    asyncio.run(body(), debug=True)
-
-
-def cluster_of(*servers: Any, router: Any = "rendezvous", **defaults: Any) -> AsyncCluster:
-    hosts = {name: {"unix_socket_path": server.path} for name, server in zip("abc", servers, strict=False)}
-    defaults = {"decode_responses": True, **defaults}
-    return create_async_cluster({"engine": "redis", "router": router, "hosts": hosts, "defaults": defaults})
+    run_shifted(body)
 
 
-def channels_of(cluster: AsyncCluster) -> list[str]:
-    """One channel of each host."""
-    found: dict[str, str] = {}
-    for number in range(100):
-        found.setdefault(cluster.router.locate(b"news:%d" % number), f"news:{number}")
-    return [found[str(host)] for host in cluster]
+async def leaves_no_task() -> None:
+    """Of this loop, which is the test's own."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not others, "tasks are left over"
+
+
+cluster_of = partial(async_cluster_of, names="abc", decode_responses=True)
+channels_of = partial(keys_of, form="news:{}")
 
 
 async def said(subscriber: Any, count: int, kind: str = "") -> list[dict[str, Any]]:
@@ -60,26 +59,16 @@ async def said(subscriber: Any, count: int, kind: str = "") -> list[dict[str, An
 
 
 async def nothing_more(subscriber: Any) -> bool:
-    return await subscriber.get_message(timeout=0.1) is None
-
-
-async def becomes(condition: Callable[[], Any]) -> bool:
-    """Whether something comes true in time."""
-    end = time.monotonic() + WAIT
-    while not condition() and time.monotonic() < end:
-        await asyncio.sleep(0.01)
-    return bool(condition())
+    return await subscriber.get_message(timeout=0.03) is None
 
 
 async def publish(cluster: AsyncCluster, channel: str, data: Any) -> None:
     """Publish as soon as somebody hears it."""
-    end = time.monotonic() + WAIT
-    while time.monotonic() < end:
+    while True:
         with suppress(redis.ConnectionError):
             if await cluster.publish(channel, data):
                 return
-        await asyncio.sleep(0.01)
-    raise AssertionError("nobody hears it")
+        await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
@@ -92,7 +81,10 @@ def test_each_message_is_heard_once_whatever_its_host(
             cluster_of(*redis_servers(3), protocol=protocol, decode_responses=decode) as cluster,
             cluster.pubsub() as subscriber,
         ):
-            text = (lambda word: word) if decode else (lambda word: word.encode())
+
+            def text(word: str) -> str | bytes:
+                return word if decode else word.encode()
+
             channels = channels_of(cluster)
             await subscriber.subscribe(*channels)
             told = await said(subscriber, 3)
@@ -209,7 +201,7 @@ def test_a_task_runs_the_handlers(redis_servers: Servers) -> None:
             await subscriber.subscribe(**dict.fromkeys(others, heard.append))  # while it runs
             for channel in (first, *others):
                 await publish(cluster, channel, "hello")
-            assert await becomes(lambda: len(heard) == 3)
+            await until_async(lambda: len(heard) == 3)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -235,7 +227,7 @@ def test_no_host_is_heard_at_the_cost_of_another(redis_servers: Servers) -> None
                 await cluster.publish(channels[0], number)
             for channel in channels[1:]:
                 await cluster.publish(channel, "quiet")
-            await asyncio.sleep(0.1)
+            await cluster.ping()  # the hosts have written what they had to say before they answer
             assert {message["channel"] for message in await said(subscriber, 6)} == set(channels)
 
     run(main)
@@ -274,11 +266,13 @@ def test_what_is_not_fetched_stays_with_the_server(redis_servers: Servers) -> No
             async with cluster.map() as conn:
                 for number in range(1000):
                     conn.publish("news", f"{number}:" + "x" * 20000)
-            await asyncio.sleep(0.5)
-            (kept,) = [
-                int(each["omem"]) for each in await cluster.on("a").client_list() if each["sub"] == "1"
-            ]
-            assert kept > 0
+
+            async def kept() -> int:
+                (found,) = [each for each in await cluster.on("a").client_list() if each["sub"] == "1"]
+                return int(found["omem"])
+
+            while not await kept():
+                await asyncio.sleep(0.005)
             heard = await said(subscriber, 1000)
             assert [int(m["data"].split(":")[0]) for m in heard] == list(range(1000))
 
@@ -366,7 +360,8 @@ def test_waiting_without_subscriptions_ends_with_the_first_one(redis_servers: Se
             assert await subscriber.get_message() is None
             assert await subscriber.get_message(timeout=0.01) is None
             waiting = asyncio.create_task(subscriber.get_message(timeout=None))
-            await asyncio.sleep(0.05)
+            for _ in range(5):  # it waits
+                await asyncio.sleep(0)
             await subscriber.subscribe("late")
             message = await waiting
             assert message["type"] == "subscribe"
@@ -377,21 +372,14 @@ def test_waiting_without_subscriptions_ends_with_the_first_one(redis_servers: Se
 
 
 def test_get_message_without_time_hands_out_what_is_there(redis_servers: Servers) -> None:
+    servers = redis_servers(3)
+
     async def main() -> None:
-        async with cluster_of(*redis_servers(3)) as cluster, cluster.pubsub() as subscriber:
+        async with cluster_of(*servers) as cluster, cluster.pubsub() as subscriber:
             channels = channels_of(cluster)
             await subscriber.subscribe(*channels)
             await said(subscriber, 3)
-            with create_cluster(
-                {
-                    "engine": "redis",
-                    "router": "rendezvous",
-                    "hosts": {
-                        str(key): {"unix_socket_path": host.unix_socket_path}
-                        for key, host in cluster.hosts.items()
-                    },
-                }
-            ) as blocking:
+            with blocking_cluster_of(*servers, names="abc") as blocking:
                 for channel in channels:  # the loop does not come round meanwhile
                     assert blocking.publish(channel, "hello") == 1
             heard = [await subscriber.get_message() for _ in channels]
@@ -492,7 +480,7 @@ def test_a_cancelled_subscribe_subscribes_to_nothing(
             assert subscriber.channels == {channels[0]: None}
             assert await cluster.publish(channels[1], "to nobody") == 0
             relay.blackhole = False
-            assert await becomes(lambda: relay.open_connections == 0)
+            await until_async(lambda: relay.open_connections == 0)
             await subscriber.subscribe(*channels)
             await said(subscriber, 3, "subscribe")
             assert [await cluster.publish(channel, "hello") for channel in channels] == [1, 1, 1]
@@ -510,11 +498,16 @@ def sockets_to(path: str) -> int:
         return sum(each["sub"] != "0" or each["psub"] != "0" for each in plain.client_list())
 
 
+def connections_to(path: str) -> int:
+    """How many connections lead to a server, but for the one that asks."""
+    with redis.Redis(unix_socket_path=path) as plain:
+        return len(plain.client_list()) - 1
+
+
 def test_closing_leaves_nothing_open_also_if_it_is_cancelled(redis_servers: Servers) -> None:
     servers = redis_servers(3)
 
     async def main() -> None:
-        before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else None
         for cancelled in (False, True):
             async with cluster_of(*servers) as cluster:
                 subscriber = cluster.pubsub()
@@ -529,10 +522,9 @@ def test_closing_leaves_nothing_open_also_if_it_is_cancelled(redis_servers: Serv
                         await closing
                 else:
                     await closing
-                assert await becomes(lambda: [sockets_to(server.path) for server in servers] == [0, 0, 0])
+                await until_async(lambda: [sockets_to(server.path) for server in servers] == [0, 0, 0])
                 assert not subscriber.subscribed
-        if before is not None:
-            assert await becomes(lambda: len(os.listdir("/proc/self/fd")) <= before)
+            await until_async(lambda: [connections_to(server.path) for server in servers] == [0, 0, 0])
 
     run(main)
 
@@ -547,13 +539,13 @@ def test_closing_ends_what_is_being_subscribed_to(
             subscriber = cluster.pubsub()
             relay.blackhole = True  # its greeting is not answered
             subscribing = asyncio.create_task(subscriber.psubscribe("*"))
-            assert await becomes(lambda: relay.connections)
+            await until_async(lambda: relay.connections)
             await subscriber.aclose()
             relay.blackhole = False
             with pytest.raises(redis.PubSubError, match="closed"):
                 await subscribing
             assert not subscriber.subscribed
-            assert await becomes(lambda: relay.open_connections == 0)
+            await until_async(lambda: relay.open_connections == 0)
             assert sockets_to(first.path) == 0
 
     run(main)
@@ -580,13 +572,17 @@ def test_listening_ends_when_another_task_closes(redis_servers: Servers) -> None
             subscriber = cluster.pubsub()
             await subscriber.subscribe("news")
 
-            async def listen() -> list[str]:
-                return [message["type"] async for message in subscriber.listen()]
+            heard: list[str] = []
+
+            async def listen() -> None:
+                async for message in subscriber.listen():
+                    heard.append(message["type"])
 
             listening = asyncio.create_task(listen())
-            await asyncio.sleep(0.1)
+            await until_async(lambda: heard)
             await subscriber.aclose()
-            assert await listening == ["subscribe"]
+            await listening
+            assert heard == ["subscribe"]
 
     run(main)
 
@@ -605,7 +601,7 @@ def test_one_that_is_forgotten_unclosed_warns_and_closes(redis_servers: Servers)
             with pytest.warns(ResourceWarning, match="unclosed"):
                 kept.clear()
             assert gone() is None
-            assert await becomes(lambda: [sockets_to(server.path) for server in servers] == [0, 0, 0])
+            await until_async(lambda: [sockets_to(server.path) for server in servers] == [0, 0, 0])
 
     run(main)
 
@@ -624,7 +620,7 @@ def test_a_second_loop_hears_too_after_a_word_about_the_first(redis_servers: Ser
         assert len(await said(subscriber, 3)) == 3
 
     async def second() -> None:
-        told = []
+        told: list[str] = []
         while len(told) < 3:
             with pytest.raises(HostDown, match="event loop") as caught:
                 await subscriber.get_message(timeout=WAIT)
@@ -741,10 +737,8 @@ def test_a_host_that_stays_down_does_not_silence_the_others(
                 await cluster.publish(other, number)
             heard, errors = await hear_through_errors(subscriber, 5)
             assert [m["data"] for m in heard] == list("01234")
-            end = time.monotonic() + WAIT
-            while len(errors) < 3 and time.monotonic() < end:  # and goes on telling it
+            while len(errors) < 3:  # and goes on telling it
                 errors += (await hear_through_errors(subscriber, 1, seconds=0.2))[1]
-            assert len(errors) >= 3
             assert all(isinstance(error, HostDown) for error in errors)
             with pytest.raises(HostDown):
                 await cluster.publish(mine, "to nobody")
@@ -765,7 +759,7 @@ def test_a_host_that_does_not_answer_a_connect_does_not_hold_up_the_others(
 
     async def main() -> None:
         async with (
-            cluster_of(relay, *others, protocol=3, timeout=60) as cluster,
+            cluster_of(relay, *others, protocol=3) as cluster,
             cluster.pubsub() as subscriber,
         ):
             mine, other, _ = channels_of(cluster)
@@ -808,7 +802,7 @@ def test_listen_and_run_see_the_error(redis_servers: Servers, proxy: Callable[..
             for handler in (on_error, lambda error, pubsub: told.append(error)):
                 task = asyncio.create_task(subscriber.run(exception_handler=handler, poll_timeout=0.05))
                 relay.drop()
-                assert await becomes(lambda: told)
+                await until_async(lambda: told)
                 heard.clear()
                 await publish(cluster, "news", "again")
                 await heard.wait()
@@ -822,25 +816,40 @@ def test_listen_and_run_see_the_error(redis_servers: Servers, proxy: Callable[..
 
 
 def test_a_host_that_hangs_is_found_out_by_its_health_check(
-    redis_servers: Servers, proxy: Callable[..., FaultProxy]
+    redis_servers: Servers, proxy: Callable[..., FaultProxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     relay = proxy(redis_servers(1)[0])
+    pulses: list[Any] = []
 
-    async def main() -> None:
+    class Known(line_aio._Pulse):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            pulses.append(self)
+
+    monkeypatch.setattr(line_aio, "_Pulse", Known)
+
+    async def main(loop: Shifted) -> None:
         async with (
-            cluster_of(relay, health_check_interval=0.1, timeout=2) as cluster,
+            cluster_of(relay, health_check_interval=LONG) as cluster,
             cluster.pubsub(ignore_subscribe_messages=True) as subscriber,
         ):
             await subscriber.subscribe("news")
-            end = time.monotonic() + 1
-            while time.monotonic() < end:
-                assert await subscriber.get_message(timeout=0.1) is None  # checks are answered, and not shown
-            assert any(b"health-check" in request for request in relay.requests)
+            (pulse,) = pulses
+            for _ in range(3):
+                while not pulse._asked:
+                    loop.ahead += LONG + 1
+                    await asyncio.sleep(0)
+                await until_async(lambda: not pulse._asked)  # it is answered, and that is not shown
+                assert await subscriber.get_message(timeout=0.005) is None
+            assert b"".join(relay.requests).count(b"health-check") >= 3
             relay.blackhole = True
             with pytest.raises(redis.TimeoutError, match="health check"):
-                await subscriber.get_message(timeout=WAIT)
+                while True:
+                    loop.ahead += LONG / 4
+                    await subscriber.get_message(timeout=0.005)
+        await leaves_no_task()
 
-    run(main)
+    run_shifted(main)
 
 
 def test_health_checks_do_not_end_what_is_not_fetched(
@@ -848,9 +857,9 @@ def test_health_checks_do_not_end_what_is_not_fetched(
 ) -> None:
     relay = proxy(redis_servers(1)[0])
 
-    async def main() -> None:
+    async def main(loop: Shifted) -> None:
         async with (
-            cluster_of(relay, health_check_interval=0.05, timeout=1.5) as cluster,
+            cluster_of(relay, health_check_interval=1) as cluster,
             cluster.pubsub(ignore_subscribe_messages=True) as subscriber,
         ):
             await subscriber.subscribe("news")
@@ -858,12 +867,17 @@ def test_health_checks_do_not_end_what_is_not_fetched(
             async with cluster.map() as conn:
                 for number in range(1000):
                     conn.publish("news", number)
-            await asyncio.sleep(4)  # twice the time that an answer may take, and more
+            (line,) = subscriber._all.lines.values()
+            await until_async(lambda: line._room)  # it reads no more, until some are fetched
+            for _ in range(20):  # twice the time that an answer may take, and more
+                loop.ahead += LONG / 8
+                await asyncio.sleep(0)
             heard = await said(subscriber, 1000)
             assert [int(message["data"]) for message in heard] == list(range(1000))
             assert await nothing_more(subscriber)
+        await leaves_no_task()
 
-    run(main)
+    run_shifted(main)
 
 
 def test_a_subscription_that_fails_on_one_host_is_one_on_none(

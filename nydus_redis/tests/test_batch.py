@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import redis
 from redis.utils import HIREDIS_AVAILABLE
 
+import clusters
+from clusters import NO_RETRY
 from nydus_core import (
     Cluster,
     CommandError,
@@ -26,23 +26,19 @@ from nydus_core import (
 from nydus_core.command import Outcome
 from nydus_core.testing import FaultProxy
 from nydus_redis import Redis
+from nydus_redis.connection import replies
 from nydus_redis.embedded.server import PrivateServer
+from nydus_redis.engine import batch
+from scripted import ScriptedServer
 from stopping import stopped
+from waiting_time import timeout_of
 
 Servers = Callable[..., list[PrivateServer]]
 Proxies = Callable[..., FaultProxy]
 
 
-def cluster_of(*servers: Any, **defaults: Any) -> Cluster:
-    return create_cluster(
-        {
-            "engine": Redis,
-            "router": "nydus_core.routers.PartitionRouter",
-            "hosts": [{"unix_socket_path": server.path} for server in servers],
-            "defaults": defaults,
-            "retry": {"attempts": 1},  # what one attempt ends in is the engine's; the rest is the core's
-        }
-    )
+#: What one attempt ends in is the engine's; the rest is the core's.
+cluster_of = partial(clusters.cluster_of, router="partition", retry=NO_RETRY)
 
 
 @pytest.fixture
@@ -161,8 +157,7 @@ def test_the_commands_of_a_dead_host_are_not_sent_and_the_others_are_done(
     servers = [new_redis_server() for _ in range(3)]
     with cluster_of(*servers) as cluster:
         cluster.ping()
-        os.kill(servers[1].pid, signal.SIGKILL)
-        time.sleep(0.1)
+        servers[1].kill()
         with pytest.raises(CommandError) as caught, cluster.map() as conn:
             results = {f"key{i}": conn.incr(f"key{i}") for i in range(30)}
             pings = conn.ping()
@@ -196,17 +191,25 @@ def test_replies_that_arrived_are_values_and_the_rest_is_maybe(
 
 
 def test_a_host_that_is_silent_costs_one_timeout_and_only_its_own_commands(
-    redis_servers: Servers, proxy: Proxies
+    redis_servers: Servers, proxy: Proxies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    waited: list[float] = []
+
+    def await_reply(connection: Any, seconds: float) -> None:
+        waited.append(max(0.0, seconds))
+        replies.await_reply(connection, seconds)
+
+    monkeypatch.setattr(batch, "await_reply", await_reply)
     proxies = [proxy(server) for server in redis_servers(3)]
-    with cluster_of(*proxies, timeout=0.5) as cluster:
+    with cluster_of(*proxies) as cluster:
         cluster.ping()
         for each in proxies[:2]:
             each.swallow = True
-        start = time.monotonic()
-        with cluster.map(fail_silently=True) as conn:
+        with timeout_of(cluster, 0.2, 0, 1), cluster.map(fail_silently=True) as conn:
             results = {f"key{i}": conn.incr(f"key{i}") for i in range(30)}
-        assert time.monotonic() - start < 0.95  # two timeouts would be 1.0
+        assert (
+            0 < sum(seconds for seconds in waited if seconds <= 0.2) <= 0.2
+        )  # 0.4 if each were given its own
         for key, promise in results.items():
             silent = cluster.router.locate(key.encode()) != "2"
             assert promise.outcome is (Outcome.MAYBE_APPLIED if silent else Outcome.VALUE)
@@ -214,13 +217,32 @@ def test_a_host_that_is_silent_costs_one_timeout_and_only_its_own_commands(
         assert cluster.mget(*results) == [b"1"] * 30
 
 
+def test_replies_that_arrived_before_a_silence_are_values(
+    redis_servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def await_reply(connection: Any, seconds: float) -> None:
+        assert bad.played()  # all that is said has come before the time begins to count
+        replies.await_reply(connection, seconds)
+
+    with ScriptedServer(redis_servers(1)[0]) as bad, cluster_of(bad) as cluster:
+        cluster.ping()
+        bad.answer(b":7\r\n:")
+        monkeypatch.setattr(batch, "await_reply", await_reply)
+        with timeout_of(cluster, 0.1), cluster.map(fail_silently=True) as conn:
+            results = [conn.incr("n") for _ in range(3)]
+        assert [promise.outcome for promise in results] == [Outcome.VALUE] + [Outcome.MAYBE_APPLIED] * 2
+        assert isinstance(results[1].error, redis.TimeoutError)
+        monkeypatch.undo()
+        assert cluster.get("n") is None
+
+
 def test_a_stopped_server_answers_maybe_and_nothing_is_crossed_when_it_wakes(
     new_redis_server: Callable[..., PrivateServer],
 ) -> None:
     servers = [new_redis_server() for _ in range(2)]
-    with cluster_of(*servers, timeout=0.3) as cluster:
+    with cluster_of(*servers) as cluster:
         cluster.mset({f"key{i}": i for i in range(10)})
-        with stopped(servers[0]), cluster.map(fail_silently=True) as conn:
+        with stopped(servers[0]), timeout_of(cluster, 0.1, 0), cluster.map(fail_silently=True) as conn:
             results = [conn.get(f"key{i}") for i in range(10)]
         assert {type(promise.error) for promise in results} >= {type(None)}
         assert any(isinstance(promise.error, MaybeApplied) for promise in results)
@@ -244,7 +266,7 @@ def test_a_server_that_talks_nonsense_is_an_error_and_not_a_value(garbage: bytes
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=nonsense)
         thread.start()
-        host = {"host": "127.0.0.1", "port": listener.getsockname()[1], "timeout": 0.5, "protocol": 2}
+        host = {"host": "127.0.0.1", "port": listener.getsockname()[1], "timeout": 0.2, "protocol": 2}
         settings = {"engine": Redis, "hosts": [host]}
         with create_cluster(settings) as cluster, pytest.raises((HostDown, MaybeApplied)):
             cluster.get("k")

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import redis
 
-from nydus_core import Cluster, HostDown, MaybeApplied, RoutingError, create_cluster
+import clusters
+from nydus_core import Cluster, HostDown, MaybeApplied, RoutingError
 from nydus_core.testing import FaultProxy
 from nydus_redis.embedded.server import PrivateServer
 
 Servers = Callable[..., list[PrivateServer]]
 
 
-def cluster_of(*servers: Any, router: Any = "rendezvous", **defaults: Any) -> Cluster:
-    hosts = {name: {"unix_socket_path": server.path} for name, server in zip("abc", servers, strict=False)}
-    return create_cluster({"engine": "redis", "router": router, "hosts": hosts, "defaults": defaults})
+cluster_of = partial(clusters.cluster_of, names="abc")
 
 
 def keys_by_host(cluster: Cluster) -> dict[str, list[str]]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import redis
 
+import clusters
+from clusters import keys_of
 from nydus_core import (
     Cluster,
     CommandError,
@@ -17,7 +20,6 @@ from nydus_core import (
     MaybeApplied,
     NydusError,
     RoutingError,
-    create_cluster,
 )
 from nydus_core.testing import FaultProxy
 from nydus_redis.embedded.server import PrivateServer
@@ -25,17 +27,7 @@ from nydus_redis.embedded.server import PrivateServer
 Servers = Callable[..., list[PrivateServer]]
 
 
-def cluster_of(*servers: Any, router: Any = "rendezvous", **settings: Any) -> Cluster:
-    hosts = {name: {"unix_socket_path": server.path} for name, server in zip("abc", servers, strict=False)}
-    return create_cluster({"engine": "redis", "router": router, "hosts": hosts, **settings})
-
-
-def keys_of(cluster: Cluster) -> list[str]:
-    """One key of each host."""
-    found: dict[str, str] = {}
-    for number in range(100):
-        found.setdefault(cluster.router.locate(b"key:%d" % number), f"key:{number}")
-    return [found[str(host)] for host in cluster]
+cluster_of = partial(clusters.cluster_of, names="abc")
 
 
 @pytest.fixture
@@ -60,7 +52,7 @@ def test_it_answers_what_one_server_would_have_answered(
 ) -> None:
     one, *three = redis_servers(4)
     with (
-        cluster_of(*three, defaults=options) as cluster,
+        cluster_of(*three, **options) as cluster,
         redis.Redis(unix_socket_path=one.path, **options) as plain,
     ):
         assert several(cluster, transaction).execute() == several(plain, transaction).execute()
@@ -69,7 +61,8 @@ def test_it_answers_what_one_server_would_have_answered(
 def test_it_is_used_as_redis_pys(cluster: Cluster) -> None:
     with cluster.pipeline() as pipe:
         assert isinstance(pipe, redis.client.Pipeline)
-        assert pipe.set("a", 1) is pipe
+        same: Any = pipe.set("a", 1)
+        assert same is pipe
         pipe.get("a")
         assert len(pipe) == 2
         assert pipe
@@ -171,7 +164,8 @@ def test_of_several_errors_the_gravest_is_raised_and_none_is_lost(
         assert any("INCRBY on b" in note for note in error.__notes__)
         relays[0].heal()
         assert cluster.get(lost) == b"1"
-        assert pickle.loads(pickle.dumps(error)).host == error.host
+        lost_one: Any = caught.value
+        assert pickle.loads(pickle.dumps(lost_one)).host == lost_one.host
         with pytest.raises(HostDown):
             cluster.pipeline(transaction).incr(fine).incr(down).execute()
 

