@@ -160,7 +160,11 @@ def test_over_tls_idle_connections_are_used_again(certificate: Path, server: Mem
     async def main(front: TlsFront) -> None:
         host = {"host": "localhost", "port": front.port}
         context = ssl.create_default_context(cafile=str(certificate))
-        settings = {"engine": "memcache", "hosts": [host], "defaults": {"tls_context": context}}
+        settings = {
+            "engine": "memcache",
+            "hosts": [host],
+            "defaults": {"tls_context": context, "timeout": LONG},
+        }
         async with create_async_cluster(settings) as cluster:
             for number in range(20):
                 assert await cluster.set("k", number) is True

@@ -484,7 +484,10 @@ def test_over_tls_large_maps_and_idle_connections_work_too(
             {
                 "engine": Memcache,
                 "hosts": [{"host": "localhost", "port": front.port}],
-                "defaults": {"tls_context": ssl.create_default_context(cafile=str(certificate))},
+                "defaults": {
+                    "tls_context": ssl.create_default_context(cafile=str(certificate)),
+                    "timeout": LONG,
+                },
             }
         ) as cluster,
     ):
@@ -500,7 +503,8 @@ def test_a_server_that_is_not_who_it_should_be_is_sent_nothing(
     create: Create, certificate: Path, servers: list[MemcachedServer]
 ) -> None:
     with TlsFront(servers[0], certificate) as front:
-        host = {"host": "localhost", "port": front.port, "tls_context": ssl.create_default_context()}
+        context = ssl.create_default_context()
+        host = {"host": "localhost", "port": front.port, "tls_context": context, "timeout": LONG}
         with (
             create({"engine": Memcache, "hosts": [host]}) as cluster,
             pytest.raises(HostDown, match="certificate verify failed") as caught,
@@ -509,7 +513,7 @@ def test_a_server_that_is_not_who_it_should_be_is_sent_nothing(
     assert isinstance(caught.value, ssl.SSLError)
 
 
-@pytest.mark.parametrize("deadline", [None, 5])
+@pytest.mark.parametrize("deadline", [None, LONG])
 def test_a_signal_handler_that_raises_while_sending_does_not_make_it_unsent(
     servers: list[MemcachedServer], deadline: float | None
 ) -> None:
@@ -526,7 +530,7 @@ def test_a_signal_handler_that_raises_while_sending_does_not_make_it_unsent(
             self._sock.send(data)
             raise TimeoutError("the job took too long")  # as handlers of SIGALRM do
 
-    hosts = [{"unix_socket_path": servers[0].path}]
+    hosts = [{"unix_socket_path": servers[0].path, "timeout": LONG}]
     with create_cluster({"engine": "memcache", "hosts": hosts, "deadline": deadline}) as cluster:
         cluster.set("n", 0)
         engine: Any = cluster.hosts[0]

@@ -11,6 +11,7 @@ import pytest
 
 from nydus_core import create_async_cluster
 from nydus_redis.connection.pool_aio import heedful
+from waiting import LONG
 
 
 def test_a_task_that_is_cancelled_at_any_turn_of_connecting_ends(
@@ -22,7 +23,7 @@ def test_a_task_that_is_cancelled_at_any_turn_of_connecting_ends(
     async def cancelled_after(turns: int) -> bool:
         """Whether the cancellation came early enough."""
         async with create_async_cluster(
-            {"engine": "redis", "hosts": [{"unix_socket_path": server.path}]}
+            {"engine": "redis", "hosts": [{"unix_socket_path": server.path, "timeout": LONG}]}
         ) as cluster:
             task = asyncio.create_task(cluster.get("key"))
             for _ in range(turns):
@@ -51,7 +52,7 @@ def test_no_cancellation_is_lost_that_comes_as_sending_ends(ends: str) -> None:
         sent: asyncio.Future[None]
 
         async def send_packed_command(self, command: bytes) -> None:
-            await asyncio.wait_for(self.sent, 10)
+            await asyncio.wait_for(self.sent, LONG)
 
     async def main() -> None:
         connection = heedful(Sending)()

@@ -21,13 +21,18 @@ def pids_of(cluster: Any) -> list[int]:
     return [host.server.pid for host in cluster.hosts.values()]
 
 
+GENEROUS = {"defaults": {"timeout": LONG}}
+
+
 def run(main: Coroutine[Any, Any, None]) -> None:
     asyncio.run(main)
 
 
 def test_a_number_of_hosts_is_a_whole_cluster() -> None:
     async def main() -> None:
-        async with create_async_cluster({"engine": Embedded, "hosts": 3, "router": "rendezvous"}) as cluster:
+        async with create_async_cluster(
+            {"engine": Embedded, **GENEROUS, "hosts": 3, "router": "rendezvous"}
+        ) as cluster:
             async with cluster.map() as conn:
                 results = [conn.incr(f"key{i}") for i in range(30)]
             assert results == [1] * 30
@@ -68,7 +73,7 @@ async def subscribed(host: Any) -> Any:
 @pytest.mark.parametrize("first", [pipeline, of_its_own, watched, monitored, subscribed])
 def test_whatever_comes_first_waits_for_the_server(first: Callable[[Any], Any]) -> None:
     async def main() -> None:
-        async with create_async_cluster({"engine": Embedded, "hosts": 2}) as cluster:
+        async with create_async_cluster({"engine": Embedded, **GENEROUS, "hosts": 2}) as cluster:
             assert await first(cluster.on(1)) == [1]
 
     run(main())
@@ -76,7 +81,9 @@ def test_whatever_comes_first_waits_for_the_server(first: Callable[[Any], Any]) 
 
 def test_many_tasks_may_come_first() -> None:
     async def main() -> None:
-        async with create_async_cluster({"engine": Embedded, "hosts": 2, "router": "rendezvous"}) as cluster:
+        async with create_async_cluster(
+            {"engine": Embedded, **GENEROUS, "hosts": 2, "router": "rendezvous"}
+        ) as cluster:
             values = await asyncio.gather(*(cluster.incr("n") for _ in range(50)))
             assert sorted(values) == list(range(1, 51))
 
@@ -85,7 +92,7 @@ def test_many_tasks_may_come_first() -> None:
 
 def test_closing_the_cluster_stops_its_servers() -> None:
     async def main() -> None:
-        cluster = create_async_cluster({"engine": Embedded, "hosts": 2})
+        cluster = create_async_cluster({"engine": Embedded, **GENEROUS, "hosts": 2})
         assert await cluster.ping() == [True, True]
         pids = pids_of(cluster)
         await cluster.aclose()
@@ -99,7 +106,7 @@ def test_closing_the_cluster_stops_its_servers() -> None:
 
 def test_a_host_that_is_removed_stops_its_server_when_nothing_is_under_way() -> None:
     async def main() -> None:
-        settings = {"engine": Embedded, "hosts": {"a": {}, "b": {}}, "router": "rendezvous"}
+        settings = {"engine": Embedded, **GENEROUS, "hosts": {"a": {}, "b": {}}, "router": "rendezvous"}
         async with create_async_cluster(settings) as cluster:
             assert await cluster.ping() == [True, True]
             pid = pids_of(cluster)[1]

@@ -81,7 +81,9 @@ def test_a_refused_connection_is_not_sent(new_redis_server: Callable[..., Privat
     async def main() -> None:
         server = new_redis_server(tcp=True)
         hosts = [{"host": "127.0.0.1", "port": server.port}]
-        async with create_async_cluster({"engine": Redis, "hosts": hosts}) as cluster:
+        async with create_async_cluster(
+            {"engine": Redis, "hosts": hosts, "defaults": {"timeout": LONG}}
+        ) as cluster:
             await cluster.set("k", "v")
             server.stop()
             with pytest.raises(HostDown, match="GET b'k' was not taken by host 0") as caught:
@@ -516,7 +518,9 @@ def test_tcp_tls_and_urls(redis_servers: Servers, certificate: Path) -> None:
             assert values[-1] == [51] * 4
             assert await cluster.on(0).pipeline().incr("n").execute() == [52]
         hosts = [f"rediss://localhost:{front.port}/4"]
-        async with create_async_cluster({"engine": Redis, "hosts": hosts}) as cluster:
+        async with create_async_cluster(
+            {"engine": Redis, "hosts": hosts, "defaults": {"timeout": LONG}}
+        ) as cluster:
             with pytest.raises(HostDown, match="CERT"):
                 await cluster.ping()
 

@@ -25,6 +25,7 @@ from nydus_redis.surface.clients import Surfaces
 from nydus_redis.surface.clients_aio import AsyncSurfaces
 from other_calls import EVERYWHERE, NOT_IMPLEMENTED, ON_A_CONNECTION, ON_ONE_HOST
 from sample_calls import Call, made, made_and_awaited, name_of
+from waiting import LONG
 
 #: Methods that only the asynchronous client has, and why there is no sample.
 LEFT_OUT_HERE = {
@@ -136,7 +137,7 @@ class Pair:
                 "engine": Redis,
                 "router": "rendezvous",
                 "hosts": [{"unix_socket_path": proxy.path} for proxy in proxies[1:]],
-                "defaults": options,
+                "defaults": {"timeout": LONG, **options},
             }
         )
         home = int(self.cluster.router.locate(b"{k}s"))

@@ -376,7 +376,7 @@ def test_a_wrong_password_is_not_sent_and_not_shown(new_redis_server: Callable[.
 def test_tcp_and_urls(redis_servers: Servers) -> None:
     servers = redis_servers(2, tcp=True)
     hosts = [f"redis://127.0.0.1:{servers[0].port}/1", f"unix://{servers[1].path}?db=2"]
-    with create_cluster({"engine": Redis, "hosts": hosts}) as cluster:
+    with create_cluster({"engine": Redis, "hosts": hosts, "defaults": {"timeout": LONG}}) as cluster:
         assert cluster.ping() == [True, True]
         assert cluster[0].identifier == hosts[0]
         assert [about(cluster, i)["db"] for i in range(2)] == [1, 2]
@@ -484,10 +484,10 @@ def test_tls(redis_servers: Servers, certificate: Path) -> None:
             f"rediss://localhost:{front.port}/3?ssl_ca_certs={certificate}",
             f"rediss://localhost:{front.port}/4",
         ]
-        with create_cluster({"engine": Redis, "hosts": hosts[:2]}) as cluster:
+        with create_cluster({"engine": Redis, "hosts": hosts[:2], "defaults": {"timeout": LONG}}) as cluster:
             assert cluster.incr("n") == [1, 1]
         with (
-            create_cluster({"engine": Redis, "hosts": hosts[2:]}) as cluster,
+            create_cluster({"engine": Redis, "hosts": hosts[2:], "defaults": {"timeout": LONG}}) as cluster,
             pytest.raises(HostDown, match="CERT"),
         ):
             cluster.ping()
@@ -537,7 +537,7 @@ def test_a_refused_connection_is_not_sent_and_fails_at_once(
     server = new_redis_server(tcp=True)
     hosts = [{"host": "127.0.0.1", "port": server.port}]
     with create_cluster(
-        {"engine": Redis, "router": "nydus_core.routers.PartitionRouter", "hosts": hosts}
+        {"engine": Redis, "router": "partition", "hosts": hosts, "defaults": {"timeout": LONG}}
     ) as cluster:
         cluster.set("k", "v")
         server.stop()

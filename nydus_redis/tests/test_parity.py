@@ -24,6 +24,7 @@ from nydus_redis.embedded.server import PrivateServer, _bundled_server, find_ser
 from nydus_redis.surface.clients import Surfaces
 from other_calls import EVERYWHERE, NOT_IMPLEMENTED, ON_A_CONNECTION, ON_ONE_HOST, UNSENT
 from sample_calls import Call, made, name_of
+from waiting import LONG
 
 #: The protocol, whether answers are decoded, and whether by the server that knows the most commands. The other pairs of the
 #: first two are those of test_aio_parity.
@@ -72,7 +73,7 @@ class Pair:
                     "engine": Redis,
                     "router": "rendezvous",
                     "hosts": [{"unix_socket_path": proxy.path} for proxy in proxies[1:]],
-                    "defaults": options,
+                    "defaults": {"timeout": LONG, **options},
                 }
             )
         )
