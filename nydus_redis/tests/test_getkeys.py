@@ -112,7 +112,7 @@ def compared(server: Asked) -> list[str]:
     return [name for name in names() if name in server.arity and name not in NOT_COMPARED]
 
 
-@fuzz(150)
+@fuzz(100)
 @given(data=st.data())
 def test_whatever_order_legal_words_come_in_the_keys_are_the_servers(
     server: Asked, data: st.DataObject
@@ -165,7 +165,7 @@ WORDS = st.sampled_from(
 )
 
 
-@fuzz(300)
+@fuzz(150)
 @given(data=st.data())
 def test_of_any_words_at_all_no_other_keys_are_named_than_the_servers(
     server: Asked, data: st.DataObject
