@@ -165,7 +165,7 @@ def peers_table(keys: Sequence[bytes]) -> list[str]:
     """Rules beside their peers, in µs a key. The peers get keys as text, as their users give them."""
     from pymemcache.client.rendezvous import RendezvousHash
     from redis.crc import key_slot
-    from uhashring import HashRing  # type: ignore[import-not-found,unused-ignore]
+    from uhashring import HashRing
 
     names = [node.name for node in nodes(100)]
     text = {key: key.decode() for key in keys}

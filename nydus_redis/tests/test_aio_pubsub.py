@@ -821,12 +821,12 @@ def test_a_host_that_hangs_is_found_out_by_its_health_check(
     relay = proxy(redis_servers(1)[0])
     pulses: list[Any] = []
 
-    class Known(line_aio._Pulse):
+    class Known(line_aio.Pulse):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
             pulses.append(self)
 
-    monkeypatch.setattr(line_aio, "_Pulse", Known)
+    monkeypatch.setattr(line_aio, "Pulse", Known)
 
     async def main(loop: Shifted) -> None:
         async with (
