@@ -95,7 +95,6 @@ DIFFERENCES = {
     "engine": "only the asynchronous one has to say what a cancelled task leaves behind",
     "engine.aclose": _CLOSE,
     "engine.batch": _EXCHANGE,
-    "engine.call": "what both have in common is told by AnyEngine, from which the blocking one has it",
     "engine.close": _CLOSE,
     "engine.exchange": _EXCHANGE,
     "base engine": "the examples are real programs; " + _LOOPS,

@@ -21,6 +21,7 @@ from nydus_core.routers.legacy import BaseRouter
 from nydus_core.testing import FaultProxy
 from nydus_redis.embedded.server import PrivateServer
 from nydus_redis.pubsub import line_aio
+from nydus_redis.pubsub.pulse_aio import Pulse
 from shifted import Shifted, run_shifted
 from waiting import LONG, until_async
 
@@ -821,7 +822,7 @@ def test_a_host_that_hangs_is_found_out_by_its_health_check(
     relay = proxy(redis_servers(1)[0])
     pulses: list[Any] = []
 
-    class Known(line_aio.Pulse):
+    class Known(Pulse):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
             pulses.append(self)
