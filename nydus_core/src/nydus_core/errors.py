@@ -21,6 +21,8 @@ A ``HostError`` is also an instance of the client library's own error: a ``HostD
 ``redis.exceptions.ConnectionError`` or ``TimeoutError`` too, so code written for the plain client keeps working.
 An error that the server answered (``WRONGTYPE``, ``OOM``) is not in this tree: it passes through unchanged.
 Backends add errors below ``NydusError``: nydus_redis raises ``ServerError`` if an embedded server does not start.
+
+The module is long on purpose: the whole tree of errors, and how errors are blended, stand on one page.
 """
 
 from __future__ import annotations
