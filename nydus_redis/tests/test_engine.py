@@ -27,6 +27,7 @@ from nydus_core import (
 from nydus_core.command import Outcome
 from nydus_core.testing import FaultProxy
 from nydus_redis import Redis
+from nydus_redis.connection.patience import no_connecting
 from nydus_redis.embedded.server import PrivateServer
 from tls import TlsFront
 from waiting import LONG
@@ -713,3 +714,12 @@ def test_a_fork_shares_no_connection(redis_servers: Servers) -> None:
             os._exit(0 if ok else 1)
         assert all(cluster.get("k") == b"v" for _ in range(100))
         assert os.waitpid(child, 0)[1] == 0
+
+
+def test_an_interrupt_at_the_end_of_a_claim_does_not_keep_the_thread_from_connecting(
+    redis_servers: Servers,
+) -> None:
+    with cluster_of(*redis_servers(1)) as cluster:
+        block = no_connecting()
+        block.__enter__()  # and Ctrl-C comes before its end
+        assert cluster.incr("n") == 1

@@ -18,7 +18,7 @@ from typing import Any
 
 import redis
 
-__all__ = ["is_closed", "no_connecting", "patient", "shut", "socket_of"]
+__all__ = ["allow_connecting", "is_closed", "no_connecting", "patient", "shut", "socket_of"]
 
 _thread = threading.local()
 
@@ -31,6 +31,11 @@ def no_connecting() -> Generator[None]:
         yield
     finally:
         _thread.waits = True
+
+
+def allow_connecting() -> None:
+    """End a ``no_connecting`` block of this thread that an interrupt, such as Ctrl-C, has left without its end."""
+    _thread.waits = True
 
 
 class _Patient:

@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from nydus_redis.connection.patience import no_connecting, patient
+from nydus_redis.connection.patience import allow_connecting, no_connecting, patient
 from nydus_redis.connection.replies import FAILURES, only_pushes
 
 __all__ = ["Pool"]
@@ -43,6 +43,7 @@ class Pool:
         Raises:
             Exception: One of ``FAILURES``: there is no connection.
         """
+        allow_connecting()
         connection = self._in_step()
         try:
             connection.check_health()
