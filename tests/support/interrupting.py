@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from waiting import until
 
@@ -23,17 +24,28 @@ def interrupted_when(
         handler: The handler of the signal. It raises what the block is to end with.
     """
 
+    over, raised = threading.Event(), threading.Event()
+
+    def once(*args: Any) -> None:
+        if not raised.is_set():
+            raised.set()
+            handler(*args)
+
     def interrupt() -> None:
         until(true)
         main = threading.main_thread().ident
         assert main is not None
-        signal.pthread_kill(main, signal.SIGALRM)
+        # Again and again: one that comes just before a system call that waits is not looked at until that returns
+        while not (raised.is_set() or over.is_set()):
+            signal.pthread_kill(main, signal.SIGALRM)
+            over.wait(0.01)
 
     thread = threading.Thread(target=interrupt)
-    before = signal.signal(signal.SIGALRM, handler)
+    before = signal.signal(signal.SIGALRM, once)
     try:
         thread.start()
         yield
     finally:
+        over.set()
         thread.join()
         signal.signal(signal.SIGALRM, before)

@@ -74,6 +74,12 @@ def _idle(engine: Any) -> Iterable[Any]:
 
 
 def _tell_socket(connection: Any, seconds: float | None) -> None:
+    parser = getattr(
+        connection, "_parser", None
+    )  # redis-py's, which sets the time of the socket again and again
+    for each, name in ((parser, "_socket_timeout"), (getattr(parser, "_buffer", None), "socket_timeout")):
+        if hasattr(each, name):
+            setattr(each, name, seconds)
     sock = getattr(connection, "_sock", None)
     if sock is not None and sock.fileno() >= 0:
         sock.settimeout(seconds)
