@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import multiprocessing
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ import pytest
 from chaos import runs
 from chaos.judge import judge
 from chaos.record import UNTOLD, Effect, Record, Rules, Truth
-from chaos.runner import run
+from chaos.runner import allow, run, run_seed
+from chaos.runs import Result
 from chaos.schedule import CANCELS, FAULTS, ROUTERS, make_schedule
 from chaos.servers import Fleet, parse_log
 from nydus_core.aio.pool import FairPool
@@ -35,12 +38,24 @@ SUPPORT = Path(__file__).parent / "support"
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow_env]
 
 
+#: Time limits that only a hang reaches, in seconds: here a machine may be slow. ``make chaos`` is stricter.
+PATIENCE = {"SLACK": 30.0, "NO_DEADLINE": 40.0, "AT_REST": 30.0}
+
+
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time limits that only a hang reaches: here a machine may be slow. ``make chaos`` is stricter."""
-    monkeypatch.setattr(runs, "SLACK", 30.0)
-    monkeypatch.setattr(runs, "NO_DEADLINE", 40.0)
-    monkeypatch.setattr(runs, "AT_REST", 30.0)
+    for name, seconds in PATIENCE.items():
+        monkeypatch.setattr(runs, name, seconds)
+
+
+Alone = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def alone() -> Iterator[Alone]:
+    """Runs the schedule of a seed in a process of its own, whose threads and files belong to no other test."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), allow, (PATIENCE,)) as process:
+        yield lambda seed, side="blocking": process.submit(run_seed, seed, side).result()
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +65,14 @@ def fleet() -> Iterator[Fleet]:
 
 
 @pytest.mark.parametrize("seed", range(1, 31))
-def test_every_outcome_is_true_whatever_fails(fleet: Fleet, seed: int) -> None:
-    result = run(make_schedule(seed), fleet)
+def test_every_outcome_is_true_whatever_fails(alone: Alone, seed: int) -> None:
+    result = alone(seed)
     assert not result.violations, str(result)
 
 
 @pytest.mark.parametrize("seed", range(1, 11))
-def test_every_outcome_is_true_whatever_fails_and_whatever_is_cancelled(fleet: Fleet, seed: int) -> None:
-    result = run(make_schedule(seed, "asyncio"), fleet)
+def test_every_outcome_is_true_whatever_fails_and_whatever_is_cancelled(alone: Alone, seed: int) -> None:
+    result = alone(seed, "asyncio")
     if result.skipped:
         pytest.skip(result.skipped)
     assert not result.violations, str(result)

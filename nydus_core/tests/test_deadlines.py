@@ -175,7 +175,7 @@ def test_a_block_holds_for_its_task_alone(cluster: Any) -> None:
 
 def test_each_call_has_the_deadline_of_the_settings_for_itself() -> None:
     cluster = memory_cluster("a", deadline=60)
-    first, second = cluster._deadline(), cluster._deadline()
+    first, second = cluster._call(cluster._snapshot).deadline, cluster._call(cluster._snapshot).deadline
     assert first.seconds == second.seconds == 60
     assert second.until > first.until
 
@@ -183,11 +183,11 @@ def test_each_call_has_the_deadline_of_the_settings_for_itself() -> None:
 def test_a_block_counts_instead_of_the_settings() -> None:
     cluster = memory_cluster("a", deadline=0.5)
     with cluster.deadline(60) as deadline:
-        assert cluster._deadline() is deadline
+        assert cluster._call(cluster._snapshot).deadline is deadline
 
 
 def test_without_any_there_is_none(cluster: Any) -> None:
-    assert cluster._deadline() is None
+    assert cluster._call(cluster._snapshot).deadline is None
 
 
 def test_the_calls_of_a_block_share_its_time(cluster: Any) -> None:

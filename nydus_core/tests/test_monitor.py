@@ -338,7 +338,7 @@ def test_a_host_that_was_named_and_a_broadcast_have_no_other(cluster_of: Any, ca
 
 def test_the_short_cut_is_there_while_there_is_nothing_to_see(cluster_of: Any) -> None:
     cluster, clock = cluster_of(health={**NEVER, "window": 10}), Clock()
-    cluster._delivery.watches[0]._breaker._clock = clock
+    cluster._snapshot.watches[0]._breaker._clock = clock
 
     def calls() -> list[Any]:
         return [watch.call for watch in cluster._snapshot.watches]
@@ -428,7 +428,7 @@ def test_a_cluster_that_nobody_holds_is_collected_and_its_probes_end(probing: bo
         engine.probing.clear()
     fail(cluster)
     until(lambda: engine.probes >= 1)
-    gone, watch = weakref.ref(cluster), weakref.ref(cluster._delivery.watches[0])
+    gone, watch = weakref.ref(cluster), weakref.ref(cluster._snapshot.watches[0])
     del cluster
     gc.collect()
     assert gone() is None

@@ -282,7 +282,7 @@ def test_value_is_the_value_itself(value: Any) -> None:
 
 
 def test_the_class_of_a_promise_cannot_be_changed() -> None:
-    with pytest.raises(TypeError, match="that of its value"):
+    with pytest.raises(TypeError, match="has the class of its value"):
         promise(7).__class__ = str
 
 

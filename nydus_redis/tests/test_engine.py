@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -723,3 +725,36 @@ def test_an_interrupt_at_the_end_of_a_claim_does_not_keep_the_thread_from_connec
         block = no_connecting()
         block.__enter__()  # and Ctrl-C comes before its end
         assert cluster.incr("n") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_fork_while_a_thread_holds_the_lock_of_redis_pys_pool_keeps_no_child_waiting(
+    redis_servers: Servers,
+) -> None:
+    """In a program of its own, whose one thread besides the main one holds the lock at the fork."""
+    program = f"""
+import os, sys, threading
+from nydus_core import create_cluster
+cluster = create_cluster({{"engine": "redis", "hosts": [{{"unix_socket_path": {redis_servers(1)[0].path!r}}}]}})
+cluster.incr("n")
+held, over = threading.Event(), threading.Event()
+def hold():
+    with cluster[0].pool._lock:
+        held.set()
+        over.wait()
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+child = os.fork()
+if not child:
+    os._exit(cluster.incr("n") != 2)
+print(os.waitpid(child, 0)[1], flush=True)
+over.set()
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
+from chaos import runs
 from chaos.blocking import BlockingRun
 from chaos.runs import Result
 from chaos.schedule import Schedule, make_schedule
 from chaos.servers import Fleet
 from chaos.tasks import AsyncioRun
 
-__all__ = ["run", "run_seed"]
+__all__ = ["allow", "run", "run_seed"]
 
 
 def run(schedule: Schedule, fleet: Fleet) -> Result:
@@ -27,6 +29,11 @@ def run_seed(seed: int, side: str = "blocking") -> Result:
     global _fleet
     _fleet = _fleet or Fleet()
     return run(make_schedule(seed, side), _fleet)
+
+
+def allow(limits: Mapping[str, float]) -> None:
+    """Set the time limits of this process, in seconds: see ``SLACK`` and the like in ``runs``."""
+    vars(runs).update(limits)
 
 
 _fleet: Fleet | None = None

@@ -18,7 +18,7 @@ from typing import Any
 
 import redis
 
-__all__ = ["allow_connecting", "is_closed", "no_connecting", "patient", "shut", "socket_of"]
+__all__ = ["allow_connecting", "free_locks", "is_closed", "no_connecting", "patient", "shut", "socket_of"]
 
 _thread = threading.local()
 
@@ -75,6 +75,16 @@ def is_closed(connection: Any) -> bool:
         return connection._sock is None
     except AttributeError:
         return not getattr(connection, "is_connected", True)
+
+
+def free_locks(pool: Any) -> None:
+    """Give redis-py's pool new locks, in a child process that has just been forked.
+
+    A thread of the parent may have held a lock at the fork. The child has no such thread, so nobody would ever release it.
+    """
+    for name in ("_lock", "_fork_lock"):
+        if hasattr(pool, name):
+            setattr(pool, name, threading.RLock())
 
 
 def shut(connection: Any) -> None:

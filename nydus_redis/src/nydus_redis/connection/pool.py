@@ -10,7 +10,8 @@ from typing import Any
 
 import redis
 
-from nydus_redis.connection.patience import allow_connecting, no_connecting, patient
+from nydus_core.threads import renew_after_fork
+from nydus_redis.connection.patience import allow_connecting, free_locks, no_connecting, patient
 from nydus_redis.connection.replies import FAILURES, only_pushes
 
 __all__ = ["Pool"]
@@ -34,6 +35,11 @@ class Pool:
         if own:
             redis_py.connection_class = patient(redis_py.connection_class)
         self._may_claim = own and not redis_py.connection_kwargs.get("health_check_interval")
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """In a child process: wait for no thread of the parent. redis-py opens new connections there."""
+        free_locks(self.redis_py)
 
     def take(self) -> Any:
         """Take a connection that is ready to send; nothing of a command has been sent when this raises.
