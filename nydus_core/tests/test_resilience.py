@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import Enum
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -128,6 +129,19 @@ def test_all_options_of_health_reach_the_breakers() -> None:
 @pytest.mark.parametrize("what", ["raise", "reroute"])
 def test_what_is_done_when_a_host_is_down_can_be_said(what: str) -> None:
     assert settings({"on_host_down": what}).on_host_down == what
+
+
+def test_a_word_may_be_a_member_of_an_enum_of_the_users_own() -> None:
+    class Word(str, Enum):  # noqa: UP042  # the str() of a StrEnum is the word itself
+        REROUTE = "reroute"
+        FLUSH = "flush"
+
+    given = {"on_host_down": Word.REROUTE, "on_readmit": Word.FLUSH}
+    cluster = create_cluster(
+        {"engine": Flushable, "hosts": {"a": {}, "b": {}}, "router": "consistent", **given}
+    )
+    assert cluster._snapshot.rules.reroute
+    assert settings(given).on_readmit == "flush"
 
 
 @pytest.mark.parametrize("router", ["partition", "consistent", "round-robin"])

@@ -75,7 +75,8 @@ def _options(given: Any, checks: Mapping[str, Check], path: str, *words: str) ->
 def _on_host_down(given: Any) -> str | None:
     if given is not None:
         one_of(given, ("raise", "reroute"), "on_host_down")
-    return None if given is None else str(given)
+    word: str | None = given  # as it is: the str() of a member of an Enum is another word
+    return word
 
 
 def _retry(given: Any) -> RetryPolicy:
@@ -129,4 +130,5 @@ def _readmit(given: Any, engine: type[Any]) -> str | Readmit:
             f"engine {engine.__name__} does not know how to delete all data of a host; give a function instead",
             "on_readmit",
         )
-    return str(given)
+    word: str = given  # not its str(): see _on_host_down
+    return word
