@@ -59,6 +59,25 @@ def test_a_documented_name_is_public_in_its_module(documented: str) -> None:
     assert name in importlib.import_module(module).__all__
 
 
+#: Module of the core that the documentation named before the rooms, and a name in it.
+FORMER = {
+    "base_engine": "EngineBase",
+    "batches": "SerialBatch",
+    "engine": "Batch",
+    "explain": "Explanation",
+    "hookspecs": "nydus_command_done",
+    "mapping": "MapConnection",
+    "retry": "Repeat",
+}
+
+
+@pytest.mark.parametrize("module", FORMER)
+def test_a_former_module_can_be_imported_in_either_way(module: str) -> None:
+    name = FORMER[module]
+    assert hasattr(importlib.import_module(f"nydus_core.{module}"), name)
+    assert hasattr(getattr(nydus_core, module), name)  # after ``import nydus_core.retry``
+
+
 @pytest.mark.parametrize(("backend", "install"), [("redis", "nydus-redis"), ("memcache", "nydus-memcache")])
 def test_a_backend_that_is_not_installed_says_what_to_install(backend: str, install: str) -> None:
     message = import_without(f"nydus_{backend}", f"nydus.db.backends.{backend}")

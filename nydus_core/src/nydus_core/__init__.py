@@ -58,7 +58,8 @@ __all__ = [
     "hookimpl",
 ]
 
-# Modules that the documentation named before they moved into rooms: ``from nydus_core.retry import Repeat`` still works.
+# Modules that the documentation named before they moved into rooms: ``from nydus_core.retry import Repeat`` still works,
+# and so does ``import nydus_core.retry``, which needs the attribute.
 for _old, _room in {
     "base_engine": "engines",
     "batches": "engines",
@@ -68,4 +69,4 @@ for _old, _room in {
     "mapping": "cluster",
     "retry": "delivery",
 }.items():
-    sys.modules[f"{__name__}.{_old}"] = sys.modules[f"{__name__}.{_room}"]
+    sys.modules[f"{__name__}.{_old}"] = globals()[_old] = sys.modules[f"{__name__}.{_room}"]
