@@ -161,7 +161,7 @@ class MapBlock(Generic[E]):
         queue = self._queue
         queue.state = "begun to send"
         try:
-            plan = yield from call.plan(queue.commands)
+            plan = yield from call.plan(list(queue.commands))
         except BaseException:
             queue.abandon("been refused", sent=False)
             raise

@@ -94,8 +94,7 @@ class Memcache(MemcacheHost):
         self._close_client()
 
     def _close_client(self) -> None:
-        with self._making:
-            client, self._client = self._client, None
+        client, self._client = self._client, None
         if client is not None:
             client.close()
 
