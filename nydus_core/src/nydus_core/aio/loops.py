@@ -89,12 +89,12 @@ class PerLoop(Generic[T]):
                 await ending
 
     def __len__(self) -> int:
-        """How many open loops have one."""
+        """The number of open event loops that have a value of their own."""
         with self._lock:
             return sum(not loop.is_closed() for loop in self._by_loop)
 
     def in_each(self, call: Callable[[T], object]) -> None:
-        """Call something with each: at once for the running loop, else in its own, as soon as that gets to it."""
+        """Call a function with the value of each loop: at once for the running loop, else in the loop, when it gets to it."""
         try:
             here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:

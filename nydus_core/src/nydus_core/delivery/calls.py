@@ -53,8 +53,8 @@ class Call(Generic[E]):
             index: The index of its host, if that is known already.
 
         Raises:
-            Exception: It ended in this.
-            Interrupted: The driver was.
+            Exception: The command ended in this exception.
+            Interrupted: The caller wants no more of it.
         """
         start = time.perf_counter()
         if index is None:
@@ -92,7 +92,7 @@ class Call(Generic[E]):
             For each command its value, or the exception that it ended in.
 
         Raises:
-            Interrupted: The driver was. The outcomes known by then are in the plan.
+            Interrupted: The caller wants no more of it. The outcomes known by then are in the plan.
         """
         start = time.perf_counter()
         try:

@@ -68,7 +68,7 @@ def deliver(plan: Plan, rules: Rules, options: CallOptions = PLAIN) -> Flow[list
         For each command its value, or the exception that it ended in. They are in the plan then, too.
 
     Raises:
-        Interrupted: The driver was. The outcomes known by then are in the plan.
+        Interrupted: The caller wants no more of it. The outcomes known by then are in the plan.
     """
     ledger = Ledger(plan, rules, options)
     try:
