@@ -70,12 +70,8 @@ def private_names_of_redis_py() -> frozenset[str]:
     for package in ("redis", "hiredis"):
         spec = importlib.util.find_spec(package)
         for folder in (spec.submodule_search_locations or ()) if spec else ():
-            for file in Path(folder).rglob("*.py"):
-                for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-                    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                        found.add(node.name)
-                    elif isinstance(node, ast.Attribute):
-                        found.add(node.attr)
+            for file in Path(folder).rglob("*.py"):  # by their text, since to parse it all takes ten seconds
+                found.update(re.findall(r"(?:\bdef |\.)(_[A-Za-z]\w*)", file.read_text("utf-8")))
     return frozenset(filter(is_private, found))
 
 
@@ -170,12 +166,17 @@ def private_names_of(kind: type[Any]) -> frozenset[str]:
 
 
 def test_outside_one_room_no_class_shares_private_names_with_the_class_of_redis_py_that_it_extends() -> None:
-    assert len(list(classes())) > 10
-    for kind in classes():
-        foreign = frozenset().union(*map(private_names_of, theirs(kind)))
+    found = list(classes())
+    assert len(found) > 10
+    names = {
+        each: private_names_of(each)
+        for each in {each for kind in found for each in (*theirs(kind), *ours(kind))}
+    }
+    for kind in found:
+        foreign = frozenset().union(*(names[each] for each in theirs(kind)))
         for each in ours(kind):
             if not each.__module__.startswith(ROOM):
-                assert private_names_of(each) & foreign == set(), each
+                assert names[each] & foreign == set(), each
 
 
 def test_in_that_room_there_are_such_classes() -> None:
