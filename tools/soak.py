@@ -57,7 +57,7 @@ class Run:
         return self.ended and not self.failed
 
     def row(self) -> list[str]:
-        """What stands in the table."""
+        """The cells of its row in the table."""
         failed = str(len(self.failed)) if self.ended else f"{len(self.failed)}, not ended"
         return [
             str(self.number),

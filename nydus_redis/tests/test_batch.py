@@ -37,7 +37,7 @@ Servers = Callable[..., list[PrivateServer]]
 Proxies = Callable[..., FaultProxy]
 
 
-#: What one attempt ends in is the engine's; the rest is the core's.
+#: The outcome of one attempt is the engine's affair; the rest is the core's.
 cluster_of = partial(clusters.cluster_of, router="partition", retry=NO_RETRY)
 
 

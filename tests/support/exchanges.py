@@ -16,7 +16,7 @@ Call = Callable[[Any], Any]
 #: What a call ended in: its outcome, and its value or error.
 Ended = tuple[Outcome, Any]
 
-#: What one attempt ends in is asked, however many have failed before.
+#: The outcome of one attempt is asked, however many have failed before.
 ONCE = {"retry": {"attempts": 1}, "health": {"failures": 1_000_000, "calls": 1_000_000}}
 
 #: A number that no other exchange has: ``next(NUMBERS)``.

@@ -24,8 +24,8 @@ class Program:
 
     Attributes:
         pid: The id of its process.
-        stdout: What it prints.
-        stderr: What it complains of.
+        stdout: The text that it prints.
+        stderr: The text of its complaints.
     """
 
     def __init__(self, stdout: int, stderr: int, told: int) -> None:

@@ -46,7 +46,6 @@ class Ledger:
         self._plan = plan
         self._watches = rules.watches
         self._retry = rules.retry
-        self._transaction = options.transaction
         self._rerouter: Rerouter | None = None  # made when a host fails
         self._rules, self._options = rules, options
         self.outcomes: list[Any] = [None] * plan.size
@@ -191,7 +190,7 @@ class Ledger:
             for index, outcome in enumerate(found)
             if isinstance(outcome, Exception) and self._wants(lane, index, outcome, outcome_of(noted[index]))
         ]
-        if self._transaction:
+        if self._options.transaction:
             wanted = wanted if len(wanted) == len(found) else []
         elif len(wanted) < len(found):
             wanted = in_order(lane.commands, noted, wanted)
@@ -201,7 +200,7 @@ class Ledger:
                 self._move(command, position, lane.host, noted[index], again)
             elif self._watches[lane.host].admits:
                 self.pauses = True
-                again.setdefault(lane.host, Lane(lane.host, transaction=self._transaction)).add(
+                again.setdefault(lane.host, Lane(lane.host, transaction=self._options.transaction)).add(
                     command, position
                 )
 
