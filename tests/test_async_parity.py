@@ -123,6 +123,7 @@ DIFFERENCES = {
     "redis pubsub.run_in_thread": _REDIS_PY,
     "redis pubsub.subscribe": "with asyncio handlers may be coroutine functions, and it may be closed meanwhile",
     "redis scan.aclose": "asynchronous generators have it, for contextlib.aclosing",
+    "redis scan.close": "generators have it, for contextlib.closing",
     "memcache commands": "the docstring of the asynchronous one points to the other",
 }
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
-from nydus_core.errors import HostDown, HostError
+from nydus_core.errors import ForeignWordError, HostDown, HostError
 
-__all__ = ["Access", "Command", "Dispatch", "Outcome", "Scope", "Split", "key_bytes", "outcome_of"]
+__all__ = ["Access", "Command", "Dispatch", "Outcome", "Scope", "Split", "Word", "key_bytes", "outcome_of"]
 
 
 class Access(enum.Enum):
@@ -50,6 +50,18 @@ class Outcome(enum.Enum):
     NOT_SENT = "not sent"
     #: sent, or partly sent, and no answer came
     MAYBE_APPLIED = "maybe applied"
+
+
+class Word(NamedTuple):
+    """A word in a command that only the host that gave it understands, such as a cursor or a cas token.
+
+    Attributes:
+        kind: The name of its kind in errors, such as ``'cursor'``.
+        host: The name of the host that gave it; None if the word does not tell, such as a plain number.
+    """
+
+    kind: str
+    host: str | None
 
 
 class Split(Protocol):
@@ -126,6 +138,47 @@ class Command:
 
     #: Seconds that the server may hold back the answer because the command asks for it.
     waits: float = 0.0
+
+    #: The word in it that only the host that gave it understands; None if there is none. The command goes to that host.
+    word: Word | None = None
+
+    #: Whether its value holds such words. The engine then has them marked with the name of the host: see ``signed``.
+    gives: bool = False
+
+    @property
+    def bound(self) -> str:
+        """Why the command belongs to its host and no other, even while that host is down; empty if it may go elsewhere.
+
+        Asked after a failure.
+        """
+        if self.word is not None:
+            return f"only the host that gave the {self.word.kind} understands it"
+        return "its receivers wait there" if self.scope is Scope.CHANNEL else ""
+
+    def check_word(self, host: str) -> None:
+        """Refuse the command for a host if another host gave the word in it.
+
+        Parameters:
+            host: The name of the host that it would go to.
+
+        Raises:
+            ForeignWordError: To that host the word would mean something else.
+        """
+        word = self.word
+        if word is not None and word.host is not None and word.host != host:
+            raise ForeignWordError(
+                f"{self!r}: host {word.host!r} gave the {word.kind}, and this would go to host {host!r}, which does not "
+                "understand it: begin anew. Nothing was sent"
+            )
+
+    def signed(self, value: Any, host: str) -> Any:
+        """Return the value of a command that ``gives``, with each word in it marked as given by a host.
+
+        Parameters:
+            value: The value.
+            host: The name of the host that answered.
+        """
+        return value
 
     @property
     def wire_form(self) -> bytes | None:

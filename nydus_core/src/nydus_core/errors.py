@@ -6,7 +6,8 @@
     ├── ConfigError            the settings are wrong: nothing was built
     │   └── PluginError        a name in them leads to no engine, router or cluster
     ├── RoutingError           no host for this command: nothing was sent
-    │   └── CrossHostError     its keys live on several hosts, and it cannot be split
+    │   ├── CrossHostError     its keys live on several hosts, and it cannot be split
+    │   └── ForeignWordError   it holds a cursor or a token that another host gave
     ├── HostError              one host could not do it; has .host, .command, .attempts
     │   ├── HostDown           not sent: the command never reached the server
     │   │   └── HostListExhausted  not sent: no host is left that it could go to
@@ -41,6 +42,7 @@ __all__ = [
     "ConfigError",
     "CrossHostError",
     "DeadlineExceeded",
+    "ForeignWordError",
     "HostDown",
     "HostError",
     "HostListExhausted",
@@ -110,6 +112,14 @@ class CrossHostError(RoutingError):
     def __str__(self) -> str:
         places = "; ".join(f"host {name!r}: {_short(keys)}" for name, keys in self.hosts.items())
         return f"{self.command}: its keys live on several hosts ({places}). {self.hint}"
+
+
+class ForeignWordError(RoutingError):
+    """A command holds a word, such as a cursor or a cas token, and would go to another host than the one that gave it.
+
+    Only that host understands the word. Begin anew: the iteration with its first page, the ``cas`` with ``gets``. Nothing
+    was sent.
+    """
 
 
 def _short(keys: Sequence[bytes], most: int = 5) -> str:

@@ -89,6 +89,8 @@ class Ledger:
             error.attempts = self.attempt - 1
             if rerouter.may_move(command):
                 self._move(command, position, lane.host, error, again)
+            else:
+                rerouter.tell_bound(command, error)
 
     # After an attempt ------------------------------------------------------------------------------------------------
 
@@ -185,6 +187,9 @@ class Ledger:
     def _try_again(self, lane: Lane, found: Sequence[Any], again: dict[int, Lane]) -> None:
         """Note the outcomes of a lane, and put the commands that are to be tried again into the next lanes."""
         noted = self._note_errors(lane, found)
+        for command, outcome, told in zip(lane.commands, found, noted, strict=True):
+            if told is outcome and isinstance(outcome, HostError):
+                self._elsewhere().tell_bound(command, outcome)
         wanted = [
             index
             for index, outcome in enumerate(found)

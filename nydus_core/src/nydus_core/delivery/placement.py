@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
-from nydus_core.command import Command, Scope
-from nydus_core.errors import CrossHostError, RoutingError
+from nydus_core.command import Command, Scope, Word
+from nydus_core.errors import CrossHostError, ForeignWordError, RoutingError
 from nydus_core.routers import BaseRouter, Router, Spread
 
 __all__ = ["Placement", "Route"]
@@ -51,6 +51,8 @@ class Placement:
             if len(keys) != 1:
                 return None
             name = locate(keys[0])
+            if command.word is not None:
+                command.check_word(name)
             try:
                 return by_name[name]
             except KeyError:
@@ -59,16 +61,27 @@ class Placement:
         return single
 
     def _only(self, command: Command) -> int | None:
-        return 0 if self.sole and command.scope is not Scope.CONNECTION else None
+        if self.sole and command.scope is not Scope.CONNECTION:
+            command.check_word(self.names[0])
+            return 0
+        return None
 
     def route(self, command: Command) -> Route:
         """Return where a command goes.
 
         Raises:
             CrossHostError: Its keys live on several hosts, and it cannot be split.
+            ForeignWordError: It holds a word of another host than the one that it would go to.
             RoutingError: It has no place: it belongs to a connection, or its keys cannot be told.
             HostListExhausted: The router has no host left.
         """
+        route = self._route(command)
+        if command.word is not None:
+            for host in route.hosts:
+                command.check_word(self.names[host])
+        return route
+
+    def _route(self, command: Command) -> Route:
         if command.scope is Scope.CONNECTION:
             raise RoutingError(
                 f"{command.name} only has a meaning on a connection of one host: {self._on_host()}"
@@ -79,7 +92,9 @@ class Placement:
             return self._several(command, self._called(command))
         if self.by_keys and command.keys:
             return self._keyed(command)
-        if self.sole or self.may_move(command):
+        if command.word is not None and not self.sole:
+            return Route((self._giver(command, command.word),), (command,), None)
+        if self.sole or self._chosen(command):
             return Route((self._next(command),), (command,), None)
         if self.by_keys and command.scope is Scope.UNKNOWN:
             raise RoutingError(f"cannot tell the keys of {command.name}: {command.state_keys}")
@@ -87,7 +102,21 @@ class Placement:
 
     def takes_any(self, command: Command) -> bool:
         """Tell whether any host will do for a command, so that each time it is another one's turn."""
-        return self._any and self.may_move(command)
+        return self._any and self._chosen(command) and command.word is None
+
+    def _giver(self, command: Command, word: Word) -> int:
+        """Return the index of the host that gave the word in a command, where no key says which host it is."""
+        if word.host is None or not self._any:
+            raise ForeignWordError(
+                f"{command!r}: only the host that gave the {word.kind} understands it, and nobody can tell here which "
+                f"one it was: {self._on_host()}. Nothing was sent"
+            )
+        if word.host not in self._by_name:
+            raise ForeignWordError(
+                f"{command!r}: host {word.host!r}, which gave the {word.kind}, has left the cluster: begin anew. Nothing "
+                "was sent"
+            )
+        return self._by_name[word.host]
 
     def home(self, key: bytes) -> int:
         """Return the index of the host that a key belongs to, whether it is up or not.
@@ -125,9 +154,13 @@ class Placement:
                 )
 
     def may_move(self, command: Command) -> bool:
+        """Tell whether a command may go to another host than the one that the router chose first."""
+        return self._chosen(command) and not command.bound
+
+    def _chosen(self, command: Command) -> bool:
         """Tell whether the router chose the host of a command, so that it can be asked for another one."""
         if self.by_keys:
-            return bool(command.keys) and command.scope is not Scope.CHANNEL
+            return bool(command.keys)
         return self._any and (bool(command.keys) or command.scope is Scope.UNKNOWN)
 
     def elsewhere(self, command: Command, avoid: Collection[int]) -> Route:

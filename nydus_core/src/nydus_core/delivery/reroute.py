@@ -32,6 +32,13 @@ class Rerouter:
         """Tell whether a command may go to another host at all."""
         return self._active and self._rules.placement.may_move(command)
 
+    def tell_bound(self, command: Command, error: Exception) -> None:
+        """Note on the error of a command that stays with its host why it was not given to another one."""
+        if self._active and isinstance(error, HostError):
+            why = command.bound
+            if why:
+                error.add_note(f"it cannot go to another host instead: {why}")
+
     def should_move(self, host: int, command: Command, error: Exception) -> bool:
         """Tell whether a command is to be tried elsewhere: not if its host is well and only its connections are all in use."""
         return (

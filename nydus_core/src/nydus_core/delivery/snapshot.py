@@ -79,13 +79,15 @@ class Snapshot(Generic[E]):
         return Snapshot(watches, router, self._settings)
 
     def index_of(self, watch: WatchBase[E], command: Command) -> int:
-        """Return the index of a host.
+        """Return the index of a host that the user has named for a command.
 
         Raises:
             RoutingError: It has left the cluster; the error names the command.
+            ForeignWordError: The command holds a word that another host gave.
         """
         if watch not in self.watches:
             raise RoutingError(f"{command!r}: host {watch.name!r} has left the cluster. Nothing was sent")
+        command.check_word(watch.name)
         return self.watches.index(watch)
 
     def is_answer(self, error: Exception, host: int, command: Command) -> bool:

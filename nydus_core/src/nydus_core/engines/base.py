@@ -47,6 +47,11 @@ class EngineBase:
         self.options = options
 
     @property
+    def name(self) -> str:
+        """The name of the host: its key in the settings, as text."""
+        return str(self.num)
+
+    @property
     def identifier(self) -> str:
         """A stable text that names the host's address, by default its key. Never holds a password."""
         return str(self.num)

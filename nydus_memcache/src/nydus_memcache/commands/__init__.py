@@ -5,10 +5,12 @@ from nydus_memcache.commands.fetches import Fetch, request_for
 from nydus_memcache.commands.replies import read_items
 from nydus_memcache.commands.serde import PlainSerde, Serde
 from nydus_memcache.commands.source import Source
+from nydus_memcache.commands.tokens import CasToken
 from nydus_memcache.commands.wire import LEGAL_KEY, Wire, count, expiry
 
 __all__ = [
     "LEGAL_KEY",
+    "CasToken",
     "Fetch",
     "Key",
     "MemcacheCommand",

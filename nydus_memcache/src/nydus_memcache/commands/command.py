@@ -12,11 +12,11 @@ from typing import Any
 
 from pymemcache.exceptions import MemcacheClientError, MemcacheError, MemcacheUnexpectedCloseError
 
-from nydus_core.command import Access, Command, Scope
+from nydus_core.command import Access, Command, Scope, Word
 from nydus_memcache.commands.replies import read_answer, read_stats, refusal
 from nydus_memcache.commands.source import Source
 
-__all__ = ["Key", "MemcacheCommand", "Plain", "PlainMany", "Raw", "Shutdown", "Stats"]
+__all__ = ["Add", "Cas", "Key", "MemcacheCommand", "Plain", "PlainMany", "Raw", "Shutdown", "Stats"]
 
 Key = str | bytes
 
@@ -129,6 +129,27 @@ class Plain(MemcacheCommand):
         if isinstance(only, MemcacheError):
             raise only
         return only
+
+
+class Cas(Plain):
+    """``cas``.
+
+    Attributes:
+        word: The token, and the host that gave it.
+    """
+
+    __slots__ = ("word",)
+    word: Word | None
+
+
+class Add(Plain):
+    """``add``: with it, many programs make sure that they are the first."""
+
+    __slots__ = ()
+
+    @property
+    def bound(self) -> str:
+        return "it asks to be the first, and another host would grant that again"
 
 
 _IDEMPOTENT = frozenset({b"set", b"delete", b"touch", b"flush_all", b"cache_memlimit"})

@@ -12,6 +12,7 @@ from nydus_core.command import Access, Command, Scope
 from nydus_memcache.commands.command import Key, MemcacheCommand
 from nydus_memcache.commands.replies import Items, read_items
 from nydus_memcache.commands.source import Source
+from nydus_memcache.commands.tokens import CasToken
 
 __all__ = ["Fetch", "FetchMany", "FetchOne", "Load", "request_for"]
 
@@ -57,6 +58,11 @@ class Fetch(MemcacheCommand):
         self.wire_keys = wire_keys
 
     @property
+    def gives(self) -> bool:  # type: ignore[override]  # other commands give none
+        """Whether the value holds tokens for ``cas``."""
+        return self.verb == b"gets"
+
+    @property
     def gathers(self) -> bytes:
         """The verb: neighbours with the same verb are sent as one request."""
         return self.verb
@@ -89,6 +95,9 @@ class FetchOne(Fetch):
             raise answer
         item = answer.get(self.wire_keys[0])
         return self.default if item is None else self.load(self.args[0], item)
+
+    def signed(self, value: Any, host: str) -> Any:
+        return value if value is self.default else _signed(value, host)
 
 
 class FetchMany(Fetch):
@@ -128,6 +137,14 @@ class FetchMany(Fetch):
         load = self.load
         pairs = zip(self.given, self.wire_keys, strict=True)
         return {given: load(given, found[key]) for given, key in pairs if key in found}
+
+    def signed(self, value: dict[Key, Any], host: str) -> dict[Key, Any]:
+        return {given: _signed(pair, host) for given, pair in value.items()}
+
+
+def _signed(pair: tuple[Any, bytes], host: str) -> tuple[Any, CasToken]:
+    value, token = pair
+    return value, CasToken(token, host)
 
 
 class _ByKey:

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nydus_core.cluster import EventualCommand
-from nydus_core.command import Access
-from nydus_memcache.commands.command import Key, Plain, PlainMany, Raw, Stats
+from nydus_core.command import Access, Word
+from nydus_memcache.commands.command import Add, Cas, Key, Plain, PlainMany, Raw, Stats
 from nydus_memcache.commands.fetches import FetchMany, FetchOne
 from nydus_memcache.commands.serde import Serde
+from nydus_memcache.commands.tokens import CasToken
 from nydus_memcache.errors import IllegalArgument, IllegalKey
 
 __all__ = ["LEGAL_KEY", "Wire", "count", "expiry"]
@@ -109,7 +110,7 @@ class Wire:
         key, wire_key = self.key(given)
         verb, expires = name.encode(), _integer("expire", expire, _INT64)
         piece = self._store(verb, wire_key, value, expires, flags, end + _silence(noreply))
-        return Plain(name, verb, (given,), (key,), (piece,), bool(noreply))
+        return _STORES.get(name, Plain)(name, verb, (given,), (key,), (piece,), bool(noreply))
 
     def cas(
         self,
@@ -121,7 +122,10 @@ class Wire:
         flags: int | None,
     ) -> Plain:
         """Make a command that replaces a value if nobody has changed it since the token was given."""
-        return self.store("cas", given, value, expire, noreply, flags, _token(cas))
+        command = self.store("cas", given, value, expire, noreply, flags, _token(cas))
+        assert isinstance(command, Cas)
+        command.word = Word("token", cas.host if isinstance(cas, CasToken) else None)
+        return command
 
     def store_many(
         self, values: Mapping[Key, Any], expire: int, noreply: bool | None, flags: int | None
@@ -171,6 +175,10 @@ class Wire:
                 "end_tokens is empty; expected the bytes that end the answer. Nothing was sent"
             )
         return Raw(line, end, () if key is None else (self.key(key)[0],))
+
+
+#: The classes of commands that write one value, where they are not ``Plain``.
+_STORES: Mapping[str, type[Plain]] = {"add": Add, "cas": Cas}
 
 
 def _encoded(given: object, encoding: str) -> bytes:

@@ -86,7 +86,7 @@ class AsyncMemcache(MemcacheHost):
         assert isinstance(command, MemcacheCommand)
         request = command.request
         if not request:
-            return command.value(None)
+            return self.value(command, None)
         if command.silent:  # nothing is waited for: a task that sends many would keep others from their turn
             await asyncio.sleep(0)
         pool = self.pool
@@ -105,7 +105,7 @@ class AsyncMemcache(MemcacheHost):
             raise self.failed(MaybeApplied if link.sent else HostDown, error, command) from error
         finally:
             pool.give(link, clean=clean)
-        return command.value(answers[0])
+        return self.value(command, answers[0])
 
     async def exchange(self, commands: Sequence[Command], *, transaction: bool = False) -> list[Any]:
         """Send some commands together, and read all answers. See ``nydus_core.AsyncEngine.exchange``."""

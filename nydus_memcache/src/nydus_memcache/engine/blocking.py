@@ -120,7 +120,7 @@ class Memcache(MemcacheHost):
         assert isinstance(command, MemcacheCommand)
         request = command.request
         if not request:
-            return command.value(None)
+            return self.value(command, None)
         try:
             link = self.pool.take()
         except FAILURES as error:
@@ -137,7 +137,7 @@ class Memcache(MemcacheHost):
             raise self.failed(MaybeApplied if sent else HostDown, error, command) from error
         finally:
             self.pool.give(link)
-        return command.value(answer)
+        return self.value(command, answer)
 
     def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
         """Prepare some commands to be sent together."""

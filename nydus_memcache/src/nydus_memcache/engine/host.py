@@ -9,6 +9,7 @@ from pymemcache.exceptions import MemcacheUnexpectedCloseError, MemcacheUnknownE
 
 from nydus_core.engines import EngineBase
 from nydus_memcache import options as host_options
+from nydus_memcache.commands import MemcacheCommand
 from nydus_memcache.connection import Address
 
 __all__ = ["MemcacheHost"]
@@ -87,6 +88,15 @@ class MemcacheHost(EngineBase):
     def from_url(cls, url: str) -> dict[str, Any]:
         """Return the options that a URL stands for."""
         return host_options.from_url(url)
+
+    def value(self, command: MemcacheCommand, answer: Any) -> Any:
+        """Return the value of a command. Tokens in it know this host.
+
+        Raises:
+            Exception: The server answered with this error, or the serde raised it.
+        """
+        value = command.value(answer)
+        return command.signed(value, self.name) if command.gives else value
 
     def is_outage(self, cause: BaseException) -> bool:
         """Tell whether a failure counts against the host. An exhausted pool (``RuntimeError``) does not."""

@@ -106,7 +106,7 @@ def outcomes(
     found: list[Any] = []
     if failure is None:
         for run, answer in zip(all_runs, answers, strict=True):
-            found += [_outcome(command, answer) for command in run.commands]
+            found += [_outcome(engine, command, answer) for command in run.commands]
         return found
     ends = list(accumulate(len(run.request) for run in all_runs))
     heard = [end for run, end, _ in zip(all_runs, ends, answers, strict=False) if not run.silent]
@@ -114,15 +114,15 @@ def outcomes(
     for number, (run, end) in enumerate(zip(all_runs, ends, strict=True)):
         if not run.request or (number < len(answers) and (end <= taken or not run.silent)):
             answer = answers[number] if run.request else None
-            found += [_outcome(command, answer) for command in run.commands]
+            found += [_outcome(engine, command, answer) for command in run.commands]
         else:
             kind = MaybeApplied if end - len(run.request) < failure.sent else HostDown
             found += [engine.failed(kind, failure.cause, command) for command in run.commands]
     return found
 
 
-def _outcome(command: MemcacheCommand, answer: Any) -> Any:
+def _outcome(engine: MemcacheHost, command: MemcacheCommand, answer: Any) -> Any:
     try:
-        return command.value(answer)
+        return engine.value(command, answer)
     except Exception as error:
         return error

@@ -1,6 +1,7 @@
 """Commands of Redis: the keys, how a command splits over hosts, the bytes, and how a reply is read."""
 
 from nydus_redis.commands.command import READING, BlockingCommand, RedisCommand, UnreadableReply
+from nydus_redis.commands.cursors import Cursor, CursorCommand, plain
 from nydus_redis.commands.table import CommandSpec, lookup, names
 from nydus_redis.commands.wire import Wire
 
@@ -8,9 +9,12 @@ __all__ = [
     "READING",
     "BlockingCommand",
     "CommandSpec",
+    "Cursor",
+    "CursorCommand",
     "RedisCommand",
     "UnreadableReply",
     "Wire",
     "lookup",
     "names",
+    "plain",
 ]

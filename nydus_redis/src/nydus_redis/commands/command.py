@@ -93,6 +93,15 @@ class RedisCommand(Command):
         said = {key_bytes(word).upper() for word in self.args[1:]}
         return self.access is Access.READ or said.isdisjoint(_CONDITIONS)
 
+    @property
+    def bound(self) -> str:
+        """Why it belongs to its host and no other, even while that host is down; empty if it may go elsewhere."""
+        spec = self.wire.lookup((*self.name.split(), *self.args))
+        if spec is None:
+            return super().bound
+        said_nx = spec.bound_by_nx and b"NX" in [key_bytes(word).upper() for word in self.args[2:]]
+        return super().bound or spec.bound or (spec.bound_by_nx if said_nx else "")
+
     def remade(self, args: Sequence[Any]) -> RedisCommand:
         """Return the same command with other arguments."""
         return self.wire.describe((*self.name.split(), *args), self.kwargs)

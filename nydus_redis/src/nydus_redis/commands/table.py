@@ -25,6 +25,13 @@ _Words = Sequence[Any]
 _Finder = Callable[[_Words], Sequence[int]]
 
 
+#: Why commands with such a flag stay with their host.
+_BOUND = {
+    "claim": "it asks to be the first, and another host would grant that again",
+    "group": "only the host of the stream knows the consumer group",
+}
+
+
 class CommandSpec:
     """Facts about a command, in one of the forms that its name can be written in.
 
@@ -37,11 +44,15 @@ class CommandSpec:
         connection: Whether it only means something on the connection that sent it (WATCH, MULTI, SELECT …).
             Then it must not be sent over a pool, even where it has keys.
         first_only: Whether it has exactly one key, which is ``args[1]`` (unless args end before).
+        cursor: The index, among the words on the wire, of a cursor: a number that only the server understands that gave
+            it. 0 if there is none.
+        bound: Why it belongs to its host and no other, even while that host is down; empty if it may go elsewhere.
+        bound_by_nx: The same, for calls with the option NX.
     """
 
     __slots__ = (
-        *("access", "blocking", "connection", "first_only", "idempotent", "name", "scope"),
-        *("_finders", "_may_be_empty", "_shift"),
+        *("access", "blocking", "bound", "bound_by_nx", "connection", "cursor"),
+        *("first_only", "idempotent", "name", "scope", "_finders", "_may_be_empty", "_shift"),
     )
 
     def __init__(self, name: str, access: str, keys: str, scope: str, flags: str, shift: int) -> None:
@@ -53,6 +64,9 @@ class CommandSpec:
         self.idempotent = access == "read" or "idempotent" in flags
         self.connection = "connection" in flags
         self.first_only = keys == str(1 + shift)
+        self.cursor = ("cursor" in flags) * (1 if keys == "-" else 2)
+        self.bound = next((why for flag, why in _BOUND.items() if flag in flags.split()), "")
+        self.bound_by_nx = _BOUND["claim"] if "nx-claim" in flags.split() else ""
         self._finders, self._may_be_empty = _compiled(keys)
         self._shift = shift
 

@@ -14,6 +14,7 @@ from nydus_core.cluster import EventualCommand
 from nydus_core.command import Access, Scope, key_bytes
 from nydus_core.errors import RoutingError
 from nydus_redis.commands.command import BlockingCommand, Kind, RedisCommand
+from nydus_redis.commands.cursors import CursorCommand, plain, word_of
 from nydus_redis.commands.splits import SPLITS
 from nydus_redis.commands.table import CommandSpec, lookup
 from nydus_redis.commands.told import specs_told
@@ -121,7 +122,7 @@ class Wire:
             packed = self.pack(args)
         except (TypeError, DataError):
             args = tuple(arg.value if type(arg) is EventualCommand else arg for arg in args)
-            packed = self.pack(args)
+            packed = self.pack(tuple(map(plain, args)))
         callback = self._callbacks.get(args[0])
         words = _words(args)
         spec = self.lookup(words)
@@ -133,12 +134,16 @@ class Wire:
             name, keys, kind = spec.name, (b"",), _kind(spec)
         else:
             name, keys, kind = spec.name, self._keys(spec, words), _kind(spec)
-            if spec.first_only and args[0] == name and " " not in name:
+            if spec.first_only and args[0] == name and " " not in name and not spec.cursor:
                 self._simple[name] = kind
         arguments = words[len(name.split()) :]
         made: type[RedisCommand] = RedisCommand
         if spec is not None and spec.blocking:
             made = BlockingCommand
+        if spec is not None and spec.cursor:
+            asking = CursorCommand(name, arguments, options, keys, kind, packed, callback, self)
+            asking.word = word_of(words, spec.cursor)
+            return asking
         return made(name, arguments, options, keys, kind, packed, callback, self)
 
     def _key(self, key: Any) -> bytes:

@@ -18,6 +18,11 @@ class BlockingHost(AnyEngine, Protocol):
     """The engine of one host, with blocking calls."""
 
     @property
+    def name(self) -> str:
+        """The name of the host."""
+        ...
+
+    @property
     def connections(self) -> Pool:
         """The connections of the host."""
         ...
@@ -30,6 +35,11 @@ class BlockingHost(AnyEngine, Protocol):
 
 class AsyncHost(AnyEngine, Protocol):
     """The engine of one host, with asyncio. Its pools belong to the running event loop."""
+
+    @property
+    def name(self) -> str:
+        """The name of the host."""
+        ...
 
     @property
     def pool(self) -> FairPool[Any]:

@@ -142,7 +142,7 @@ class AsyncRedis(RedisHost):
             await async_write(connection, command.packed)
             value = command.parsed(await async_read_reply(connection, command))
             clean = True
-            return value
+            return command.signed(value, self.name) if command.gives else value
         except ANSWERS:
             clean = True
             raise

@@ -10,7 +10,7 @@ from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, HostError, MaybeApplied
-from nydus_redis.commands import READING, BlockingCommand, RedisCommand
+from nydus_redis.commands import READING, BlockingCommand, CursorCommand, RedisCommand
 from nydus_redis.connection import (
     ANSWERS,
     FAILURES,
@@ -105,7 +105,8 @@ class RedisBatch:
 
     def _read(self, outcomes: list[Any]) -> None:
         read = reader(self._connection)
-        waiting = BlockingCommand in set(map(type, self.commands))
+        kinds = set(map(type, self.commands))
+        waiting, giving = BlockingCommand in kinds, CursorCommand in kinds
         for command in self.commands:
             try:
                 if waiting and command.waits and self._until is not None:
@@ -123,7 +124,7 @@ class RedisBatch:
             callback = command.callback
             if callback is None:
                 outcomes.append(reply)
-            elif command.kwargs or isinstance(reply, Exception):
+            elif command.kwargs or giving or isinstance(reply, Exception):
                 outcomes.append(outcome_of_reply(self.engine, command, reply))
             else:  # the same, without two calls for each reply
                 try:

@@ -124,7 +124,7 @@ class Redis(RedisHost):
                 await_reply(connection, self.timeout + command.waits)
             value = command.parsed(read_reply(connection, command))
             clean = True
-            return value
+            return command.signed(value, self.name) if command.gives else value
         except ANSWERS:
             clean = True
             raise

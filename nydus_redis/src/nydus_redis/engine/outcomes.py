@@ -26,9 +26,10 @@ def outcome_of_reply(engine: RedisHost, command: RedisCommand, reply: Any) -> An
     if isinstance(reply, Exception):
         return reply
     try:
-        return command.parsed(reply)
+        value = command.parsed(reply)
     except UnreadableReply as error:
         return engine.failed(MaybeApplied, error, command)
+    return command.signed(value, engine.name) if command.gives else value
 
 
 def as_transaction(commands: Sequence[RedisCommand], packed: Sequence[bytes]) -> list[bytes]:

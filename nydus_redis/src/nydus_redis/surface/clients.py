@@ -22,10 +22,11 @@ from nydus_redis.connection import BlockingHost
 from nydus_redis.options import wire_options
 from nydus_redis.pubsub import ClusterPubSub
 from nydus_redis.surface.host_pipeline import HostPipeline
+from nydus_redis.surface.iterating import Iterating
 from nydus_redis.surface.of_cluster import OfCluster, admitting, goes_to_many, name_of_script, text_instead
 from nydus_redis.surface.pipeline import ClusterPipeline
 from nydus_redis.surface.refusals import NoGroupPipelines, OnOneHost, Queued
-from nydus_redis.surface.scan import ClusterScan
+from nydus_redis.surface.scan import ClusterScan, KeyScan, OneHost
 from nydus_redis.surface.scripts import Scripts
 
 __all__ = ["Surfaces", "SurfacesBase", "host_client", "no_such_command", "on_shared_connections", "surfaces"]
@@ -85,7 +86,7 @@ class _Client(redis.Redis):
         raise no_such_command(name, redis.Redis)
 
 
-class _HostClient(NoGroupPipelines, OnOneHost, _Client):
+class _HostClient(Iterating, NoGroupPipelines, OnOneHost, _Client):
     """The client of one host: pipelines and subscriptions work on its pool.
 
     A client from ``on_key`` refuses commands with keys of other hosts, and so do its pipelines and subscriptions.
@@ -93,6 +94,17 @@ class _HostClient(NoGroupPipelines, OnOneHost, _Client):
 
     nydus_engine: BlockingHost
     nydus_admit: Callable[[Command], None] | None
+    nydus_key_scans = KeyScan
+
+    def nydus_hosts(self) -> OneHost:
+        """Return this host, for iterations."""
+        return OneHost(self.nydus_engine.name, self)
+
+    def scan_iter(
+        self, match: Any = None, count: int | None = None, _type: str | None = None, **kwargs: Any
+    ) -> Any:
+        """Iterate over the keys of this host. If the server is restarted, the iteration begins anew. See redis-py."""
+        return ClusterScan(self.nydus_hosts(), match, count, _type, **kwargs)
 
     def client(self) -> Any:
         """Return a client with a connection of its own."""
@@ -126,7 +138,8 @@ class _MapClient(Queued, _Client):
 class _ClusterClient(OfCluster, _Client):
     """The client behind the commands of a cluster."""
 
-    nydus_pipelines, nydus_subscriptions, nydus_scans = ClusterPipeline, ClusterPubSub, ClusterScan
+    nydus_pipelines, nydus_subscriptions = ClusterPipeline, ClusterPubSub
+    nydus_scans, nydus_key_scans = ClusterScan, KeyScan
 
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
         """Run a script by its name. A host that does not know a registered script is sent the text."""

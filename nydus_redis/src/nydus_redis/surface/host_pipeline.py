@@ -15,7 +15,7 @@ from redis.exceptions import WatchError
 
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, HostError, MaybeApplied
-from nydus_redis.commands import Wire
+from nydus_redis.commands import Cursor, Wire, plain
 from nydus_redis.connection import ANSWERS, FAILURES, PlainLosses, hidden_loss
 from nydus_redis.surface.refusals import OnOneHost
 
@@ -44,8 +44,10 @@ class OfHost(OnOneHost):
         if self._admit is not None:
             words = ("EXISTS", *args[1:]) if args[0] == "WATCH" else args
             self._admit(self._wire.describe(words, dict(options)))
+        if Cursor in map(type, args):
+            self._wire.describe(args, dict(options)).check_word(self._engine.name)
         redis_py: Any = super()
-        return redis_py.execute_command(*args, **options)
+        return redis_py.execute_command(*map(plain, args), **options)
 
 
 class HostPipeline(OfHost, PlainLosses, Pipeline):

@@ -12,6 +12,7 @@ from nydus_core.command import Command
 from nydus_core.errors import HostError, MaybeApplied, RoutingError
 from nydus_core.routers import BaseRouter, Spread
 from nydus_redis.commands import Wire
+from nydus_redis.surface.iterating import Iterating
 from nydus_redis.surface.refusals import OverManyHosts
 from nydus_redis.surface.scripts import Scripts
 
@@ -29,7 +30,7 @@ __all__ = [
 NO_CHANNELS = "a router of nydus 0.11 gives channels no host: use cluster.on(host).pubsub()"
 
 
-class OfCluster(OverManyHosts):
+class OfCluster(Iterating, OverManyHosts):
     """Methods of a cluster's client besides commands. Each side names its own classes for the objects that they return."""
 
     connection_pool: Any
@@ -96,6 +97,26 @@ class OfCluster(OverManyHosts):
             RoutingError: The text is no cursor, or a cursor of other hosts or other options.
         """
         return self.nydus_scans(self.nydus_cluster, match, count, _type, cursor, **kwargs)
+
+    def nydus_hosts(self) -> Any:
+        """Return the cluster, for iterations."""
+        return self.nydus_cluster
+
+    def lock(self, name: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return redis-py's lock, on the host of its name and on no other: another host would grant it again.
+
+        Parameters:
+            name: The key of the lock.
+            args: Further arguments of redis-py's ``lock``.
+            kwargs: The same, by name.
+
+        Raises:
+            RoutingError: The router gives no key a host of its own.
+            HostDown: By the lock's methods: the host is down.
+        """
+        if isinstance(self.nydus_cluster.router, BaseRouter):
+            return self._redis_py().lock(name, *args, **kwargs)
+        return self.nydus_cluster.on_key(name).lock(name, *args, **kwargs)
 
     def register_script(self, script: Any) -> Any:
         """Return a script that can be called. A host that does not know the script is sent the text."""

@@ -1,7 +1,8 @@
-"""Iteration over the keys of all hosts, one host after the other. A text lets another process continue it.
+"""Iteration over the keys of all hosts, one host after the other, and over the members of one key.
 
-A server's cursor only has a meaning for the server process that gave it: after a restart it would pass over keys. So the text
-names that process, and a host that was restarted is scanned from its beginning.
+A server's cursor only has a meaning for the server process that gave it: after a restart it would pass over keys. So an
+iteration knows that process, and a host that was restarted is scanned from its beginning. A text lets another process
+continue an iteration over keys.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from redis.exceptions import ResponseError
 from nydus_core.command import key_bytes
 from nydus_core.errors import HostError, RoutingError
 
-__all__ = ["ClusterScan", "Question", "ScanBase"]
+__all__ = ["ClusterScan", "KeyScan", "KeyScanBase", "OneHost", "Question", "ScanBase", "Scanning"]
 
 T = TypeVar("T")
 
@@ -29,7 +30,50 @@ Question = Callable[[], Any]
 Asking = Generator[Question, Any, T]
 
 
-class ScanBase:
+class Scanning:
+    """An iteration, without I/O. An error of a host does not change its place: ``next()`` tries again.
+
+    Parameters:
+        cluster: The cluster, or ``OneHost``.
+    """
+
+    def __init__(self, cluster: Any) -> None:
+        self._cluster = cluster
+        self._page: deque[Any] = deque()
+
+    def _more(self) -> Asking[bool]:
+        """Get the next page with items, if all items of this page were handed out; return False at the end."""
+        raise NotImplementedError
+
+    def _process_of(self, host: str) -> Asking[str]:
+        """Ask a host for the id of the server process; an empty text where the server does not give it."""
+        try:
+            info = yield partial(self._cluster.on(host).info, "server")
+            return str(info.get("run_id", ""))
+        except ResponseError as error:
+            if isinstance(error, HostError):
+                raise
+            return ""
+
+
+class OneHost:
+    """One host, as an iteration sees a cluster.
+
+    Parameters:
+        name: The name of the host.
+        client: Its client.
+    """
+
+    def __init__(self, name: str, client: Any) -> None:
+        self.hosts = (name,)
+        self._client = client
+
+    def on(self, host: str) -> Any:
+        """Return the client of the host."""
+        return self._client
+
+
+class ScanBase(Scanning):
     """An iteration over the keys of all hosts, without I/O: its place, and the next question to a host.
 
     A key that exists from beginning to end comes up once or more, as with SCAN itself. An error of a host does not change
@@ -56,7 +100,7 @@ class ScanBase:
         cursor: str | None = None,
         **options: Any,
     ) -> None:
-        self._cluster = cluster
+        super().__init__(cluster)
         self._options = {"match": match, "count": count, "_type": kind, **options}
         self._filters = {"match": _shown(match), "type": kind and kind.upper()}
         self._hosts = [str(key) for key in cluster.hosts]
@@ -65,7 +109,6 @@ class ScanBase:
         self._following: int | None = None  # the server's cursor of the next page; None before the answer
         self._process = ""  # the id of the server process
         self._resumed = False
-        self._page: deque[Any] = deque()
         if cursor is not None:
             self._resume(cursor)
 
@@ -112,7 +155,7 @@ class ScanBase:
 
     def _fetch(self) -> Asking[None]:
         if not self._process:
-            self._process = yield from self._process_of_host()
+            self._process = yield from self._process_of(self._hosts[self._at])
         elif self._resumed:
             yield from self._restarted()
         self._following, keys = yield self._question("scan", cursor=self._cursor, **self._options)
@@ -120,32 +163,94 @@ class ScanBase:
 
     def _restarted(self) -> Asking[bool]:
         """Tell whether the host was restarted. If so, go back to its beginning."""
-        process = yield from self._process_of_host()
+        process = yield from self._process_of(self._hosts[self._at])
         if process == self._process:
             return False
         self._process, self._cursor = process, 0
         return True
-
-    def _process_of_host(self) -> Asking[str]:
-        """Ask for the id of the server process; an empty text where the server does not give it."""
-        try:
-            info = yield self._question("info", "server")
-            return str(info.get("run_id", ""))
-        except ResponseError as error:
-            if isinstance(error, HostError):
-                raise
-            return ""
 
     def _question(self, name: str, *args: Any, **options: Any) -> Question:
         host = self._cluster.on(self._hosts[self._at])
         return partial(getattr(host, name), *args, **options)
 
 
-class ClusterScan(ScanBase, Iterator[Any]):
-    """An iterator over the keys of all hosts; see ``cluster.scan_iter``."""
+class KeyScanBase(Scanning):
+    """An iteration over the members of a hash, a set or a sorted set, without I/O.
+
+    All pages come from one process of one server: the host of the first page. If the server was restarted on the way, the
+    iteration begins anew. A member that is there from beginning to end comes up once or more, as with HSCAN itself.
+
+    Parameters:
+        cluster: The cluster, or ``OneHost``.
+        pages: The client's method that returns a page, such as ``hscan``.
+        key: The key.
+        items: Makes the items of a page from the server's answer.
+        options: Further options of the method.
+
+    Raises:
+        HostDown: By ``next()``: the host is down. No other host is asked, for it would not understand the cursor.
+        ForeignWordError: By ``next()``: the key has another host now. Begin anew.
+        RoutingError: By the first ``next()``: the command went to several hosts, each of which has a cursor of its own.
+    """
+
+    def __init__(
+        self,
+        cluster: Any,
+        pages: Callable[..., Any],
+        key: Any,
+        items: Callable[[Any], Any] = iter,
+        **options: Any,
+    ) -> None:
+        super().__init__(cluster)
+        self._pages = partial(pages, key, **options)
+        self._later = partial(_page_on, cluster, pages.__name__, key, options)
+        self._items = items
+        self._cursor: Any = None  # of the next page; None before the first, 0 at the end
+        self._process = ""
+
+    def _more(self) -> Asking[bool]:
+        while not self._page:
+            if self._cursor == 0:
+                return False
+            yield from self._fetch()
+        return True
+
+    def _fetch(self) -> Asking[None]:
+        if self._cursor is None:
+            following, page = yield from self._first()
+        else:
+            host = self._cursor.host
+            following, page = yield partial(self._pages, cursor=self._cursor)
+            if not following and (yield from self._process_of(host)) != self._process:
+                following = None  # its cursors came from two processes: begin anew
+        self._page.extend(self._items(page))
+        self._cursor = following
+
+    def _first(self) -> Asking[Any]:
+        """Return the first page. Where others follow, the process is known before it is asked for that page."""
+        answer = yield partial(self._pages, cursor=0)
+        if isinstance(answer, list):
+            raise RoutingError("several hosts answered, each with a cursor of its own: use cluster.on(host)")
+        following, page = answer
+        if following:
+            self._process = yield from self._process_of(following.host)
+            following, page = yield partial(self._later, following.host)
+        return following, page
+
+
+def _page_on(cluster: Any, name: str, key: Any, options: dict[str, Any], host: str) -> Any:
+    """Return the first page of a key from a host."""
+    return getattr(cluster.on(host), name)(key, cursor=0, **options)
+
+
+class _Iteration(Scanning, Iterator[Any]):
+    """An iteration that asks hosts by blocking calls."""
 
     def __iter__(self) -> Self:
         return self
+
+    def close(self) -> None:
+        """Do nothing: no connection is held between two items. The method is there for ``contextlib.closing``."""
 
     def __next__(self) -> Any:
         asking = self._more()
@@ -161,6 +266,14 @@ class ClusterScan(ScanBase, Iterator[Any]):
                 ask = partial(asking.send, question())
             except ResponseError as error:
                 ask = partial(asking.throw, error)
+
+
+class ClusterScan(ScanBase, _Iteration):
+    """An iterator over the keys of all hosts; see ``cluster.scan_iter``."""
+
+
+class KeyScan(KeyScanBase, _Iteration):
+    """An iterator over the members of a key; see ``cluster.hscan_iter``."""
 
 
 def _shown(match: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Iteration over the keys of all hosts with ``async for``. See ``nydus_redis.surface.scan``."""
+"""Iteration over keys, and over the members of a key, with ``async for``. See ``nydus_redis.surface.scan``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, Self
 
 from redis.exceptions import ResponseError
 
-from nydus_redis.surface.scan import Question, ScanBase
+from nydus_redis.surface.scan import KeyScanBase, Question, ScanBase, Scanning
 
-__all__ = ["AsyncClusterScan"]
+__all__ = ["AsyncClusterScan", "AsyncKeyScan"]
 
 
-class AsyncClusterScan(ScanBase, AsyncIterator[Any]):
-    """An asynchronous iterator over the keys of all hosts; see ``cluster.scan_iter``."""
+class _AsyncIteration(Scanning, AsyncIterator[Any]):
+    """An iteration that awaits the answers of hosts."""
 
     @cached_property
     def _asking(self) -> asyncio.Lock:
@@ -45,3 +45,11 @@ class AsyncClusterScan(ScanBase, AsyncIterator[Any]):
                 ask = partial(asking.send, await question())
             except ResponseError as error:
                 ask = partial(asking.throw, error)
+
+
+class AsyncClusterScan(ScanBase, _AsyncIteration):
+    """An asynchronous iterator over the keys of all hosts; see ``cluster.scan_iter``."""
+
+
+class AsyncKeyScan(KeyScanBase, _AsyncIteration):
+    """An asynchronous iterator over the members of a key; see ``cluster.hscan_iter``."""
