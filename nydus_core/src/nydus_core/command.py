@@ -136,6 +136,10 @@ class Command:
         """
         return self.access is Access.READ
 
+    #: Patterns of further keys that the command reads: the first ``*`` of each stands for any bytes. Such a command is
+    #: sent only where all these keys live, together with ``keys``. A class whose commands have patterns overrides this.
+    patterns: Sequence[bytes] = ()
+
     #: Seconds that the server may hold back the answer because the command asks for it.
     waits: float = 0.0
 

@@ -99,19 +99,25 @@ class CrossHostError(RoutingError):
 
     Parameters:
         command: The name of the command.
-        hosts: For each host, by name, the keys that live there.
+        hosts: For each host, by name, the keys that live there, and the patterns all of whose keys live there.
         hint: The remedy, for the user.
+        patterns: The patterns whose keys may live on any host.
     """
 
-    def __init__(self, command: str, hosts: dict[str, list[bytes]], hint: str) -> None:
-        super().__init__(command, hosts, hint)
+    def __init__(
+        self, command: str, hosts: dict[str, list[bytes]], hint: str, patterns: Sequence[bytes] = ()
+    ) -> None:
+        super().__init__(command, hosts, hint, patterns)
         self.command = command
         self.hosts = hosts
         self.hint = hint
+        self.patterns = patterns
 
     def __str__(self) -> str:
-        places = "; ".join(f"host {name!r}: {_short(keys)}" for name, keys in self.hosts.items())
-        return f"{self.command}: its keys live on several hosts ({places}). {self.hint}"
+        places = [f"host {name!r}: {_short(keys)}" for name, keys in self.hosts.items()]
+        if self.patterns:
+            places.append(f"any host: {_short(self.patterns)}")
+        return f"{self.command}: its keys live on several hosts ({'; '.join(places)}). {self.hint}"
 
 
 class ForeignWordError(RoutingError):

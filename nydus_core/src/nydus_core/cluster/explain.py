@@ -11,7 +11,7 @@ from nydus_core.command import Command
 from nydus_core.delivery import Placement
 from nydus_core.engines import SurfaceFactory, current_call, remember_call
 from nydus_core.errors import HostListExhausted, RoutingError
-from nydus_core.routers import Spread
+from nydus_core.routers import Spread, stand_in
 
 __all__ = ["Explanation", "KeyPlace", "Part", "explain"]
 
@@ -63,6 +63,8 @@ class Explanation:
         refused: Why it would be refused; empty if it would be sent.
         router: The name of the router, which decides, or ``none``.
         by_address: Whether places depend on the hosts' addresses, so that a changed address moves keys.
+        patterns: The patterns of further keys that it reads, such as ``weight_*`` of SORT. ``host`` is empty if the keys
+            of a pattern may live on several hosts.
     """
 
     command: str
@@ -73,6 +75,7 @@ class Explanation:
     refused: str
     router: str
     by_address: bool
+    patterns: tuple[KeyPlace, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as dicts, tuples, text, bytes and numbers."""
@@ -81,7 +84,12 @@ class Explanation:
     def __str__(self) -> str:
         addresses = ", by the hosts' addresses" if self.by_address else ""
         lines = [f"{self.command}, router {self.router}{addresses}"]
-        lines += [f"  {_place(place)}" for place in self.keys]
+        lines += [f"  {_place(place, 'lives on')}" for place in self.keys]
+        scattered = " may live on any host" if self.refused else ""
+        lines += [
+            f"  keys of the pattern {_place(place, 'live on')}{scattered if not place.host else ''}"
+            for place in self.patterns
+        ]
         if self.refused:
             return "\n".join([*lines, f"  refused: {self.refused}"])
         if not self.parts:
@@ -90,10 +98,10 @@ class Explanation:
         return "\n".join([*lines, f"  {how} {', '.join(part.host for part in self.parts)}"])
 
 
-def _place(place: KeyPlace) -> str:
+def _place(place: KeyPlace, lives_on: str) -> str:
     part = f", by {place.part!r}" if place.part != place.key else ""
     value = "" if place.hash is None else f", hash {place.hash}"
-    return f"{place.key!r} lives on {place.host}{part}{value}" if place.host else repr(place.key)
+    return f"{place.key!r} {lives_on} {place.host}{part}{value}" if place.host else repr(place.key)
 
 
 class _Taken(BaseException):
@@ -172,7 +180,17 @@ def _explained(
         refused,
         "none" if router is None else getattr(router, "profile", "") or type(router).__name__,
         bool(getattr(router, "by_address", False)),
+        tuple(_pattern_place(placement, pattern) for pattern in command.patterns),
     )
+
+
+def _pattern_place(placement: Placement, pattern: bytes) -> KeyPlace:
+    key = stand_in(placement.router, pattern) if placement.by_keys else None
+    if key is None:
+        host = placement.names[0] if len(placement.names) == 1 else ""
+        return KeyPlace(pattern, pattern, None, host)
+    place = _key_place(placement.router, key)
+    return KeyPlace(pattern, place.part, place.hash, place.host)
 
 
 def _key_place(router: Any, key: bytes) -> KeyPlace:

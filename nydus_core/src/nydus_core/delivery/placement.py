@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, cast
 
 from nydus_core.command import Command, Scope, Word
 from nydus_core.errors import CrossHostError, ForeignWordError, RoutingError
-from nydus_core.routers import BaseRouter, Router, Spread
+from nydus_core.routers import BaseRouter, Router, Spread, stand_in
 
 __all__ = ["Placement", "Route"]
 
@@ -48,7 +48,7 @@ class Placement:
 
         def single(command: Command) -> int | None:
             keys = command.keys
-            if len(keys) != 1:
+            if len(keys) != 1 or command.patterns:
                 return None
             name = locate(keys[0])
             if command.word is not None:
@@ -70,7 +70,7 @@ class Placement:
         """Return where a command goes.
 
         Raises:
-            CrossHostError: Its keys live on several hosts, and it cannot be split.
+            CrossHostError: Its keys, or those of its patterns, live on several hosts, and it cannot be split.
             ForeignWordError: It holds a word of another host than the one that it would go to.
             RoutingError: It has no place: it belongs to a connection, or its keys cannot be told.
             HostListExhausted: The router has no host left.
@@ -139,7 +139,7 @@ class Placement:
             key: The key that it was chosen by.
 
         Raises:
-            RoutingError: One of its keys lives elsewhere, or they cannot be told.
+            RoutingError: One of its keys lives elsewhere, or they cannot be told, or keys of a pattern may live elsewhere.
         """
         if command.scope is Scope.UNKNOWN and not command.keys:
             raise RoutingError(
@@ -151,6 +151,12 @@ class Placement:
                 raise RoutingError(
                     f"{command.name}: {other!r} lives on host {home!r}; this is host {host!r}, that of {key!r}. "
                     f"Nothing was sent. Use cluster.on_key() with that key, or cluster.on({host!r}) to have it here"
+                )
+        for pattern in command.patterns:
+            if self._home_of(pattern) != host:
+                raise RoutingError(
+                    f"{command.name}: keys of the pattern {pattern!r} may live on other hosts than {host!r}, that of "
+                    f"{key!r}. Nothing was sent. {self._tagged(command)}{self._alone(host)}"
                 )
 
     def may_move(self, command: Command) -> bool:
@@ -207,6 +213,8 @@ class Placement:
 
     def _keyed(self, command: Command, avoid: Collection[str] = ()) -> Route:
         locate = self._router.locate
+        if command.patterns:
+            return self._patterned(command, avoid)
         groups: dict[str, list[int]] = {}
         for position, key in enumerate(command.keys):
             groups.setdefault(locate(key, avoid), []).append(position)
@@ -215,20 +223,53 @@ class Placement:
             return Route(hosts, (command,), None)
         split = command.split
         if split is None:
-            raise self._crossing(command, groups)
+            keys = command.keys
+            raise self._crossing(
+                command, {name: [keys[at] for at in found] for name, found in groups.items()}
+            )
         positions = list(groups.values())
         parts = split.cut(command, positions)
         return Route(hosts, parts, lambda values: split.join(command, positions, values))
 
-    def _crossing(self, command: Command, groups: Mapping[str, Sequence[int]]) -> CrossHostError:
-        places = {name: [command.keys[position] for position in found] for name, found in groups.items()}
-        tagged = (
-            "Keys with one hash tag, such as {user:1}.a and {user:1}.b, live together"
-            if self._router.hash_tags
-            else "With a router that honours hash tags (option hash_tags), keys such as {user:1}.a and {user:1}.b "
-            "live together"
-        )
-        return CrossHostError(command.name, places, f"Nothing was sent. {tagged}.")
+    def _patterned(self, command: Command, avoid: Collection[str]) -> Route:
+        """Return where a command with patterns goes: to the one host of all its keys and of all keys of its patterns."""
+        places: dict[str, list[bytes]] = {}
+        for key in command.keys:
+            places.setdefault(self._router.locate(key, avoid), []).append(key)
+        loose: list[bytes] = []
+        for pattern in command.patterns:
+            home = self._home_of(pattern, avoid)
+            (loose if home is None else places.setdefault(home, [])).append(pattern)
+        if len(self.names) > 1 and (loose or len(places) > 1):
+            raise self._crossing(command, places, loose)
+        return Route((self._index(next(iter(places)), command),), (command,), None)
+
+    def _home_of(self, pattern: bytes, avoid: Collection[str] = ()) -> str | None:
+        """Return the name of the host of all keys of a pattern; None if they may live on several."""
+        if len(self.names) == 1:
+            return self.names[0]
+        key = stand_in(self._router, pattern)
+        return None if key is None else self._router.locate(key, avoid)
+
+    def _crossing(
+        self, command: Command, places: dict[str, list[bytes]], loose: Sequence[bytes] = ()
+    ) -> CrossHostError:
+        remedies = f"{self._tagged(command)}{self._alone(next(iter(places))) if command.patterns else ''}"
+        return CrossHostError(command.name, places, f"Nothing was sent. {remedies}.", loose)
+
+    def _tagged(self, command: Command) -> str:
+        """Return the remedy for keys that live apart."""
+        honours, keys = self._router.hash_tags, "{user:1}.a and {user:1}.b"
+        if command.patterns:
+            keys = "{user:1}.ids and all of {user:1}.weight_*"
+            honours = honours and stand_in(self._router, b"{user:1}.weight_*") is not None
+        if honours:
+            return f"Keys with one hash tag, such as {keys}, live together"
+        return f"With a router that honours hash tags (option hash_tags), keys such as {keys} live together"
+
+    def _alone(self, host: str) -> str:
+        """Return the remedy for keys that are wanted from one host whatever the others hold."""
+        return f". cluster.on({host!r}) reads what that host holds, and nothing else"
 
     def _called(self, command: Command) -> list[int]:
         attr, args, kwargs = command.call or (command.name, command.args, command.kwargs)

@@ -130,7 +130,7 @@ def _error(outcome: Any) -> Exception | None:
 
 
 class _Keys:
-    """The keys of some commands; one without keys concerns all."""
+    """The keys of some commands. A command without keys concerns all, and so does one with patterns of keys."""
 
     def __init__(self) -> None:
         self._keys: set[bytes] = set()
@@ -139,9 +139,13 @@ class _Keys:
     def add(self, command: Command) -> None:
         self._keys.update(command.keys)
         self._any = True
-        self._all = self._all or not command.keys
+        self._all = self._all or _concerns_all(command)
 
     def concern(self, command: Command) -> bool:
-        if not command.keys:
+        if _concerns_all(command):
             return self._any
         return self._all or not self._keys.isdisjoint(command.keys)
+
+
+def _concerns_all(command: Command) -> bool:
+    return not command.keys or bool(command.patterns)

@@ -7,6 +7,7 @@ from nydus_core.routers.legacy import BaseRouter, routing_params
 from nydus_core.routers.maglev import Maglev
 from nydus_core.routers.modulo import Furc, Jump, Modulo
 from nydus_core.routers.nydus_rules import ConsistentHashingRouter, PartitionRouter
+from nydus_core.routers.patterns import stand_in
 from nydus_core.routers.profile import Profile
 from nydus_core.routers.profiles import PROFILES
 from nydus_core.routers.protocol import Node, NodeRouter, Router, Spread, hash_tag
@@ -43,4 +44,5 @@ __all__ = [
     "hash_tag",
     "routing_params",
     "slot_of",
+    "stand_in",
 ]

@@ -12,7 +12,7 @@ from nydus_core.command import Access, Command, Scope, Split, key_bytes
 from nydus_redis.commands.blocking import longest_wait
 from nydus_redis.commands.table import CommandSpec
 
-__all__ = ["READING", "BlockingCommand", "Kind", "Maker", "RedisCommand", "UnreadableReply"]
+__all__ = ["READING", "BlockingCommand", "Kind", "Maker", "PatternCommand", "RedisCommand", "UnreadableReply"]
 
 #: Options that say how a reply is read. The callback, which parses the reply, does not get them.
 READING = frozenset({NEVER_DECODE, EMPTY_RESPONSE})
@@ -147,6 +147,12 @@ class BlockingCommand(RedisCommand):
     def waits(self) -> float:  # type: ignore[override]  # other commands do not wait
         """Seconds that the server may hold back the answer."""
         return longest_wait(self.name, self.args)
+
+
+class PatternCommand(RedisCommand):
+    """A command that also reads keys whose names the server makes of patterns."""
+
+    __slots__ = ("patterns",)
 
 
 #: Words with which a command depends on the data, answers with the data, counts, or does only some of the work (XTRIM with

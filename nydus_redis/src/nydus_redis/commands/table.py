@@ -43,7 +43,8 @@ class CommandSpec:
         idempotent: Whether applying it twice leaves the same data as once, unless it has a condition (``SET … NX``).
         connection: Whether it only means something on the connection that sent it (WATCH, MULTI, SELECT …).
             Then it must not be sent over a pool, even where it has keys.
-        first_only: Whether it has exactly one key, which is ``args[1]`` (unless args end before).
+        has_patterns: Whether arguments may be patterns of further keys that it reads (SORT): see ``key_patterns``.
+        first_only: Whether its keys are exactly one, which is ``args[1]`` (unless args end before), and no patterns.
         cursor: The index, among the words on the wire, of a cursor: a number that only the server understands that gave
             it. 0 if there is none.
         bound: Why it belongs to its host and no other, even while that host is down; empty if it may go elsewhere.
@@ -52,7 +53,7 @@ class CommandSpec:
 
     __slots__ = (
         *("access", "blocking", "bound", "bound_by_nx", "connection", "cursor"),
-        *("first_only", "idempotent", "name", "scope", "_finders", "_may_be_empty", "_shift"),
+        *("first_only", "has_patterns", "idempotent", "name", "scope", "_finders", "_may_be_empty", "_shift"),
     )
 
     def __init__(self, name: str, access: str, keys: str, scope: str, flags: str, shift: int) -> None:
@@ -63,7 +64,8 @@ class CommandSpec:
         self.blocking = "blocking" in flags
         self.idempotent = access == "read" or "idempotent" in flags
         self.connection = "connection" in flags
-        self.first_only = keys == str(1 + shift)
+        self.has_patterns = "patterns" in flags
+        self.first_only = keys == str(1 + shift) and not self.has_patterns
         self.cursor = ("cursor" in flags) * (1 if keys == "-" else 2)
         self.bound = next((why for flag, why in _BOUND.items() if flag in flags.split()), "")
         self.bound_by_nx = _BOUND["claim"] if "nx-claim" in flags.split() else ""

@@ -13,8 +13,9 @@ from redis.utils import HIREDIS_AVAILABLE
 from nydus_core.cluster import EventualCommand
 from nydus_core.command import Access, Scope, key_bytes
 from nydus_core.errors import RoutingError
-from nydus_redis.commands.command import BlockingCommand, Kind, RedisCommand
+from nydus_redis.commands.command import BlockingCommand, Kind, PatternCommand, RedisCommand
 from nydus_redis.commands.cursors import CursorCommand, plain, word_of
+from nydus_redis.commands.patterns import key_patterns
 from nydus_redis.commands.splits import SPLITS
 from nydus_redis.commands.table import CommandSpec, lookup
 from nydus_redis.commands.told import specs_told
@@ -144,6 +145,10 @@ class Wire:
             asking = CursorCommand(name, arguments, options, keys, kind, packed, callback, self)
             asking.word = word_of(words, spec.cursor)
             return asking
+        if spec is not None and spec.has_patterns and (patterns := key_patterns([*map(self._key, words)])):
+            command = PatternCommand(name, arguments, options, keys, kind, packed, callback, self)
+            command.patterns = patterns
+            return command
         return made(name, arguments, options, keys, kind, packed, callback, self)
 
     def _key(self, key: Any) -> bytes:
