@@ -172,7 +172,8 @@ def started(executable: str) -> PrivateServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port: int = probe.getsockname()[1]
-        config = {"cluster-enabled": "yes", "cluster-port": port, "hz": 500}  # waits of 0.001 s end soon
+        # At 500 rounds a second a wait of 0.001 s ends soon.
+        config: dict[str, str | int] = {"cluster-enabled": "yes", "cluster-port": port, "hz": 500}
         server = PrivateServer(config, executable=executable)
         try:
             return server.wait(LONG)
