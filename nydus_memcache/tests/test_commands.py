@@ -22,7 +22,7 @@ from nydus_core import Cluster, CommandError, NydusError, RoutingError, create_c
 from nydus_core.command import Outcome
 from nydus_core.routers import BaseRouter
 from nydus_core.testing import FaultProxy
-from nydus_memcache import IllegalKey, Memcache, UnreadableValue
+from nydus_memcache import IllegalArgument, IllegalKey, Memcache, UnreadableValue
 
 MakeCluster = Callable[..., Cluster]
 Plain = Callable[[Any], Client]
@@ -353,6 +353,72 @@ def test_pickles_are_written_and_read_where_they_are_asked_for(
     cluster = cluster_of(*servers, pickle=True)
     cluster.set("k", {"a": [1, None]})
     assert cluster.get("k") == {"a": [1, None]}
+
+
+@pytest.mark.parametrize(
+    ("value", "flags"),
+    [
+        (b"42", 1),  # an integer of PHP's memcached: not a pickle
+        (b"", 1),
+        (b"1.5", 2),  # a float of PHP's
+        (b"a:0:{}", 4),
+        (b"\xff", 16),
+        (b"x", 8),  # compressed
+        (b"x", 9),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"pickle": True}], ids=["plain", "pickle"])
+def test_the_value_of_another_client_is_never_taken_for_missing(
+    servers: list[MemcachedServer],
+    cluster_of: MakeCluster,
+    value: bytes,
+    flags: int,
+    options: dict[str, Any],
+) -> None:
+    cluster = cluster_of(*servers, **options)
+    cluster.set("k", value, flags=flags)
+    cluster.set("fine", b"fine")
+    reads: list[Callable[[], Any]] = [
+        lambda: cluster.get("k", "default"),
+        lambda: cluster.gets("k"),
+        lambda: cluster.get_many(["k", "fine"]),
+        lambda: cluster.gets_many(["k", "fine"]),
+    ]
+    for read in reads:
+        with pytest.raises(UnreadableValue, match="the value of the key 'k'.*flags") as caught:
+            read()
+        assert len(value) < 2 or value.decode("latin-1") not in str(caught.value)
+    with cluster.map(fail_silently=True) as conn:
+        bad, good = conn.get("k"), conn.get("fine")
+    assert isinstance(bad.error, UnreadableValue)
+    assert good == b"fine"
+
+
+@pytest.mark.parametrize("value", [b"v", "grüße", 42, -1, 10**30, 1.5, None, [1], {"a": (1, True)}])
+def test_pickle_reads_and_writes_as_pymemcaches_pickle_serde_does(
+    servers: list[MemcachedServer],
+    cluster_of: MakeCluster,
+    plain: Plain,
+    host_of: Callable[[Cluster, str], int],
+    value: Any,
+) -> None:
+    cluster = cluster_of(*servers, pickle=True)
+    client = plain(servers[host_of(cluster, "k")])
+    client.set("k", value)
+    assert cluster.get("k") == value
+    cluster.set("k", value)
+    found = client.get("k")
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_a_value_that_cannot_be_pickled_is_refused_before_anything_is_sent(
+    servers: list[MemcachedServer], cluster_of: MakeCluster
+) -> None:
+    cluster = cluster_of(*servers, pickle=True)
+    for value in (lambda: None, "\ud800"):
+        with pytest.raises(IllegalArgument, match="the value for the key b'k' .*Nothing was sent"):
+            cluster.set("k", value)
+    assert cluster.get("k") is None
 
 
 def test_a_serde_that_fails_leaves_a_connection_that_is_fine(

@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pymemcache.client.base import KeepaliveOpts
-from pymemcache.serde import LegacyWrappingSerde, pickle_serde
+from pymemcache.serde import LegacyWrappingSerde
 
 from nydus_core.checks import AT_MOST, HOST, PORT, SECONDS_OR_NONE, Check, agreed, check_each, refuse
 from nydus_core.errors import ConfigError
-from nydus_memcache.commands import LEGAL_KEY, PlainSerde, Serde, Wire
+from nydus_memcache.commands import LEGAL_KEY, PickleSerde, PlainSerde, Serde, Wire
 
 __all__ = ["OPTION_TYPES", "REFUSED", "TIMEOUT", "check", "check_async", "client_options", "from_url", "wire"]
 
@@ -133,7 +133,7 @@ def serde_of(options: Mapping[str, Any]) -> Serde:
     if functions != (None, None):
         chosen: Any = LegacyWrappingSerde(*functions)
     else:
-        chosen = serde if serde is not None else pickle_serde if pickle else PlainSerde()
+        chosen = serde if serde is not None else PickleSerde() if pickle else PlainSerde()
     if not (hasattr(chosen, "serialize") and hasattr(chosen, "deserialize")):
         raise ConfigError(
             f"{serde!r} has no serialize(key, value) and deserialize(key, value, flags)", "serde"

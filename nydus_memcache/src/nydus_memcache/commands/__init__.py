@@ -3,7 +3,7 @@
 from nydus_memcache.commands.command import Key, MemcacheCommand, Plain, Shutdown
 from nydus_memcache.commands.fetches import Fetch, request_for
 from nydus_memcache.commands.replies import read_items
-from nydus_memcache.commands.serde import PlainSerde, Serde
+from nydus_memcache.commands.serde import PickleSerde, PlainSerde, Serde
 from nydus_memcache.commands.source import Source
 from nydus_memcache.commands.tokens import CasToken
 from nydus_memcache.commands.wire import LEGAL_KEY, Wire, count, expiry
@@ -14,6 +14,7 @@ __all__ = [
     "Fetch",
     "Key",
     "MemcacheCommand",
+    "PickleSerde",
     "Plain",
     "PlainSerde",
     "Serde",

@@ -1,19 +1,23 @@
-"""Turns values into bytes and back: ``bytes``, ``str`` and ``int``. Other types need a serde that the user chooses.
+"""Turns values into bytes and back: ``bytes``, ``str`` and ``int``; with ``PickleSerde`` values of any type.
 
 The flags stored with a value are the flags of pymemcache's own serde (and of pylibmc and python-memcached). So these
 clients read our values, and we read theirs, except pickles: loading a pickle can run code that its writer chose, and
 anybody who reaches a memcached server can write to it.
+
+Clients of other languages give the same flags another meaning. A value that does not fit its flags is an error, never None
+as if it were missing.
 """
 
 from __future__ import annotations
 
+import pickle
 from typing import Any, Protocol
 
-from pymemcache.serde import FLAG_COMPRESSED, FLAG_INTEGER, FLAG_LONG, FLAG_PICKLE, FLAG_TEXT
+from pymemcache.serde import FLAG_COMPRESSED, FLAG_INTEGER, FLAG_LONG, FLAG_PICKLE, FLAG_TEXT, pickle_serde
 
 from nydus_memcache.errors import IllegalArgument, UnreadableValue
 
-__all__ = ["PlainSerde", "Serde"]
+__all__ = ["PickleSerde", "PlainSerde", "Serde"]
 
 
 class Serde(Protocol):
@@ -69,13 +73,70 @@ class PlainSerde:
                 f"the value of the key {key!r} is {kind} (flags {flags}) by another client, and was left alone: set "
                 "the option 'serde', or 'pickle' where all who can write to the servers are trusted"
             )
+        return _typed(key, value, flags)
+
+
+class PickleSerde(PlainSerde):
+    """The serde of hosts with the option ``pickle``: values of other types are pickled, as pymemcache's ``pickle_serde`` does.
+
+    pymemcache's own serde returns None for a value that it cannot unpickle, as if the key were missing, and the bytes of a
+    value that was compressed.
+    """
+
+    def serialize(self, key: bytes, value: Any) -> tuple[bytes, int]:
+        """Return the bytes to store for a value, and the flags.
+
+        Raises:
+            IllegalArgument: The value cannot be pickled.
+        """
+        if type(value) in _PLAIN_TYPES:
+            return super().serialize(key, value)
         try:
-            if flags & FLAG_TEXT:
-                return value.decode()
-            if flags & (FLAG_INTEGER | FLAG_LONG):
-                return int(value)
-        except ValueError as error:
-            raise UnreadableValue(
-                f"the value of the key {key!r} is not what its flags ({flags}) say: {error}"
+            data, flags = pickle_serde.serialize(key, value)
+        except Exception as error:  # whatever a class of the user's raises
+            raise IllegalArgument(
+                f"the value for the key {key!r} is of type {type(value).__name__} and cannot be pickled: {error!r}. "
+                "Nothing was sent"
             ) from error
-        return value
+        return data, flags
+
+    def deserialize(self, key: Any, value: bytes, flags: int) -> Any:
+        """Return the value for stored bytes. Flags that do not name a type leave bytes.
+
+        Raises:
+            UnreadableValue: The value is compressed, does not fit its flags, or is no pickle that can be loaded here.
+        """
+        if flags & FLAG_COMPRESSED or not flags & FLAG_PICKLE:
+            return super().deserialize(key, value, flags)
+        if flags & (FLAG_TEXT | FLAG_INTEGER | FLAG_LONG):
+            return _typed(key, value, flags)  # these flags come first in pymemcache
+        try:
+            return pickle.loads(value)
+        except Exception as error:  # whatever a pickle raises, or a class that is not there any more
+            raise UnreadableValue(
+                f"the value of the key {key!r} has the flags of a pickle ({flags}) and cannot be loaded: {type(error).__name__}. "
+                "Another client may give these flags another meaning: read the value with a 'serde' that knows it"
+            ) from error
+
+
+_PLAIN_TYPES = frozenset({bytes, str, int})
+
+
+def _typed(key: Any, value: bytes, flags: int) -> Any:
+    """Return the text or number that the flags of a value name; bytes if they name neither.
+
+    Raises:
+        UnreadableValue: The value does not fit its flags.
+    """
+    kind = "UTF-8 text" if flags & FLAG_TEXT else "a number"
+    try:
+        if flags & FLAG_TEXT:
+            return value.decode()
+        if flags & (FLAG_INTEGER | FLAG_LONG):
+            return int(value)
+    except ValueError:  # its text would show the value
+        raise UnreadableValue(
+            f"the value of the key {key!r} is not what its flags ({flags}) say: {kind}. Another client may give these "
+            "flags another meaning: read the value with a 'serde' that knows it"
+        ) from None
+    return value
