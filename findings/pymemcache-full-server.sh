@@ -9,8 +9,9 @@
 #> the server says b'ERROR Too many open connections\r\n'
 #> pymemcache raises MemcacheUnknownCommandError: b'get'
 #
-# Nydus raises the same error for it now. Raise the limit (memcached -c), or limit the clients
-# (max_pool_size).
+# Nydus reports HostDown (not sent), with the server's words. The command is tried again, counts against the
+# host, and goes to another host where the router allows that. Raise the limit (memcached -c), or limit the
+# clients (max_pool_size).
 
 . "$(dirname "$0")/lib.sh"
 python_with pymemcache==4.0.0

@@ -13,13 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymemcache.exceptions import MemcacheServerError, MemcacheUnexpectedCloseError, MemcacheUnknownError
+from pymemcache.exceptions import (
+    MemcacheClientError,
+    MemcacheServerError,
+    MemcacheUnexpectedCloseError,
+    MemcacheUnknownCommandError,
+    MemcacheUnknownError,
+)
 
+from clusters import host_at
+from crowd import FEW, Crowd
 from interrupting import interrupted_when
 from memcached import MemcachedServer
 from nydus_core import Cluster, HostDown, HostError, MaybeApplied, create_cluster
 from nydus_core.aio import FairPool
 from nydus_core.command import Outcome
+from nydus_core.health import State
 from nydus_core.testing import FaultProxy
 from nydus_memcache import Memcache
 from nydus_memcache.connection import link
@@ -392,6 +401,222 @@ def test_after_a_line_that_was_not_understood_its_value_is_not_taken_for_answers
         promises = [conn.set("a", b"1"), conn.set("b", b"2")]
     assert [promise.outcome for promise in promises] == [Outcome.SERVER_ERROR, Outcome.MAYBE_APPLIED]
     assert isinstance(promises[1].error, HostError)
+
+
+# A server that is full -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[False, True], ids=["unix", "tcp"])
+def small(
+    request: pytest.FixtureRequest, new_memcached_server: Callable[..., MemcachedServer]
+) -> MemcachedServer:
+    """A server that takes few connections."""
+    return new_memcached_server(FEW, tcp=request.param)
+
+
+FULL = "Too many open connections"
+LARGE = b"x" * 500_000
+
+
+def test_a_full_server_was_sent_nothing(small: MemcachedServer, create: Create) -> None:
+    never = {"failures": 10**6, "calls": 10**6}
+    cluster = create({"engine": Memcache, "hosts": [host_at(small)], "retry": ONCE, "health": never})
+    calls: list[Callable[[Any], Any]] = [
+        lambda to: to.get("k"),
+        lambda to: to.get_many(["k", "l"]),
+        lambda to: to.set("k", b"v"),
+        lambda to: to.set("k", LARGE),
+        lambda to: to.set_many({"k": b"v", "l": LARGE}),
+        lambda to: to.incr("n"),
+        lambda to: to.delete("k"),
+        lambda to: to.raw_command("stats sizes", b"END\r\n", key="k"),
+        lambda to: to.shutdown(),
+        lambda to: to.flush_all(),
+        lambda to: to.version(),
+        lambda to: to.stats(),
+    ]
+    with Crowd(small):
+        for call in calls * 3:
+            with pytest.raises(HostDown, match=FULL) as caught:
+                call(cluster.on(0))
+            assert isinstance(caught.value, ConnectionError)
+            assert isinstance(caught.value, MemcacheServerError)
+            assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+        for _ in range(10):
+            with cluster.map(fail_silently=True) as conn:
+                promises = [
+                    conn.get("k"),
+                    conn.get("l"),
+                    conn.set("k", b"v"),
+                    conn.set("l", LARGE),
+                    conn.append("k", b"w"),
+                ]
+            assert {promise.outcome for promise in promises} == {Outcome.NOT_SENT}
+            assert all(FULL in str(promise.error) for promise in promises)
+    assert cluster.get_many(["k", "l", "n"]) == {}
+
+
+@pytest.mark.parametrize("way", ["call", "map"])
+def test_a_full_server_is_tried_again(small: MemcachedServer, create: Create, way: str) -> None:
+    class Patient:
+        def repeats(self, command: Any, outcome: Outcome, attempt: int) -> bool:
+            assert outcome is Outcome.NOT_SENT
+            return True
+
+        def backoff(self, attempt: int) -> float:
+            crowd.leave()
+            return 0
+
+    settings = {"engine": Memcache, "hosts": [host_at(small)], "retry": Patient()}
+    with Crowd(small) as crowd, create(settings) as cluster:
+        if way == "call":
+            assert cluster.set("k", b"v") is True
+        else:
+            with cluster.map() as conn:
+                found = conn.set("k", b"v"), conn.get("k")
+            assert found == (True, b"v")
+
+
+def test_a_full_server_is_taken_for_down_and_another_host_stands_in(
+    small: MemcachedServer, memcached_servers: Any, create: Create, keys_on: KeysOn
+) -> None:
+    hosts = [host_at(small), host_at(memcached_servers(1)[0])]
+    settings = {"engine": Memcache, "router": "consistent", "hosts": hosts, "retry": ONCE}
+    with (
+        create({**settings, "health": {"failures": 2, "backoff": 0.05, "most": 0.1}}) as cluster,
+        Crowd(small),
+    ):
+        keys = keys_on(cluster, 0, 4)
+        assert [cluster.set(key, b"v") for key in keys] == [True] * 4
+        assert cluster.on(1).get_many(keys) == dict.fromkeys(keys, b"v")
+        assert FULL in cluster.health()[0].cause
+        until(lambda: cluster.health()[0].failures > 3)  # probes are turned away, too
+        assert FULL in cluster.health()[0].cause
+        assert cluster.health()[0].state is not State.CLOSED
+    with create({**settings, "health": {"failures": 2, "backoff": 0.05, "most": 0.1}}) as cluster:
+        with Crowd(small):
+            for key in keys:
+                cluster.set(key, b"v")
+        until(lambda: cluster.health()[0].state is State.CLOSED)
+        assert cluster.on(0).get_many(keys) == {}
+
+
+def test_what_looks_like_a_full_server_within_a_connection_is_an_answer(
+    create: Create, liar: Callable[[bytes], dict[str, Any]]
+) -> None:
+    hosts = [liar(b"STORED\r\nERROR Too many open connections\r\n")]
+    with create({"engine": Memcache, "hosts": hosts}) as cluster, cluster.map(fail_silently=True) as conn:
+        promises = [conn.set("a", b"1"), conn.set("b", b"2")]
+    assert [promise.outcome for promise in promises] == [Outcome.VALUE, Outcome.SERVER_ERROR]
+
+
+def test_a_shutdown_that_is_refused_is_an_answer_and_the_connection_goes_on(
+    front: FaultProxy, create: Create
+) -> None:
+    with create({"engine": Memcache, "hosts": [host_at(front)]}) as cluster:
+        for _ in range(2):
+            with pytest.raises(MemcacheUnknownCommandError, match="shutdown not enabled") as caught:
+                cluster.on(0).shutdown()
+            assert not isinstance(caught.value, HostError)
+        assert cluster.set("k", b"v") is True
+    assert front.connections == 1
+
+
+# What a server's error says ---------------------------------------------------------------------------------------
+
+
+def test_an_error_of_the_server_names_command_size_and_host(
+    memcached_servers: Any, cluster_of: MakeCluster
+) -> None:
+    server = memcached_servers(1)[0]
+    cluster = cluster_of(server, router=None, identifier="memcache://one")
+    cluster.set("k", b"abc")
+    who = "by host 0 (memcache://one)"
+    with pytest.raises(MemcacheServerError) as caught:
+        cluster.on(0).add("large", b"x" * (1 << 21))
+    assert str(caught.value) == (
+        f"object too large for cache: add b'large' of 2,097,152 bytes was refused {who}"
+    )
+    assert caught.value.args == (b"object too large for cache",)
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (str(copy), copy.args) == (str(caught.value), caught.value.args)
+    assert isinstance(copy, MemcacheServerError)
+    with pytest.raises(MemcacheClientError) as client:
+        cluster.on(0).incr("k", 1)
+    assert str(client.value) == (
+        f"cannot increment or decrement non-numeric value: incr b'k' was refused {who}"
+    )
+    with cluster.map(fail_silently=True) as conn:
+        promises = [conn.incr("k", 1), conn.decr("k", 1)]
+    said = "cannot increment or decrement non-numeric value"
+    assert [str(promise.error) for promise in promises] == [
+        f"{said}: incr b'k' was refused {who}",
+        f"{said}: decr b'k' was refused {who}",
+    ]
+    with pytest.raises(MemcacheServerError) as many:
+        cluster.on(0).set_many({"k": b"abc", "l": b"x" * (1 << 21)})
+    assert "set_many b'l' of 2,097,152 bytes, which deletes the old value, was refused" in str(many.value)
+
+
+def test_gets_that_were_sent_as_one_have_an_error_each(
+    create: Create, liar: Callable[[bytes], dict[str, Any]]
+) -> None:
+    hosts = [liar(b"SERVER_ERROR out of memory reading request\r\n")]
+    with create({"engine": Memcache, "hosts": hosts}) as cluster, cluster.map(fail_silently=True) as conn:
+        promises = [conn.get("a"), conn.get("b")]
+    assert [str(promise.error).split(" was refused")[0] for promise in promises] == [
+        "out of memory reading request: get b'a'",
+        "out of memory reading request: get b'b'",
+    ]
+
+
+def test_words_of_a_server_are_shown_in_one_short_line(
+    create: Create, liar: Callable[[bytes], dict[str, Any]]
+) -> None:
+    with (
+        create(
+            {"engine": Memcache, "hosts": [liar(b"SERVER_ERROR \x1b[31m\xff\n" + b"x" * 5000 + b"\r\n")]}
+        ) as cluster,
+        pytest.raises(MemcacheServerError) as caught,
+    ):
+        cluster.get("k")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["too large", "no memory"])
+def test_a_set_that_is_refused_deletes_the_old_value_and_other_commands_keep_it(
+    new_memcached_server: Callable[..., MemcachedServer], cluster_of: MakeCluster, full: bool
+) -> None:
+    # -M: the server refuses values when its memory is full, instead of throwing old ones away
+    server = new_memcached_server(["-M", "-m", "8"] if full else None)
+    cluster = cluster_of(server)
+    value = b"x" * (200_000 if full else 1 << 21)
+    keys = ["set", "set_many", "add", "replace", "append", "prepend", "cas"]
+    cluster.set_many(dict.fromkeys(keys, b"old"))
+    token = cluster.gets("cas")[1]
+    if full:
+        for number in range(1000):
+            try:
+                cluster.add(f"filler{number}", value)
+            except MemcacheServerError:
+                break
+    reason = "out of memory storing object" if full else "object too large for cache"
+    writes: dict[str, Callable[[], Any]] = {
+        "set": lambda: cluster.set("set", value),
+        "set_many": lambda: cluster.set_many({"set_many": value}),
+        "add": lambda: cluster.add("add", value),
+        "replace": lambda: cluster.replace("replace", value),
+        "append": lambda: cluster.append("append", value),
+        "prepend": lambda: cluster.prepend("prepend", value),
+        "cas": lambda: cluster.cas("cas", value, token),
+    }
+    for name, write in writes.items():
+        with pytest.raises(MemcacheServerError, match=reason) as caught:
+            write()
+        deletes = name in ("set", "set_many")
+        assert ("which deletes the old value" in str(caught.value)) is deletes
+        assert cluster.get(name) == (None if deletes else b"old")
 
 
 # Connections ---------------------------------------------------------------------------------------------------

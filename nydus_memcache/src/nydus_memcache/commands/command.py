@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
-from pymemcache.exceptions import MemcacheClientError, MemcacheError, MemcacheUnexpectedCloseError
+from pymemcache.exceptions import MemcacheClientError, MemcacheUnexpectedCloseError
 
 from nydus_core.command import Access, Command, Scope, Word
 from nydus_memcache.commands.replies import read_answer, read_stats, refusal
 from nydus_memcache.commands.source import Source
+from nydus_memcache.errors import Refusal, ServerFull
 
 __all__ = ["Add", "Cas", "Key", "MemcacheCommand", "Plain", "PlainMany", "Raw", "Shutdown", "Stats"]
 
@@ -126,9 +127,17 @@ class Plain(MemcacheCommand):
 
     def value(self, answer: list[Any]) -> Any:
         (only,) = answer
-        if isinstance(only, MemcacheError):
-            raise only
+        if isinstance(only, Refusal):
+            raise only.about(self._blamed(only, self.pieces[0]))
         return only
+
+    def _blamed(self, error: Refusal, piece: bytes) -> str:
+        """Return the command as an error names it: with the size of the value, and the loss that memcached adds."""
+        if self.verb not in _WITH_DATA:
+            return repr(self)
+        size = int(piece.split(b" ", 5)[4].split()[0])
+        lost = ", which deletes the old value," if self.verb == b"set" and error.reason in _NO_ROOM else ""
+        return f"{self!r} of {size:,} bytes{lost}"
 
 
 class Cas(Plain):
@@ -154,6 +163,8 @@ class Add(Plain):
 
 _IDEMPOTENT = frozenset({b"set", b"delete", b"touch", b"flush_all", b"cache_memlimit"})
 _COUNTING = frozenset({b"incr", b"decr"})
+#: memcached has no room for the value. It deletes the old value then, so that no stale one stays, if the command is ``set``.
+_NO_ROOM = frozenset({"object too large for cache", "out of memory storing object"})
 _WITH_DATA = frozenset({b"set", b"add", b"replace", b"append", b"prepend", b"cas"})
 
 
@@ -191,10 +202,11 @@ class PlainMany(Plain):
 
     def value(self, answer: list[Any] | None) -> Any:
         answers = answer or []
-        for given, each in zip(self.given, answers, strict=True):
-            if isinstance(each, MemcacheError):
-                each.add_note(f"answered for the key {given!r}; the other keys were sent as well")
-                raise each
+        for position, (given, each) in enumerate(zip(self.given, answers, strict=True)):
+            if isinstance(each, Refusal):
+                error = each.about(self.part([position])._blamed(each, self.pieces[position]))
+                error.add_note(f"answered for the key {given!r}; the other keys were sent as well")
+                raise error
         return self.finish(self.given, answers)
 
 
@@ -243,15 +255,16 @@ class Raw(Plain):
 
 
 class Shutdown(Plain):
-    """``shutdown`` and ``quit``: the server answers by closing the connection, or with an error."""
+    """``shutdown`` and ``quit``: the server answers by closing the connection, or with an error, and then it goes on."""
 
     __slots__ = ()
     ends_link = True
 
     def read(self, source: Source) -> list[Any]:
         try:
-            answer = read_answer(source, self.verb)
+            return [read_answer(source, self.verb)]
+        except ServerFull:
+            raise
         except (MemcacheUnexpectedCloseError, ConnectionError):
-            answer = None
-        source.close()
-        return [answer]
+            source.close()
+            return [None]

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
-from pymemcache.exceptions import MemcacheError
-
 from nydus_core.command import Access, Command, Scope
 from nydus_memcache.commands.command import Key, MemcacheCommand
 from nydus_memcache.commands.replies import Items, read_items
 from nydus_memcache.commands.source import Source
 from nydus_memcache.commands.tokens import CasToken
+from nydus_memcache.errors import Refusal
 
 __all__ = ["Fetch", "FetchMany", "FetchOne", "Load", "request_for"]
 
@@ -71,7 +70,7 @@ class Fetch(MemcacheCommand):
     def request(self) -> bytes:
         return request_for(self.verb, self.wire_keys)
 
-    def read(self, source: Source) -> Items | MemcacheError:
+    def read(self, source: Source) -> Items | Refusal:
         return read_items(source, self.verb, self.wire_keys)
 
 
@@ -90,9 +89,9 @@ class FetchOne(Fetch):
         super().__init__(name, verb, load, (given,), (key,), (wire_key,))
         self.default = default
 
-    def value(self, answer: Items | MemcacheError) -> Any:
-        if isinstance(answer, MemcacheError):
-            raise answer
+    def value(self, answer: Items | Refusal) -> Any:
+        if isinstance(answer, Refusal):
+            raise answer.about(repr(self))
         item = answer.get(self.wire_keys[0])
         return self.default if item is None else self.load(self.args[0], item)
 
@@ -130,9 +129,9 @@ class FetchMany(Fetch):
         wire_keys = [self.wire_keys[position] for position in positions]
         return FetchMany(self.name, self.verb, self.load, given, keys, wire_keys)
 
-    def value(self, answer: Items | MemcacheError | None) -> dict[Key, Any]:
-        if isinstance(answer, MemcacheError):
-            raise answer
+    def value(self, answer: Items | Refusal | None) -> dict[Key, Any]:
+        if isinstance(answer, Refusal):
+            raise answer.about(repr(self))
         found = answer or {}
         load = self.load
         pairs = zip(self.given, self.wire_keys, strict=True)

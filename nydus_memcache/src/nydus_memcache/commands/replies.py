@@ -12,13 +12,13 @@ from typing import Any
 from pymemcache.client.base import STAT_TYPES
 from pymemcache.exceptions import (
     MemcacheClientError,
-    MemcacheError,
     MemcacheServerError,
     MemcacheUnknownCommandError,
     MemcacheUnknownError,
 )
 
 from nydus_memcache.commands.source import Source
+from nydus_memcache.errors import Refusal, refusal_of
 
 __all__ = ["ANSWERS", "Items", "read_answer", "read_items", "read_stats", "refusal"]
 
@@ -83,7 +83,7 @@ def read_answer(source: Source, verb: bytes) -> Any:
 _PARTS = {b"get": 3, b"gets": 4}
 
 
-def read_items(source: Source, verb: bytes, keys: Collection[bytes]) -> Items | MemcacheError:
+def read_items(source: Source, verb: bytes, keys: Collection[bytes]) -> Items | Refusal:
     """Read the values that answer a ``get`` or ``gets``.
 
     Parameters:
@@ -114,7 +114,7 @@ def read_items(source: Source, verb: bytes, keys: Collection[bytes]) -> Items | 
     return found
 
 
-def read_stats(source: Source) -> dict[bytes, Any] | MemcacheError:
+def read_stats(source: Source) -> dict[bytes, Any] | Refusal:
     """Read the answer to ``stats``: a dict of values by name. Values are converted where pymemcache knows how."""
     found: dict[bytes, Any] = source.begun(dict)
     line = source.line()
@@ -135,19 +135,32 @@ def _converted(name: bytes, value: bytes) -> Any:
         return value
 
 
-def refusal(line: bytes, verb: bytes) -> MemcacheError | None:
+def refusal(line: bytes, verb: bytes) -> Refusal | None:
     """Return the error that a line stands for, as pymemcache would raise it; None if the line is no error."""
     word, _, reason = line.partition(b" ")
     if word == b"SERVER_ERROR":
-        return MemcacheServerError(reason)
+        return refusal_of(MemcacheServerError, (reason,), _shown(reason))
     if word == b"CLIENT_ERROR":
-        return MemcacheClientError(reason)
+        return refusal_of(MemcacheClientError, (reason,), _shown(reason))
     if word.startswith(b"MEMLIMIT_"):
-        return MemcacheUnknownError(line[:32])
-    return MemcacheUnknownCommandError(verb) if word == b"ERROR" else None
+        return refusal_of(MemcacheUnknownError, (line[:32],), _shown(line))
+    if word in (b"ERROR", b"ERROR:"):  # memcached: "ERROR: shutdown not enabled"
+        said = _shown(reason) or "the server does not know this command (ERROR)"
+        return refusal_of(MemcacheUnknownCommandError, (verb,), said)
+    return None
 
 
-def _refused(line: bytes, verb: bytes) -> MemcacheError:
+#: Characters of a server's words that an error shows.
+_MOST_SHOWN = 200
+
+
+def _shown(words: bytes) -> str:
+    """Return a server's words as text. Bytes that are not ASCII, and control characters, are escaped."""
+    text = words[:_MOST_SHOWN].decode("ascii", "backslashreplace")
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def _refused(line: bytes, verb: bytes) -> Refusal:
     error = refusal(line, verb)
     if error is None:
         raise MemcacheUnknownError(line[:32])

@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 from pymemcache.client.base import KeepaliveOpts
 from pymemcache.exceptions import MemcacheUnexpectedCloseError, MemcacheUnknownError
 
+from nydus_memcache.connection.turned_away import check_first_line, is_turned_away, turned_away
+
 __all__ = ["Address", "Link", "keep_alive", "ready"]
 
 T = TypeVar("T")
@@ -119,6 +121,7 @@ class Link:
         self._buffer = b""
         self._at = 0
         self._unsent = memoryview(b"")
+        self._is_new = True  # whether no line was read yet
         self.sent = 0
         self.closed = False
 
@@ -193,7 +196,11 @@ class Link:
             self._more(1)
             found = self._buffer.find(end, self._at)
         start, self._at = self._at, found + len(end)
-        return self._buffer[start:found]
+        line = self._buffer[start:found]
+        if self._is_new:
+            check_first_line(line)
+            self._is_new = False
+        return line
 
     def block(self, size: int) -> bytes:
         """Read that many bytes and the end of the line after them; return the bytes.
@@ -214,6 +221,18 @@ class Link:
         """Return a new collection: here no read is broken off and begun again."""
         return make()
 
+    def why(self, error: Exception) -> Exception:
+        """Return the reason of a failure: that the server has turned this connection away, or else the failure itself.
+
+        A server that is full says so and closes. Then sending fails, and nobody has read the server's words.
+        """
+        if self._is_new and not self.closed:
+            with contextlib.suppress(OSError):
+                self._buffer += self._receive_now(_WRITE) or b""
+            if is_turned_away(self._buffer):
+                return turned_away()
+        return error
+
     def fileno(self) -> int:
         """Return the number of the socket."""
         return self._sock.fileno()
@@ -232,6 +251,8 @@ class Link:
 
     def _more(self, count: int) -> None:
         """Receive at least ``count`` more bytes."""
+        if self.closed:
+            raise MemcacheUnexpectedCloseError("the connection was given up")
         pieces = [self._buffer[self._at :]]
         while count > 0:
             pieces.append(self._receive(min(max(count, _READ), _READ_MOST)))

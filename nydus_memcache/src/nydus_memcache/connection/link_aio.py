@@ -6,6 +6,8 @@ Answers are read while a request is still being sent, because a memcached whose 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -13,6 +15,7 @@ from pymemcache.exceptions import MemcacheUnexpectedCloseError
 
 from nydus_memcache.commands import Source
 from nydus_memcache.connection.received_aio import NeedMore, Received
+from nydus_memcache.connection.turned_away import turned_away
 
 __all__ = ["AsyncLink", "Reader"]
 
@@ -164,6 +167,8 @@ class AsyncLink(asyncio.Protocol):
     def _fail(self, error: Exception) -> None:
         waiter = self._waiter
         self.shut()
+        if self._received.turned_away:
+            error = turned_away()
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
 
@@ -208,7 +213,17 @@ class AsyncLink(asyncio.Protocol):
             self._timer.cancel()
         if not self._gone.done():
             self._gone.set_result(None)
+        if exc is not None and self._waiter is not None:
+            self._take_last_words()
         self._end(exc or MemcacheUnexpectedCloseError("the server closed the connection"))
+
+    def _take_last_words(self) -> None:
+        """Take the bytes that came before sending failed: asyncio leaves them in the socket. With TLS they say nothing."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is None or self.transport.get_extra_info("sslcontext") is not None or sock.fileno() < 0:
+            return
+        with contextlib.suppress(OSError):  # nothing came
+            self._received.add(os.read(sock.fileno(), _WRITE))
 
     def _end(self, error: Exception) -> None:
         if self._waiter is not None:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from pymemcache.exceptions import MemcacheUnexpectedCloseError, MemcacheUnknownError
 
+from nydus_memcache.connection.turned_away import check_first_line, is_turned_away
+
 __all__ = ["NeedMore", "Received"]
 
 T = TypeVar("T")
@@ -23,7 +25,7 @@ class Received:
         closed: Whether a read has given the connection up.
     """
 
-    __slots__ = ("_at", "_begun", "_buffer", "_end", "_line", "_missing", "_pieces", "closed")
+    __slots__ = ("_at", "_begun", "_buffer", "_end", "_is_new", "_line", "_missing", "_pieces", "closed")
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -33,6 +35,7 @@ class Received:
         self._missing = 0
         self._begun: Any = None
         self._end: Exception | None = None
+        self._is_new = True  # whether no line was read yet
         self.closed = False
 
     @property
@@ -54,6 +57,11 @@ class Received:
         self._pieces.clear()
         return True
 
+    @property
+    def turned_away(self) -> bool:
+        """Whether the server has turned this connection away: it is full."""
+        return self._is_new and is_turned_away(self._buffer)
+
     def end(self, error: Exception) -> None:
         """Note that no more bytes will come: a read that needs more raises ``error``."""
         self._end = error
@@ -73,7 +81,11 @@ class Received:
         if found < 0:
             raise self._needs(1)
         self._at = found + len(end)
-        return self._buffer[start:found]
+        line = self._buffer[start:found]
+        if self._is_new:
+            check_first_line(line)
+            self._is_new = False
+        return line
 
     def block(self, size: int) -> bytes:
         """Read that many bytes and the end of the line after them; return the bytes."""

@@ -16,7 +16,7 @@ from nydus_memcache.commands import MemcacheCommand, Plain
 from nydus_memcache.connection import AsyncLink, MemcacheConnector
 from nydus_memcache.engine.host import MemcacheHost
 from nydus_memcache.engine.runs import Failure, outcomes, runs
-from nydus_memcache.errors import FAILURES
+from nydus_memcache.errors import FAILURES, ServerFull
 from nydus_memcache.surface import AsyncSurfaces
 
 __all__ = ["AsyncMemcache"]
@@ -102,7 +102,8 @@ class AsyncMemcache(MemcacheHost):
             await link.ask(request, (command,), answers)
             clean = True
         except FAILURES as error:
-            raise self.failed(MaybeApplied if link.sent else HostDown, error, command) from error
+            sent = link.sent and not isinstance(error, ServerFull)
+            raise self.failed(MaybeApplied if sent else HostDown, error, command) from error
         finally:
             pool.give(link, clean=clean)
         return self.value(command, answers[0])

@@ -50,7 +50,10 @@ class MemcacheBatch:
                 self._clean = False
                 self._link.send(self._request)
         except FAILURES as error:
-            self._failure = error
+            self._failure = self._why_failed(error)
+
+    def _why_failed(self, error: Exception) -> Exception:
+        return error if self._link is None or self._aborted else self._link.why(error)
 
     def receive(self) -> list[Any]:
         """Write the rest, and read all answers; return the outcome of each command."""
@@ -61,7 +64,7 @@ class MemcacheBatch:
             try:
                 self._read(answers)
             except FAILURES as error:
-                self._failure = error
+                self._failure = self._why_failed(error)
         return outcomes(self.engine, self._runs, answers, self._why())
 
     def _why(self) -> Failure | None:

@@ -17,7 +17,7 @@ from nydus_memcache.commands import MemcacheCommand, Plain
 from nydus_memcache.connection import Pool
 from nydus_memcache.engine.batch import MemcacheBatch
 from nydus_memcache.engine.host import MemcacheHost
-from nydus_memcache.errors import FAILURES
+from nydus_memcache.errors import FAILURES, ServerFull
 from nydus_memcache.surface import Surface
 
 __all__ = ["Memcache"]
@@ -130,11 +130,12 @@ class Memcache(MemcacheHost):
             answer = command.read(link)
             link.flush()
         except BaseException as error:
-            sent = link.sent
+            cause = link.why(error) if isinstance(error, FAILURES) else error
+            sent = link.sent and not isinstance(cause, ServerFull)
             link.close()
-            if not isinstance(error, FAILURES):
+            if not isinstance(cause, FAILURES):
                 raise
-            raise self.failed(MaybeApplied if sent else HostDown, error, command) from error
+            raise self.failed(MaybeApplied if sent else HostDown, cause, command) from cause
         finally:
             self.pool.give(link)
         return self.value(command, answer)

@@ -11,6 +11,7 @@ from nydus_core.engines import EngineBase
 from nydus_memcache import options as host_options
 from nydus_memcache.commands import MemcacheCommand
 from nydus_memcache.connection import Address
+from nydus_memcache.errors import Refusal
 
 __all__ = ["MemcacheHost"]
 
@@ -90,12 +91,17 @@ class MemcacheHost(EngineBase):
         return host_options.from_url(url)
 
     def value(self, command: MemcacheCommand, answer: Any) -> Any:
-        """Return the value of a command. Tokens in it know this host.
+        """Return the value of an answer to a command. Tokens in it know this host.
 
         Raises:
-            Exception: The server answered with this error, or the serde raised it.
+            Refusal: The server answered with this error, which then names the host.
+            Exception: The serde raised it.
         """
-        value = command.value(answer)
+        try:
+            value = command.value(answer)
+        except Refusal as error:
+            error.host = f"{self.num!r} ({self.identifier})"
+            raise
         return command.signed(value, self.name) if command.gives else value
 
     def is_outage(self, cause: BaseException) -> bool:

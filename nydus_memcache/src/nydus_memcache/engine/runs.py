@@ -16,6 +16,7 @@ from nydus_core.command import Command
 from nydus_core.errors import HostDown, MaybeApplied
 from nydus_memcache.commands import Fetch, MemcacheCommand, Source, read_items, request_for
 from nydus_memcache.engine.host import MemcacheHost
+from nydus_memcache.errors import ServerFull
 
 __all__ = ["Failure", "Run", "outcomes", "runs"]
 
@@ -110,13 +111,14 @@ def outcomes(
         return found
     ends = list(accumulate(len(run.request) for run in all_runs))
     heard = [end for run, end, _ in zip(all_runs, ends, answers, strict=False) if not run.silent]
-    taken = max([failure.taken, *heard])
+    taken = 0 if isinstance(failure.cause, ServerFull) else max([failure.taken, *heard])
     for number, (run, end) in enumerate(zip(all_runs, ends, strict=True)):
         if not run.request or (number < len(answers) and (end <= taken or not run.silent)):
             answer = answers[number] if run.request else None
             found += [_outcome(engine, command, answer) for command in run.commands]
         else:
-            kind = MaybeApplied if end - len(run.request) < failure.sent else HostDown
+            begun = end - len(run.request) < failure.sent and not isinstance(failure.cause, ServerFull)
+            kind = MaybeApplied if begun else HostDown
             found += [engine.failed(kind, failure.cause, command) for command in run.commands]
     return found
 
