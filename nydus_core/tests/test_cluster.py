@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextvars
 import copy
 import os
@@ -13,6 +14,7 @@ import textwrap
 import threading
 import time
 import traceback
+import urllib.error
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
@@ -742,12 +744,36 @@ class Newborn(Exception):
         return super().__new__(cls, code, text)
 
 
+class Slotted(Exception):
+    """Keeps an attribute in a slot."""
+
+    __slots__ = ("sort",)
+
+    def __init__(self, sort: str) -> None:
+        super().__init__(sort)
+        self.sort = sort
+
+
+def _tls_error() -> ssl.SSLError:
+    """Return an error as OpenSSL raises it, with attributes that Python does not let a program give."""
+    incoming = ssl.MemoryBIO()
+    incoming.write(b"-ERR this is no TLS\r\n")
+    client = ssl.create_default_context().wrap_bio(incoming, ssl.MemoryBIO(), server_hostname="localhost")
+    with pytest.raises(ssl.SSLError) as caught:
+        client.do_handshake()
+    assert caught.value.reason
+    return caught.value
+
+
 CAUSES = {
     "os error": ConnectionResetError(104, "reset"),
     "os error with a file": FileNotFoundError(2, "no such socket", "/run/redis.sock"),
     "os error without a number": OSError("gone"),
     "timeout": TimeoutError("timed out"),
     "tls": ssl.SSLError(1, "certificate verify failed"),
+    "tls with a reason": _tls_error(),
+    "url": urllib.error.URLError("no such scheme"),
+    "slots": Slotted("lemon"),
     "eof": EOFError(),
     "with attributes": Lost("gone", code=9),
     "demanding": Demanding(5, reply="busy"),
@@ -761,13 +787,22 @@ CAUSES = {
 }
 
 
+_OF_CAUSES = [
+    *("errno", "strerror", "filename", "filename2", "code", "reply", "library", "verify_code", "sort"),
+    *("encoding", "object", "start", "end"),
+]
+
+
 @pytest.mark.parametrize("cause", CAUSES.values(), ids=list(CAUSES))
 @pytest.mark.parametrize("kind", [HostDown, MaybeApplied])
 def test_any_error_of_a_client_can_be_behind_ours(kind: type[HostError], cause: Exception) -> None:
     error = host_error(kind, cause, host="'a' (addr)", command="get b'k'")
     assert isinstance(error, kind)
     assert str(error).startswith(f"get b'k' {kind.said} by host 'a' (addr): ")
-    assert (error.host, error.command, error.reason) == ("'a' (addr)", "get b'k'", str(cause))
+    assert (error.host, error.command, error.why) == ("'a' (addr)", "get b'k'", str(cause))
+    assert error.reason == (
+        error.why if isinstance(cause, HostError) else getattr(cause, "reason", error.why)
+    )
     assert traceback.format_exception(error)
 
 
@@ -781,6 +816,9 @@ def test_any_error_of_a_client_can_be_behind_ours(kind: type[HostError], cause: 
         "eof",
         "with attributes",
         "demanding",
+        "tls with a reason",
+        "url",
+        "slots",
         "unicode",
         "key",
     ],
@@ -799,8 +837,12 @@ def test_an_error_is_also_what_the_client_raised_even_after_pickling(
         assert isinstance(each, type(cause))
         assert str(each) == str(error)
         assert (each.host, each.command, each.attempts) == (error.host, error.command, 3)
-        for attribute in ("errno", "strerror", "code", "reply"):
+        for attribute in _OF_CAUSES:
             assert getattr(each, attribute, None) == getattr(cause, attribute, None)
+        assert each.reason == getattr(cause, "reason", each.why)
+        if isinstance(cause, UnicodeError):
+            seen: Any = each
+            assert codecs.lookup_error("replace")(seen) == ("\ufffd", 1)  # as C sees it
     assert type(revive(error)) is type(error)
 
 

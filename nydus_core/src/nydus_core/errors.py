@@ -29,8 +29,10 @@ The module is long on purpose: the whole tree of errors, and how errors are blen
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Self
 
 __all__ = [
@@ -140,6 +142,8 @@ class HostError(NydusError):
         host: The name of the host and its address, without any password.
         command: The name of the command and its keys; never its values.
         attempts: The number of attempts; 0 if the command was refused because the host is known to be down.
+        why: The reason, as text.
+        reason: The client library's own ``reason``, where its error has one, as ``ssl.SSLError`` has; else ``why``.
     """
 
     #: The end of the command, in the words of the message.
@@ -148,19 +152,23 @@ class HostError(NydusError):
     def __init__(self, reason: str = "", *, host: str = "", command: str = "", attempts: int = 1) -> None:
         # Not super().__init__: the next class may be a client library's, with a signature of its own.
         Exception.__init__(self, reason)
-        self.reason = reason
+        self.why = reason
         self.host = host
         self.command = command
         self.attempts = attempts
 
+    @property
+    def reason(self) -> Any:
+        return self.__dict__.get("reason", self.why)
+
     def __str__(self) -> str:
         tries = f" after {self.attempts} attempts" if self.attempts > 1 else ""
-        return f"{self.command or 'command'} {self.said} by host {self.host}{tries}: {self.reason}"
+        return f"{self.command or 'command'} {self.said} by host {self.host}{tries}: {self.why}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         kind, cause = getattr(type(self), "_blend", (type(self), None))
-        system = (self.errno, self.strerror) if isinstance(self, OSError) else None
-        return _revive, (kind, cause, self.args, self.__dict__, system)
+        members = {name: value for name, value in _members(self) if isinstance(value, _SIMPLE)}
+        return _revive, (kind, cause, self.args, self.__dict__, members)
 
 
 class HostDown(HostError):
@@ -179,7 +187,7 @@ class HostListExhausted(HostDown):
     """No host is left for a command: all are down, or have been tried. The command was not applied."""
 
     def __str__(self) -> str:
-        return f"{self.command}: {self.reason}" if self.command else self.reason
+        return f"{self.command}: {self.why}" if self.command else self.why
 
 
 class DeadlineExceeded(NydusError):
@@ -294,10 +302,39 @@ def host_error(kind: type[HostError], cause: BaseException, *, host: str, comman
     error.host, error.command = host, command
     for name, value in cause.__dict__.items():
         error.__dict__.setdefault(name, value)
-    if isinstance(error, OSError) and isinstance(cause, OSError):
-        error.errno, error.strerror = cause.errno, cause.strerror
+    _set_members(error, dict(_members(cause)))
     error.__cause__ = cause
     return error
+
+
+#: Values of members that are pickled: others may be anything, such as the object of an ``AttributeError``.
+_SIMPLE = (str, bytes, int, type(None))
+
+
+def _members(error: BaseException) -> Iterator[tuple[str, Any]]:
+    """Yield the attributes that an error keeps beside its ``__dict__``: ``errno`` of an OSError, ``start`` of a UnicodeError."""
+    for name, member in _member_descriptors(type(error)).items():
+        with suppress(AttributeError, TypeError):  # it has no value
+            yield name, member.__get__(error)
+
+
+def _set_members(error: HostError, members: Mapping[str, Any]) -> None:
+    found = _member_descriptors(type(error))
+    for name in members.keys() & found.keys():
+        with suppress(AttributeError, TypeError):  # it cannot be set
+            found[name].__set__(error, members[name])
+    if "reason" in members:  # the property of ours hides it
+        error.__dict__["reason"] = members["reason"]
+
+
+def _member_descriptors(kind: type[BaseException]) -> dict[str, Any]:
+    return {
+        name: member
+        for each in kind.__mro__
+        if not issubclass(Exception, each)
+        for name, member in vars(each).items()
+        if isinstance(member, MemberDescriptorType | GetSetDescriptorType) and not name.startswith("__")
+    }
 
 
 def _made(kind: type[HostError], cause: type[BaseException] | None, args: tuple[Any, ...]) -> HostError:
@@ -335,10 +372,9 @@ def _revive(
     cause: type[BaseException] | None,
     args: tuple[Any, ...],
     attributes: dict[str, Any],
-    system: tuple[int | None, str | None] | None,
+    members: Mapping[str, Any],
 ) -> HostError:
     error = _made(kind, cause, args)
     error.__dict__.update(attributes)
-    if system is not None and isinstance(error, OSError):
-        error.errno, error.strerror = system
+    _set_members(error, members)
     return error

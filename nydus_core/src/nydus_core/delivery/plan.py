@@ -200,10 +200,10 @@ def _partly_applied(command: Command, error: Exception, failed: Sequence[str]) -
         return error
     kind = NotAnsweredInTime if isinstance(error, DeadlineExceeded) else MaybeApplied
     cause = error.__cause__ if isinstance(error, HostError) and error.__cause__ is not None else error
-    reason = f"others have applied it: {error.reason if isinstance(error, HostError) else error}"
+    reason = f"others have applied it: {error.why if isinstance(error, HostError) else error}"
     host = error.host if isinstance(error, HostError) else ", ".join(map(repr, failed))
     partly = host_error(kind, cause, host=host, command=repr(command))
-    partly.reason = reason
+    partly.why = reason
     partly.attempts = error.attempts if isinstance(error, HostError) else 1
     return partly
 

@@ -93,10 +93,10 @@ class Rerouter:
 def _exhausted(exhausted: HostListExhausted, error: HostError, command: Command) -> HostError:
     """Return the error where no host is left: a command that may have been applied somewhere keeps its own error."""
     if outcome_of(error) is not Outcome.NOT_SENT:
-        error.add_note(f"no other host is left: {exhausted.reason}")
+        error.add_note(f"no other host is left: {exhausted.why}")
         return error
     cause = error.__cause__ or error
     raised = host_error(HostListExhausted, cause, host=error.host, command=repr(command))
-    raised.reason = f"{exhausted.reason}; the last said: {error}"
+    raised.why = f"{exhausted.why}; the last said: {error}"
     raised.attempts = error.attempts
     return raised

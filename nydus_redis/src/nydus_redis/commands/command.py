@@ -135,7 +135,8 @@ class RedisCommand(Command):
         try:
             return self.callback(reply, **options)
         except Exception as error:
-            raise UnreadableReply(f"redis-py cannot make sense of the reply: {error!r}") from error
+            kind = type(error).__name__  # without its text, which may show the reply
+            raise UnreadableReply(f"redis-py cannot make sense of the reply: {kind}") from error
 
 
 class BlockingCommand(RedisCommand):

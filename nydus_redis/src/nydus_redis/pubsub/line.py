@@ -93,7 +93,7 @@ class SubscriberBase:
         raised = self.engine.failed(HostDown, as_client_error(error), command)
         assert isinstance(raised, HostError)
         if self.subscribed:
-            raised.reason += (
+            raised.why += (
                 "; what is published there until it is subscribed again is lost: the next call tries it"
             )
         return raised

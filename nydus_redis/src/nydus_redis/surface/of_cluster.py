@@ -150,7 +150,7 @@ def text_instead(error: NoScriptError, text: Any) -> Any:
         NoScriptError: The text is not known.
     """
     if isinstance(error, HostError):
-        raise MaybeApplied(error.reason, host=error.host, command=error.command) from error
+        raise MaybeApplied(error.why, host=error.host, command=error.command) from error
     if text is None:
         raise error
     return text
