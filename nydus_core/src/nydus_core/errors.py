@@ -55,6 +55,7 @@ __all__ = [
     "NydusError",
     "PluginError",
     "RoutingError",
+    "blend_routing_error",
     "host_error",
     "is_own_want",
 ]
@@ -93,7 +94,14 @@ class PluginError(ConfigError):
 
 
 class RoutingError(NydusError):
-    """There is no host for a command. Nothing was sent."""
+    """There is no host for a command. Nothing was sent.
+
+    In a cluster whose client library has a root of all its errors, such as ``redis.RedisError``, it is also an instance of that.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kind, root = getattr(type(self), "_blend", (type(self), None))
+        return _revive_routing, (kind, root, self.args, self.__dict__)
 
 
 class CrossHostError(RoutingError):
@@ -346,6 +354,35 @@ def _made(kind: type[HostError], cause: type[BaseException] | None, args: tuple[
         except (TypeError, AttributeError):  # its class makes or fills instances in its own way
             pass
     return kind(*args)
+
+
+def blend_routing_error(error: RoutingError, root: type[Exception] | None) -> None:
+    """Make a ``RoutingError`` an instance of the root of a client library's errors, too. The error stays the same object.
+
+    Parameters:
+        error: The error.
+        root: The class that the client library's errors have in common; None if there is none.
+    """
+    if root is None or isinstance(error, root):
+        return
+    kind = type(error)
+    body = {"__module__": kind.__module__, "__doc__": kind.__doc__, "_blend": (kind, root)}
+    if (kind, root) not in _routing_blends:
+        _routing_blends[kind, root] = type(kind.__name__, (kind, root), body)
+    with suppress(TypeError):  # the layouts of the two classes differ: our own class has to do
+        error.__class__ = _routing_blends[kind, root]
+
+
+_routing_blends: dict[tuple[type[RoutingError], type[Exception]], type[RoutingError]] = {}
+
+
+def _revive_routing(
+    kind: type[RoutingError], root: type[Exception] | None, args: tuple[Any, ...], attributes: dict[str, Any]
+) -> RoutingError:
+    error = kind(*args)
+    error.__dict__.update(attributes)
+    blend_routing_error(error, root)
+    return error
 
 
 _blends: dict[tuple[type[HostError], type[BaseException]], type[HostError]] = {}

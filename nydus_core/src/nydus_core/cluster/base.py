@@ -16,7 +16,7 @@ from nydus_core.command import Command, key_bytes
 from nydus_core.deadlines import Deadline, DeadlineBlock, any_deadline, deadline_of
 from nydus_core.delivery import Call, CallOptions, DeliverySettings, KeyDispatch, Snapshot
 from nydus_core.engines import E, SurfaceFactory, remember_call
-from nydus_core.errors import RoutingError
+from nydus_core.errors import RoutingError, blend_routing_error
 from nydus_core.health import HostHealth, WatchBase
 from nydus_core.plugins import hooks
 from nydus_core.routers import has_fingerprint
@@ -82,8 +82,13 @@ class ClusterBase(Membership[E]):
     def _begin_map(self, transaction: bool) -> Callable[[], Call[E]]:
         engines = self._snapshot.engines
         if transaction and not all(getattr(engine, "supports_transactions", False) for engine in engines):
-            raise RoutingError(f"engine {type(engines[0]).__name__} has no transactions")
+            raise self._routing_error(f"engine {type(engines[0]).__name__} has no transactions")
         return lambda: self._call(self._snapshot, transaction=transaction)
+
+    def _routing_error(self, text: str) -> RoutingError:
+        error = RoutingError(text)
+        blend_routing_error(error, self._snapshot.placement.client_error)
+        return error
 
     # Commands ---------------------------------------------------------------------------------------------------
 
@@ -107,7 +112,8 @@ class ClusterBase(Membership[E]):
         snapshot = self._snapshot
         names = snapshot.placement.names
         if str(host) not in names:
-            raise RoutingError(f"there is no host {host!r}; the hosts are {', '.join(map(repr, self.hosts))}")
+            hosts = ", ".join(map(repr, self.hosts))
+            raise self._routing_error(f"there is no host {host!r}; the hosts are {hosts}")
         index = names.index(str(host))
         dispatch = partial(self._deliver, pinned=snapshot.watches[index])
         return snapshot.engines[index].client(self._make_surface, dispatch)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, NamedTuple, cast
+from functools import wraps
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 from nydus_core.command import Command, Scope, Word
-from nydus_core.errors import CrossHostError, ForeignWordError, RoutingError
+from nydus_core.errors import CrossHostError, ForeignWordError, RoutingError, blend_routing_error
 from nydus_core.routers import BaseRouter, Router, Spread, stand_in
 
 __all__ = ["Placement", "Route"]
@@ -20,15 +21,40 @@ class Route(NamedTuple):
     join: Callable[[Sequence[Any]], Any] | None
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+_Method = Callable[Concatenate["Placement", P], T]
+
+
+def _in_client_terms(method: _Method[P, T]) -> _Method[P, T]:
+    """Return a method whose ``RoutingError`` is also an error of the client library."""
+
+    def call(self: Placement, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(self, *args, **kwargs)
+        except RoutingError as error:
+            blend_routing_error(error, self.client_error)
+            raise
+
+    return cast("_Method[P, T]", wraps(method)(call))
+
+
 class Placement:
     """A router, and the hosts that it speaks of.
 
     Parameters:
         keys: The keys of the hosts in the settings, in host order.
         router: Decides; None sends every command to all hosts, or to the only one.
+        client_error: The root of the client library's errors, of which each ``RoutingError`` is an instance, too.
     """
 
-    def __init__(self, keys: Sequence[Any], router: Router | BaseRouter | None) -> None:
+    def __init__(
+        self,
+        keys: Sequence[Any],
+        router: Router | BaseRouter | None,
+        client_error: type[Exception] | None = None,
+    ) -> None:
+        self.client_error = client_error
         self.names = tuple(str(key) for key in keys)
         self._by_name = {name: index for index, name in enumerate(self.names)}
         self._keys = list(keys)
@@ -50,22 +76,28 @@ class Placement:
             keys = command.keys
             if len(keys) != 1 or command.patterns:
                 return None
-            name = locate(keys[0])
-            if command.word is not None:
-                command.check_word(name)
             try:
-                return by_name[name]
-            except KeyError:
-                raise self._no_such_host(name, command) from None
+                name = locate(keys[0])
+                if command.word is not None:
+                    command.check_word(name)
+                try:
+                    return by_name[name]
+                except KeyError:
+                    raise self._no_such_host(name, command) from None
+            except RoutingError as error:
+                blend_routing_error(error, self.client_error)
+                raise
 
         return single
 
+    @_in_client_terms
     def _only(self, command: Command) -> int | None:
         if self.sole and command.scope is not Scope.CONNECTION:
             command.check_word(self.names[0])
             return 0
         return None
 
+    @_in_client_terms
     def route(self, command: Command) -> Route:
         """Return where a command goes.
 
@@ -118,6 +150,12 @@ class Placement:
             )
         return self._by_name[word.host]
 
+    @_in_client_terms
+    def check_word(self, command: Command, host: str) -> None:
+        """Refuse a command with a word that another host gave. See ``Command.check_word``."""
+        command.check_word(host)
+
+    @_in_client_terms
     def home(self, key: bytes) -> int:
         """Return the index of the host that a key belongs to, whether it is up or not.
 
@@ -130,6 +168,7 @@ class Placement:
             raise RoutingError(f"here no key has a host of its own: {self._on_host()}")
         return self._index(self._router.locate(key), key)
 
+    @_in_client_terms
     def admit(self, command: Command, host: str, key: Any) -> None:
         """Refuse a command that is meant for one host and belongs to others.
 

@@ -13,7 +13,7 @@ from nydus_core.command import Command, Dispatch
 from nydus_core.delivery.placement import Placement
 from nydus_core.delivery.rules import DeliverySettings, Rules
 from nydus_core.engines import E
-from nydus_core.errors import HostError, RoutingError
+from nydus_core.errors import HostError, RoutingError, blend_routing_error
 from nydus_core.health import WatchBase
 from nydus_core.routers import Spread
 
@@ -64,7 +64,7 @@ class Snapshot(Generic[E]):
         self.by_key = watches
         self.watches: Sequence[WatchBase[E]] = tuple(watches.values())
         self.engines: Sequence[E] = tuple(self.hosts.values())
-        self.placement = Placement(tuple(watches), router)
+        self.placement = Placement(tuple(watches), router, _client_error(self.engines))
         self._settings = settings
         self.rules = Rules(
             self.watches,
@@ -86,8 +86,10 @@ class Snapshot(Generic[E]):
             ForeignWordError: The command holds a word that another host gave.
         """
         if watch not in self.watches:
-            raise RoutingError(f"{command!r}: host {watch.name!r} has left the cluster. Nothing was sent")
-        command.check_word(watch.name)
+            gone = RoutingError(f"{command!r}: host {watch.name!r} has left the cluster. Nothing was sent")
+            blend_routing_error(gone, self.placement.client_error)
+            raise gone
+        self.placement.check_word(command, watch.name)
         return self.watches.index(watch)
 
     def is_answer(self, error: Exception, host: int, command: Command) -> bool:
@@ -98,6 +100,11 @@ class Snapshot(Generic[E]):
 def chooses_hosts(router: Any) -> bool:
     """Tell whether a router chooses the host of a command, so that it can be asked for another one."""
     return getattr(router, "spread", Spread.ALL) is not Spread.ALL
+
+
+def _client_error(engines: Sequence[Any]) -> type[Exception] | None:
+    found: type[Exception] | None = getattr(engines[0], "client_error", None) if engines else None
+    return found
 
 
 def _reroutes(on_host_down: str | None, router: Any) -> bool:

@@ -33,6 +33,9 @@ class EngineBase:
     #: The exceptions by which ``connect`` or a command says that the host failed, rather than answered. Any
     #: other exception of a command is taken for the server's answer.
     retryable_exceptions: ClassVar[Collection[type[Exception]]] = ()
+    #: The class that all errors of the client library have in common, such as ``redis.RedisError``; None if there is none. A
+    #: ``RoutingError`` of a cluster of this engine is an instance of it, too.
+    client_error: ClassVar[type[Exception] | None] = None
     #: Whether ``batch(transaction=True)`` is applied whole or not at all.
     supports_transactions: ClassVar[bool] = False
     #: Whether ``flush()`` deletes all data of the host.
@@ -135,6 +138,14 @@ class EngineBase:
         By default all do, except a shortage of this process or machine, such as of memory or of ports.
         """
         return not is_own_want(cause)
+
+    def is_denied(self, cause: BaseException) -> bool:
+        """Tell whether the reason why a command was not sent is that the server is up and refuses this client.
+
+        A wrong password is such a reason. It will be the same next time, so the command is not tried again. And no other
+        host stands in, because the data of the host are there. By default no reason is.
+        """
+        return False
 
     def is_passing(self, answer: Exception, command: Command) -> bool:
         """Tell whether a command may be tried again after this error answer: by default never."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
-from pymemcache.exceptions import MemcacheUnexpectedCloseError, MemcacheUnknownError
+from pymemcache.exceptions import MemcacheError, MemcacheUnexpectedCloseError, MemcacheUnknownError
 
 from nydus_core.engines import EngineBase
 from nydus_memcache import options as host_options
@@ -28,6 +28,7 @@ class MemcacheHost(EngineBase):
         MemcacheUnexpectedCloseError,
         MemcacheUnknownError,
     )
+    client_error: ClassVar[type[Exception] | None] = MemcacheError
     supports_flush: ClassVar[bool] = True
     url_schemes: ClassVar[tuple[str, ...]] = ("memcached", "memcache")
 

@@ -8,7 +8,7 @@ from typing import Any
 from nydus_core.command import Command, Split
 from nydus_redis.commands.command import RedisCommand
 
-__all__ = ["SPLITS"]
+__all__ = ["OF_NOTHING", "SPLITS"]
 
 
 class KeySplit:
@@ -44,8 +44,14 @@ class KeySplit:
         return [placed[position] for position in range(len(placed))]
 
 
+#: The commands that are summed over keys.
+_SUMMED = ("DEL", "UNLINK", "EXISTS", "TOUCH")
+
+#: The values of commands without any key, as redis-py's client of a Redis Cluster answers them. A server refuses them.
+OF_NOTHING: Mapping[Any, int] = dict.fromkeys(_SUMMED, 0)
+
 SPLITS: Mapping[str, Split] = {
     "MGET": KeySplit(None),
     "MSET": KeySplit(all, stride=2),
-    **{name: KeySplit(sum) for name in ("DEL", "UNLINK", "EXISTS", "TOUCH")},
+    **{name: KeySplit(sum) for name in _SUMMED},
 }

@@ -12,13 +12,13 @@ from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.cluster import EventualCommand
 from nydus_core.command import Access, Scope, key_bytes
-from nydus_core.errors import RoutingError
 from nydus_redis.commands.command import BlockingCommand, Kind, PatternCommand, RedisCommand
 from nydus_redis.commands.cursors import CursorCommand, plain, word_of
 from nydus_redis.commands.patterns import key_patterns
-from nydus_redis.commands.splits import SPLITS
+from nydus_redis.commands.splits import OF_NOTHING, SPLITS
 from nydus_redis.commands.table import CommandSpec, lookup
 from nydus_redis.commands.told import specs_told
+from nydus_redis.errors import RoutingError
 
 __all__ = ["Wire"]
 
@@ -130,6 +130,10 @@ class Wire:
         if spec is None:
             # Of an unknown command only the first word is shown: the next may be a secret.
             name, keys, kind = key_bytes(words[0]).decode(errors="replace"), self._stated(stated), _UNKNOWN
+        elif len(words) == 1 and (name := words[0]) in OF_NOTHING and not options:
+            # delete() is refused by a server, and answered by redis-py's cluster
+            options = {EMPTY_RESPONSE: OF_NOTHING[name]}
+            name, keys, kind = spec.name, (b"",), _kind(spec)
         elif len(args) == 1 and EMPTY_RESPONSE in options:
             # mget([]) is refused by a server, and redis-py answers []: any host will do
             name, keys, kind = spec.name, (b"",), _kind(spec)

@@ -6,13 +6,14 @@ from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 import redis
+from redis.exceptions import ExecAbortError
 
 from nydus_core.command import Command
 from nydus_core.engines import EngineBase
 from nydus_core.errors import is_own_want
 from nydus_redis import options as host_options
 from nydus_redis.commands import UnreadableReply
-from nydus_redis.connection import says_later
+from nydus_redis.connection import ANSWERS, says_later
 
 __all__ = ["RedisHost"]
 
@@ -27,6 +28,7 @@ class RedisHost(EngineBase):
     """
 
     retryable_exceptions: ClassVar[Collection[type[Exception]]] = (redis.ConnectionError, redis.TimeoutError)
+    client_error: ClassVar[type[Exception] | None] = redis.RedisError
     supports_transactions: ClassVar[bool] = True
     supports_flush: ClassVar[bool] = True
     url_schemes: ClassVar[tuple[str, ...]] = ("redis", "rediss", "unix")
@@ -88,15 +90,22 @@ class RedisHost(EngineBase):
     def is_outage(self, cause: BaseException) -> bool:
         """Tell whether a failure counts against the host.
 
-        An answer that cannot be parsed does not count. Neither does a pool without a free connection.
+        An answer that cannot be parsed does not count. Neither does a pool without a free connection, or a greeting that
+        the server refuses.
         """
-        if isinstance(cause, UnreadableReply | UnicodeDecodeError):
+        if isinstance(cause, UnreadableReply | UnicodeDecodeError) or self.is_denied(cause):
             return False
         return not (str(cause).startswith(_ALL_IN_USE) or is_own_want(cause))
+
+    def is_denied(self, cause: BaseException) -> bool:
+        """Tell whether the server has refused the greeting: the user, the password, the database or the protocol."""
+        return isinstance(cause, ANSWERS) and not says_later(cause)
 
     def is_passing(self, answer: Exception, command: Command) -> bool:
         """Tell whether an answer means "later": the server loads its data, runs a script, or has no master just now.
 
-        An answer of a script is final: the script may have written before it used the same words.
+        An answer of a script is final: the script may have written before it used the same words. A transaction that was
+        aborted has run no script.
         """
-        return says_later(answer) and not command.name.startswith(("EVAL", "FCALL"))
+        is_script = command.name.startswith(("EVAL", "FCALL")) and not isinstance(answer, ExecAbortError)
+        return says_later(answer) and not is_script

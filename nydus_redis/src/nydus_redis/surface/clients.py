@@ -16,9 +16,10 @@ from redis.exceptions import NoScriptError
 
 from nydus_core.checks import nearest
 from nydus_core.command import Command, Dispatch, Scope
-from nydus_core.errors import MaybeApplied, RoutingError
+from nydus_core.errors import MaybeApplied
 from nydus_redis.commands import Wire
 from nydus_redis.connection import BlockingHost
+from nydus_redis.errors import RoutingError
 from nydus_redis.options import wire_options
 from nydus_redis.pubsub import ClusterPubSub
 from nydus_redis.surface.host_pipeline import HostPipeline

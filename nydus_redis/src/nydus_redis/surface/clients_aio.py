@@ -14,9 +14,10 @@ from redis.asyncio.client import Monitor, PubSub
 from redis.exceptions import NoScriptError
 
 from nydus_core.command import Command, Dispatch
-from nydus_core.errors import MaybeApplied, RoutingError
+from nydus_core.errors import MaybeApplied
 from nydus_redis.commands import Wire
 from nydus_redis.connection import AsyncHost, abort
+from nydus_redis.errors import RoutingError
 from nydus_redis.options import wire_options
 from nydus_redis.pubsub import AsyncClusterPubSub
 from nydus_redis.surface.clients import SurfacesBase, no_such_command, on_shared_connections

@@ -9,9 +9,10 @@ from typing import Any
 from redis.exceptions import NoScriptError
 
 from nydus_core.command import Command
-from nydus_core.errors import HostError, MaybeApplied, RoutingError
+from nydus_core.errors import HostError, MaybeApplied
 from nydus_core.routers import BaseRouter, Spread
 from nydus_redis.commands import Wire
+from nydus_redis.errors import RoutingError
 from nydus_redis.surface.iterating import Iterating
 from nydus_redis.surface.refusals import OverManyHosts
 from nydus_redis.surface.scripts import Scripts

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, Self
 
 from redis.client import Pipeline
-from redis.exceptions import RedisError
+from redis.exceptions import ExecAbortError, RedisError
 
 from nydus_core.command import Command, Outcome, outcome_of
-from nydus_core.errors import CommandFailure, HostError, RoutingError
+from nydus_core.errors import CommandFailure, HostError
 from nydus_redis.commands import Wire
+from nydus_redis.errors import RoutingError
 from nydus_redis.surface.refusals import Queued
 from nydus_redis.surface.scripts import Scripts
 
@@ -185,9 +186,14 @@ class ClusterPipeline(ClusterPipelineBase):
         self._forget()
 
 
+def _gravity(failure: CommandFailure) -> tuple[int, bool]:
+    """Return a number that is higher the graver a failure is. EXECABORT tells less than the error that caused it."""
+    return _GRAVITY[outcome_of(failure.error)], not isinstance(failure.error, ExecAbortError)
+
+
 def _to_raise(commands: Sequence[Command], failures: Sequence[CommandFailure]) -> Exception:
     """Return the error to raise, worded as redis-py does, with all others in its notes."""
-    gravest = max(failures, key=lambda failure: _GRAVITY[outcome_of(failure.error)])
+    gravest = max(failures, key=_gravity)
     error = gravest.error
     where = f"Command # {gravest.position + 1} ({commands[gravest.position]!r}) of pipeline"
     if isinstance(error, HostError) or not error.args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from nydus_core.errors import RoutingError
+from nydus_redis.errors import RoutingError
 
 __all__ = ["NoGroupPipelines", "OnOneHost", "OverManyHosts", "Queued"]
 

@@ -18,7 +18,8 @@ from typing import Any, Self, TypeVar
 from redis.exceptions import ResponseError
 
 from nydus_core.command import key_bytes
-from nydus_core.errors import HostError, RoutingError
+from nydus_core.errors import HostError
+from nydus_redis.errors import RoutingError
 
 __all__ = ["ClusterScan", "KeyScan", "KeyScanBase", "OneHost", "Question", "ScanBase", "Scanning"]
 
