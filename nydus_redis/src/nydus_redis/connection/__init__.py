@@ -3,6 +3,7 @@
 from nydus_redis.connection.host import AsyncHost, BlockingHost
 from nydus_redis.connection.limit_aio import Limit
 from nydus_redis.connection.losses import AsyncPlainLosses, PlainLosses, hidden_loss
+from nydus_redis.connection.moves import Moves
 from nydus_redis.connection.patience import is_closed, shut, socket_of
 from nydus_redis.connection.pool import Pool
 from nydus_redis.connection.pool_aio import PipelinePool, RedisConnector, heedful, waiting
@@ -28,6 +29,7 @@ __all__ = [
     "AsyncPlainLosses",
     "BlockingHost",
     "Limit",
+    "Moves",
     "PipelinePool",
     "PlainLosses",
     "Pool",

@@ -8,6 +8,7 @@ import redis
 
 from nydus_core.aio import FairPool
 from nydus_core.engines import AnyEngine
+from nydus_redis.connection.moves import Moves
 from nydus_redis.connection.pool import Pool
 from nydus_redis.connection.pool_aio import PipelinePool
 
@@ -39,6 +40,11 @@ class AsyncHost(AnyEngine, Protocol):
     @property
     def name(self) -> str:
         """The name of the host."""
+        ...
+
+    @property
+    def moves(self) -> Moves:
+        """Is told the answers of the host, and whether it is a replica."""
         ...
 
     @property

@@ -18,6 +18,8 @@ from typing import Any
 
 import redis
 
+from nydus_redis.connection.moves import Moves
+
 __all__ = ["allow_connecting", "free_locks", "is_closed", "no_connecting", "patient", "shut", "socket_of"]
 
 _thread = threading.local()
@@ -42,26 +44,32 @@ class _Patient:
     """Mixed into redis-py's connection classes."""
 
     _sock: Any
+    nydus_moves: Moves
+    nydus_count = 0
 
     def connect(self) -> None:
-        """Connect, if the connection is closed.
+        """Connect, if the connection is closed, or from before the host became a replica.
 
         The pool calls this for each command, and redis-py's own method takes long to find out that nothing is to be done.
         """
         try:
-            if self._sock is not None:
-                return
+            is_open = self._sock is not None
         except AttributeError:  # no private name to look at: only redis-py knows
-            if getattr(self, "is_connected", False):
-                return
+            is_open = getattr(self, "is_connected", False)
+        count = self.nydus_moves.count
+        if is_open and self.nydus_count == count:
+            return
         if not getattr(_thread, "waits", True):
             raise redis.ConnectionError("it is not connected")
+        if is_open:
+            self.disconnect()  # type: ignore[attr-defined]
+        self.nydus_count = count
         super().connect()  # type: ignore[misc]
 
 
-def patient(connection_class: type[Any]) -> type[Any]:
-    """Return a subclass of a connection class that obeys ``no_connecting``."""
-    return type(connection_class.__name__, (_Patient, connection_class), {})
+def patient(connection_class: type[Any], moves: Moves) -> type[Any]:
+    """Return a subclass of a connection class that obeys ``no_connecting``, and connects anew after a move."""
+    return type(connection_class.__name__, (_Patient, connection_class), {"nydus_moves": moves})
 
 
 def socket_of(connection: Any) -> Any:

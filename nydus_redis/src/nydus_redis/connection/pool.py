@@ -11,6 +11,7 @@ from typing import Any
 import redis
 
 from nydus_core.threads import renew_after_fork
+from nydus_redis.connection.moves import Moves
 from nydus_redis.connection.patience import allow_connecting, free_locks, no_connecting, patient
 from nydus_redis.connection.replies import FAILURES, only_pushes
 
@@ -26,14 +27,16 @@ class Pool:
 
     Attributes:
         redis_py: redis-py's pool.
+        moves: Is told the answers of the host, and whether it is a replica.
     """
 
     def __init__(self, redis_py: redis.ConnectionPool, *, own: bool) -> None:
         self.redis_py = redis_py
         self._own = own
         self._retired = False
+        self.moves = Moves()
         if own:
-            redis_py.connection_class = patient(redis_py.connection_class)
+            redis_py.connection_class = patient(redis_py.connection_class, self.moves)
         self._may_claim = own and not redis_py.connection_kwargs.get("health_check_interval")
         renew_after_fork(self)
 

@@ -16,6 +16,7 @@ import redis
 import redis.asyncio
 
 from nydus_core.aio import FairPool
+from nydus_redis.connection.moves import Moves
 from nydus_redis.connection.streams_aio import abort, shows_its_state
 
 __all__ = ["PipelinePool", "RedisConnector", "heedful", "waiting"]
@@ -29,12 +30,14 @@ class RedisConnector:
     Parameters:
         connection_class: redis-py's class of the connections.
         options: The options of that class.
+        moves: Tells whether the host became a replica.
 
     Attributes:
         held: A pool of redis-py without a limit, for connections that are held for long, as subscriptions do.
     """
 
-    def __init__(self, connection_class: type[Any], options: Mapping[str, Any]) -> None:
+    def __init__(self, connection_class: type[Any], options: Mapping[str, Any], moves: Moves) -> None:
+        self._moves = moves
         self.held: Any = _ConnectionPool(connection_class=connection_class, max_connections=2**31, **options)
         #: Whether connections show which bytes are unread; else redis-py is asked, which takes longer. Set by ``open``.
         self._sees_bytes = True
@@ -42,6 +45,7 @@ class RedisConnector:
     async def open(self) -> Any:
         """Open a connection: connect, and greet the server as redis-py does."""
         connection = self.held.make_connection()
+        connection.nydus_count = self._moves.count
         try:
             await connection.connect()
             self._sees_bytes = shows_its_state(connection)
@@ -59,7 +63,12 @@ class RedisConnector:
             del hidden  # the error refers to this frame
 
     def is_in_step(self, connection: Any) -> bool:
-        """Tell whether a connection is open and has no unread bytes, as far as the loop has read."""
+        """Tell whether a connection is open and has no unread bytes, as far as the loop has read.
+
+        A connection from before the host became a replica is not used again.
+        """
+        if connection.nydus_count != self._moves.count:
+            return False
         if not self._sees_bytes:
             return bool(connection.is_connected)  # unread bytes are looked for when it is taken
         stream, writer = connection._reader, connection._writer
@@ -82,7 +91,7 @@ class RedisConnector:
     async def _is_quiet(self, connection: Any) -> bool:
         """Tell whether a connection is in step. Bytes that the loop has not read yet count, too."""
         if not self._sees_bytes:
-            return connection.is_connected and not await _has_bytes(connection)
+            return self.is_in_step(connection) and not await _has_bytes(connection)
         if self.is_in_step(connection) and _readable(connection._writer.transport.get_extra_info("socket")):
             # The loop reads it, in the first turn perhaps behind this task; TLS has messages of its own
             await asyncio.sleep(0)

@@ -13,6 +13,7 @@ from redis.exceptions import (
     AuthorizationError,
     BusyLoadingError,
     ClusterDownError,
+    ExecAbortError,
     InvalidResponse,
     MasterDownError,
     ReadOnlyError,
@@ -35,6 +36,7 @@ __all__ = [
     "read_reply",
     "reader",
     "says_later",
+    "says_replica",
 ]
 
 #: Answers that redis-py takes for errors of the connection, and raises as soon as it meets them.
@@ -52,7 +54,11 @@ _LATER: tuple[type[Exception], ...] = (
     ReadOnlyError,
 )
 #: The first words of such answers for which redis-py has no class.
-_LATER_CODES = ("LOADING", "BUSY ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY")
+_LATER_CODES = ("LOADING", "BUSY ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "UNBLOCKED force")
+#: Of these, the answers of a replica: to a write, to a read while its data are stale, and to a command that waits when its
+#: server becomes a replica. The others are answers of a server that is the right one.
+_REPLICA: tuple[type[Exception], ...] = (ReadOnlyError, MasterDownError)
+_REPLICA_CODES = ("READONLY", "MASTERDOWN", "UNBLOCKED force")
 
 #: The errors of reading and writing when the connection fails, or when a reply cannot be parsed, as a reply that is nested
 #: too deep for redis-py's own parser.
@@ -61,7 +67,21 @@ FAILURES: tuple[type[Exception], ...] = (redis.RedisError, RecursionError, *STUM
 
 def says_later(answer: Exception) -> bool:
     """Tell whether an answer means that the command was not applied, and may be tried later."""
-    return isinstance(answer, _LATER) or str(answer).startswith(_LATER_CODES)
+    return _says(answer, _LATER, _LATER_CODES)
+
+
+def says_replica(answer: Exception) -> bool:
+    """Tell whether an answer means that the server is a replica, so that a new connection may lead to another server."""
+    return _says(answer, _REPLICA, _REPLICA_CODES)
+
+
+def _says(answer: Exception, kinds: tuple[type[Exception], ...], codes: tuple[str, ...]) -> bool:
+    if not isinstance(answer, ExecAbortError):
+        return isinstance(answer, kinds) or str(answer).startswith(codes)
+    culprit = answer.__cause__  # a command that was refused when it was queued, or else EXEC itself
+    if isinstance(culprit, Exception):
+        return _says(culprit, kinds, codes)
+    return str(answer).partition("because of: ")[2].startswith(codes)
 
 
 def await_reply(connection: Any, seconds: float) -> None:

@@ -17,6 +17,7 @@ from nydus_redis.connection import (
     ANSWERS,
     FAILURES,
     Limit,
+    Moves,
     PipelinePool,
     RedisConnector,
     as_client_error,
@@ -40,8 +41,8 @@ MAX_CONNECTIONS = 100
 class _InLoop:
     """The connections in one event loop: for commands, for pipelines of redis-py, and for long use as by subscriptions."""
 
-    def __init__(self, template: Any, size: int, patience: float | None) -> None:
-        connector = RedisConnector(template.connection_class, dict(template.connection_kwargs))
+    def __init__(self, template: Any, size: int, patience: float | None, moves: Moves) -> None:
+        connector = RedisConnector(template.connection_class, dict(template.connection_kwargs), moves)
         self.commands: FairPool[Any] = FairPool(connector, size, patience)
         self.pipelines = PipelinePool(self.commands, template)
         self.held, self.hold = connector.held, connector.open
@@ -84,13 +85,14 @@ class AsyncRedis(RedisHost):
         made: Any = redis.asyncio.Redis(**client)
         self._template = made.connection_pool
         self._template.connection_class = heedful(self._template.connection_class)
+        self.moves = Moves()
         self._own = PerLoop(self._connect_in_loop, _InLoop.end)
         self._retired = False
         connection_options: Mapping[str, Any] = self._template.connection_kwargs
         return connection_options
 
     def _connect_in_loop(self) -> _InLoop:
-        own = _InLoop(self._template, self._size, self.timeout)
+        own = _InLoop(self._template, self._size, self.timeout, self.moves)
         if self._retired:
             own.commands.retire()
         return own
@@ -143,8 +145,8 @@ class AsyncRedis(RedisHost):
             value = command.parsed(await async_read_reply(connection, command))
             clean = True
             return command.signed(value, self.name) if command.gives else value
-        except ANSWERS:
-            clean = True
+        except ANSWERS as answer:
+            clean = not self.moves.heard(answer)
             raise
         except FAILURES as error:
             clean = isinstance(error, UnreadableReply)
@@ -155,7 +157,9 @@ class AsyncRedis(RedisHost):
 
     async def exchange(self, commands: Sequence[Command], *, transaction: bool = False) -> list[Any]:
         """Send some commands as one pipeline; with MULTI and EXEC around them for a transaction."""
-        return await (TransactionExchange if transaction else Exchange)(self, self.pool, commands).run()
+        return await (TransactionExchange if transaction else Exchange)(
+            self, self.pool, self.moves, commands
+        ).run()
 
     async def probe(self) -> None:
         """Find out whether the host is up: send PING. The host is up if it answers anything but "later".

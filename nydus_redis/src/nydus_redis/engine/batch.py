@@ -24,7 +24,12 @@ from nydus_redis.connection import (
     socket_of,
 )
 from nydus_redis.engine.host import RedisHost
-from nydus_redis.engine.outcomes import as_transaction, outcome_of_reply, outcomes_of_transaction
+from nydus_redis.engine.outcomes import (
+    as_transaction,
+    in_transaction,
+    outcome_of_reply,
+    outcomes_of_transaction,
+)
 
 __all__ = ["RedisBatch", "TransactionBatch"]
 
@@ -88,7 +93,7 @@ class RedisBatch:
             try:
                 self._wait()
                 self._read(outcomes)
-                self._clean = True
+                self._clean = not self._pool.moves.heard_among(outcomes)
             except FAILURES as error:
                 self._failure = MaybeApplied, as_client_error(error)
         if self._failure is not None:
@@ -159,10 +164,10 @@ class TransactionBatch(RedisBatch):
     """A pipeline to one host between MULTI and EXEC: the host applies all of it, or nothing."""
 
     def _packed(self) -> list[bytes]:
-        return as_transaction(self.commands, super()._packed())
+        return as_transaction(self.commands)
 
     def _read(self, outcomes: list[Any]) -> None:
         read = reader(self._connection)
-        multi, *queued = [read_plainly(read) for _ in range(len(self.commands) + 1)]
+        multi, *queued = [read_plainly(read) for _ in range(len(in_transaction(self.commands)) + 1)]
         replies = read_plainly(read)
         outcomes += outcomes_of_transaction(self.engine, self.commands, multi, queued, replies)

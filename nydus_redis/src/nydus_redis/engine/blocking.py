@@ -125,8 +125,8 @@ class Redis(RedisHost):
             value = command.parsed(read_reply(connection, command))
             clean = True
             return command.signed(value, self.name) if command.gives else value
-        except ANSWERS:
-            clean = True
+        except ANSWERS as answer:
+            clean = not self.connections.moves.heard(answer)
             raise
         except FAILURES as error:
             clean = isinstance(error, UnreadableReply)

@@ -16,6 +16,7 @@ from nydus_redis.connection import (
     ANSWERS,
     FAILURES,
     Limit,
+    Moves,
     as_client_error,
     async_read_reply,
     async_reader,
@@ -23,7 +24,12 @@ from nydus_redis.connection import (
     whole_answer,
 )
 from nydus_redis.engine.host import RedisHost
-from nydus_redis.engine.outcomes import as_transaction, outcome_of_reply, outcomes_of_transaction
+from nydus_redis.engine.outcomes import (
+    as_transaction,
+    in_transaction,
+    outcome_of_reply,
+    outcomes_of_transaction,
+)
 
 __all__ = ["Exchange", "TransactionExchange"]
 
@@ -34,11 +40,15 @@ class Exchange:
     Parameters:
         engine: The engine of the host.
         pool: The connections.
+        moves: Is told the answers of the host.
         commands: The commands, in order.
     """
 
-    def __init__(self, engine: RedisHost, pool: FairPool[Any], commands: Sequence[Command]) -> None:
+    def __init__(
+        self, engine: RedisHost, pool: FairPool[Any], moves: Moves, commands: Sequence[Command]
+    ) -> None:
         self._engine = engine
+        self._moves = moves
         self._pool = pool
         self._commands = cast(Sequence[RedisCommand], commands)
         self._outcomes: list[Any] = []
@@ -57,7 +67,7 @@ class Exchange:
         try:
             await async_write(connection, b"".join(self._packed()))
             await self._read(connection, limit)
-            clean = True
+            clean = not self._moves.heard_among(self._outcomes)
         except FAILURES as error:
             self._failed(MaybeApplied, limit.cause(as_client_error(error)))
         except CancelledError:
@@ -104,10 +114,10 @@ class TransactionExchange(Exchange):
     """A pipeline to one host between MULTI and EXEC: the host applies all of it, or nothing."""
 
     def _packed(self) -> list[bytes]:
-        return as_transaction(self._commands, super()._packed())
+        return as_transaction(self._commands)
 
     async def _read(self, connection: Any, limit: Limit) -> None:
-        count, read = len(self._commands) + 1, async_reader(connection)
+        count, read = len(in_transaction(self._commands)) + 1, async_reader(connection)
         multi, *queued = [await self._read_plainly(read, limit) for _ in range(count)]
         replies = await self._read_plainly(read, limit)
         self._outcomes += outcomes_of_transaction(self._engine, self._commands, multi, queued, replies)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
+from redis.client import EMPTY_RESPONSE
 from redis.exceptions import InvalidResponse
 
 from nydus_core.errors import MaybeApplied
 from nydus_redis.commands import RedisCommand, UnreadableReply
-from nydus_redis.connection import REFUSALS
+from nydus_redis.connection import REFUSALS, says_later
 from nydus_redis.engine.host import RedisHost
 
-__all__ = ["as_transaction", "outcome_of_reply", "outcomes_of_transaction"]
+__all__ = ["as_transaction", "in_transaction", "outcome_of_reply", "outcomes_of_transaction"]
 
 
 def outcome_of_reply(engine: RedisHost, command: RedisCommand, reply: Any) -> Any:
@@ -32,10 +34,19 @@ def outcome_of_reply(engine: RedisHost, command: RedisCommand, reply: Any) -> An
     return command.signed(value, engine.name) if command.gives else value
 
 
-def as_transaction(commands: Sequence[RedisCommand], packed: Sequence[bytes]) -> list[bytes]:
+def as_transaction(commands: Sequence[RedisCommand]) -> list[bytes]:
     """Return the bytes of some commands with MULTI and EXEC around them."""
     pack = commands[0].wire.pack
-    return [pack(("MULTI",)), *packed, pack(("EXEC",))]
+    return [pack(("MULTI",)), *(command.packed for command in in_transaction(commands)), pack(("EXEC",))]
+
+
+def in_transaction(commands: Sequence[RedisCommand]) -> list[RedisCommand]:
+    """Return the commands of a transaction that are sent.
+
+    A command of nothing, such as ``mget([])``, is refused by the server, and redis-py has the value already. In a transaction
+    the refusal would abort the others. So the command is not sent, as redis-py does.
+    """
+    return [command for command in commands if EMPTY_RESPONSE not in command.kwargs]
 
 
 def outcomes_of_transaction(
@@ -47,12 +58,22 @@ def outcomes_of_transaction(
         engine: The engine of the host.
         commands: The commands.
         multi: The reply to MULTI.
-        queued: The replies to the commands: QUEUED, or an error.
+        queued: The replies to the commands that were sent: QUEUED, or an error.
         replies: The reply to EXEC.
 
     Raises:
         Exception: The reply to EXEC cannot be understood.
     """
+    found = iter(_outcomes_of_sent(engine, in_transaction(commands), multi, queued, replies))
+    return [
+        command.kwargs[EMPTY_RESPONSE] if EMPTY_RESPONSE in command.kwargs else next(found)
+        for command in commands
+    ]
+
+
+def _outcomes_of_sent(
+    engine: RedisHost, commands: Sequence[RedisCommand], multi: Any, queued: Sequence[Any], replies: Any
+) -> list[Any]:
     if isinstance(multi, Exception):  # no MULTI: each command was applied on its own
         return [
             reply if isinstance(reply, Exception) else engine.failed(MaybeApplied, multi, command)
@@ -60,12 +81,24 @@ def outcomes_of_transaction(
         ]
     if isinstance(replies, REFUSALS):
         raise replies  # or hiredis has raised the answer to the first command
-    if isinstance(
-        replies, Exception
-    ):  # nothing was applied: the error of the command itself, or else of EXEC
-        return [error if isinstance(error, Exception) else replies for error in queued]
+    if isinstance(replies, Exception):  # nothing was applied
+        errors = [error for error in queued if isinstance(error, Exception)]
+        culprit = next((error for error in errors if not says_later(error)), errors[0] if errors else None)
+        return [error if isinstance(error, Exception) else _aborted(replies, culprit) for error in queued]
     if not isinstance(replies, list):
         raise InvalidResponse(f"EXEC was answered with a {type(replies).__name__}; expected a list")
     return [
         outcome_of_reply(engine, command, reply) for command, reply in zip(commands, replies, strict=True)
     ]
+
+
+def _aborted(abort: Exception, culprit: Exception | None) -> Exception:
+    """Return the error of EXEC for one command; each has its own, because it is worded for the command.
+
+    Parameters:
+        abort: The server's error.
+        culprit: The error of the command that made the server abort, if it is known.
+    """
+    error = copy(abort)
+    error.__cause__ = culprit
+    return error

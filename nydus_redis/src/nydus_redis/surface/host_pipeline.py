@@ -84,11 +84,15 @@ class HostPipeline(OfHost, PlainLosses, Pipeline):
 
     def _sent(self, command: Command, send: Callable[[], Any]) -> Any:
         handled = sys.exception()
+        moves = self._engine.connections.moves
         try:
-            return send()
+            found = send()
+            moves.heard_among(found if isinstance(found, list) else [found])
+            return found
         except FINAL as error:
             loss = hidden_loss(error, handled)
             if loss is None:
+                moves.heard(error)
                 raise
             raise self._engine.failed(MaybeApplied, loss, command) from loss
         except FAILURES as error:

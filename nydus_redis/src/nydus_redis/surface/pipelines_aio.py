@@ -161,12 +161,15 @@ class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[mi
             give_back(clean=False)
 
     async def _sent(self, command: Command, sending: Awaitable[Any]) -> Any:
-        connection, handled = self.connection, sys.exception()
+        connection, handled, moves = self.connection, sys.exception(), self._engine.moves
         try:
-            return await sending
+            found = await sending
+            moves.heard_among(found if isinstance(found, list) else [found])
+            return found
         except FINAL as error:
             loss = hidden_loss(error, handled)
             if loss is None:
+                moves.heard(error)
                 raise
             abort(connection)
             raise self._engine.failed(MaybeApplied, as_client_error(loss), command) from loss
