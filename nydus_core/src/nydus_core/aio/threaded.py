@@ -106,6 +106,11 @@ class ThreadedEngine(EngineBase):
         error: Exception = self.engine.late(why)
         return error
 
+    def is_denied(self, cause: BaseException) -> bool:
+        """Tell whether the server refuses this client. See ``EngineBase.is_denied``."""
+        asked = getattr(self.engine, "is_denied", None)
+        return asked is not None and bool(asked(cause))
+
     def is_outage(self, cause: BaseException) -> bool:
         """Tell whether an error of the client speaks against the host."""
         return bool(self.engine.is_outage(cause))

@@ -22,6 +22,7 @@ from nydus_core.errors import (
     NotAnsweredInTime,
     NotSentInTime,
 )
+from nydus_core.health import WatchBase
 
 __all__ = ["Ledger"]
 
@@ -87,7 +88,7 @@ class Ledger:
             refusal = self._watches[lane.host].refusal(command)
             error: HostError = self._noted(refusal, command, position, lane.host)
             error.attempts = self.attempt - 1
-            if rerouter.may_move(command):
+            if rerouter.may_move(command) and self._watches[lane.host].replaceable:
                 self._move(command, position, lane.host, error, again)
             else:
                 rerouter.tell_bound(command, error)
@@ -177,6 +178,13 @@ class Ledger:
             watch.failed(outage)
         elif not failures:
             watch.succeeded()
+        else:
+            self._note_denial(watch, [failure for failure, _ in failures])
+
+    def _note_denial(self, watch: WatchBase[Any], failures: Sequence[HostError]) -> None:
+        denial = next((failure for failure in failures if watch.denies(failure)), None)
+        if denial is not None:
+            watch.denied(denial.__cause__ or denial)
 
     def _was_too_short(self, failure: HostError, command: Command) -> bool:
         """Tell whether a missed deadline says nothing: there was no time at all, or less than the command asks to wait."""
@@ -212,7 +220,7 @@ class Ledger:
     def _wants(self, lane: Lane, index: int, error: Exception, outcome: Outcome) -> bool:
         """Tell whether a command of a lane is to be tried again."""
         command = lane.commands[index]
-        if isinstance(error, DeadlineExceeded):
+        if isinstance(error, DeadlineExceeded) or self._watches[lane.host].denies(error):
             return False
         if not isinstance(error, HostError) and not self._watches[lane.host].engine.is_passing(
             error, command

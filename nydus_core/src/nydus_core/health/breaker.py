@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Breaker", "BreakerSettings", "HostHealth", "State"]
+__all__ = ["Breaker", "BreakerSettings", "HostHealth", "State", "text_of"]
 
 
 class State(enum.Enum):
@@ -117,7 +117,7 @@ class Breaker:
             if self.pristine or now - self._window > self._settings.window:
                 self._window, self._calls, self._misses = now, 0, 0
             self.pristine = False
-            self._cause = _text(cause)
+            self._cause = text_of(cause)
             self._failures += 1
             self._calls += 1
             self._misses += 1
@@ -135,7 +135,7 @@ class Breaker:
             if self._state is not State.CLOSED:
                 return False
             self.pristine = False
-            self._cause = _text(cause)
+            self._cause = text_of(cause)
             return self._open()
 
     def _open(self) -> bool:
@@ -186,7 +186,7 @@ class Breaker:
         """Open again after a probe, for longer than before."""
         with self._lock:
             if self._state is State.HALF_OPEN:
-                self._cause = _text(cause)
+                self._cause = text_of(cause)
                 self._probes += 1
                 self._failures += 1
                 self._open()
@@ -210,6 +210,6 @@ class Breaker:
             return HostHealth(self._state, self._failures, self._cause, now - self._since, until)
 
 
-def _text(cause: BaseException) -> str:
-    """An error without its frames, which would keep alive all that they hold."""
+def text_of(cause: BaseException) -> str:
+    """Return an error as text, without its frames, which would keep alive all that they hold."""
     return f"{type(cause).__name__}: {cause}"

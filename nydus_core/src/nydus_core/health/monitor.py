@@ -7,23 +7,27 @@ nor for its probe.
 from __future__ import annotations
 
 import logging
+import time
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, Protocol
 
 from nydus_core.command import Command
 from nydus_core.engines import E, Engine
 from nydus_core.errors import HostDown, HostError
-from nydus_core.health.breaker import Breaker, BreakerSettings, HostHealth, State
+from nydus_core.health.breaker import Breaker, BreakerSettings, HostHealth, State, text_of
 from nydus_core.threads import in_thread, renew_after_fork, set_alarm
 
 __all__ = ["LONGEST", "Cancelable", "Listener", "Watch", "WatchBase"]
 
-logger = logging.getLogger("nydus")
+logger = logging.getLogger("nydus.health")
 
 #: Seconds that a probe takes at most, with all that is done to readmit the host.
 LONGEST = 30.0
+#: Seconds in which it is logged once that a host refuses this client. Connections from before may go on meanwhile.
+_DENIAL = 60.0
 #: Seconds after which a probe that was due is not going to be made any more.
 _OVERDUE = 1.0
 
@@ -78,6 +82,8 @@ class WatchBase(Generic[E]):
         self._breaker = Breaker(settings)
         self._listener: Callable[[], Listener | None] = weakref.ref(listener)
         self._alarm: Cancelable | None = None
+        self._denial = ""  # why the host refuses this client; empty if it does not
+        self._denial_logged: float | None = None
         self.call: Callable[[Command], Any] | None = engine.call
         renew_after_fork(self)
 
@@ -109,21 +115,57 @@ class WatchBase(Generic[E]):
         """Tell whether a failure speaks against the host, rather than against its use."""
         return self.engine.is_outage(failure.__cause__ or failure)
 
+    def denies(self, failure: Exception) -> bool:
+        """Tell whether a failure means that the host is up and refuses this client, as for a wrong password."""
+        return isinstance(failure, HostDown) and self._is_denial(failure.__cause__ or failure)
+
+    def _is_denial(self, cause: BaseException) -> bool:
+        asked: Callable[[BaseException], bool] | None = getattr(self.engine, "is_denied", None)
+        return asked is not None and asked(cause)
+
+    @property
+    def replaceable(self) -> bool:
+        """Whether another host may stand in. Not while the host refuses this client: its data are there."""
+        return not self._denial
+
     def report(self) -> HostHealth:
         """Return the health of the host."""
-        return self._breaker.report()
+        report = self._breaker.report()
+        return report if report.cause or not self._denial else replace(report, cause=self._denial)
 
     def succeeded(self) -> None:
         """Note that the host has answered."""
+        self._accepted()
         if not self._breaker.pristine:
             self._breaker.succeeded()
             self._settle()
 
+    def denied(self, cause: BaseException) -> None:
+        """Note that the host refuses this client."""
+        self._denial = text_of(cause)
+        self._settle()
+        now = time.monotonic()
+        if self._denial_logged is None or now - self._denial_logged > _DENIAL:
+            self._denial_logged = now
+            logger.error(
+                "host %s (%s) refuses this client: %s. Its commands fail and no other host stands in: "
+                "mend its user, password or other options",
+                *(self.name, self.engine.identifier, self._denial),
+            )
+
+    def _accepted(self) -> None:
+        if self._denial:
+            self._denial = ""
+            self._settle()
+            logger.info("host %s (%s) accepts this client again", self.name, self.engine.identifier)
+
     def _settle(self) -> None:
         """Open the short cut, if there is nothing against it."""
         breaker = self._breaker
-        self.call = self.engine.call if breaker.pristine else None
-        if not breaker.pristine:  # another thread may just have seen it fail, and closed the short cut
+        self.call = self.engine.call if breaker.pristine and not self._denial else None
+        if (
+            not breaker.pristine or self._denial
+        ):  # another thread may just have seen it fail, and closed the short cut
             self.call = None
 
     def failed(self, cause: BaseException) -> None:
@@ -156,6 +198,12 @@ class WatchBase(Generic[E]):
     # Probes --------------------------------------------------------------------------------------------------------
 
     def _opened(self, cause: BaseException) -> None:
+        logger.warning(
+            "host %s (%s) is taken for down: %s",
+            self.name,
+            self.engine.identifier,
+            self._breaker.report().cause,
+        )
         planned = self._plan_probe()
         listener = self._listener()
         if planned and listener is not None:
@@ -190,11 +238,16 @@ class WatchBase(Generic[E]):
     def _probe_failed(self, error: BaseException) -> None:
         logger.debug("a probe of host %s failed: %s", self.name, error)
         self._breaker.probe_failed(error)
+        cause = error.__cause__ if isinstance(error, HostError) and error.__cause__ is not None else error
+        if self._is_denial(cause):
+            self.denied(cause)
         self._plan_probe()
 
     def _readmitted(self, listener: Listener) -> None:
+        self._accepted()
         self._breaker.close()
         self._settle()
+        logger.info("host %s (%s) is up again", self.name, self.engine.identifier)
         listener.host_up(self.name)
 
     def after_fork(self) -> None:
