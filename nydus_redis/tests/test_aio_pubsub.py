@@ -816,18 +816,24 @@ def test_listen_and_run_see_the_error(redis_servers: Servers, proxy: Callable[..
     run(main)
 
 
-def test_a_host_that_hangs_is_found_out_by_its_health_check(
-    redis_servers: Servers, proxy: Callable[..., FaultProxy], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    relay = proxy(redis_servers(1)[0])
-    pulses: list[Any] = []
+@pytest.fixture
+def pulses(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The health checks of all connections."""
+    found: list[Any] = []
 
     class Known(Pulse):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
-            pulses.append(self)
+            found.append(self)
 
     monkeypatch.setattr(line_aio, "Pulse", Known)
+    return found
+
+
+def test_a_host_that_hangs_is_found_out_by_its_health_check(
+    redis_servers: Servers, proxy: Callable[..., FaultProxy], pulses: list[Any]
+) -> None:
+    relay = proxy(redis_servers(1)[0])
 
     async def main(loop: Shifted) -> None:
         async with (
@@ -848,6 +854,36 @@ def test_a_host_that_hangs_is_found_out_by_its_health_check(
                 while True:
                     loop.ahead += LONG / 4
                     await subscriber.get_message(timeout=0.005)
+        await leaves_no_task()
+
+    run_shifted(main)
+
+
+def test_a_silent_host_gets_one_health_check_in_each_interval(
+    redis_servers: Servers, proxy: Callable[..., FaultProxy], pulses: list[Any]
+) -> None:
+    relay, interval = proxy(redis_servers(1)[0]), 1000.0
+
+    def checks() -> int:
+        return b"".join(relay.requests).count(b"health-check")
+
+    async def main(loop: Shifted) -> None:
+        async with (
+            cluster_of(relay, health_check_interval=interval, timeout=10 * interval) as cluster,
+            cluster.pubsub(ignore_subscribe_messages=True) as subscriber,
+        ):
+            await subscriber.subscribe("news")
+            (pulse,) = pulses
+            (line,) = subscriber._all.lines.values()
+            await until_async(lambda: line._inbox)  # it is subscribed
+            for number in range(5):
+                loop.ahead += 0.9 * interval
+                assert await subscriber.get_message(timeout=0.01) is None
+                assert checks() == number
+                loop.ahead += 0.1 * interval
+                await until_async(lambda: checks() > number)  # noqa: B023
+                await until_async(lambda: not pulse._asked)  # it is answered
+                assert checks() == number + 1
         await leaves_no_task()
 
     run_shifted(main)

@@ -332,6 +332,25 @@ def test_a_host_that_hangs_is_found_out_by_its_health_check(
             until(lambda: subscriber.get_message(timeout=0.1))
 
 
+def test_a_silent_host_gets_one_health_check_in_each_interval(
+    redis_servers: Servers, proxy: Callable[..., FaultProxy]
+) -> None:
+    relay, interval = proxy(redis_servers(1)[0]), 0.25
+    with (
+        cluster_of(relay, health_check_interval=interval) as cluster,
+        cluster.pubsub(ignore_subscribe_messages=True) as subscriber,
+    ):
+        start = time.monotonic()
+        subscriber.subscribe("news")
+
+        def checks() -> int:
+            assert subscriber.get_message(timeout=0.01) is None
+            return b"".join(relay.requests).count(b"health-check")
+
+        until(lambda: checks() >= 6)
+        assert checks() <= (time.monotonic() - start) / interval + 1
+
+
 def test_a_subscription_that_fails_on_one_host_is_one_on_none(
     redis_servers: Servers, new_redis_server: Callable[..., PrivateServer]
 ) -> None:

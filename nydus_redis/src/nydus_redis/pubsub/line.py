@@ -198,6 +198,9 @@ class Subscriber(SubscriberBase):
         if not pubsub.health_check_response_counter:
             self._asked = None
             pubsub.check_health()
+            if pubsub.health_check_response_counter:
+                # redis-py looks once more before it reads the answer, and would send another PING
+                pubsub.connection.next_health_check = now + pubsub.connection.health_check_interval
         elif self._asked is None:
             self._asked = now
         elif now - self._asked > self._patience and not pubsub.connection.can_read(timeout=0):
