@@ -120,7 +120,7 @@ def test_a_host_that_refuses_this_client_is_logged_and_never_replaced(
         assert await side(cluster.on("a").dbsize()) == 1
         ((level, text),) = log()
         assert level == "ERROR"
-        assert text.startswith(f"host b ({cluster.hosts['b'].identifier}) refuses this client: ")
+        assert text.startswith(f"host b ({cluster.hosts['b'].identifier}) refuses this client, ")
         assert cluster.health()["b"].state is State.CLOSED
         assert cluster.health()["b"].cause
         with redis.Redis(unix_socket_path=servers[1].path, password=RIGHT) as admin:

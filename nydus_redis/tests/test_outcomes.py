@@ -12,7 +12,7 @@ import redis
 from redis.exceptions import ExecAbortError, ReadOnlyError, ResponseError
 
 from clusters import settings_of
-from nydus_core import CrossHostError, MaybeApplied, RoutingError
+from nydus_core import CrossHostError, HostDown, MaybeApplied, Outcome, RoutingError
 from nydus_core.testing import FaultProxy
 from nydus_redis.embedded.server import PrivateServer
 from sides import AsyncSide, BlockingSide, Side
@@ -368,5 +368,61 @@ def test_a_reply_that_is_not_text_has_all_attributes_of_its_error(
             assert error.object[error.start : error.end] == b"\xff"
             assert (error.encoding, error.reason) == ("utf-8", "invalid start byte")
             assert "a\\xff" not in str(error)
+
+    side.run(scenario)
+
+
+# A server that is full --------------------------------------------------------------------------------------------
+
+
+def test_a_full_server_was_sent_nothing(side: Side, new_redis_server: NewServer) -> None:
+    server = new_redis_server()
+
+    async def scenario(side: Side) -> None:
+        never = {"failures": 10**6, "calls": 10**6}
+        cluster = side.cluster(settings_of(server, retry={"attempts": 1}, health=never))
+        for _ in range(10):
+            for call in (cluster.get, cluster.incr):
+                with pytest.raises(HostDown) as caught:
+                    await side(call("n"))
+                assert isinstance(caught.value, redis.ConnectionError)
+            for transaction in (False, True):
+                async with side.map(cluster, fail_silently=True, transaction=transaction) as conn:
+                    promises = [conn.incr("n"), conn.get("n")]
+                assert {promise.outcome for promise in promises} == {Outcome.NOT_SENT}
+            pipeline = cluster.on(0).pipeline()
+            pipeline.incr("n")
+            with pytest.raises(HostDown):
+                await side(pipeline.execute())
+        assert cluster.health()[0].failures >= 40
+
+    with redis.Redis(unix_socket_path=server.path) as admin:
+        admin.config_set("maxclients", 1)
+        side.run(scenario)
+        assert admin.exists("n") == 0
+        admin.config_set("maxclients", 100)
+
+
+def test_a_server_that_answers_that_it_is_full_was_sent_nothing(
+    side: Side, redis_servers: Callable[..., list[PrivateServer]], proxy: Callable[..., FaultProxy]
+) -> None:
+    relay = proxy(redis_servers(1)[0])
+
+    async def scenario(side: Side) -> None:
+        cluster = side.cluster(settings_of(relay, retry={"attempts": 1}))
+        await side(cluster.ping())
+        relay.garble(b"-ERR max number of clients reached\r\n")
+        with pytest.raises(HostDown, match="max number of clients reached"):
+            await side(cluster.get("n"))
+        await side(cluster.ping())
+        relay.garble(b"-ERR max number of clients reached\r\n")
+        async with side.map(cluster, fail_silently=True) as conn:
+            promises = [conn.get("n"), conn.get("m")]
+        assert {promise.outcome for promise in promises} == {Outcome.NOT_SENT}
+        await side(cluster.ping())
+        relay.garble(b":1\r\n-ERR max number of clients reached\r\n")
+        async with side.map(cluster, fail_silently=True) as conn:
+            promises = [conn.exists("n"), conn.get("m")]
+        assert [promise.outcome for promise in promises] == [Outcome.VALUE, Outcome.MAYBE_APPLIED]
 
     side.run(scenario)

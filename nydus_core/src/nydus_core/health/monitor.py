@@ -148,8 +148,7 @@ class WatchBase(Generic[E]):
         if self._denial_logged is None or now - self._denial_logged > _DENIAL:
             self._denial_logged = now
             logger.error(
-                "host %s (%s) refuses this client: %s. Its commands fail and no other host stands in: "
-                "mend its user, password or other options",
+                "host %s (%s) refuses this client, so its commands fail and no other host stands in: %s",
                 *(self.name, self.engine.identifier, self._denial),
             )
 

@@ -16,6 +16,7 @@ from nydus_redis.connection.replies import (
     read_plainly,
     read_reply,
     reader,
+    says_full,
     says_later,
 )
 from nydus_redis.connection.replies_aio import async_read_reply, async_reader, push_reader, whole_answer
@@ -49,6 +50,7 @@ __all__ = [
     "read_plainly",
     "read_reply",
     "reader",
+    "says_full",
     "says_later",
     "shut",
     "socket_of",

@@ -8,6 +8,7 @@ import redis
 
 from nydus_core.aio import FairPool
 from nydus_core.engines import AnyEngine
+from nydus_core.errors import HostError
 from nydus_redis.connection.moves import Moves
 from nydus_redis.connection.pool import Pool
 from nydus_redis.connection.pool_aio import PipelinePool
@@ -15,7 +16,13 @@ from nydus_redis.connection.pool_aio import PipelinePool
 __all__ = ["AsyncHost", "BlockingHost"]
 
 
-class BlockingHost(AnyEngine, Protocol):
+class _AnyHost(AnyEngine, Protocol):
+    def kind_of(self, cause: Exception) -> type[HostError]:
+        """Return the outcome of a command that got no answer: maybe applied, unless the server has read nothing."""
+        ...
+
+
+class BlockingHost(_AnyHost, Protocol):
     """The engine of one host, with blocking calls."""
 
     @property
@@ -34,7 +41,7 @@ class BlockingHost(AnyEngine, Protocol):
         ...
 
 
-class AsyncHost(AnyEngine, Protocol):
+class AsyncHost(_AnyHost, Protocol):
     """The engine of one host, with asyncio. Its pools belong to the running event loop."""
 
     @property

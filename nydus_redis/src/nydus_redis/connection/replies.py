@@ -35,6 +35,7 @@ __all__ = [
     "read_plainly",
     "read_reply",
     "reader",
+    "says_full",
     "says_later",
     "says_replica",
 ]
@@ -68,6 +69,14 @@ FAILURES: tuple[type[Exception], ...] = (redis.RedisError, RecursionError, *STUM
 def says_later(answer: Exception) -> bool:
     """Tell whether an answer means that the command was not applied, and may be tried later."""
     return _says(answer, _LATER, _LATER_CODES)
+
+
+def says_full(error: Exception) -> bool:
+    """Tell whether a failure means that the server has turned a new connection away, and so has read no command.
+
+    The greeting of a connection meets this answer first, but not every connection has a greeting.
+    """
+    return isinstance(error, redis.ConnectionError) and str(error).endswith("max number of clients reached")
 
 
 def says_replica(answer: Exception) -> bool:

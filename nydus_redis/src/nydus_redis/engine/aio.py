@@ -10,7 +10,7 @@ import redis.asyncio
 from nydus_core.aio import FairPool, PerLoop
 from nydus_core.command import Command, Dispatch
 from nydus_core.engines import SurfaceFactory
-from nydus_core.errors import HostDown, MaybeApplied
+from nydus_core.errors import HostDown
 from nydus_redis import options as host_options
 from nydus_redis.commands import RedisCommand, UnreadableReply
 from nydus_redis.connection import (
@@ -150,7 +150,8 @@ class AsyncRedis(RedisHost):
             raise
         except FAILURES as error:
             clean = isinstance(error, UnreadableReply)
-            raise self.failed(MaybeApplied, limit.cause(as_client_error(error)), command) from error
+            cause = limit.cause(as_client_error(error))
+            raise self.failed(self.kind_of(cause), cause, command) from error
         finally:
             limit.cancel()
             pool.give(connection, clean=clean)

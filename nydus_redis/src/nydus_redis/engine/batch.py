@@ -95,7 +95,8 @@ class RedisBatch:
                 self._read(outcomes)
                 self._clean = not self._pool.moves.heard_among(outcomes)
             except FAILURES as error:
-                self._failure = MaybeApplied, as_client_error(error)
+                cause = as_client_error(error)
+                self._failure = MaybeApplied if outcomes else self.engine.kind_of(cause), cause
         if self._failure is not None:
             kind, cause = self._failure
             missing = self.commands[len(outcomes) :]

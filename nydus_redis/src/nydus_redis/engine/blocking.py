@@ -9,7 +9,7 @@ import redis
 
 from nydus_core.command import Command, Dispatch
 from nydus_core.engines import Batch, SurfaceFactory
-from nydus_core.errors import HostDown, MaybeApplied
+from nydus_core.errors import HostDown
 from nydus_redis import options as host_options
 from nydus_redis.commands import RedisCommand, UnreadableReply
 from nydus_redis.connection import (
@@ -130,7 +130,7 @@ class Redis(RedisHost):
             raise
         except FAILURES as error:
             clean = isinstance(error, UnreadableReply)
-            raise self.failed(MaybeApplied, error, command) from error
+            raise self.failed(self.kind_of(error), error, command) from error
         finally:
             self.connections.give(connection, clean=clean)
 

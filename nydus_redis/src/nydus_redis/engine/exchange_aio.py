@@ -69,7 +69,8 @@ class Exchange:
             await self._read(connection, limit)
             clean = not self._moves.heard_among(self._outcomes)
         except FAILURES as error:
-            self._failed(MaybeApplied, limit.cause(as_client_error(error)))
+            cause = limit.cause(as_client_error(error))
+            self._failed(MaybeApplied if self._outcomes else self._engine.kind_of(cause), cause)
         except CancelledError:
             self._failed(MaybeApplied, self._engine.unavailable(CANCELLED))
         finally:

@@ -10,10 +10,10 @@ from redis.exceptions import ExecAbortError
 
 from nydus_core.command import Command
 from nydus_core.engines import EngineBase
-from nydus_core.errors import is_own_want
+from nydus_core.errors import HostDown, HostError, MaybeApplied, is_own_want
 from nydus_redis import options as host_options
 from nydus_redis.commands import UnreadableReply
-from nydus_redis.connection import ANSWERS, says_later
+from nydus_redis.connection import ANSWERS, says_full, says_later
 
 __all__ = ["RedisHost"]
 
@@ -96,6 +96,10 @@ class RedisHost(EngineBase):
         if isinstance(cause, UnreadableReply | UnicodeDecodeError) or self.is_denied(cause):
             return False
         return not (str(cause).startswith(_ALL_IN_USE) or is_own_want(cause))
+
+    def kind_of(self, cause: Exception) -> type[HostError]:
+        """Return the outcome of a command that got no answer: maybe applied, unless the server has read nothing."""
+        return HostDown if says_full(cause) else MaybeApplied
 
     def is_denied(self, cause: BaseException) -> bool:
         """Tell whether the server has refused the greeting: the user, the password, the database or the protocol."""

@@ -96,4 +96,4 @@ class HostPipeline(OfHost, PlainLosses, Pipeline):
                 raise
             raise self._engine.failed(MaybeApplied, loss, command) from loss
         except FAILURES as error:
-            raise self._engine.failed(MaybeApplied, error, command) from error
+            raise self._engine.failed(self._engine.kind_of(error), error, command) from error

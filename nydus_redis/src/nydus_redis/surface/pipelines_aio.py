@@ -175,7 +175,8 @@ class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[mi
             raise self._engine.failed(MaybeApplied, as_client_error(loss), command) from loss
         except FAILURES as error:
             abort(connection)
-            raise self._engine.failed(MaybeApplied, as_client_error(error), command) from error
+            cause = as_client_error(error)
+            raise self._engine.failed(self._engine.kind_of(cause), cause, command) from error
         except BaseException:  # redis-py may have closed it
             abort(connection)
             raise
