@@ -110,7 +110,17 @@ def run(
         ports = [server.wait().port for server in servers]
         paths = [f"tests/{folder}test_{name}.py" for folder in ("", "test_asyncio/") for name in FILES]
         command = [sys.executable, "-m", "pytest", *paths, f"--redis-url=redis://127.0.0.1:{ports[0]}/0"]
-        command += ["-q", "-o", "addopts=", "-o", "log_cli=false", "-p", "no:cacheprovider", "-p", "no:valkey"]
+        command += [
+            "-q",
+            "-o",
+            "addopts=",
+            "-o",
+            "log_cli=false",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:valkey",
+        ]
         command += [f"--junitxml={report}", "-o", "junit_family=xunit1", "--tb=short", "-p", "peer_plugin"]
         own = ",".join(map(str, ports)) if hosts else ""
         here = {"PYTHONPATH": str(Path(__file__).parent), "PEER_PORTS": own}
@@ -163,13 +173,19 @@ def page(expected: set[str], found: Mapping[int, Mapping[str, str]]) -> str:
     """Return the tables of the page."""
     known = reasons()
     files = sorted({test_file(test) for test in expected})
-    lines = ["| tests of redis-py | pass with redis-py | through one host | through three hosts |", "|---|---|---|---|"]
+    lines = [
+        "| tests of redis-py | pass with redis-py | through one host | through three hosts |",
+        "|---|---|---|---|",
+    ]
     for name in [*files, "all"]:
         mine = [test for test in expected if name in (test_file(test), "all")]
         passed = [sum(found[hosts].get(test) == "passed" for test in mine) for hosts in (1, 3)]
         lines.append(f"| {name} | {len(mine)} | {passed[0]} | {passed[1]} |")
     lines += ["", "| not through a cluster, because | one host | three hosts |", "|---|---|---|"]
-    counted = {hosts: Counter(first(known, test, hosts) for test in failed(expected, found, hosts)) for hosts in (1, 3)}
+    counted = {
+        hosts: Counter(first(known, test, hosts) for test in failed(expected, found, hosts))
+        for hosts in (1, 3)
+    }
     for each in known:
         numbers = [counted[hosts][each.why] for hosts in (1, 3)]
         mark = "" if each.kind == "design" else " *(a fault of ours)*"

@@ -90,10 +90,10 @@ class Placement:
 
         return single
 
-    @_in_client_terms
     def _only(self, command: Command) -> int | None:
         if self.sole and command.scope is not Scope.CONNECTION:
-            command.check_word(self.names[0])
+            if command.word is not None:
+                self.check_word(command, self.names[0])
             return 0
         return None
 
