@@ -33,7 +33,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import GetSetDescriptorType, MemberDescriptorType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 __all__ = [
     "CANCELLED",
@@ -99,6 +99,9 @@ class RoutingError(NydusError):
     In a cluster whose client library has a root of all its errors, such as ``redis.RedisError``, it is also an instance of that.
     """
 
+    #: See ``HostError.own_words``.
+    own_words: ClassVar[tuple[str, ...]] = ("args", "command", "hosts", "hint")
+
     def __reduce__(self) -> tuple[Any, ...]:
         kind, root = getattr(type(self), "_blend", (type(self), None))
         return _revive_routing, (kind, root, self.args, self.__dict__)
@@ -156,6 +159,8 @@ class HostError(NydusError):
 
     #: The end of the command, in the words of the message.
     said = "failed"
+    #: Attributes that hold words of our own, which a ``Redactor`` leaves as they are.
+    own_words: ClassVar[tuple[str, ...]] = ("host", "command")
 
     def __init__(self, reason: str = "", *, host: str = "", command: str = "", attempts: int = 1) -> None:
         # Not super().__init__: the next class may be a client library's, with a signature of its own.
@@ -176,7 +181,8 @@ class HostError(NydusError):
     def __reduce__(self) -> tuple[Any, ...]:
         kind, cause = getattr(type(self), "_blend", (type(self), None))
         members = {name: value for name, value in _members(self) if isinstance(value, _SIMPLE)}
-        return _revive, (kind, cause, self.args, self.__dict__, members)
+        attributes = {name: value for name, value in self.__dict__.items() if _is_plain(value)}
+        return _revive, (kind, cause, self.args, attributes, members)
 
 
 class HostDown(HostError):
@@ -383,6 +389,22 @@ def _revive_routing(
     error.__dict__.update(attributes)
     blend_routing_error(error, root)
     return error
+
+
+def _is_plain(value: Any, depth: int = 0) -> bool:
+    """Tell whether a value is plain data. Other attributes, which a client library gave its error, are not pickled.
+
+    Such an object may belong to this process, or hold secrets that no text shows.
+    """
+    if value is None or isinstance(value, str | bytes | int | float | BaseException):
+        return True
+    if depth > 3:
+        return False
+    if isinstance(value, dict):
+        return all(_is_plain(each, depth + 1) for each in value.values())
+    return isinstance(value, tuple | list | set | frozenset) and all(
+        _is_plain(each, depth + 1) for each in value
+    )
 
 
 _blends: dict[tuple[type[HostError], type[BaseException]], type[HostError]] = {}

@@ -1,0 +1,376 @@
+"""Secrets kept out of texts: each host has a redactor, through which every error and text from below passes.
+
+From below come the errors of servers, client libraries, sockets, TLS, and plugins. Nobody knows beforehand what they show:
+a server that refuses a greeting repeats the password in it. A redactor knows the secrets of its host, and takes them out.
+It works on errors alone, so a command that succeeds pays nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+from urllib.parse import quote, quote_plus, unquote
+
+__all__ = ["NO_SECRETS", "Redactor", "looks_secret", "options_of", "redactor_of", "without_userinfo"]
+
+E = TypeVar("E", bound=BaseException)
+
+#: Stands for a secret.
+HIDDEN = "***"
+
+_SECRET = re.compile(
+    "pass(?!ive)|pwd|secret|credential|token|auth(?!or)|user|login|private|signature|dsn|cookie"
+    "|(access|account|api|shared|signing|encryption)_?key",
+    re.IGNORECASE,
+)
+#: Options whose names look like a secret's, but which hold paths and switches.
+_HARMLESS = re.compile("(file|path|_timeout|_ttl|_class|user_?agent)$", re.IGNORECASE)
+_NAMES_A_USER = re.compile("user(?!info)|login", re.IGNORECASE)
+
+#: A user and a password in a URL: up to the last @, for nobody knows where a password with a @ ends.
+_USERINFO = re.compile(r"(\b[a-z][\w+.-]*://)[^\s@]*:[^\s]*@|(\b[a-z][\w+.-]*://)[^\s/@]+@", re.IGNORECASE)
+
+#: Secrets shorter than this are taken out only as whole words. A short text is found in many others.
+_SHORT = 6
+#: Of a secret of ``_LONG`` characters, a text may show the first ``_BEGINNING`` or more: servers cut long texts.
+_LONG, _BEGINNING = 12, 8
+#: How many secrets that change, such as tokens, are remembered.
+_LATEST = 16
+#: How deep secrets are looked for in lists and dicts.
+_DEEPEST = 4
+
+
+def looks_secret(name: str) -> bool:
+    """Tell whether an option of this name holds a secret, such as ``password``, ``token`` or ``api_key``."""
+    return _SECRET.search(name) is not None and _HARMLESS.search(name) is None
+
+
+def options_of(kind: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call by name. An argument without a name gets its position for one.
+
+    Parameters:
+        kind: The class, or another callable.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+    """
+    if not args:
+        return dict(kwargs)
+    try:
+        parameters = inspect.signature(kind).parameters.values()
+    except (TypeError, ValueError):
+        names: list[str] = []
+    else:
+        names = [
+            each.name
+            for each in parameters
+            if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+        ]
+    names += map(str, range(len(names), len(args)))
+    return {**dict(zip(names, args, strict=False)), **kwargs}
+
+
+class Redactor:
+    """Takes the secrets of one host out of texts and errors. Threads may share it.
+
+    Parameters:
+        options: The options of the host. Secret are those whose names look so, and users and passwords in URLs.
+    """
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        self._fixed: tuple[str, ...] = ()
+        self._latest: tuple[str, ...] = ()
+        self._users: tuple[str, ...] = ()
+        self._echoes: tuple[re.Pattern[str], ...] = ()
+        self._patterns: tuple[re.Pattern[str], ...] | None = None
+        if options:
+            self.know(options)
+
+    # Secrets -----------------------------------------------------------------------------------------------------
+
+    def know(self, options: Mapping[str, Any]) -> None:
+        """Take further options of the host into account."""
+        found = list(_secrets_in(options, 0))
+        self._fixed = _joined(self._fixed, [secret for secret, is_user in found if not is_user])
+        self._users = _joined(self._users, [user for user, is_user in found if is_user])
+        self._patterns = None
+
+    def learn(self, *secrets: object) -> None:
+        """Take secrets into account that came up later, such as the token that a connection was greeted with."""
+        new = [text for secret in secrets for text in _texts(secret) if text not in self._fixed]
+        latest = _joined([each for each in self._latest if each not in new], new)[-_LATEST:]
+        if latest != self._latest:
+            self._latest = latest
+            self._patterns = None
+
+    def cut(self, echo: re.Pattern[str]) -> None:
+        """Cut a text that shows more than can be known. The first group of the pattern is left of the match."""
+        self._echoes = (*self._echoes, echo)
+
+    # Texts -------------------------------------------------------------------------------------------------------
+
+    def text(self, text: str) -> str:
+        """Return a text from below without secrets."""
+        for echo in self._echoes:
+            text = echo.sub(r"\1", text)
+        for pattern in self._compiled():
+            text = pattern.sub(HIDDEN, text)
+        for secret in (*self._fixed, *self._latest):
+            text = _without_beginning(text, secret)
+        return without_userinfo(text)
+
+    def address(self, text: str) -> str:
+        """Return a text of our own, such as an address, without secrets. Users and short secrets are left: they are words."""
+        for secret in (*self._fixed, *self._latest):
+            if len(secret) >= _SHORT:
+                text = text.replace(secret, HIDDEN)
+        return without_userinfo(text)
+
+    def _compiled(self) -> tuple[re.Pattern[str], ...]:
+        patterns = self._patterns
+        if patterns is None:
+            whole = {form for user in self._users for form in _forms(user)}
+            parts: set[str] = set()
+            for secret in (*self._fixed, *self._latest):
+                for form in _forms(secret):
+                    (whole if len(form) < _SHORT else parts).add(form)
+            patterns = tuple(
+                re.compile(
+                    f"{before}(?:{'|'.join(map(re.escape, sorted(forms, key=len, reverse=True)))}){after}"
+                )
+                for before, forms, after in (("", parts, ""), (r"(?<!\w)", whole, r"(?!\w)"))
+                if forms
+            )
+            self._patterns = patterns
+        return patterns
+
+    # Errors ------------------------------------------------------------------------------------------------------
+
+    def clean(self, error: E) -> E:
+        """Take the secrets out of an error: out of its text, attributes and notes, its causes and its context.
+
+        The error is changed in place, so that it stays the same for all who hold it. The words of our own in a
+        ``HostError``, its host and command, stay as they are.
+
+        Parameters:
+            error: The error.
+
+        Returns:
+            The same error.
+        """
+        seen: set[int] = set()
+        todo: list[BaseException] = [error]
+        while todo:
+            each = todo.pop()
+            if id(each) in seen:  # "raise error from error" is a circle
+                continue
+            seen.add(id(each))
+            self._clean(each, todo)
+            todo += [
+                other
+                for other in (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
+                if isinstance(other, BaseException)
+            ]
+        return error
+
+    @contextmanager
+    def cleaning(self) -> Generator[None]:
+        """Take the secrets out of any error that leaves the block."""
+        try:
+            yield
+        except Exception as error:
+            self.clean(error)
+            raise
+
+    def _clean(self, error: BaseException, todo: list[BaseException]) -> None:
+        own: Sequence[str] = getattr(type(error), "own_words", ())
+        args = error.args if "args" in own else self._value(error.args, todo)
+        if args is not error.args:
+            error.args = args
+        for name, value in list(error.__dict__.items()):
+            if name not in own:
+                left = self._value(value, todo)
+                if left is not value:
+                    error.__dict__[name] = left
+        for name in _BUILT_IN:
+            value = getattr(error, name, None) if name not in error.__dict__ else None
+            left = self._value(value, todo)
+            if left is not value:
+                _set(error, name, left)
+        if not own:
+            self._silence(error)
+
+    def _silence(self, error: BaseException) -> None:
+        """Give an error another text, if its class puts the text together of things that cannot be changed."""
+        try:
+            shown = str(error)
+        except Exception:
+            return
+        text = self.text(shown)
+        if text == shown:
+            return
+        _give_text(error, type(error), text)
+
+    def _value(self, value: Any, todo: list[BaseException], depth: int = 0) -> Any:
+        """Return a value without secrets: the same object, if there are none in it."""
+        if isinstance(value, str):
+            left: Any = self.text(value)
+            return value if left == value else left
+        if isinstance(value, bytes | bytearray):
+            text = value.decode("utf-8", "surrogateescape")
+            left = self.text(text)
+            return value if left == text else type(value)(left.encode("utf-8", "surrogateescape"))
+        if isinstance(value, BaseException):
+            todo.append(value)
+        elif depth < _DEEPEST and type(value) in (tuple, list, set, frozenset):
+            items = list(value)
+            cleaned = [self._value(each, todo, depth + 1) for each in items]
+            if any(new is not old for new, old in zip(cleaned, items, strict=True)):
+                return type(value)(cleaned)
+        elif depth < _DEEPEST and type(value) is dict:
+            pairs = {key: self._value(each, todo, depth + 1) for key, each in value.items()}
+            if any(pairs[key] is not each for key, each in value.items()):
+                return pairs
+        return value
+
+
+def _give_text(error: BaseException, kind: type[BaseException], text: str) -> None:
+    """Have an error show a text, and be pickled as no more than its class and this text."""
+    body = {
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+        "__doc__": kind.__doc__,
+        "__str__": lambda _: text,
+        "__repr__": lambda _: f"{kind.__name__}({text!r})",
+        "__reduce__": lambda _: (_with_text, (kind, text)),
+    }
+    try:
+        error.__class__ = type(kind.__name__, (kind,), body)
+    except TypeError:  # a class of Python's own
+        error.args = (text,)
+
+
+def _with_text(kind: type[BaseException], text: str) -> BaseException:
+    error = kind.__new__(kind)
+    error.args = (text,)
+    _give_text(error, kind, text)
+    return error
+
+
+#: Attributes in which Python's own errors keep the parts of their texts.
+_BUILT_IN = ("strerror", "filename", "filename2", "reason", "object", "msg", "text", "doc", "value")
+
+
+def _set(error: BaseException, name: str, value: Any) -> None:
+    with suppress(AttributeError, TypeError):  # if it cannot be set, ``_silence`` sees to the text
+        setattr(error, name, value)
+
+
+#: The redactor where there are no secrets to know.
+NO_SECRETS = Redactor()
+
+
+def redactor_of(engine: object) -> Redactor:
+    """Return the redactor of a host. An engine that does not start from ``EngineBase`` may have none."""
+    found = getattr(type(engine), "redactor", None) or getattr(engine, "__dict__", {}).get("redactor")
+    return found if isinstance(found, Redactor) else NO_SECRETS
+
+
+# Finding secrets -------------------------------------------------------------------------------------------------
+
+
+def _secrets_in(options: Mapping[Any, Any], depth: int) -> Iterator[tuple[str, bool]]:
+    """Yield the secrets in options, each with whether it is the name of a user."""
+    for name, value in options.items():
+        if isinstance(name, str) and looks_secret(name):
+            is_user = _NAMES_A_USER.search(name) is not None and re.search("pass|pwd|token", name) is None
+            for text in _texts(value):
+                yield from _secrets_of_url(text) if "://" in text else [(text, is_user)]
+        if depth < _DEEPEST:
+            yield from _secrets_inside(value, depth + 1)
+
+
+def _secrets_inside(value: Any, depth: int) -> Iterator[tuple[str, bool]]:
+    if isinstance(value, str | bytes):
+        for text in _texts(value):
+            if "://" in text:
+                yield from _secrets_of_url(text)
+    elif isinstance(value, Mapping):
+        yield from _secrets_in(value, depth)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _secrets_inside(each, depth)
+
+
+def _secrets_of_url(url: str) -> Iterator[tuple[str, bool]]:
+    """Yield the secrets in a URL, as it is written and unquoted, however badly it is written."""
+    rest = url.partition("://")[2]
+    userinfo, at, _ = rest.rpartition("@")
+    if at:
+        user, colon, password = userinfo.partition(":")
+        for text in (password if colon else user,):
+            yield from ((each, False) for each in _unquoted(text))
+        if colon:
+            yield from ((each, True) for each in _unquoted(user))
+    for name, value in re.findall(r"[?&;]([\w.-]+)=([^&;#]*)", rest):
+        if looks_secret(name):
+            yield from ((each, False) for each in _unquoted(value))
+
+
+def _unquoted(text: str) -> Iterator[str]:
+    yield from {text, unquote(text)} - {""}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield a secret as text. An object, such as a provider of credentials, is looked at for attributes that look secret."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, bytes | bytearray):
+        yield bytes(value).decode("utf-8", "backslashreplace")
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield str(value)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for each in value:
+            yield from _texts(each)
+    elif hasattr(value, "__dict__") and not isinstance(value, type) and not callable(value):
+        for name, each in vars(value).items():
+            if looks_secret(name) and isinstance(each, str | bytes):
+                yield from _texts(each)
+
+
+def _joined(first: Iterable[str], second: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each for each in (*first, *second) if each and each != "default"))
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield a secret in the forms in which texts show it."""
+    found = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret)}
+    found |= {re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form) for form in found}
+    found |= {repr(secret)[1:-1], repr(secret.encode("utf-8", "surrogatepass"))[2:-1], ascii(secret)[1:-1]}
+    found |= {json.dumps(secret)[1:-1], re.sub("[\r\n]", " ", secret)}
+    yield from found - {""}
+
+
+def _without_beginning(text: str, secret: str) -> str:
+    """Take out the beginning of a long secret, where a text was cut in the middle of it."""
+    if len(secret) < _LONG:
+        return text
+    beginning = secret[:_BEGINNING]
+    start = text.find(beginning)
+    while start >= 0:
+        length = _BEGINNING
+        while secret.startswith(text[start : start + length + 1], 0) and start + length < len(text):
+            length += 1
+        text = f"{text[:start]}{HIDDEN}{text[start + length :]}"
+        start = text.find(beginning, start + len(HIDDEN))
+    return text
+
+
+def without_userinfo(text: str) -> str:
+    """Return a text whose URLs name no users and passwords."""
+    if "@" not in text or "://" not in text:
+        return text
+    return _USERINFO.sub(lambda match: f"{match[1] or match[2]}{HIDDEN}@", text)
