@@ -98,11 +98,11 @@ def test_a_subclass_of_an_asynchronous_side_has_no_blocking_side() -> None:
         (
             create_async_cluster,
             OnlyHere,
-            "use create_cluster; or give it an async_side, such as a ThreadedEngine",
+            "use create_cluster; or set async_side in the class, such as to a ThreadedEngine",
         ),
-        (create_async_cluster, Child, "has one, which is not inherited: give it a async_side of its own"),
+        (create_async_cluster, Child, "has one, which is not inherited: set async_side in Child, too"),
         (create_cluster, AsyncMemoryEngine, "use create_async_cluster"),
-        (create_cluster, AsyncChild, "has one, which is not inherited: give it a sync_side of its own"),
+        (create_cluster, AsyncChild, "has one, which is not inherited: set sync_side in AsyncChild, too"),
     ],
 )
 def test_what_can_be_done_about_a_missing_side_is_told(create: Any, engine: Any, told: str) -> None:

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import pytest
@@ -376,7 +376,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"backend": Typed}, "backend", "found both 'engine' and 'backend'; they are one setting: keep 'engine'"),
     ({"engin": 1}, "engin", r"unknown setting; known: backend, .*, router; did you mean 'engine'\?"),
     ({"xyzzy": 1}, "xyzzy", r"unknown setting; known: backend, cluster, deadline, .*, retry, router$"),
-    ({"engine": 5}, "engine", "found a value of type int; expected a class"),
+    ({"engine": 5}, "engine", "found int 5; expected a name, a dotted path or a class"),
     ({"engine": dict}, "engine", "dict is not an engine: it has no surface, call, batch, close, probe"),
     ({"engine": "engines.time"}, "engine", "expected a class"),
     (
@@ -397,8 +397,8 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"hosts": 3, "engine": Untyped}, "hosts", "found int 3; expected a dict of hosts by name, or a list$"),
     ({"hosts": []}, "hosts", "found no hosts; expected one or more"),
     ({"hosts": {}}, "hosts", "found no hosts"),
-    ({"hosts": 0}, "hosts", "found no hosts"),
-    ({"hosts": -1}, "hosts", "found no hosts"),
+    ({"hosts": 0}, "hosts", "found 0; expected the number of hosts, 1 or more"),
+    ({"hosts": -1}, "hosts", "found -1; expected the number of hosts, 1 or more"),
     (
         {"hosts": {None: {}}},
         "hosts",
@@ -407,7 +407,11 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"hosts": {"": {}}}, "hosts", "found the key str ''; expected a name"),
     ({"hosts": {1.5: {}}}, "hosts", "found the key float 1.5; expected a name"),
     ({"hosts": {True: {}}}, "hosts", "found the key bool True; expected a name"),
-    ({"hosts": {1: {}, "1": {}}}, "hosts", "two hosts have one name: 1, 1"),
+    (
+        {"hosts": {1: {}, "1": {}}},
+        "hosts",
+        "found the hosts 1 and '1'; expected another name for one of them",
+    ),
     (
         {"hosts": {"a": {"prt": 1}}},
         "hosts['a'].prt",
@@ -424,7 +428,14 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
         "hosts[0]",
         "found 6 arguments; expected at most 5: host, port, username, password, timeout",
     ),
-    ({"hosts": ["mem://h:x"]}, "hosts[0]", "mem://.*Port could not be cast to integer"),
+    (
+        {"hosts": ["mem://h:x"]},
+        "hosts[0]",
+        "mem://.*Port could not be cast to integer",
+    ),  # the engine's own words
+    ({"hosts": ["h:1/2"]}, "hosts[0]", "found str 'h:1/2': there is a '/' behind the host: write a URL"),
+    ({"hosts": ["/run/x"]}, "hosts[0]", "found str '/run/x'; this engine has no option 'unix_socket_path'"),
+    ({"hosts": [{"host": "[::1]"}]}, "hosts[0].host", "expected an address without brackets: '::1'"),
     (
         {"hosts": {"a": "men://h"}},
         "hosts['a']",
@@ -448,15 +459,26 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"defaults": "x"}, "defaults", "found str 'x'; expected a dict of options for every host"),
     ({"defaults": {"prt": 1}}, "defaults.prt", r"unknown setting; .*; did you mean 'port'\?"),
     ({"defaults": {"port": "x"}}, "defaults.port", "found str 'x'; expected int"),
-    ({"router": 5}, "router", "found a value of type int; expected a class"),
+    ({"router": 5}, "router", "found int 5; expected a name, a dotted path or a class"),
     ({"router": dict}, "router", r"dict is not a router: it has no locate\(key, avoid\)"),
     ({"router": "nowhere.Router"}, "router", "cannot import 'nowhere.Router'"),
     (
         {"router": {"hash_tags": True}},
         "router.name",
-        r"missing; expected \{'name': a router, \*\*its options\}",
+        r"found 'hash_tags' and no 'name'; expected \{'name': a router, \*\*its options\}",
     ),
-    ({"router": {"name": 5}}, "router.name", "found a value of type int; expected a class"),
+    ({"router": {}}, "router.name", "found nothing and no 'name'"),
+    (
+        {"router": {"nam": "partition"}},
+        "router.name",
+        r"found 'nam' and no 'name'; .*; did you mean 'name'\?",
+    ),
+    ({"router": {"name": 5}}, "router.name", "found int 5; expected a name, a dotted path or a class"),
+    (
+        {"router": "nydus_core.routers"},
+        "router",
+        r"which is a module; expected a class in it, such as nydus_core\.routers\.\w+",
+    ),
     (
         {"router": {"name": "nydus_core.routers.Partition"}},
         "router.name",
@@ -590,6 +612,96 @@ def test_a_name_that_two_distributions_claim_is_not_guessed(distribution: Callab
     assert "acme (engines:MemoryEngine)" in message
     assert "zeta (engines:PipelinedEngine)" in message
     assert "give the dotted path" in message
+
+
+# URLs with options ------------------------------------------------------------------------------------------------
+
+
+class Plain(BaseEngine):
+    """An engine that says no more of URLs than a scheme, and of its options no more than Python's own words."""
+
+    url_schemes = ("plain",)
+
+    def __init__(
+        self,
+        num: Any,
+        host: str = "localhost",
+        port: int = 1,
+        timeout: float | None = None,
+        decode: bool = False,
+        name: str = "",
+        most: int | None = None,
+        password: str = "",
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            num, host=host, port=port, timeout=timeout, decode=decode, name=name, most=most, **options
+        )
+
+
+def test_options_in_a_url_are_converted_for_every_engine() -> None:
+    url = "plain://u:p%2Fw@h:2?weight=2&timeout=0.5&decode=true&name=12&most=3&other=4"
+    cluster = create_cluster({"engine": Plain, "hosts": [url, {}]})
+    engine: Any = cluster.hosts[0]
+    assert engine.options == {
+        "host": "h",
+        "port": 2,
+        "timeout": 0.5,
+        "decode": True,
+        "name": "12",
+        "most": 3,
+        "username": "u",
+        "other": "4",
+    }
+
+
+def test_the_weight_in_a_url_is_the_weight_in_a_dict() -> None:
+    def fingerprint(host: Any) -> str:
+        found: str = create_cluster(
+            {"engine": Plain, "hosts": [host, {}], "router": "rendezvous"}
+        ).fingerprint
+        return found
+
+    assert fingerprint("plain://h?weight=2") == fingerprint({"weight": 2})
+    assert fingerprint("plain://h?weight=0.5") == fingerprint({"weight": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "why"),
+    [
+        ("plain://h?weight=x", "hosts[0].weight", "found str 'x'; expected a whole number or a number"),
+        ("plain://h?timeout=soon", "hosts[0].timeout", "found str 'soon'; expected a number"),
+        ("plain://h?decode=maybe", "hosts[0].decode", "found str 'maybe'; expected true or false"),
+        ("plain://h?most=1.5", "hosts[0].most", "found str '1.5'; expected a whole number"),
+        ("plain://h/path", "hosts[0]", "a path behind the host means nothing to this engine"),
+        ("plain://h#x", "hosts[0]", "percent-encode it"),
+        ("plain://u:a@h/b@c", "hosts[0]", "percent-encode it"),
+    ],
+)
+def test_an_option_in_a_url_that_cannot_be_converted_is_refused_with_its_place(
+    url: str, path: str, why: str
+) -> None:
+    with pytest.raises(ConfigError, match=why) as caught:
+        create_cluster({"engine": Plain, "hosts": [url]})
+    assert caught.value.path == path
+
+
+class Choosy(Typed):
+    """An engine that refuses an option of its client library."""
+
+    refused_options: ClassVar[Mapping[str, str]] = {"timeout": "time is not ours", "cache": "it lies"}
+
+
+def test_a_refused_option_gets_its_reason_and_is_not_among_the_known_ones() -> None:
+    for name, why in Choosy.refused_options.items():
+        with pytest.raises(ConfigError, match=f"{name!r} is not for a host of a cluster: {why}") as caught:
+            create_cluster({"engine": Choosy, "hosts": [{name: 1}]})
+        assert caught.value.path == f"hosts[0].{name}"
+    with pytest.raises(ConfigError, match=r"known: host, password, port, username, weight$"):
+        create_cluster({"engine": Choosy, "hosts": [{"zzz": 1}]})
+    with pytest.raises(ConfigError) as caught:
+        create_cluster({"engine": Choosy, "hosts": [{}], "defaults": {"cache": 1}})
+    assert caught.value.path == "defaults.cache"
 
 
 # No secrets -------------------------------------------------------------------------------------------------------

@@ -51,10 +51,10 @@ def test_a_url_may_hold_options() -> None:
     ("url", "why"),
     [
         ("memcached://user:secret@h", "no users and passwords"),
-        ("memcached://h/path", "'/path' after the port means nothing"),
-        ("memcached://h:port", "Port could not be cast"),
-        ("memcached://h?no_delay=maybe", "no_delay is 'maybe'; expected true or false"),
-        ("memcached://h?timeout=soon", "could not convert"),
+        ("memcached://h/path", "a path after the port means nothing; .*memcached:///run/server.sock"),
+        ("memcached://h:port", "a port that is no number from 1 to 65535"),
+        ("memcached://:123#x@prod", "it has a '#', .*percent-encode it"),
+        ("memcached://h/x@y", "it has a '@' behind the host; .*percent-encode it"),
         ("redis://h", "takes memcached://, memcache://"),
     ],
 )
@@ -63,6 +63,59 @@ def test_a_url_that_makes_no_sense_is_refused_with_its_place(url: str, why: str)
         cluster_with(url)
     assert caught.value.path == "hosts[0]"
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "why"),
+    [
+        ("memcached://h?no_delay=maybe", "no_delay", "found str 'maybe'; expected true or false"),
+        (
+            "memcached://h?timeout=soon",
+            "timeout",
+            "found str 'soon'; expected a whole number or a number or none",
+        ),
+        (
+            "memcached://h?ignore_exc=1",
+            "ignore_exc",
+            "not for a host of a cluster: a host that fails is not a key",
+        ),
+    ],
+)
+def test_an_option_in_a_url_is_refused_with_its_place(url: str, path: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why) as caught:
+        cluster_with(url)
+    assert caught.value.path == f"hosts[0].{path}"
+
+
+@pytest.mark.parametrize(
+    ("given", "server"),
+    [
+        ("[::1]:11212", ("::1", 11212)),
+        ("::1", ("::1", 11211)),
+        ("/run/m.sock", "/run/m.sock"),
+        ("unix:/run/m.sock", "/run/m.sock"),
+        ("memcached://[::1]:11212", ("::1", 11212)),
+    ],
+)
+def test_an_address_may_be_ipv6_or_a_path(given: str, server: Any) -> None:
+    (engine,) = cluster_with(given).hosts.values()
+    assert engine.address.server == server
+
+
+@pytest.mark.parametrize(
+    "given", ["localhost:", "localhost:abc", ":11211", "a,b", "h/1", {"host": "[::1]"}, {"host": "h:1"}]
+)
+def test_an_address_that_would_only_fail_later_is_refused_at_once(given: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^hosts\[0\]"):
+        cluster_with(given)
+
+
+def test_an_error_names_a_method_as_it_was_called() -> None:
+    cluster: Any = cluster_with({})
+    with pytest.raises(TypeError, match=r"^set\(\) got an unexpected keyword argument 'ex'"):
+        cluster.set("a", 1, ex=3)
+    with pytest.raises(TypeError, match=r"^set\(\) missing 1 required"), cluster.map() as conn:
+        conn.set("a")
 
 
 def test_one_timeout_is_for_connecting_and_for_answers_and_each_may_be_given() -> None:

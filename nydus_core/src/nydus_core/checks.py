@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from nydus_core.errors import ConfigError
+from nydus_core.redaction import looks_secret
 
 __all__ = [
     "AT_MOST",
@@ -27,6 +28,7 @@ __all__ = [
     "check_each",
     "check_type",
     "choose",
+    "from_text",
     "is_time",
     "nearest",
     "one_of",
@@ -185,6 +187,46 @@ def refuse_unknown(found: Mapping[str, Any], known: Sequence[str], path: str) ->
             raise ConfigError(f"unknown setting{instead}", f"{path}.{name}" if path else str(name))
 
 
+def from_text(text: str, kinds: Sequence[type], path: str) -> Any:
+    """Return the value that a text stands for, such as the text of an option in a URL.
+
+    Parameters:
+        text: The text.
+        kinds: The types that will do. Text wins, then come truth values, whole numbers and other numbers.
+        path: The place of the text in the settings.
+
+    Raises:
+        ConfigError: The text stands for no value of these types.
+    """
+    if str in kinds or not {bool, int, float}.intersection(kinds):
+        return text
+    if type(None) in kinds and text.lower() == "none":
+        return None
+    if bool in kinds and text.lower() in _TRUTH:
+        return _TRUTH[text.lower()]
+    for kind in (int, float):
+        if kind in kinds:
+            try:
+                return kind(text)
+            except ValueError:
+                pass
+    expected = " or ".join(words for kind, words in _IN_WORDS.items() if kind in kinds)
+    raise ConfigError(f"found {shown(text, path.rpartition('.')[2])}; expected {expected}", path)
+
+
+_TRUTH = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
+_IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number", type(None): "none"}
+
+
 def refuse(options: Mapping[str, Any], refused: Mapping[str, str]) -> None:
     """Refuse options of a host that would break a guarantee of the cluster.
 
@@ -238,7 +280,7 @@ def shown(value: Any, name: str = "") -> str:
         name: The name of the option. For names such as ``password`` the text has the type only.
     """
     kind = type(value).__name__
-    if re.search("pass|secret|credential|user", name) or not isinstance(value, str | int | float | None):
+    if looks_secret(name) or not isinstance(value, str | int | float | None):
         return f"a value of type {kind}"
     if "://" in str(value):
         return f"{kind} '{str(value).partition('://')[0]}://***'"
@@ -246,5 +288,5 @@ def shown(value: Any, name: str = "") -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Return a text without secrets: URLs are cut to their schemes, ``user:password@host`` to ``***``."""
-    return re.sub(r"\S*:\S*@\S*", "***", re.sub(r"(\w+://).*", r"\1***", text, flags=re.DOTALL))
+    """Return a text without secrets: URLs are cut to their schemes, ``user:password@host`` and ``user@host`` to ``***``."""
+    return re.sub(r"\S*@\S*", "***", re.sub(r"(\w+://).*", r"\1***", text, flags=re.DOTALL))

@@ -101,7 +101,10 @@ def _create(settings: Mapping[str, Any] | str | os.PathLike[str], name: str | No
 
 def _named(path: str | os.PathLike[str], name: str | None) -> tuple[dict[str, Any], str]:
     if "://" in str(path):
-        raise ConfigError("found a URL; expected a dict of settings, or the path of a TOML file")
+        raise ConfigError(
+            "found a URL; expected a dict of settings, such as {'engine': 'redis', 'hosts': [the URL]}, or the path of a "
+            "TOML file"
+        )
     tables = read_toml(path)
     if name is None or name not in tables:
         problem = "no name was given" if name is None else f"it has no cluster {name!r}"

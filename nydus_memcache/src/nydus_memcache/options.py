@@ -5,11 +5,11 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pymemcache.client.base import KeepaliveOpts
 from pymemcache.serde import LegacyWrappingSerde
 
+from nydus_core.addresses import UnreadableUrl, check_host, read_url
 from nydus_core.checks import AT_MOST, HOST, PORT, SECONDS_OR_NONE, Check, agreed, check_each, refuse
 from nydus_core.errors import ConfigError
 from nydus_memcache.commands import LEGAL_KEY, PickleSerde, PlainSerde, Serde, Wire
@@ -73,6 +73,7 @@ def check(options: Mapping[str, Any]) -> None:
     """
     refuse(options, REFUSED)
     check_each(options, _RANGES)
+    check_host(options.get("host", ""), "host")
     if options.get("unix_socket_path") is not None and options.get("tls_context") is not None:
         raise ConfigError("there is no TLS over a unix socket; expected one of the two", "tls_context")
     _prefix(options.get("key_prefix", b""))
@@ -170,37 +171,23 @@ _FOR_CLIENT = frozenset(
 def from_url(url: str) -> dict[str, Any]:
     """Return the options that ``memcached://host:port`` or ``memcached:///path/of.sock`` stands for.
 
-    Further options come as in ``?timeout=2&key_prefix=app:``.
+    Further options come as in ``?timeout=2&key_prefix=app:``. They stay text: the settings convert them.
 
     Raises:
-        ValueError: The URL makes no sense.
+        UnreadableUrl: The URL makes no sense. The error shows no part of it.
     """
-    parts = urlsplit(url)
+    parts = read_url(url)
     if parts.username is not None or parts.password is not None:
-        raise ValueError("there are no users and passwords in the text protocol of memcached")
+        raise UnreadableUrl("there are no users and passwords in the text protocol of memcached")
     options: dict[str, Any] = {}
-    if parts.hostname:
+    if parts.host:
         if parts.path.strip("/"):
-            raise ValueError(
-                f"{parts.path!r} after the port means nothing; a unix socket has no host before it"
+            raise UnreadableUrl(
+                "a path after the port means nothing; a unix socket has no host before it: memcached:///run/server.sock"
             )
-        options["host"] = parts.hostname
+        options["host"] = parts.host
         if parts.port is not None:
             options["port"] = parts.port
     elif parts.path.strip("/"):
-        options["unix_socket_path"] = unquote(parts.path)
-    return options | {name: _from_text(name, text) for name, text in parse_qsl(parts.query, True)}
-
-
-def _from_text(name: str, text: str) -> Any:
-    types = float if name == "weight" else OPTION_TYPES.get(name, str)
-    kinds = types if isinstance(types, tuple) else (types,)
-    if bool in kinds:
-        if text.lower() not in _TRUTH:
-            raise ValueError(f"{name} is {text!r}; expected true or false")
-        return _TRUTH[text.lower()]
-    kind = next((kind for kind in (float, int) if kind in kinds), str)
-    return kind(text)
-
-
-_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        options["unix_socket_path"] = parts.path
+    return options | dict(parts.query)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import redis
 import redis.asyncio
@@ -13,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.retry import Retry
 
+from nydus_core.addresses import UnreadableUrl, check_host, read_url
 from nydus_core.checks import AT_MOST, HOST, PORT, SECONDS_OR_NONE, Check, agreed, check_each, refuse
 from nydus_core.errors import ConfigError
 
@@ -121,6 +124,7 @@ def client_options(options: Mapping[str, Any], retry: type[Any] = Retry) -> dict
     """
     refuse(options, REFUSED)
     check_each(options, _RANGES)
+    check_host(options.get("host", ""), "host")
     pool = options.get("connection_pool")
     of_pool = None if pool is None else pool.connection_kwargs.get("retry")
     if of_pool is not None and of_pool.get_retries():
@@ -160,17 +164,47 @@ def async_client_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_url(url: str) -> dict[str, Any]:
-    """Return the options that a ``redis://``, ``rediss://`` or ``unix://`` URL stands for.
+    """Return the options that a ``redis://``, ``valkey://``, ``rediss://``, ``valkeys://`` or ``unix://`` URL stands for.
+
+    Options behind the ``?`` that this module knows the type of stay text. redis-py converts the others.
 
     Raises:
-        ValueError: redis-py cannot read the URL.
+        UnreadableUrl: The URL cannot be read. The error shows no part of it.
     """
-    options: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call]
-    if options.pop("connection_class", None) is redis.SSLConnection:
-        options["ssl"] = True
-    if "path" in options:
-        options["unix_socket_path"] = options.pop("path")
-    return options
+    parts = read_url(url)
+    found: dict[str, Any] = {"username": parts.username, "password": parts.password}
+    if parts.scheme == "unix":
+        if parts.host or not parts.path.startswith("/"):
+            raise UnreadableUrl(
+                "the path of a unix socket begins with a third slash: unix:///run/redis.sock; if a user or a password has a "
+                "'/', percent-encode it as %2F"
+            )
+        found["unix_socket_path"] = parts.path
+    else:
+        found |= {"host": parts.host or None, "port": parts.port, "db": _database(parts.path)}
+    if parts.scheme in ("rediss", "valkeys"):
+        found["ssl"] = True
+    return {name: value for name, value in found.items() if value is not None} | _query(parts.query)
+
+
+def _database(path: str) -> int | None:
+    number = path.removeprefix("/").removesuffix("/")
+    if number and re.fullmatch("[0-9]+", number) is None:
+        raise UnreadableUrl(
+            "the path is not the plain number of a database, as in redis://host:6379/0; if a user or a password has a '/', "
+            "percent-encode it as %2F"
+        )
+    return int(number) if number else None
+
+
+def _query(query: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    texts = dict(query)
+    try:
+        read: dict[str, Any] = dict(parse_url(f"redis://?{urlencode(texts)}"))  # type: ignore[no-untyped-call]
+    except ValueError:  # of an option that has a type here, or the settings will say so
+        read = {}
+    converted = {name: value for name, value in read.items() if name in texts and not isinstance(value, str)}
+    return texts | {name: value for name, value in converted.items() if _TYPES.get(name) is None}
 
 
 #: Options that decide how commands and replies look. One surface serves all hosts, so the hosts must agree.

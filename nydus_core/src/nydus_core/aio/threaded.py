@@ -16,6 +16,7 @@ from nydus_core.aio.workers import Job, in_worker
 from nydus_core.command import Command, Dispatch
 from nydus_core.engines import Batch, EngineBase, SurfaceFactory
 from nydus_core.errors import CANCELLED, HostDown, HostError
+from nydus_core.redaction import redactor_of
 from nydus_core.threads import in_thread
 
 __all__ = ["ThreadedEngine"]
@@ -51,12 +52,19 @@ class ThreadedEngine(EngineBase):
     def __init_subclass__(cls) -> None:
         """Take from the blocking class the attributes that settings are read by."""
         super().__init_subclass__()
-        for name in ("supports_transactions", "supports_flush", "url_schemes", "countable"):
+        for name in (
+            "supports_transactions",
+            "supports_flush",
+            "url_schemes",
+            "refused_options",
+            "countable",
+        ):
             setattr(cls, name, getattr(_blocking(cls), name))
 
     def __init__(self, num: Any, *args: Any, **options: Any) -> None:
         super().__init__(num)
         self.engine: Any = _blocking(type(self))(num, *args, **options)
+        self.redactor = redactor_of(self.engine)
         for name in _ADDRESS & vars(self.engine).keys():
             setattr(self, name, getattr(self.engine, name))
         self._turns = PerLoop(lambda: Turns(self.most_threads))

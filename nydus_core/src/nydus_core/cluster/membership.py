@@ -66,7 +66,9 @@ class Membership(Generic[E]):
             raise ConfigError(f"found the class {router.__name__}; expected a router", "router")
         if self._settings.on_host_down == "reroute" and not chooses_hosts(router):
             raise ConfigError(
-                "only a router that tells the host of a key can tell another one", "on_host_down"
+                f"found 'reroute' with {'no router' if router is None else f'router {type(router).__name__}'}; expected "
+                "'raise', or a router that chooses the host of a command: no other can choose another host",
+                "on_host_down",
             )
         with self._changing:
             self._snapshot = self._snapshot.over(self._snapshot.by_key, router)

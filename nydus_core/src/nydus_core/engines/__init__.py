@@ -5,7 +5,13 @@ from nydus_core.engines.batches import SerialBatch
 from nydus_core.engines.legacy import BasePipeline
 from nydus_core.engines.protocol import AnyEngine, AsyncEngine, Batch, E, Engine, SurfaceFactory
 from nydus_core.engines.starting import BaseEngine
-from nydus_core.engines.surface import PlainSurface, current_call, remember_awaited_call, remember_call
+from nydus_core.engines.surface import (
+    PlainSurface,
+    current_call,
+    named_as_called,
+    remember_awaited_call,
+    remember_call,
+)
 
 __all__ = [
     "AnyEngine",
@@ -20,6 +26,7 @@ __all__ = [
     "SerialBatch",
     "SurfaceFactory",
     "current_call",
+    "named_as_called",
     "remember_awaited_call",
     "remember_call",
 ]

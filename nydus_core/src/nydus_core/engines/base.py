@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+from nydus_core.addresses import UnreadableUrl, read_url
 from nydus_core.command import Command, Dispatch, Scope, key_bytes
 from nydus_core.engines.protocol import SurfaceFactory
 from nydus_core.engines.surface import PlainSurface
 from nydus_core.errors import HostError, host_error, is_own_want
+from nydus_core.redaction import Redactor, options_of
 
 __all__ = ["EngineBase"]
 
@@ -42,8 +44,20 @@ class EngineBase:
     supports_flush: ClassVar[bool] = False
     #: The schemes of URLs that may stand for a host's options.
     url_schemes: ClassVar[tuple[str, ...]] = ()
+    #: Options of the client library that are refused, each with the reason.
+    refused_options: ClassVar[Mapping[str, str]] = {}
     #: Whether ``hosts`` may be a number: that many hosts with the default options.
     countable: ClassVar[bool] = False
+
+    #: Takes the secrets of the host out of errors. Made before the constructor runs, of all arguments whose names look
+    #: secret; a subclass that learns of others tells it.
+    redactor: Redactor
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        """Make an engine that knows its secrets, whatever the constructor of a subclass does with them."""
+        engine = super().__new__(cls)
+        engine.redactor = Redactor(options_of(cls, args, options))
+        return engine
 
     def __init__(self, num: Any, **options: Any) -> None:
         self.num = num
@@ -98,12 +112,25 @@ class EngineBase:
 
     @classmethod
     def from_url(cls, url: str) -> dict[str, Any]:
-        """Return the options that a URL stands for.
+        """Return the options that a URL stands for: by default ``host``, ``port``, ``username``, ``password`` and the query.
+
+        The values of the query may be text. The settings convert them, as far as the types of the options are known.
 
         Raises:
-            ValueError: The URL makes no sense.
+            UnreadableUrl: The URL makes no sense. The error shows no part of it.
         """
-        raise ValueError(f"{cls.__name__} takes no URLs")
+        if not cls.url_schemes:
+            raise UnreadableUrl(f"{cls.__name__} takes no URLs")
+        parts = read_url(url)
+        if parts.path.strip("/"):
+            raise UnreadableUrl("a path behind the host means nothing to this engine")
+        found = {
+            "host": parts.host or None,
+            "port": parts.port,
+            "username": parts.username,
+            "password": parts.password,
+        }
+        return {name: value for name, value in found.items() if value is not None} | dict(parts.query)
 
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
         """Return an object on which every command goes to this host: by default a surface of the cluster's kind.
@@ -122,7 +149,9 @@ class EngineBase:
             cause: The exception of the client.
             command: The command.
         """
-        return host_error(kind, cause, host=f"{self.num!r} ({self.identifier})", command=repr(command))
+        self.redactor.clean(cause)
+        host = f"{self.num!r} ({self.redactor.address(self.identifier)})"
+        return host_error(kind, cause, host=host, command=repr(command))
 
     def unavailable(self, why: str) -> Exception:
         """Make the client's error for a host that cannot be reached."""
@@ -152,4 +181,4 @@ class EngineBase:
         return False
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.num!r} at {self.identifier}>"
+        return f"<{type(self).__name__} {self.num!r} at {self.redactor.address(self.identifier)}>"

@@ -84,7 +84,7 @@ class BaseEngine(EngineBase):
                 try:
                     self._connection = self.connect()
                 except Exception as error:
-                    self._attempt.refusal = error
+                    self._attempt.refusal = self.redactor.clean(error)
                     raise
                 finally:
                     self._connector = None
@@ -95,6 +95,9 @@ class BaseEngine(EngineBase):
         try:
             if self._connection is not None:
                 self.disconnect()
+        except Exception as error:
+            self.redactor.clean(error)
+            raise
         finally:
             self._connection = None
 

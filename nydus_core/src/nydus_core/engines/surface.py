@@ -11,11 +11,21 @@ import inspect
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 from nydus_core.command import Command, Dispatch
 
-__all__ = ["Call", "Describe", "PlainSurface", "current_call", "remember_awaited_call", "remember_call"]
+__all__ = [
+    "Call",
+    "Describe",
+    "PlainSurface",
+    "current_call",
+    "named_as_called",
+    "remember_awaited_call",
+    "remember_call",
+]
+
+T = TypeVar("T")
 
 #: Makes a command of a call: its name, positional and keyword arguments.
 Describe = Callable[[str, tuple[Any, ...], dict[str, Any]], Command]
@@ -59,6 +69,17 @@ class _Call:
 
     def __repr__(self) -> str:
         return f"<command {self._name}>"
+
+
+def named_as_called(surface: type[T]) -> type[T]:
+    """Have Python name the methods of a surface as users call them: ``set() got an unexpected keyword argument``.
+
+    A decorator of classes. Users know a cluster, and no class of its surface. A call takes no longer.
+    """
+    for name, method in vars(surface).items():
+        if inspect.isfunction(method) and not name.startswith("_") and method.__name__ == name:
+            method.__qualname__ = name
+    return surface
 
 
 #: A call as the user wrote it: its name, positional and keyword arguments.

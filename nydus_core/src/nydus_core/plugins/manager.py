@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pluggy
 
 from nydus_core.plugins import registry
 from nydus_core.plugins import specs as hookspecs
+from nydus_core.redaction import Redactor, redactor_of
 
 __all__ = ["Hooks", "hooks", "register", "unregister"]
 
@@ -108,8 +109,18 @@ class Hooks:
         for name, function in self._listeners.get(hook, ()):
             try:
                 function(arguments)
-            except Exception:
+            except Exception as error:
+                _keep_secrets(error, arguments)
                 logger.exception("plugin %s raised in %s", name, hook)
+
+
+def _keep_secrets(error: Exception, arguments: Mapping[str, Any]) -> None:
+    """Take the secrets of settings and hosts that a plugin was given out of its error, which is about to be logged."""
+    settings, hosts = arguments.get("settings"), getattr(arguments.get("cluster"), "hosts", None)
+    if isinstance(settings, Mapping):
+        Redactor(settings).clean(error)
+    for engine in hosts.values() if isinstance(hosts, Mapping) else ():
+        redactor_of(engine).clean(error)
 
 
 def _never_run(impl: pluggy.HookImpl) -> str | None:

@@ -7,11 +7,12 @@ is loaded. The built-in routers and the backends of this project come in through
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
 from typing import cast
 
 from importlib_metadata import Distribution, EntryPoint, entry_points
 
-from nydus_core.checks import nearest
+from nydus_core.checks import nearest, shown
 from nydus_core.errors import PluginError
 
 __all__ = ["ENGINES", "PLUGINS", "ROUTERS", "find_class", "found", "import_dotted"]
@@ -23,6 +24,7 @@ PLUGINS = "nydus.plugins"
 #: Names that are known to exist, and the distributions to install for them.
 INSTALL = {
     (ENGINES, "redis"): "nydus-redis",
+    (ENGINES, "valkey"): "nydus-redis",
     (ENGINES, "embedded"): "nydus-redis[embedded]",
     (ENGINES, "memcache"): "nydus-memcache",
 }
@@ -44,10 +46,18 @@ def find_class(group: str, reference: object, path: str) -> type:
     """
     if isinstance(reference, str) and "://" in reference:
         raise PluginError("found a URL; expected a class, a dotted path or a name", path)
+    if not isinstance(reference, str | type):
+        name = "a name, a dotted path or a class" if group else "a dotted path or a class"
+        raise PluginError(f"found {shown(reference)}; expected {name}", path)
     named = _find(group, reference, path) if isinstance(reference, str) else reference
+    if isinstance(named, ModuleType):
+        classes = [name for name, value in vars(named).items() if isinstance(value, type) and name[:1] != "_"]
+        example = f", such as {reference}.{classes[0]}" if classes else ""
+        raise PluginError(f"found {reference!r}, which is a module; expected a class in it{example}", path)
     if not isinstance(named, type):
-        value = f"{reference!r}, which is of type" if isinstance(reference, str) else "a value of type"
-        raise PluginError(f"found {value} {type(named).__name__}; expected a class", path)
+        raise PluginError(
+            f"found {reference!r}, which is of type {type(named).__name__}; expected a class", path
+        )
     return named
 
 

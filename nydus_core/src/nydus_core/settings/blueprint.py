@@ -8,6 +8,7 @@ from typing import Any
 
 from nydus_core.checks import nearest, without_secrets
 from nydus_core.errors import ConfigError
+from nydus_core.redaction import Redactor, options_of
 from nydus_core.routers import BaseRouter, Node
 from nydus_core.settings.cluster import ClusterSettings
 from nydus_core.settings.hosts import HostSettings, in_order, read_host, read_weight
@@ -33,8 +34,10 @@ class Blueprint:
             ConfigError: The engine refuses the host's options.
         """
         host, kind = self.hosts[key], self.settings.engine
+        redactor = Redactor(options_of(kind, (key, *host.args), host.options))
         try:
-            engine = kind(host.key, *host.args, **host.options)
+            with redactor.cleaning():
+                engine = kind(host.key, *host.args, **host.options)
         except ConfigError as error:
             raise error.under(host.path) from error
         except (TypeError, ValueError) as error:
@@ -65,10 +68,12 @@ class Blueprint:
         if kind is None:
             return None
         first: Any = cluster
+        redactor = Redactor(self.settings.router_options)
         if not issubclass(kind, BaseRouter):
             first = [_node(host, engines[key]) for key, host in self.hosts.items()]
         try:
-            return kind(first, **self.settings.router_options)
+            with redactor.cleaning():
+                return kind(first, **self.settings.router_options)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{kind.__name__} refused these options: {error}", "router") from error
 

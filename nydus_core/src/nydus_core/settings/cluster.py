@@ -63,7 +63,10 @@ def read_settings(settings: Mapping[str, Any], *, asynchronous: bool = False) ->
         ConfigError: Something is unknown, missing or wrong; ``PluginError`` if a name leads nowhere.
     """
     if not isinstance(settings, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigError(f"found {type(settings).__name__}; expected a dict of settings")
+        raise ConfigError(
+            f"found {type(settings).__name__}; expected a dict of settings, such as "
+            "{'engine': 'redis', 'hosts': ['redis://localhost:6379/0']}"
+        )
     refuse_unknown(settings, _KNOWN, "")
     engine = _engine(settings, "async" if asynchronous else "sync")
     router, options = _router(settings.get("router"))
@@ -165,9 +168,9 @@ def _side_of(engine: type[Any], side: str, named: Any, path: str) -> type[Any]:
 def _remedy(engine: type[Any], side: str) -> str:
     for parent in engine.__mro__[1:]:
         if vars(parent).get(f"{side}_side") is not None:
-            return f"{parent.__qualname__}, its parent, has one, which is not inherited: give it a {side}_side of its own"
+            return f"{parent.__qualname__}, its parent, has one, which is not inherited: set {side}_side in {engine.__qualname__}, too"
     if side == "async":
-        return "use create_cluster; or give it an async_side, such as a ThreadedEngine, which does its commands in threads"
+        return "use create_cluster; or set async_side in the class, such as to a ThreadedEngine, which does the commands in threads"
     return "use create_async_cluster"
 
 
@@ -179,7 +182,8 @@ def _router(setting: Any) -> tuple[type[Any] | None, dict[str, Any]]:
     options = {str(name): value for name, value in setting.items()}
     if "name" not in options:
         near = next((nearest(name, ["name"]) for name in options if nearest(name, ["name"])), "")
-        raise ConfigError(f"missing; expected {{'name': a router, **its options}}{near}", "router.name")
+        found = f"found {', '.join(map(repr, options)) or 'nothing'} and no 'name'"
+        raise ConfigError(f"{found}; expected {{'name': a router, **its options}}{near}", "router.name")
     router = _router_class(options.pop("name"), "router.name")
     parameters = list(inspect.signature(router).parameters.values())[1:]
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
-from nydus_core.checks import check_type, nearest, refuse_unknown, shown, without_secrets
+from nydus_core.addresses import UnreadableUrl, check_host, check_url, read_address
+from nydus_core.checks import check_type, from_text, nearest, refuse, refuse_unknown, shown, without_secrets
 from nydus_core.errors import ConfigError
+from nydus_core.redaction import Redactor
 
 __all__ = ["HostSettings", "in_order", "read_host", "read_hosts", "read_weight"]
 
@@ -57,14 +61,23 @@ def read_hosts(settings: Mapping[str, Any], engine: type[Any]) -> tuple[HostSett
     hosts = in_order(
         [read_host(engine, key, given, defaults) for key, given in _entries(settings.get("hosts"), engine)]
     )
-    if len({host.name for host in hosts}) < len(hosts):
-        raise ConfigError(f"two hosts have one name: {', '.join(host.name for host in hosts)}", "hosts")
+    by_name: dict[str, Any] = {}
+    for host in hosts:
+        if host.name in by_name:
+            raise ConfigError(
+                f"found the hosts {by_name[host.name]!r} and {host.key!r}; expected another name for one of them: the name "
+                f"of a host is its key as text, {host.name!r}",
+                "hosts",
+            )
+        by_name[host.name] = host.key
     return hosts
 
 
 def _entries(hosts: Any, engine: type[Any]) -> list[tuple[Any, Any]]:
     """Return each host's key and settings, as they were given."""
     if isinstance(hosts, int) and not isinstance(hosts, bool) and getattr(engine, "countable", False):
+        if hosts < 1:
+            raise ConfigError(f"found {hosts}; expected the number of hosts, 1 or more", "hosts")
         hosts = [{}] * hosts
     if isinstance(hosts, Mapping):
         entries = list(hosts.items())
@@ -133,14 +146,29 @@ def _own_options(engine: type[Any], given: Any, path: str) -> tuple[dict[str, An
     known = _option_types(engine)
     if known is None:
         return {}, args
-    if isinstance(given, str) and {"host", "port"} <= known.keys() and re.fullmatch(r"[^:]+:\d+", given):
-        host, _, port = given.partition(":")
-        return {"host": host, "port": int(port)}, ()
+    if isinstance(given, str) and _is_address(given, known):
+        return _from_address(given, known, path), ()
     if len(args) > len(known):
         raise ConfigError(
             f"found {len(args)} arguments; expected at most {len(known)}: {', '.join(known)}", path
         )
     return dict(zip(known, args, strict=False)), ()
+
+
+def _is_address(text: str, known: Mapping[str, Any]) -> bool:
+    """Tell whether a text for a host is an address: by its looks, or as the first option of the engine is the host."""
+    return "host" in known and (next(iter(known)) == "host" or re.fullmatch(r"[^:]+:\d+", text) is not None)
+
+
+def _from_address(text: str, known: Mapping[str, Any], path: str) -> dict[str, Any]:
+    try:
+        options: dict[str, Any] = dict(read_address(text))
+    except ValueError as error:
+        raise ConfigError(f"found {shown(text)}: {error}", path) from None
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"found {shown(text)}; this engine has no option {name!r}", path)
+    return options
 
 
 def _from_url(engine: type[Any], url: str, path: str) -> dict[str, Any]:
@@ -152,11 +180,40 @@ def _from_url(engine: type[Any], url: str, path: str) -> dict[str, Any]:
             f"found {shown(url)}; engine {engine.__name__} {takes}{nearest(scheme, schemes)}", path
         )
     try:
-        options: dict[str, Any] = engine.from_url(url)
-    except ValueError as error:
-        # Not chained: the cause may show the URL, password and all.
-        raise ConfigError(f"found {shown(url)}: {without_secrets(str(error))}", path) from None
-    return options
+        _, _, behind = check_url(url)
+        options: dict[str, Any] = dict(engine.from_url(url))
+    except UnreadableUrl as error:
+        raise ConfigError(f"found {shown(url)}: {error}", path) from None
+    except ConfigError as error:
+        raise Redactor({"url": url}).clean(error).under(path) from None
+    except Exception as error:
+        # Not chained: the cause may show the URL, password and all. A URL in its text goes, whatever it is.
+        why = without_secrets(Redactor({"url": url}).text(str(error).replace(url, f"{scheme}://***")))
+        raise ConfigError(f"found {shown(url)}: {why}", path) from None
+    texts = dict(parse_qsl(behind.partition("?")[2], keep_blank_values=True))
+    return {
+        name: _converted(engine, name, value, path) if texts.get(name) == value else value
+        for name, value in options.items()
+    }
+
+
+def _converted(engine: type[Any], name: str, text: str, path: str) -> Any:
+    """Return the value that the text of an option in a URL stands for, as far as the engine tells the type of the option."""
+    known = _option_types(engine) or {}
+    kinds = (float, int) if name == "weight" else known.get(name) or _parameter_types(engine, name)
+    return from_text(text, kinds if isinstance(kinds, tuple) else (kinds,), f"{path}.{name}")
+
+
+def _parameter_types(engine: type[Any], name: str) -> tuple[type, ...]:
+    """Return the types that the constructor of an engine has for an option: by its default value or its annotation."""
+    parameter = inspect.signature(engine).parameters.get(name)
+    if parameter is None:
+        return (str,)
+    if isinstance(parameter.default, bool | int | float):
+        return (type(parameter.default),)
+    words = set(re.findall(r"\w+", str(parameter.annotation)))
+    found: tuple[type, ...] = tuple(kind for kind in (bool, int, float, str) if kind.__name__ in words)
+    return found or (str,)
 
 
 def _option_types(engine: type[Any]) -> Mapping[str, Any] | None:
@@ -168,13 +225,16 @@ def _check_options(engine: type[Any], options: Mapping[str, Any], path: str) -> 
     known = _option_types(engine)
     if known is None:
         return
-    refuse_unknown(options, [*known, "weight"], path)
+    refused: Mapping[str, str] = getattr(engine, "refused_options", {})
+    useful = [name for name in known if name not in refused]
+    refuse_unknown({name: None for name in options if name not in refused}, [*useful, "weight"], path)
+    try:
+        refuse({name: name not in known or value for name, value in options.items()}, refused)
+    except ConfigError as error:
+        raise error.under(path) from None
     for name, value in options.items():
-        if name == "host" and isinstance(value, str) and re.search("://|@", value):
-            raise ConfigError(
-                "found a URL or a user; expected a name or an address: a URL stands for a whole host",
-                f"{path}.{name}",
-            )
+        if name == "host" and isinstance(value, str):
+            check_host(value, f"{path}.{name}")
         expected = known.get(name)
         if expected is not None:
             check_type(value, expected, f"{path}.{name}")

@@ -32,6 +32,8 @@ class MemcacheHost(EngineBase):
     supports_flush: ClassVar[bool] = True
     url_schemes: ClassVar[tuple[str, ...]] = ("memcached", "memcache")
 
+    refused_options: ClassVar[Mapping[str, str]] = host_options.REFUSED
+
     def __init__(
         self,
         num: Any,

@@ -11,11 +11,13 @@ from typing import Any, NoReturn
 
 from nydus_core.checks import nearest
 from nydus_core.command import Dispatch
+from nydus_core.engines import named_as_called
 from nydus_memcache.commands import Key, Shutdown, Wire, count, expiry
 
 __all__ = ["Surface", "no_such_command"]
 
 
+@named_as_called
 class Surface:
     """The commands of memcached.
 

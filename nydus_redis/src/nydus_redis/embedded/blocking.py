@@ -11,6 +11,7 @@ import redis
 
 from nydus_core.command import Dispatch
 from nydus_core.engines import SurfaceFactory
+from nydus_redis import options as host_options
 from nydus_redis.connection import Pool
 from nydus_redis.embedded.server import PrivateServer, ServerError
 from nydus_redis.engine import Redis, RedisHost
@@ -20,6 +21,10 @@ __all__ = ["Embedded", "EmbeddedHost", "ServedServer"]
 
 #: Options of a Redis host that make no sense for an embedded host, which has an address of its own.
 _ADDRESS = ("host", "port", "unix_socket_path", "connection_pool", "username", "password")
+_REFUSED = dict.fromkeys(
+    _ADDRESS,
+    "an embedded host has a private server of its own, on a unix socket; for another server use the engine 'redis'",
+)
 
 
 class ServedServer:
@@ -70,6 +75,7 @@ class EmbeddedHost(RedisHost):
 
     url_schemes: ClassVar[tuple[str, ...]] = ()
     countable: ClassVar[bool] = True
+    refused_options: ClassVar[Mapping[str, str]] = {**host_options.REFUSED, **_REFUSED}
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
@@ -21,6 +22,12 @@ __all__ = ["RedisHost"]
 _ALL_IN_USE = ("Too many connections", "No connection available")
 
 
+#: A server that does not know a greeting repeats the first words of it, passwords among them, up to some length.
+_GREETING = re.compile(
+    "(unknown command ['`](?:hello|auth)['`]), with args beginning with:.*", re.IGNORECASE | re.DOTALL
+)
+
+
 class RedisHost(EngineBase):
     """The options and the address of a host, and the meaning of its errors.
 
@@ -31,7 +38,9 @@ class RedisHost(EngineBase):
     client_error: ClassVar[type[Exception] | None] = redis.RedisError
     supports_transactions: ClassVar[bool] = True
     supports_flush: ClassVar[bool] = True
-    url_schemes: ClassVar[tuple[str, ...]] = ("redis", "rediss", "unix")
+    url_schemes: ClassVar[tuple[str, ...]] = ("redis", "rediss", "valkey", "valkeys", "unix")
+
+    refused_options: ClassVar[Mapping[str, str]] = host_options.REFUSED
 
     def __init__(
         self,
@@ -49,7 +58,9 @@ class RedisHost(EngineBase):
         addressed = {"host": host, "port": port, "db": db, "unix_socket_path": unix_socket_path}
         self._identifier = identifier
         self._wire_options = options
+        self.redactor.cut(_GREETING)
         connection = self._prepare({**addressed, "timeout": timeout, "password": password, **options})
+        self.redactor.know(connection)
         self.timeout: float | None = connection.get("socket_timeout")
         self.host, self.port = connection.get("host", host), connection.get("port", port)
         self.db, self.unix_socket_path = connection.get("db", db), connection.get("path")

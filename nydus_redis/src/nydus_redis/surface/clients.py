@@ -16,6 +16,7 @@ from redis.exceptions import NoScriptError
 
 from nydus_core.checks import nearest
 from nydus_core.command import Command, Dispatch, Scope
+from nydus_core.engines import named_as_called
 from nydus_core.errors import MaybeApplied
 from nydus_redis.commands import Wire
 from nydus_redis.connection import BlockingHost
@@ -87,6 +88,7 @@ class _Client(redis.Redis):
         raise no_such_command(name, redis.Redis)
 
 
+@named_as_called
 class _HostClient(Iterating, NoGroupPipelines, OnOneHost, _Client):
     """The client of one host: pipelines and subscriptions work on its pool.
 
@@ -123,6 +125,7 @@ class _HostClient(Iterating, NoGroupPipelines, OnOneHost, _Client):
         return admitting(subscriber, self.nydus_admit, self.nydus_wire)
 
 
+@named_as_called
 class _MapClient(Queued, _Client):
     """The client in a ``map()`` block: it queues commands."""
 
@@ -136,6 +139,7 @@ class _MapClient(Queued, _Client):
         return super().evalsha(sha, numkeys, *keys_and_args)
 
 
+@named_as_called
 class _ClusterClient(OfCluster, _Client):
     """The client behind the commands of a cluster."""
 

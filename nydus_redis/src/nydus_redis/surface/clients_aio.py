@@ -14,6 +14,7 @@ from redis.asyncio.client import Monitor, PubSub
 from redis.exceptions import NoScriptError
 
 from nydus_core.command import Command, Dispatch
+from nydus_core.engines import named_as_called
 from nydus_core.errors import MaybeApplied
 from nydus_redis.commands import Wire
 from nydus_redis.connection import AsyncHost, abort
@@ -80,6 +81,7 @@ class _Client(_Redis):  # type: ignore[misc]
         raise no_such_command(name, redis.asyncio.Redis)
 
 
+@named_as_called
 class _HostClient(Iterating, NoGroupPipelines, OnOneHost, _Client):
     """The client of one host: pipelines and subscriptions work on its pools in the running event loop.
 
@@ -138,6 +140,7 @@ class _HostClient(Iterating, NoGroupPipelines, OnOneHost, _Client):
         return admitting(subscriber, self.nydus_admit, self.nydus_wire)
 
 
+@named_as_called
 class _ClusterClient(OfCluster, _Client):
     """The client behind the commands of a cluster."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from redis.exceptions import NoScriptError
 
 from nydus_core.command import Command
+from nydus_core.engines import named_as_called
 from nydus_core.errors import HostError, MaybeApplied
 from nydus_core.routers import BaseRouter, Spread
 from nydus_redis.commands import Wire
@@ -31,6 +32,7 @@ __all__ = [
 NO_CHANNELS = "a router of nydus 0.11 gives channels no host: use cluster.on(host).pubsub()"
 
 
+@named_as_called
 class OfCluster(Iterating, OverManyHosts):
     """Methods of a cluster's client besides commands. Each side names its own classes for the objects that they return."""
 
