@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import NoReturn
 
 from nydus_core.aio.drivers import run
 from nydus_core.cluster import MapBlock, MapConnection
@@ -13,6 +14,13 @@ __all__ = ["AsyncMap"]
 
 class AsyncMap(MapBlock[AsyncEngine]):
     """A ``map()`` block; see ``AsyncCluster.map``."""
+
+    _form = "async with cluster.map() as conn:"
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError(f"this cluster is asynchronous: write '{self._form}', or make it with create_cluster")
+
+    def __exit__(self, *_: object) -> None: ...
 
     async def __aenter__(self) -> MapConnection:
         return self._enter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Generic
+from typing import Any, Generic, NoReturn
 
 from nydus_core.cluster.promise import EventualCommand, abandon, settle
 from nydus_core.command import Command
@@ -143,6 +143,20 @@ class MapBlock(Generic[E]):
         self._queue = _Queue(by_call)
         self.connection = MapConnection(make_surface, self._queue)
 
+    #: The way to write a block, for errors.
+    _form = "with cluster.map() as conn:"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
+            )
+        raise AttributeError(
+            f"map() is a block, and its commands are called inside: write '{self._form}', and in it conn.{name}(...)",
+            name=name,
+            obj=self,
+        )
+
     def _enter(self) -> MapConnection:
         if self._entered:
             raise NydusError("a map() block is used once: call cluster.map() again")
@@ -180,6 +194,13 @@ class MapBlock(Generic[E]):
 
 class Map(MapBlock[Engine]):
     """A ``map()`` block; see ``Cluster.map``."""
+
+    async def __aenter__(self) -> NoReturn:
+        raise TypeError(
+            f"this cluster is blocking: write '{self._form}', or make it with create_async_cluster"
+        )
+
+    async def __aexit__(self, *_: object) -> None: ...
 
     def __enter__(self) -> MapConnection:
         return self._enter()

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from nydus_core.checks import choose
 from nydus_core.errors import ConfigError, HostListExhausted
+from nydus_core.redaction import without_userinfo
 from nydus_core.routers.hashes import HASHES, Hash
 from nydus_core.routers.labels import BY_ADDRESS, LABELS, labels_of
 from nydus_core.routers.protocol import Node, NodeRouter
@@ -173,6 +174,8 @@ class LabelledRouter(KeyRouter):
         label = self.labels[self.names.index(node.name)]
         if node.name in self._pinned:  # a given label may hold a secret: it is not shown
             label = f"pinned, {digest(label)}"
+        elif without_userinfo(label) != label:  # as may an identifier that the settings give
+            label = f"with a user, {digest(label)}"
         return {"name": node.name, "weight": node.weight, **({"label": label} if label != node.name else {})}
 
 

@@ -12,7 +12,7 @@ from nydus_core.checks import whole_number
 from nydus_core.errors import ConfigError
 from nydus_core.routers.hashes_wordwise import siphash
 from nydus_core.routers.keyed import LabelledRouter
-from nydus_core.routers.protocol import Node
+from nydus_core.routers.protocol import Node, wrong_key
 
 __all__ = ["Maglev", "maglev_table"]
 
@@ -70,11 +70,14 @@ class Maglev(LabelledRouter):
         Raises:
             HostListExhausted: All hosts are to be avoided.
         """
-        if self._part is not None and (self._mark is None or self._mark in key):
-            key = self._part(key)
-        place = self._hash(key) % self._size
-        name = self._table[place]
-        return self._other(place, avoid) if avoid and name in avoid else name
+        try:
+            if self._part is not None and (self._mark is None or self._mark in key):
+                key = self._part(key)
+            place = self._hash(key) % self._size
+            name = self._table[place]
+            return self._other(place, avoid) if avoid and name in avoid else name
+        except (TypeError, AttributeError) as error:
+            raise wrong_key(key, error) from None
 
     def _other(self, place: int, avoid: Collection[str]) -> str:
         if all(name in avoid for name in self._owners):

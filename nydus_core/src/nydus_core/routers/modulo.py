@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from nydus_core.checks import choose
 from nydus_core.routers.hashes_wordwise import murmur64a
 from nydus_core.routers.keyed import KeyRouter
-from nydus_core.routers.protocol import Node, whole_weights
+from nydus_core.routers.protocol import Node, whole_weights, wrong_key
 
 __all__ = ["Furc", "Jump", "Modulo", "Numbered", "furc", "jump"]
 
@@ -134,16 +134,19 @@ class Numbered(KeyRouter):
         Raises:
             HostListExhausted: All hosts are to be avoided.
         """
-        if self._part is not None and (self._mark is None or self._mark in key):
-            key = self._part(key)
-        number = self._number(key)
-        name = self._table[self._index(number, self._count)]
-        if avoid and name in avoid:
-            left = [other for other in self._table if other not in avoid]
-            if not left:
-                raise self._none_left()
-            return left[self._index(number, len(left))]
-        return name
+        try:
+            if self._part is not None and (self._mark is None or self._mark in key):
+                key = self._part(key)
+            number = self._number(key)
+            name = self._table[self._index(number, self._count)]
+            if avoid and name in avoid:
+                left = [other for other in self._table if other not in avoid]
+                if not left:
+                    raise self._none_left()
+                return left[self._index(number, len(left))]
+            return name
+        except (TypeError, AttributeError) as error:
+            raise wrong_key(key, error) from None
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the rule, without the hosts, as plain data."""
@@ -205,17 +208,20 @@ class Jump(Numbered):
 
     def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
         """Return the name of the host that a key belongs to: as ``Numbered`` does, with ``jump`` written out for speed."""
-        if avoid:
-            return super().locate(key, avoid)
-        if self._part is not None and (self._mark is None or self._mark in key):
-            key = self._part(key)
-        state, count = self._number(key), self._count
-        bucket = following = 0
-        while following < count:
-            bucket = following
-            state = state * 2862933555777941757 + 1 & 0xFFFFFFFFFFFFFFFF
-            following = int((bucket + 1) * (2147483648.0 / ((state >> 33) + 1)))
-        return self._table[bucket]
+        try:
+            if avoid:
+                return super().locate(key, avoid)
+            if self._part is not None and (self._mark is None or self._mark in key):
+                key = self._part(key)
+            state, count = self._number(key), self._count
+            bucket = following = 0
+            while following < count:
+                bucket = following
+                state = state * 2862933555777941757 + 1 & 0xFFFFFFFFFFFFFFFF
+                following = int((bucket + 1) * (2147483648.0 / ((state >> 33) + 1)))
+            return self._table[bucket]
+        except (TypeError, AttributeError) as error:
+            raise wrong_key(key, error) from None
 
 
 class Furc(Numbered):

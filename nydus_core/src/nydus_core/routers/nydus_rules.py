@@ -8,7 +8,7 @@ from zlib import crc32
 
 from nydus_core.routers.modulo import Modulo
 from nydus_core.routers.profiles import PROFILES
-from nydus_core.routers.protocol import Node
+from nydus_core.routers.protocol import Node, wrong_key
 from nydus_core.routers.ring import Ring
 
 __all__ = ["ConsistentHashingRouter", "PartitionRouter"]
@@ -37,7 +37,10 @@ class PartitionRouter(Modulo):
         """Return the name of the host that a key belongs to. The everyday case of ``Modulo.locate``, in one step."""
         if avoid or self._part is not None:
             return super().locate(key, avoid)
-        crc = crc32(key)
+        try:
+            crc = crc32(key)
+        except TypeError as error:
+            raise wrong_key(key, error) from None
         return self._table[(crc - ((crc & 0x80000000) << 1)) % self._count]
 
 

@@ -15,7 +15,17 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from nydus_core.errors import ConfigError, HostListExhausted
 from nydus_core.routers.rules import digest
 
-__all__ = ["Node", "NodeRouter", "Router", "Spread", "hash_tag", "refuse_weights", "where", "whole_weights"]
+__all__ = [
+    "Node",
+    "NodeRouter",
+    "Router",
+    "Spread",
+    "hash_tag",
+    "refuse_weights",
+    "where",
+    "whole_weights",
+    "wrong_key",
+]
 
 
 class Spread(enum.Enum):
@@ -171,6 +181,17 @@ class NodeRouter:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} over {len(self.names)} host{'s' * (len(self.names) != 1)}>"
+
+
+def wrong_key(key: object, error: Exception) -> Exception:
+    """Return the error for a key that is no ``bytes``; for a key that is, the error that was raised.
+
+    A rule looks at nothing of a key beforehand, for it is asked for every key. Python's own error tells of bytes and integers.
+    """
+    if isinstance(key, bytes):
+        return error
+    instead = f"write {key.encode()!r}" if isinstance(key, str) else "write a key as the server sees it"
+    return TypeError(f"locate() takes a key in bytes; found {key!r}: {instead}")
 
 
 def refuse_weights(nodes: Sequence[Node], rule: str) -> None:

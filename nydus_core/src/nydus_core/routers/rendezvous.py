@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from nydus_core.checks import choose, whole_number
 from nydus_core.errors import ConfigError
 from nydus_core.routers.keyed import LabelledRouter
-from nydus_core.routers.protocol import Node, refuse_weights, where
+from nydus_core.routers.protocol import Node, refuse_weights, where, wrong_key
 from nydus_core.routers.scores import SCORES, Scores
 
 __all__ = ["Rendezvous"]
@@ -89,12 +89,15 @@ class Rendezvous(LabelledRouter):
         Raises:
             HostListExhausted: All hosts are to be avoided.
         """
-        if self._part is not None and (self._mark is None or self._mark in key):
-            key = self._part(key)
-        scores = self._scores(key)
-        if self._even and not avoid:
-            return self._hosts[scores.index(max(scores))]
-        return self._hosts[self._highest_rated(scores, avoid)]
+        try:
+            if self._part is not None and (self._mark is None or self._mark in key):
+                key = self._part(key)
+            scores = self._scores(key)
+            if self._even and not avoid:
+                return self._hosts[scores.index(max(scores))]
+            return self._hosts[self._highest_rated(scores, avoid)]
+        except (TypeError, AttributeError) as error:
+            raise wrong_key(key, error) from None
 
     def _highest_rated(self, scores: Sequence[float], avoid: Collection[str]) -> int:
         """Return the position of the host with the highest rating: with the ln(u) / w that is nearest to 0."""

@@ -15,7 +15,7 @@ from nydus_core.checks import choose, whole_number
 from nydus_core.errors import ConfigError, HostListExhausted
 from nydus_core.routers.hashes import md5_words
 from nydus_core.routers.keyed import LabelledRouter, hash_named
-from nydus_core.routers.protocol import Node, refuse_weights
+from nydus_core.routers.protocol import Node, refuse_weights, wrong_key
 from nydus_core.routers.shares import SHARES
 
 __all__ = ["Ring"]
@@ -109,11 +109,14 @@ class Ring(LabelledRouter):
         Raises:
             HostListExhausted: All hosts are to be avoided.
         """
-        if self._part is not None and (self._mark is None or self._mark in key):
-            key = self._part(key)
-        place = bisect_right(self._starts, self._hash(key)) - 1
-        owner = self._owners[place]
-        return self._other(place, avoid) if avoid and owner in avoid else owner
+        try:
+            if self._part is not None and (self._mark is None or self._mark in key):
+                key = self._part(key)
+            place = bisect_right(self._starts, self._hash(key)) - 1
+            owner = self._owners[place]
+            return self._other(place, avoid) if avoid and owner in avoid else owner
+        except (TypeError, AttributeError) as error:
+            raise wrong_key(key, error) from None
 
     def _other(self, place: int, avoid: Collection[str]) -> str:
         owners, step = self._owners, self._step

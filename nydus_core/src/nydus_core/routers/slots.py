@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from nydus_core.errors import ConfigError
 from nydus_core.routers.keyed import KeyRouter
-from nydus_core.routers.protocol import Node, hash_tag
+from nydus_core.routers.protocol import Node, hash_tag, wrong_key
 from nydus_core.routers.shares import single
 
 __all__ = ["SLOTS", "Slots", "slot_of"]
@@ -68,11 +68,14 @@ class Slots(KeyRouter):
         Raises:
             HostListExhausted: All hosts are to be avoided.
         """
-        if self._part is not None and (self._mark is None or self._mark in key):
-            key = self._part(key)
-        slot = crc_hqx(key, 0) % SLOTS
-        name = self._table[slot]
-        return self._other(slot, avoid) if avoid and name in avoid else name
+        try:
+            if self._part is not None and (self._mark is None or self._mark in key):
+                key = self._part(key)
+            slot = crc_hqx(key, 0) % SLOTS
+            name = self._table[slot]
+            return self._other(slot, avoid) if avoid and name in avoid else name
+        except (TypeError, AttributeError) as error:
+            raise wrong_key(key, error) from None
 
     def _other(self, slot: int, avoid: Collection[str]) -> str:
         left = [name for name in self._owners if name not in avoid]
