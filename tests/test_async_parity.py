@@ -151,9 +151,18 @@ def ours(kind: type[Any]) -> dict[str, Any]:
     found = {}
     for name in dir(kind):
         owner = next(each for each in kind.__mro__ if name in vars(each))
+        if inspect.isfunction(vars(owner)[name]) and _only_refuses(vars(owner)[name]):
+            continue  # it says to use the other side's word: async with, or with
         if (name in SPECIAL or not name.startswith(("_", "nydus_"))) and owner is not object:
             found[plainly(name)] = vars(owner)[name] if owner.__module__.startswith("nydus") else None
     return found
+
+
+def _only_refuses(member: Any) -> bool:
+    return (
+        member.__name__ in ("__enter__", "__aenter__")
+        and inspect.signature(member).return_annotation == "NoReturn"
+    )
 
 
 #: What is public although its name begins with an underscore.

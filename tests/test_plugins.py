@@ -55,6 +55,7 @@ def test_the_backends_are_entry_points_of_their_distributions() -> None:
     found = {name: (point.dist.name, point.load()) for name, point in ours("nydus.engines").items()}
     assert found == {
         "redis": ("nydus-redis", Redis),
+        "valkey": ("nydus-redis", Redis),
         "embedded": ("nydus-redis", Embedded),
         "memcache": ("nydus-memcache", Memcache),
     }
@@ -215,9 +216,11 @@ def test_only_the_plugin_that_was_named_is_imported(install: Install) -> None:
 
 def test_of_an_unknown_name_the_known_ones_and_the_nearest_are_told(install: Install) -> None:
     install("nydus-shelf", {"nydus.engines": {"shelf": "nydus_shelf:Shelf"}})
-    known = "unknown engine 'shelv'; known: embedded, memcache, redis, shelf; did you mean 'shelf'?"
+    known = "unknown engine 'shelv'; known: embedded, memcache, redis, shelf, valkey; did you mean 'shelf'?"
     assert str(refusal("shelv")) == f"engine: {known}"
-    assert str(refusal("zzz")) == "engine: unknown engine 'zzz'; known: embedded, memcache, redis, shelf"
+    assert (
+        str(refusal("zzz")) == "engine: unknown engine 'zzz'; known: embedded, memcache, redis, shelf, valkey"
+    )
 
 
 def test_of_an_unknown_router_the_built_in_ones_are_told() -> None:

@@ -115,6 +115,7 @@ def test_an_error_loses_its_secrets_whatever_it_keeps_them_in(secret: str) -> No
         ({"password": "a"}, "a cat, 'a'", "*** cat, '***'"),
         ({"username": "app"}, "user app of app-1 at apple", "user *** of ***-1 at apple"),
         ({"username": "default"}, "user default", "user default"),
+        ({"username": "default", "password": "default"}, "by default", "by ***"),
         ({"password": ""}, "nothing", "nothing"),
         ({"password": None, "token": True}, "None True", "None True"),
         ({"token": 123456789}, "token 123456789", "token ***"),

@@ -100,7 +100,7 @@ class RoutingError(NydusError):
     """
 
     #: See ``HostError.own_words``.
-    own_words: ClassVar[tuple[str, ...]] = ("args", "command", "hosts", "hint")
+    own_words: ClassVar[tuple[str, ...]] = ("args", "command", "hosts", "hint", "patterns")
 
     def __reduce__(self) -> tuple[Any, ...]:
         kind, root = getattr(type(self), "_blend", (type(self), None))

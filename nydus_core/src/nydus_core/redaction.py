@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -95,7 +96,7 @@ class Redactor:
         """Take further options of the host into account."""
         found = list(_secrets_in(options, 0))
         self._fixed = _joined(self._fixed, [secret for secret, is_user in found if not is_user])
-        self._users = _joined(self._users, [user for user, is_user in found if is_user])
+        self._users = _joined(self._users, [user for user, is_user in found if is_user and user != "default"])
         self._patterns = None
 
     def learn(self, *secrets: object) -> None:
@@ -195,12 +196,12 @@ class Redactor:
                 left = self._value(value, todo)
                 if left is not value:
                     error.__dict__[name] = left
-        for name in _BUILT_IN:
-            value = getattr(error, name, None) if name not in error.__dict__ else None
+        for name in _parts_of(type(error)):
+            value = getattr(error, name, None)
             left = self._value(value, todo)
             if left is not value:
                 _set(error, name, left)
-        if not own:
+        if not own and type(error).__str__ is not BaseException.__str__:  # else its text is its arguments
             self._silence(error)
 
     def _silence(self, error: BaseException) -> None:
@@ -262,6 +263,18 @@ def _with_text(kind: type[BaseException], text: str) -> BaseException:
 
 #: Attributes in which Python's own errors keep the parts of their texts.
 _BUILT_IN = ("strerror", "filename", "filename2", "reason", "object", "msg", "text", "doc", "value")
+
+
+#: The attributes among these that errors of a class have. Classes come and go, so they are not kept alive.
+_parts: weakref.WeakKeyDictionary[type[BaseException], tuple[str, ...]] = weakref.WeakKeyDictionary()
+
+
+def _parts_of(kind: type[BaseException]) -> tuple[str, ...]:
+    found = _parts.get(kind)
+    if found is None:
+        found = tuple(name for name in _BUILT_IN if inspect.isdatadescriptor(getattr(kind, name, None)))
+        _parts[kind] = found
+    return found
 
 
 def _set(error: BaseException, name: str, value: Any) -> None:
@@ -342,7 +355,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _joined(first: Iterable[str], second: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(each for each in (*first, *second) if each and each != "default"))
+    return tuple(dict.fromkeys(each for each in (*first, *second) if each))
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from nydus_core.aio.drivers import run
 from nydus_core.aio.mapping import AsyncMap
@@ -67,9 +67,9 @@ class AsyncCluster(ClusterBase[AsyncEngine]):
             watch.reset()
         # One that cannot be closed does not keep the others open
         ended = await asyncio.gather(*(watch.engine.aclose() for watch in watches), return_exceptions=True)
-        for error in ended:
+        for error, watch in zip(ended, watches, strict=True):
             if error is not None:
-                raise error
+                raise watch.redactor.clean(error)
 
     close = disconnect = aclose
 
@@ -80,6 +80,13 @@ class AsyncCluster(ClusterBase[AsyncEngine]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def __enter__(self, *_: object) -> NoReturn:
+        raise TypeError(
+            "this cluster is asynchronous: write 'async with cluster:', or make it with create_cluster"
+        )
+
+    __exit__ = __enter__
 
     # Delivery ---------------------------------------------------------------------------------------------------
 
@@ -92,6 +99,7 @@ class AsyncCluster(ClusterBase[AsyncEngine]):
             try:
                 return await direct(command)
             except Exception as error:
+                snapshot.watches[index].redactor.clean(error)
                 if snapshot.is_answer(error, index, command):
                     raise
                 first_error = error  # the rest is left to the call, which tries again

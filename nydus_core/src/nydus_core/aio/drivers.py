@@ -19,6 +19,7 @@ from nydus_core.deadlines import Deadline
 from nydus_core.delivery import Flow, Interrupted, Lane, Pause, Step
 from nydus_core.engines import AsyncEngine
 from nydus_core.errors import CANCELLED, LATE, HostDown, HostError, MaybeApplied
+from nydus_core.redaction import redactor_of
 
 __all__ = ["run"]
 
@@ -134,7 +135,11 @@ class _Job:
 
     async def _run(self) -> list[Any]:
         self._started = True
-        return await self._engine.exchange(self._lane.commands, transaction=self._lane.transaction)
+        try:
+            return await self._engine.exchange(self._lane.commands, transaction=self._lane.transaction)
+        except Exception as error:
+            redactor_of(self._engine).clean(error)
+            raise
 
     def cancel(self, deadline: Deadline | None) -> bool:
         """Cancel the task; return whether it was under way."""

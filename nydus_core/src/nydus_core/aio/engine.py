@@ -163,7 +163,11 @@ class BaseAsyncEngine(EngineBase):
     async def _disconnect(self, use: _Use) -> None:
         if not use.closed:
             use.closed = True
-            await self.disconnect(use.client)
+            try:
+                await self.disconnect(use.client)
+            except Exception as error:
+                self.redactor.clean(error)
+                raise
 
 
 def _ended(task: asyncio.Task[None]) -> None:

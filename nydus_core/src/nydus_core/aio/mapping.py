@@ -17,10 +17,10 @@ class AsyncMap(MapBlock[AsyncEngine]):
 
     _form = "async with cluster.map() as conn:"
 
-    def __enter__(self) -> NoReturn:
+    def __enter__(self, *_: object) -> NoReturn:
         raise TypeError(f"this cluster is asynchronous: write '{self._form}', or make it with create_cluster")
 
-    def __exit__(self, *_: object) -> None: ...
+    __exit__ = __enter__
 
     async def __aenter__(self) -> MapConnection:
         return self._enter()

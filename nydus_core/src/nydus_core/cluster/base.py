@@ -182,7 +182,10 @@ class ClusterBase(Membership[E]):
         return {key: watch.report() for key, watch in self._snapshot.by_key.items()}
 
     def __repr__(self) -> str:
-        hosts = ", ".join(f"{key!r}: {engine.identifier}" for key, engine in self.hosts.items())
+        hosts = ", ".join(
+            f"{key!r}: {watch.redactor.address(watch.engine.identifier)}"
+            for key, watch in self._snapshot.by_key.items()
+        )
         count = "1 host" if len(self) == 1 else f"{len(self)} hosts"
         placed = f", placement {self.fingerprint}" if has_fingerprint(self.router) else ""
         return f"<{type(self).__name__} of {count} {{{hosts}}}, router {self.router!r}{placed}>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from nydus_core.cluster.base import ClusterBase
 from nydus_core.cluster.mapping import Map
@@ -62,6 +62,7 @@ class Cluster(ClusterBase[Engine]):
         """Close the connections to all hosts, and forget which are down. A later command opens new ones."""
         with ExitStack() as stack:  # one that cannot be closed does not keep the others open
             for watch in reversed(self._snapshot.watches):
+                stack.enter_context(watch.redactor.cleaning())
                 stack.callback(watch.engine.close)
                 watch.reset()
 
@@ -75,6 +76,13 @@ class Cluster(ClusterBase[Engine]):
     ) -> None:
         self.close()
 
+    def __aenter__(self, *_: object) -> NoReturn:
+        raise TypeError(
+            "this cluster is blocking: write 'with cluster:', or make it with create_async_cluster"
+        )
+
+    __aexit__ = __aenter__
+
     # Delivery ---------------------------------------------------------------------------------------------------
 
     def _deliver(self, command: Command, pinned: WatchBase[Engine] | None = None) -> Any:
@@ -86,6 +94,7 @@ class Cluster(ClusterBase[Engine]):
             try:
                 return direct(command)
             except Exception as error:
+                snapshot.watches[index].redactor.clean(error)
                 if snapshot.is_answer(error, index, command):
                     raise
                 first_error = error  # the rest is left to the call, which tries again

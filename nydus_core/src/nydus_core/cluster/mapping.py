@@ -195,12 +195,12 @@ class MapBlock(Generic[E]):
 class Map(MapBlock[Engine]):
     """A ``map()`` block; see ``Cluster.map``."""
 
-    async def __aenter__(self) -> NoReturn:
+    def __aenter__(self, *_: object) -> NoReturn:
         raise TypeError(
             f"this cluster is blocking: write '{self._form}', or make it with create_async_cluster"
         )
 
-    async def __aexit__(self, *_: object) -> None: ...
+    __aexit__ = __aenter__
 
     def __enter__(self) -> MapConnection:
         return self._enter()

@@ -24,6 +24,7 @@ from nydus_core.delivery.flows import Flow, Pause, Step
 from nydus_core.delivery.plan import Lane
 from nydus_core.engines import Batch, Engine
 from nydus_core.errors import LATE, HostDown, MaybeApplied
+from nydus_core.redaction import redactor_of
 from nydus_core.threads import set_alarm, start
 
 __all__ = ["run"]
@@ -60,6 +61,8 @@ def run(flow: Flow[T], engines: Sequence[Engine], deadline: Deadline | None = No
             try:
                 answers = _performed(step, engines, deadline)
             except BaseException as error:
+                for engine in engines:
+                    redactor_of(engine).clean(error)
                 flow.throw(error)  # it has promises to mark
                 raise
     finally:
@@ -178,7 +181,8 @@ def _abort(timed: Sequence[_Timed]) -> None:
     for each in timed:
         try:
             each.abort()
-        except Exception:  # then that one is waited for, and no other
+        except Exception as error:  # then that one is waited for, and no other
+            redactor_of(each.engine).clean(error)
             logger.exception("a batch cannot be aborted")
 
 
@@ -186,13 +190,14 @@ class _Timed:
     """A batch that an alarm may abort.
 
     Attributes:
+        engine: The host.
         final: The outcomes of its commands, if it was aborted and nobody needs to wait for it any more.
     """
 
     def __init__(self, engine: Engine, lane: Lane) -> None:
         self.batch = engine.batch(lane.commands, transaction=lane.transaction)
         self.final: list[Any] | None = None
-        self._engine = engine
+        self.engine = engine
         self._lane = lane
         self._received: list[Any] = []
         self._future: Future[Any] | None = None
@@ -207,7 +212,7 @@ class _Timed:
 
     def refused(self, why: Exception) -> list[Any]:
         """The outcomes, if nothing is sent."""
-        return [self._engine.failed(HostDown, why, command) for command in self._lane.commands]
+        return [self.engine.failed(HostDown, why, command) for command in self._lane.commands]
 
     def fileno(self) -> int | None:
         """The socket that answers come from, if the batch tells it."""
@@ -261,7 +266,7 @@ class _Timed:
     def _late(self, outcome: Any, command: Any, deadline: Deadline) -> Any:
         for kind in (HostDown, MaybeApplied):
             if isinstance(outcome, kind):
-                return self._engine.failed(LATE[kind], self._engine.late(str(deadline)), command)
+                return self.engine.failed(LATE[kind], self.engine.late(str(deadline)), command)
         return outcome
 
 

@@ -110,6 +110,7 @@ class Ledger:
             if self._rerouter is not None:
                 self._rerouter.note(lane)
             if any(issubclass(kind, Exception) for kind in set(map(type, found))):
+                self._watches[lane.host].keep_secrets(found)
                 self._judge_host(lane, found)
                 self._try_again(lane, found, again)
             else:
@@ -126,6 +127,7 @@ class Ledger:
         for lane, found in zip(self.lanes, answers, strict=True):
             if self._rerouter is not None:
                 self._rerouter.note(lane)
+            self._watches[lane.host].keep_secrets(found)
             self._note_errors(lane, found)
 
     def _note_errors(self, lane: Lane, found: Sequence[Any]) -> list[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, Protocol
@@ -18,6 +18,7 @@ from nydus_core.command import Command
 from nydus_core.engines import E, Engine
 from nydus_core.errors import HostDown, HostError
 from nydus_core.health.breaker import Breaker, BreakerSettings, HostHealth, State, text_of
+from nydus_core.redaction import redactor_of
 from nydus_core.threads import in_thread, renew_after_fork, set_alarm
 
 __all__ = ["LONGEST", "Cancelable", "Listener", "Watch", "WatchBase"]
@@ -72,6 +73,7 @@ class WatchBase(Generic[E]):
         listener: Is told when the host is down or up. Held weakly.
 
     Attributes:
+        redactor: Takes the host's secrets out of errors, before anybody sees or remembers them.
         call: The engine's ``call``, by which a single command may go straight to the host; None while it has to be seen
             how commands fare.
     """
@@ -79,6 +81,7 @@ class WatchBase(Generic[E]):
     def __init__(self, name: str, engine: E, settings: BreakerSettings, listener: Listener) -> None:
         self.name = name
         self.engine = engine
+        self.redactor = redactor_of(engine)
         self._breaker = Breaker(settings)
         self._listener: Callable[[], Listener | None] = weakref.ref(listener)
         self._alarm: Cancelable | None = None
@@ -111,6 +114,12 @@ class WatchBase(Generic[E]):
         cause = self.engine.unavailable(f"it is taken for down: {self.report().cause}")
         return self.engine.failed(HostDown, cause, command)
 
+    def keep_secrets(self, outcomes: Iterable[Any]) -> None:
+        """Take the host's secrets out of the errors among some outcomes."""
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                self.redactor.clean(outcome)
+
     def blames(self, failure: HostError) -> bool:
         """Tell whether a failure speaks against the host, rather than against its use."""
         return self.engine.is_outage(failure.__cause__ or failure)
@@ -142,21 +151,26 @@ class WatchBase(Generic[E]):
 
     def denied(self, cause: BaseException) -> None:
         """Note that the host refuses this client."""
-        self._denial = text_of(cause)
+        self._denial = text_of(self.redactor.clean(cause))
         self._settle()
         now = time.monotonic()
         if self._denial_logged is None or now - self._denial_logged > _DENIAL:
             self._denial_logged = now
             logger.error(
                 "host %s (%s) refuses this client, so its commands fail and no other host stands in: %s",
-                *(self.name, self.engine.identifier, self._denial),
+                *(self.name, self._address, self._denial),
             )
+
+    @property
+    def _address(self) -> str:
+        """The address of the host for the log: an identifier that the settings give may hold a password."""
+        return self.redactor.address(self.engine.identifier)
 
     def _accepted(self) -> None:
         if self._denial:
             self._denial = ""
             self._settle()
-            logger.info("host %s (%s) accepts this client again", self.name, self.engine.identifier)
+            logger.info("host %s (%s) accepts this client again", self.name, self._address)
 
     def _settle(self) -> None:
         """Open the short cut, if there is nothing against it."""
@@ -169,14 +183,14 @@ class WatchBase(Generic[E]):
 
     def failed(self, cause: BaseException) -> None:
         """Note that the host has failed."""
-        opened = self._breaker.failed(cause)
+        opened = self._breaker.failed(self.redactor.clean(cause))
         self._settle()
         if opened:
             self._opened(cause)
 
     def take_out(self, cause: BaseException) -> None:
         """Take the host for down at once."""
-        if self._breaker.trip(cause):
+        if self._breaker.trip(self.redactor.clean(cause)):
             self.call = None
             self._opened(cause)
 
@@ -200,7 +214,7 @@ class WatchBase(Generic[E]):
         logger.warning(
             "host %s (%s) is taken for down: %s",
             self.name,
-            self.engine.identifier,
+            self._address,
             self._breaker.report().cause,
         )
         planned = self._plan_probe()
@@ -235,6 +249,7 @@ class WatchBase(Generic[E]):
         raise NotImplementedError
 
     def _probe_failed(self, error: BaseException) -> None:
+        self.redactor.clean(error)
         logger.debug("a probe of host %s failed: %s", self.name, error)
         self._breaker.probe_failed(error)
         cause = error.__cause__ if isinstance(error, HostError) and error.__cause__ is not None else error
@@ -246,7 +261,7 @@ class WatchBase(Generic[E]):
         self._accepted()
         self._breaker.close()
         self._settle()
-        logger.info("host %s (%s) is up again", self.name, self.engine.identifier)
+        logger.info("host %s (%s) is up again", self.name, self._address)
         listener.host_up(self.name)
 
     def after_fork(self) -> None:

@@ -11,16 +11,28 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 import redis
+import redis.asyncio
 
+from nydus_core.redaction import NO_SECRETS, Redactor
 from nydus_redis.connection.moves import Moves
 
-__all__ = ["allow_connecting", "free_locks", "is_closed", "no_connecting", "patient", "shut", "socket_of"]
+__all__ = [
+    "Discreet",
+    "allow_connecting",
+    "free_locks",
+    "is_closed",
+    "no_connecting",
+    "patient",
+    "shut",
+    "socket_of",
+]
 
 _thread = threading.local()
 
@@ -40,7 +52,49 @@ def allow_connecting() -> None:
     _thread.waits = True
 
 
-class _Patient:
+class Discreet:
+    """Mixed into redis-py's connection classes of both sides: knows the secrets that a server is greeted with.
+
+    Attributes:
+        nydus_redactor: The redactor of the host.
+    """
+
+    nydus_redactor: Redactor
+
+    def nydus_told(self, error: Exception) -> None:
+        """Take secrets out of an error of connecting, for the server may have repeated the greeting; and tell of TLS.
+
+        A port that speaks no TLS answers nothing, or nonsense.
+        """
+        self.nydus_redactor.clean(error)
+        if isinstance(self, redis.SSLConnection | redis.asyncio.SSLConnection) and _may_lack_tls(error):
+            error.args = (f"{error}: {_TLS}", *error.args[1:])
+
+    def send_command(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a command. If it is a greeting, the host's redactor learns the password or token: a provider made it just now."""
+        if args and args[0] in ("HELLO", "AUTH") and "AUTH" in args[:3]:
+            self.nydus_redactor.learn(
+                args[-1] if args[0] == "AUTH" else args[4:5]
+            )  # HELLO 3 AUTH user password
+        return super().send_command(*args, **kwargs)  # type: ignore[misc]
+
+
+_TLS = "this host is asked for TLS (ssl, rediss://), which its port may not speak"
+
+
+def _may_lack_tls(error: BaseException) -> bool:
+    """Tell whether an error of connecting with TLS may mean that the port speaks none: something accepted the connection."""
+    seen: BaseException | None = error
+    for _ in range(10):
+        if seen is None:
+            break
+        if isinstance(seen, ConnectionRefusedError | socket.gaierror | ssl.SSLCertVerificationError):
+            return False
+        seen = seen.__cause__ or seen.__context__
+    return isinstance(error, redis.ConnectionError | redis.TimeoutError)
+
+
+class _Patient(Discreet):
     """Mixed into redis-py's connection classes."""
 
     _sock: Any
@@ -64,12 +118,25 @@ class _Patient:
         if is_open:
             self.disconnect()  # type: ignore[attr-defined]
         self.nydus_count = count
-        super().connect()  # type: ignore[misc]
+        try:
+            super().connect()  # type: ignore[misc]
+        except Exception as error:
+            self.nydus_told(error)
+            raise
 
 
-def patient(connection_class: type[Any], moves: Moves) -> type[Any]:
-    """Return a subclass of a connection class that obeys ``no_connecting``, and connects anew after a move."""
-    return type(connection_class.__name__, (_Patient, connection_class), {"nydus_moves": moves})
+def patient(connection_class: type[Any], moves: Moves, redactor: Redactor = NO_SECRETS) -> type[Any]:
+    """Return a subclass of a connection class that obeys ``no_connecting``, and connects anew after a move.
+
+    It shows no secrets when it cannot connect.
+
+    Parameters:
+        connection_class: redis-py's class.
+        moves: Tells when to connect anew.
+        redactor: The redactor of the host.
+    """
+    body = {"nydus_moves": moves, "nydus_redactor": redactor}
+    return type(connection_class.__name__, (_Patient, connection_class), body)
 
 
 def socket_of(connection: Any) -> Any:

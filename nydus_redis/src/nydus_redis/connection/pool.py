@@ -10,6 +10,7 @@ from typing import Any
 
 import redis
 
+from nydus_core.redaction import NO_SECRETS, Redactor
 from nydus_core.threads import renew_after_fork
 from nydus_redis.connection.moves import Moves
 from nydus_redis.connection.patience import allow_connecting, free_locks, no_connecting, patient
@@ -24,19 +25,20 @@ class Pool:
     Parameters:
         redis_py: redis-py's pool.
         own: Whether the pool belongs to this host alone. A pool that the settings gave is never closed from here.
+        redactor: Takes the host's secrets out of the errors of connecting.
 
     Attributes:
         redis_py: redis-py's pool.
         moves: Is told the answers of the host, and whether it is a replica.
     """
 
-    def __init__(self, redis_py: redis.ConnectionPool, *, own: bool) -> None:
+    def __init__(self, redis_py: redis.ConnectionPool, *, own: bool, redactor: Redactor = NO_SECRETS) -> None:
         self.redis_py = redis_py
         self._own = own
         self._retired = False
         self.moves = Moves()
         if own:
-            redis_py.connection_class = patient(redis_py.connection_class, self.moves)
+            redis_py.connection_class = patient(redis_py.connection_class, self.moves, redactor)
         self._may_claim = own and not redis_py.connection_kwargs.get("health_check_interval")
         renew_after_fork(self)
 

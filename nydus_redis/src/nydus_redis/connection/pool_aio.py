@@ -16,7 +16,9 @@ import redis
 import redis.asyncio
 
 from nydus_core.aio import FairPool
+from nydus_core.redaction import NO_SECRETS, Redactor
 from nydus_redis.connection.moves import Moves
+from nydus_redis.connection.patience import Discreet
 from nydus_redis.connection.streams_aio import abort, shows_its_state
 
 __all__ = ["PipelinePool", "RedisConnector", "heedful", "waiting"]
@@ -112,17 +114,28 @@ class RedisConnector:
         return redis.ConnectionError(f"Too many connections: {why} (max_connections)")
 
 
-def heedful(connection_class: type[Any]) -> type[Any]:
-    """Return a subclass of a connection class that loses no cancellation.
+def heedful(connection_class: type[Any], redactor: Redactor = NO_SECRETS) -> type[Any]:
+    """Return a subclass of a connection class that loses no cancellation, and shows no secrets when it cannot connect.
 
     redis-py sends with ``asyncio.wait_for``. Before Python 3.12 this function ignores a cancellation that comes while it ends,
     and the task would go on as if nobody had cancelled it.
+
+    Parameters:
+        connection_class: redis-py's class.
+        redactor: The redactor of the host.
     """
-    return type(connection_class.__name__, (_Heedful, connection_class), {})
+    return type(connection_class.__name__, (_Heedful, connection_class), {"nydus_redactor": redactor})
 
 
-class _Heedful:
+class _Heedful(Discreet):
     """Mixed into redis-py's connection classes."""
+
+    async def connect(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            await super().connect(*args, **kwargs)  # type: ignore[misc]
+        except Exception as error:
+            self.nydus_told(error)
+            raise
 
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
         task = asyncio.current_task()

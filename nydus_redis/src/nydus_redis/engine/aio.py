@@ -77,6 +77,7 @@ class AsyncRedis(RedisHost):
     """
 
     is_async: ClassVar[bool] = True
+    refused_options: ClassVar[Mapping[str, str]] = {**host_options.REFUSED, **host_options.REFUSED_ASYNC}
     sync_side: ClassVar[type[Any] | str | None] = "nydus_redis.engine.Redis"
 
     def _prepare(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -84,7 +85,7 @@ class AsyncRedis(RedisHost):
         self._size = client.pop("max_connections", None) or MAX_CONNECTIONS
         made: Any = redis.asyncio.Redis(**client)
         self._template = made.connection_pool
-        self._template.connection_class = heedful(self._template.connection_class)
+        self._template.connection_class = heedful(self._template.connection_class, self.redactor)
         self.moves = Moves()
         self._own = PerLoop(self._connect_in_loop, _InLoop.end)
         self._retired = False

@@ -58,7 +58,7 @@ class Redis(RedisHost):
         return connection_options
 
     def _pool_of(self, redis_py: redis.ConnectionPool, own: bool) -> Pool:
-        return Pool(redis_py, own=own)
+        return Pool(redis_py, own=own, redactor=self.redactor)
 
     @property
     def pool(self) -> redis.ConnectionPool:

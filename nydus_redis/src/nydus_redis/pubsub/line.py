@@ -15,6 +15,7 @@ from redis.exceptions import ResponseError
 
 from nydus_core.command import Command, key_bytes
 from nydus_core.errors import HostDown, HostError
+from nydus_core.redaction import redactor_of
 from nydus_redis.connection import FAILURES, as_client_error, is_closed, socket_of
 from nydus_redis.pubsub.ledger import CHANNELS, LEAVING, PATTERNS, SHARD_CHANNELS
 
@@ -168,7 +169,8 @@ class Subscriber(SubscriberBase):
             return None
         try:
             reply = self._reply()
-        except ResponseError:
+        except ResponseError as error:
+            redactor_of(self.engine).clean(error)
             raise
         except FAILURES as error:
             raise self._failed(error, CHANNELS, self._names()) from error

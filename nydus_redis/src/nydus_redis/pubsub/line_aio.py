@@ -15,6 +15,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from nydus_core.redaction import redactor_of
 from nydus_redis.connection import FAILURES, AsyncHost, abort, post, push_reader
 from nydus_redis.pubsub.bell_aio import Bell, wake
 from nydus_redis.pubsub.ledger import CHANNELS, LEAVING
@@ -188,7 +189,7 @@ class AsyncSubscriber(SubscriberBase):
 
     def _take(self, reply: Any) -> None:
         if isinstance(reply, ResponseError):
-            self._deliver(reply)
+            self._deliver(redactor_of(self.engine).clean(reply))
         elif isinstance(reply, str | bytes):
             if reply not in HEALTHY:
                 self._deliver(as_pong(reply))

@@ -15,6 +15,7 @@ from redis.exceptions import WatchError
 
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, HostError, MaybeApplied
+from nydus_core.redaction import redactor_of
 from nydus_redis.commands import Cursor, Wire, plain
 from nydus_redis.connection import ANSWERS, FAILURES, PlainLosses, hidden_loss
 from nydus_redis.surface.refusals import OnOneHost
@@ -93,6 +94,7 @@ class HostPipeline(OfHost, PlainLosses, Pipeline):
             loss = hidden_loss(error, handled)
             if loss is None:
                 moves.heard(error)
+                redactor_of(self._engine).clean(error)
                 raise
             raise self._engine.failed(MaybeApplied, loss, command) from loss
         except FAILURES as error:

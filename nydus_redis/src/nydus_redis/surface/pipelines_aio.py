@@ -14,6 +14,7 @@ from redis.asyncio.client import Pipeline
 
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, MaybeApplied, NotResolved
+from nydus_core.redaction import redactor_of
 from nydus_redis.connection import FAILURES, AsyncPlainLosses, abort, as_client_error, hidden_loss
 from nydus_redis.surface.host_pipeline import FINAL, OfHost, sent_as
 from nydus_redis.surface.pipeline import ClusterPipelineBase
@@ -170,6 +171,7 @@ class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[mi
             loss = hidden_loss(error, handled)
             if loss is None:
                 moves.heard(error)
+                redactor_of(self._engine).clean(error)
                 raise
             abort(connection)
             raise self._engine.failed(MaybeApplied, as_client_error(loss), command) from loss
