@@ -202,9 +202,8 @@ async def drive(side: Side, cluster: Any, seen: Seen) -> None:
         except Exception as error:
             seen.error(error)
         seen.show(cluster.health(), cluster, *cluster.hosts.values(), cluster.explain("get", "a"))
-    await side.until(
-        lambda: all(health.failures > 1 or not health.cause for health in cluster.health().values())
-    )
+    for _ in range(20):  # probes fail meanwhile, and say why; a host that refuses this client is not probed
+        await side.sleep(0.01)
     seen.show(cluster.health(), cluster.router)
 
 
