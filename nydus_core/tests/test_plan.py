@@ -109,17 +109,18 @@ def test_without_a_rule_by_key_every_command_goes_to_all_hosts(router: Any) -> N
     assert plan.hosts() == [HOSTS, HOSTS]
 
 
-@pytest.mark.parametrize("router", [ByName, PartitionRouter, RoundRobinRouter])
-def test_a_command_without_a_key_answers_a_list_also_on_the_one_host_of_a_router(router: Any) -> None:
-    assert delivered(make_plan([Command("ping")], placed(router, ["a"])), lambda host, command: host) == [
-        ["a"]
+@pytest.mark.parametrize("router", [None, ByName, PartitionRouter, RoundRobinRouter, BroadcastRouter])
+def test_one_host_answers_plainly_whatever_the_router(router: Any) -> None:
+    commands = [
+        Command("ping"),
+        keyed("x"),
+        keyed("x", "y"),
+        Command("odd", scope=Scope.UNKNOWN),
+        Command("scan", scope=Scope.HOST),
     ]
-
-
-def test_one_host_and_no_router_answer_plainly() -> None:
-    commands = [Command("ping"), keyed("x"), keyed("x", "y"), Command("odd", scope=Scope.UNKNOWN)]
-    plan = make_plan(commands, placed(None, ["a"]))
-    assert delivered(plan, lambda host, command: command.name) == ["ping", "get", "get", "odd"]
+    plan = make_plan(commands, placed(router, ["a"]))
+    assert plan.hosts() == [("a",)] * len(commands)
+    assert delivered(plan, lambda host, command: command.name) == ["ping", "get", "get", "odd", "scan"]
 
 
 @pytest.mark.parametrize("router", [None, ByName, RoundRobinRouter, BroadcastRouter])
@@ -363,6 +364,8 @@ def test_every_part_goes_to_the_host_of_its_keys_in_order_and_every_command_has_
         [f"{key.decode()}@{router.locate(key)}" for key in command.keys]
         if command.keys
         else [(host, command.args[0]) for host in hosts]
+        if len(hosts) > 1
+        else (hosts[0], command.args[0])
         for command in commands
     ]
 

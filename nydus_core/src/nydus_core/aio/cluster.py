@@ -22,8 +22,8 @@ class AsyncCluster(ClusterBase[AsyncEngine]):
 
     Every command of the client library is a method: ``await cluster.incr('foo')``. A command whose keys live on one host
     goes there. One that can be split over the hosts of its keys is. One without a key goes to all hosts, in
-    parallel, and answers a list in host order; without a router every command does. A cluster of one host and no
-    router answers as the host does.
+    parallel, and answers a list in host order; without a router every command does. A cluster of one host answers as
+    that host does, without lists.
 
     Parameters:
         hosts: The engines by the keys of the hosts, in host order.

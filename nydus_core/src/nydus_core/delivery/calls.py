@@ -81,7 +81,8 @@ class Call(Generic[E]):
             RoutingError: One of them has no place. Nothing is to be sent then.
         """
         snapshot, options = self._snapshot, self._options
-        if snapshot.placement.by_keys and Scope.UNKNOWN in map(_scope_of, commands):
+        placement = snapshot.placement
+        if placement.by_keys and not placement.sole and Scope.UNKNOWN in map(_scope_of, commands):
             commands = yield from self._clarified(commands)
         return make_plan(commands, snapshot.placement, transaction=options.transaction)
 

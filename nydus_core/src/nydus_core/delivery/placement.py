@@ -44,7 +44,8 @@ class Placement:
 
     Parameters:
         keys: The keys of the hosts in the settings, in host order.
-        router: Decides; None sends every command to all hosts, or to the only one.
+        router: Decides; None sends every command to all hosts. The only host of a cluster gets every command, whatever
+            the router: nobody has to choose.
         client_error: The root of the client library's errors, of which each ``RoutingError`` is an instance, too.
     """
 
@@ -62,12 +63,15 @@ class Placement:
         #: The router.
         self.router = router
         self._router = cast(Router, router)
-        self.sole = router is None and len(self.names) == 1
+        #: Whether there is one host. It answers as itself: no lists, and no command without a place.
+        self.sole = len(self.names) == 1
         self.by_call = isinstance(router, BaseRouter)
         self.by_keys = not self.by_call and router is not None and self._router.spread is Spread.KEY
         self._any = not self.by_call and router is not None and self._router.spread is Spread.ANY
         #: Returns the index of the host of a command with one key or one host, the everyday case; else None.
-        self.single: Callable[[Command], int | None] = self._single_by_key() if self.by_keys else self._only
+        self.single: Callable[[Command], int | None] = (
+            self._single_by_key() if self.by_keys and not self.sole else self._only
+        )
 
     def _single_by_key(self) -> Callable[[Command], int | None]:
         locate, by_name = self._router.locate, self._by_name  # no look-ups on the way of every command
@@ -91,7 +95,7 @@ class Placement:
         return single
 
     def _only(self, command: Command) -> int | None:
-        if self.sole and command.scope is not Scope.CONNECTION:
+        if self.sole and not self.by_call and command.scope is not Scope.CONNECTION:
             if command.word is not None:
                 self.check_word(command, self.names[0])
             return 0
@@ -122,11 +126,13 @@ class Placement:
             raise RoutingError(f"{command.name} is for one host, which has to be named: {self._on_host()}")
         if self.by_call:
             return self._several(command, self._called(command))
+        if self.sole:
+            return Route((0,), (command,), None)
         if self.by_keys and command.keys:
             return self._keyed(command)
-        if command.word is not None and not self.sole:
+        if command.word is not None:
             return Route((self._giver(command, command.word),), (command,), None)
-        if self.sole or self._chosen(command):
+        if self._chosen(command):
             return Route((self._next(command),), (command,), None)
         if self.by_keys and command.scope is Scope.UNKNOWN:
             raise RoutingError(f"cannot tell the keys of {command.name}: {command.state_keys}")
@@ -134,7 +140,7 @@ class Placement:
 
     def takes_any(self, command: Command) -> bool:
         """Tell whether any host will do for a command, so that each time it is another one's turn."""
-        return self._any and self._chosen(command) and command.word is None
+        return self._any and not self.sole and self._chosen(command) and command.word is None
 
     def _giver(self, command: Command, word: Word) -> int:
         """Return the index of the host that gave the word in a command, where no key says which host it is."""
@@ -180,6 +186,8 @@ class Placement:
         Raises:
             RoutingError: One of its keys lives elsewhere, or they cannot be told, or keys of a pattern may live elsewhere.
         """
+        if self.sole and host == self.names[0]:
+            return
         if command.scope is Scope.UNKNOWN and not command.keys:
             raise RoutingError(
                 f"cannot tell the keys of {command.name}: {command.state_keys}; or use cluster.on({host!r})"
@@ -234,7 +242,7 @@ class Placement:
 
     def _next(self, command: Command, avoid: Collection[str] = ()) -> int:
         key = command.keys[0] if command.keys else b""
-        return 0 if self.sole else self._index(self._router.locate(key, avoid), command)
+        return self._index(self._router.locate(key, avoid), command)
 
     def _index(self, name: str, sought: Command | bytes) -> int:
         if name not in self._by_name:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from nydus_core.errors import RoutingError
+from nydus_core.routers.legacy import UNCALLED_ROUND_ROBIN
 from nydus_core.routers.protocol import Node, NodeRouter, Spread, whole_weights
 
 __all__ = ["BroadcastRouter", "RoundRobinRouter"]
@@ -15,7 +16,7 @@ __all__ = ["BroadcastRouter", "RoundRobinRouter"]
 class BroadcastRouter(NodeRouter):
     """Every command goes to all hosts, in parallel, and answers a list in host order.
 
-    A cluster without a router does the same, except that a cluster of a single host answers as that host does.
+    A cluster without a router does the same. A cluster of a single host answers as that host does, without lists.
 
     Parameters:
         nodes: The hosts, in host order.
@@ -52,6 +53,7 @@ class RoundRobinRouter(NodeRouter):
         ConfigError: A weight is not whole.
     """
 
+    uncalled: ClassVar[Mapping[str, str]] = UNCALLED_ROUND_ROBIN
     spread: ClassVar[Spread] = Spread.ANY
     on_host_down: ClassVar[str] = "reroute"
     weighted: ClassVar[bool] = True

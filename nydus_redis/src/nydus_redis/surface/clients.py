@@ -27,7 +27,7 @@ from nydus_redis.surface.host_pipeline import HostPipeline
 from nydus_redis.surface.iterating import Iterating
 from nydus_redis.surface.of_cluster import OfCluster, admitting, goes_to_many, name_of_script, text_instead
 from nydus_redis.surface.pipeline import ClusterPipeline
-from nydus_redis.surface.refusals import NoGroupPipelines, OnOneHost, Queued
+from nydus_redis.surface.refusals import NoGroupPipelines, OfSharedConnections, Queued
 from nydus_redis.surface.scan import ClusterScan, KeyScan, OneHost
 from nydus_redis.surface.scripts import Scripts
 
@@ -36,8 +36,17 @@ __all__ = ["Surfaces", "SurfacesBase", "host_client", "no_such_command", "on_sha
 
 def no_such_command(name: str, kind: type[Any]) -> AttributeError:
     """Return the error for an attribute that a client of redis-py does not have."""
+    if name in _OF_PIPELINES:
+        return AttributeError(
+            f"{name}() is a method of pipelines: use cluster.pipeline(), with watched keys "
+            "cluster.on_key(key).pipeline() or cluster.on_key(key).transaction(function, key)"
+        )
     near = "" if name.startswith("_") else nearest(name, dir(kind))
     return AttributeError(f"redis-py has no command {name!r}{near}")
+
+
+#: Names that only redis-py's pipelines have.
+_OF_PIPELINES = ("multi", "execute", "discard", "exec")
 
 
 def on_shared_connections(call: Dispatch) -> Dispatch:
@@ -89,7 +98,7 @@ class _Client(redis.Redis):
 
 
 @named_as_called
-class _HostClient(Iterating, NoGroupPipelines, OnOneHost, _Client):
+class _HostClient(Iterating, NoGroupPipelines, OfSharedConnections, _Client):
     """The client of one host: pipelines and subscriptions work on its pool.
 
     A client from ``on_key`` refuses commands with keys of other hosts, and so do its pipelines and subscriptions.
@@ -122,6 +131,7 @@ class _HostClient(Iterating, NoGroupPipelines, OnOneHost, _Client):
         """Return redis-py's own subscriptions, on this host."""
         redis_py: Any = redis.Redis
         subscriber: Any = redis_py.pubsub(self, **kwargs)
+        self.nydus_engine.connections.subscribers.add(subscriber)
         return admitting(subscriber, self.nydus_admit, self.nydus_wire)
 
 
@@ -194,6 +204,14 @@ class SurfacesBase:
         """Return an object with redis-py's methods, each of which ends in a dispatch that queues."""
         # A copy, for making a client takes 30 times as long
         return copy.copy(self._map_client).nydus_end_in(dispatch, self._wire)
+
+    def key_of(self, key: Any) -> bytes:
+        """Return a key as it is sent.
+
+        Raises:
+            redis.DataError: redis-py sends nothing of this type.
+        """
+        return self._wire.key(key)
 
     def of_cluster(self, cluster: Any, dispatch: Dispatch) -> Any:
         """Return the surface whose methods are the methods of a cluster."""

@@ -25,7 +25,7 @@ from nydus_redis.surface.clients import SurfacesBase, no_such_command, on_shared
 from nydus_redis.surface.iterating import Iterating
 from nydus_redis.surface.of_cluster import OfCluster, admitting, goes_to_many, name_of_script, text_instead
 from nydus_redis.surface.pipelines_aio import AsyncClusterPipeline, AsyncHostPipeline
-from nydus_redis.surface.refusals import NoGroupPipelines, OnOneHost
+from nydus_redis.surface.refusals import NoGroupPipelines, OfSharedConnections
 from nydus_redis.surface.scan import OneHost
 from nydus_redis.surface.scan_aio import AsyncClusterScan, AsyncKeyScan
 
@@ -82,7 +82,7 @@ class _Client(_Redis):  # type: ignore[misc]
 
 
 @named_as_called
-class _HostClient(Iterating, NoGroupPipelines, OnOneHost, _Client):
+class _HostClient(Iterating, NoGroupPipelines, OfSharedConnections, _Client):
     """The client of one host: pipelines and subscriptions work on its pools in the running event loop.
 
     A client from ``on_key`` refuses commands with keys of other hosts, and so do its pipelines and subscriptions.
@@ -137,6 +137,7 @@ class _HostClient(Iterating, NoGroupPipelines, OnOneHost, _Client):
         """Return redis-py's own subscriptions, on this host."""
         assert self.nydus_engine is not None
         subscriber: Any = PubSub(self.nydus_engine.held, **kwargs)
+        self.nydus_engine.subscribers.add(subscriber)
         return admitting(subscriber, self.nydus_admit, self.nydus_wire)
 
 

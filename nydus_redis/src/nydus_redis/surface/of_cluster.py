@@ -15,6 +15,7 @@ from nydus_core.routers import BaseRouter, Spread
 from nydus_redis.commands import Wire
 from nydus_redis.errors import RoutingError
 from nydus_redis.surface.iterating import Iterating
+from nydus_redis.surface.only_host import client_of_only_host, handed_over
 from nydus_redis.surface.refusals import OverManyHosts
 from nydus_redis.surface.scripts import Scripts
 
@@ -36,15 +37,54 @@ NO_CHANNELS = "a router of nydus 0.11 gives channels no host: use cluster.on(hos
 class OfCluster(Iterating, OverManyHosts):
     """Methods of a cluster's client besides commands. Each side names its own classes for the objects that they return."""
 
-    connection_pool: Any
     response_callbacks: Any
-    nydus_cluster: Any
+    nydus_cluster: Any = None
     nydus_wire: Wire
     nydus_scripts: Scripts
     #: Make a pipeline, subscriptions, and an iteration over keys.
     nydus_pipelines: Callable[..., Any]
     nydus_subscriptions: Callable[..., Any]
     nydus_scans: Callable[..., Any]
+
+    monitor = handed_over("monitor", OverManyHosts.monitor)
+    client = handed_over("client", OverManyHosts.client)
+    parse_response = handed_over("parse_response", OverManyHosts.parse_response)
+    watch = handed_over("watch", OverManyHosts.watch)
+    unwatch = handed_over("unwatch", OverManyHosts.unwatch)
+
+    @property
+    def nydus_groups_have_pipelines(self) -> bool:  # type: ignore[override]
+        """Whether ``json().pipeline()`` and its like are allowed: in a cluster of one host, whose connections these use."""
+        return self.nydus_cluster is not None and len(self.nydus_cluster) == 1
+
+    @property
+    def connection_pool(self) -> Any:
+        """The connections of the only host. With several hosts, a pool that never connects."""
+        client = None if self.nydus_cluster is None else client_of_only_host(self.nydus_cluster)
+        return self.nydus_no_pool if client is None else client.connection_pool
+
+    @connection_pool.setter
+    def connection_pool(self, pool: Any) -> None:
+        self.nydus_no_pool = pool
+
+    def get_encoder(self) -> Any:
+        """Return redis-py's encoder of arguments."""
+        return self.nydus_no_pool.get_encoder()
+
+    def transaction(self, func: Any, *watches: Any, **options: Any) -> Any:
+        """Run a transaction that watches keys, as redis-py does, in a cluster of one host.
+
+        Parameters:
+            func: Called with a pipeline, again and again until no watched key changes meanwhile.
+            watches: The keys to watch.
+            options: See redis-py.
+
+        Raises:
+            RoutingError: The cluster has several hosts.
+        """
+        alone = len(self.nydus_cluster) == 1
+        run = self._redis_py().transaction if alone else super().transaction
+        return run(func, *watches, **options)
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Any:
         """Return an object with redis-py's names for a ``map()``: see ``ClusterPipeline``.
@@ -60,7 +100,7 @@ class OfCluster(Iterating, OverManyHosts):
         need_router_by_key(cluster.router, "a router of nydus 0.11 wants to see each call: use cluster.map()")
         return self.nydus_pipelines(
             cluster,
-            self.connection_pool,
+            self.nydus_no_pool,
             self.response_callbacks,
             self.nydus_wire,
             self.nydus_scripts,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 from redis.client import Pipeline
 from redis.exceptions import ExecAbortError, RedisError
@@ -12,7 +12,8 @@ from nydus_core.command import Command, Outcome, outcome_of
 from nydus_core.errors import CommandFailure, HostError
 from nydus_redis.commands import Wire
 from nydus_redis.errors import RoutingError
-from nydus_redis.surface.refusals import Queued
+from nydus_redis.surface.only_host import HandsOver
+from nydus_redis.surface.refusals import NO_WATCHING, Queued
 from nydus_redis.surface.scripts import Scripts
 
 __all__ = ["ClusterPipeline", "ClusterPipelineBase"]
@@ -21,7 +22,7 @@ __all__ = ["ClusterPipeline", "ClusterPipelineBase"]
 _GRAVITY = {Outcome.VALUE: 0, Outcome.SERVER_ERROR: 1, Outcome.NOT_SENT: 2, Outcome.MAYBE_APPLIED: 3}
 
 
-class ClusterPipelineBase(Queued, Pipeline):
+class ClusterPipelineBase(HandsOver, Queued, Pipeline):
     """Queues commands; the pipelines of both sides send them. See ``ClusterPipeline``, also for the parameters."""
 
     def __init__(
@@ -41,12 +42,15 @@ class ClusterPipelineBase(Queued, Pipeline):
         self._results: list[Any] = []
         self._failures: list[CommandFailure] = []
 
-    def execute_command(self, *args: Any, **options: Any) -> Self:
-        """Queue a command.
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Queue a command, and return the pipeline; or send it at once, while keys are watched, until ``multi()``.
 
         Raises:
             RoutingError: Nobody can tell the keys of the command.
         """
+        if self._held is not None:
+            done = self._held.execute_command(*args, **options)
+            return self if done is self._held else done
         command = self._wire.describe(args, dict(options))
         self.command_stack.append((args, options))
         self._commands.append(command)
@@ -80,10 +84,9 @@ class ClusterPipelineBase(Queued, Pipeline):
         return list(self._results)
 
     def _note(self, conn: Any) -> None:
-        self._results = [
-            promise.value if promise.error is None else promise.error for promise in conn.get_results()
-        ]
-        self._failures = conn.get_errors()
+        self._results, self._failures = conn.get_results(), conn.get_errors()
+        for failure in self._failures:
+            self._results[failure.position] = failure.error
 
     def get_results(self) -> list[Any]:
         """Return the values and errors of the last ``execute``, by position."""
@@ -94,6 +97,7 @@ class ClusterPipelineBase(Queued, Pipeline):
         return list(self._failures)
 
     def _forget(self) -> None:
+        self._held = None
         self.command_stack = []
         self._commands = []
         self.scripts = set()
@@ -102,27 +106,32 @@ class ClusterPipelineBase(Queued, Pipeline):
     def multi(self) -> None:
         """Have each host apply all of its commands or none. Only before the first command.
 
+        While keys are watched, end the commands that are sent at once: from here on commands are queued.
+
         Raises:
             redis.RedisError: A command is queued already, or ``multi`` was called before.
         """
+        if self._held is not None:
+            self._held.multi()
+            return
         if self.explicit_transaction or self.command_stack:
             raise RedisError("multi() comes before the first command, and once")
         self.explicit_transaction = True
 
-    def watch(self, *names: Any) -> NoReturn:
-        """Refuse: keys are watched on the connection of one host.
+    def watch(self, *names: Any) -> Any:
+        """Watch keys, as redis-py's pipelines do, in a cluster of one host.
 
         Raises:
-            RoutingError: Always.
+            RoutingError: The cluster has several hosts, and keys are watched on a connection of one host.
         """
-        raise RoutingError(
-            "keys are watched on a connection of one host: use cluster.on_key(key).pipeline(), or "
-            "cluster.on_key(key).transaction(function, key)"
-        )
+        held = self._hand_over(names, bool(self.transaction))
+        if held is None:
+            raise RoutingError(NO_WATCHING)
+        return held.watch(*names)
 
-    def unwatch(self) -> bool:  # type: ignore[override]  # redis-py, too, has this method beside a command
-        """Do nothing: nothing is watched."""
-        return True
+    def unwatch(self) -> Any:
+        """Watch no keys any more."""
+        return True if self._held is None else self._held.unwatch()
 
     def discard(self) -> NoReturn:
         """Refuse: nothing has been sent that could be discarded.
@@ -132,12 +141,14 @@ class ClusterPipelineBase(Queued, Pipeline):
         """
         raise RoutingError("nothing has been sent yet: reset() forgets what is queued")
 
-    def immediate_execute_command(self, *args: Any, **options: Any) -> NoReturn:
-        """Refuse: a pipeline of a cluster only queues.
+    def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command at once, while keys are watched. Otherwise refuse: a pipeline of a cluster only queues.
 
         Raises:
-            RoutingError: Always.
+            RoutingError: No keys are watched.
         """
+        if self._held is not None:
+            return self._held.immediate_execute_command(*args, **options)
         raise RoutingError("a pipeline of a cluster only queues: use the cluster itself")
 
 
@@ -174,6 +185,8 @@ class ClusterPipeline(ClusterPipelineBase):
                 applied, then of a command that was not sent, then a server's own error. The notes of the error name the
                 other errors; ``get_results`` and ``get_errors`` return everything.
         """
+        if self._held is not None:
+            return self._executed_there(raise_on_error)
         commands, transaction = self._taken()
         if not commands:
             return []
@@ -182,8 +195,21 @@ class ClusterPipeline(ClusterPipelineBase):
         return self._ended(commands, conn, raise_on_error)
 
     def reset(self) -> None:  # type: ignore[override]  # redis-py, too, has this method beside a command of that name
-        """Empty the queue."""
+        """Empty the queue, and watch no keys any more."""
+        held = self._held
         self._forget()
+        if held is not None:
+            held.reset()
+
+    def _executed_there(self, raise_on_error: bool) -> list[Any]:
+        """Send the commands on the connection that watches keys."""
+        stack = list(self.command_stack)
+        try:
+            values: list[Any] = self._held.execute(raise_on_error)
+        finally:
+            self._forget()
+        self._results, self._failures = values, self._failures_among(stack, values)
+        return list(values)
 
 
 def _gravity(failure: CommandFailure) -> tuple[int, bool]:

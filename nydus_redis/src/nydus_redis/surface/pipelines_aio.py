@@ -32,6 +32,8 @@ class AsyncClusterPipeline(ClusterPipelineBase):
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:  # type: ignore[override]
         """Send the queued commands, and empty the queue. See ``ClusterPipeline.execute``."""
+        if self._held is not None:
+            return await self._executed_there(raise_on_error)
         commands, transaction = self._taken()
         if not commands:
             return []
@@ -46,10 +48,23 @@ class AsyncClusterPipeline(ClusterPipelineBase):
         return self._ended(commands, block.connection, raise_on_error)
 
     async def reset(self) -> None:  # type: ignore[override]
-        """Empty the queue."""
+        """Empty the queue, and watch no keys any more."""
+        held = self._held
         self._forget()
+        if held is not None:
+            await held.reset()
 
     aclose = reset
+
+    async def _executed_there(self, raise_on_error: bool) -> list[Any]:
+        """Send the commands on the connection that watches keys."""
+        stack = list(self.command_stack)
+        try:
+            values: list[Any] = await self._held.execute(raise_on_error)
+        finally:
+            self._forget()
+        self._results, self._failures = values, self._failures_among(stack, values)
+        return list(values)
 
     def __del__(self) -> None:
         """Do nothing: the pipeline of a cluster holds no connection."""
@@ -68,7 +83,7 @@ class AsyncClusterPipeline(ClusterPipelineBase):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._forget()
+        await self.reset()
 
 
 class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[misc]

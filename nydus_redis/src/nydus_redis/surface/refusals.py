@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from nydus_redis.errors import RoutingError
 
-__all__ = ["NoGroupPipelines", "OnOneHost", "OverManyHosts", "Queued"]
+__all__ = ["NO_WATCHING", "NoGroupPipelines", "OfSharedConnections", "OnOneHost", "OverManyHosts", "Queued"]
 
 
 def _refusal(why: str) -> Any:
@@ -24,6 +24,11 @@ _NO_STATE = (
     "HIMPORT needs the fields of its connection, and connections are shared: use cluster.on(host).client()"
 )
 _RETRIES = "the cluster alone decides what may be sent again: redis-py's retries stay off"
+#: Why a cluster of several hosts watches no keys.
+NO_WATCHING = (
+    "keys are watched on a connection of one host: use cluster.on_key(key).pipeline(), or "
+    "cluster.on_key(key).transaction(function, key)"
+)
 _SETTINGS = "hosts of a cluster are named in its settings: use create_cluster"
 
 
@@ -31,6 +36,15 @@ class OnOneHost:
     """Refuses commands that need a connection of their own: the connections of a host are shared."""
 
     himport_prepare = himport_set = himport_discard = himport_discard_all = _refusal(_NO_STATE)
+    set_retry = staticmethod(_refusal(_RETRIES))
+
+
+class OfSharedConnections(OnOneHost):
+    """Refuses to watch keys outside a pipeline, which redis-py only warns about, and does not do."""
+
+    watch = unwatch = _refusal(
+        "this client shares its connections, so it watches no keys: use its pipeline(), or transaction(function, key)"
+    )
 
 
 class NoGroupPipelines:
@@ -70,12 +84,13 @@ class OverManyHosts(NoGroupPipelines, OnOneHost):
         "a transaction that watches keys belongs to one host: use cluster.on_key(key).transaction(), or "
         "cluster.map(transaction=True) for one that watches none"
     )
+    watch = unwatch = _refusal(NO_WATCHING)
     monitor = _refusal("MONITOR belongs to one host: use cluster.on(host).monitor()")
     client = _refusal("a single connection belongs to one host: use cluster.on(host).client()")
     parse_response = _refusal(
         "an answer is read from a connection of one host: use cluster.on(host).client()"
     )
-    get_retry = set_retry = staticmethod(_refusal(_RETRIES))
+    get_retry = staticmethod(_refusal(_RETRIES))
     from_url = from_pool = staticmethod(_refusal(_SETTINGS))
 
 
