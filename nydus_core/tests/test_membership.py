@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clusters import memory_cluster
+from clusters import async_memory_cluster, memory_cluster
 from engines import MemoryEngine, PipelinedEngine
 from nydus_core import Cluster, ConfigError, RoutingError, create_cluster
 from nydus_core.engines import BaseEngine
@@ -294,3 +294,30 @@ def test_a_cluster_that_is_refused_leaves_no_host_open() -> None:
     with pytest.raises(ConfigError, match="do not live where"):
         create_cluster({"engine": Closing, "hosts": {"a": {}, "b": {}}, "fingerprint": "all:1"})
     assert sorted(closed) == ["a", "b"]
+
+
+# As a container ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [memory_cluster, async_memory_cluster])
+def test_a_cluster_is_no_dict_of_values(make: Any) -> None:
+    cluster = make()
+    with pytest.raises(TypeError, match=r"cluster\.exists\(key\) .* cluster\.hosts"):
+        "user:1" in cluster  # noqa: B015
+    with pytest.raises(KeyError, match=r"cluster\.get\(key\)"):
+        cluster["user:1"]
+    with pytest.raises(KeyError, match=r"cluster\.get\(key\)"):
+        cluster[["no", "key"]]
+    with pytest.raises(TypeError, match=r"cluster\.set\(key, value\)"):
+        cluster["k"] = "v"
+    with pytest.raises(TypeError, match=r"cluster\.delete\(key\)"):
+        del cluster["k"]
+    assert cluster["a"] is cluster.hosts["a"]
+    assert list(cluster) == ["a", "b"]
+    assert "a" in cluster.hosts
+
+
+def test_without_a_router_no_host_is_given_a_weight() -> None:
+    cluster = memory_cluster(router=None)
+    with pytest.raises(ConfigError, match=r"hosts\['a'\]\.weight: without a router no weight counts"):
+        cluster.set_weight("a", 2)

@@ -136,6 +136,7 @@ def test_the_core_exports_these_names_and_no_others() -> None:
         "RetryPolicy",
         "Router",
         "RoutingError",
+        "SettingsWarning",
         "ThreadedEngine",
         "connections",
         "create_async_cluster",

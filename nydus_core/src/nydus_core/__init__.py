@@ -3,6 +3,7 @@
 import sys
 
 from nydus_core.aio import AsyncCluster, BaseAsyncEngine, ThreadedEngine
+from nydus_core.checks import SettingsWarning
 from nydus_core.cluster import Cluster, EventualCommand
 from nydus_core.command import Command, Outcome
 from nydus_core.connections import connections
@@ -53,6 +54,7 @@ __all__ = [
     "RetryPolicy",
     "Router",
     "RoutingError",
+    "SettingsWarning",
     "ThreadedEngine",
     "connections",
     "create_async_cluster",

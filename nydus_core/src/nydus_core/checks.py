@@ -23,6 +23,7 @@ __all__ = [
     "SECONDS_OR_ZERO",
     "SHARE",
     "Check",
+    "SettingsWarning",
     "agreed",
     "check",
     "check_each",
@@ -33,6 +34,7 @@ __all__ = [
     "nearest",
     "one_of",
     "refuse",
+    "refuse_uncalled",
     "refuse_unknown",
     "shown",
     "whole_number",
@@ -41,6 +43,10 @@ __all__ = [
 
 #: A test of a value, and a description of the values that pass.
 Check = tuple[Callable[[Any], bool], str]
+
+
+class SettingsWarning(UserWarning):
+    """Something in the settings of a cluster has no effect, or is hardly meant so. The cluster is made all the same."""
 
 
 def is_time(value: object) -> bool:
@@ -290,3 +296,29 @@ def shown(value: Any, name: str = "") -> str:
 def without_secrets(text: str) -> str:
     """Return a text without secrets: URLs are cut to their schemes, ``user:password@host`` and ``user@host`` to ``***``."""
     return re.sub(r"\S*@\S*", "***", re.sub(r"(\w+://).*", r"\1***", text, flags=re.DOTALL))
+
+
+def refuse_uncalled(kind: type[Any], path: str, instead: str = "") -> None:
+    """Refuse a class that defines what its parent had in nydus 0.11, and nobody looks at any more.
+
+    The names are in the attribute ``uncalled`` of the parent, each with the remedy.
+
+    Parameters:
+        kind: The class.
+        path: The place of its name in the settings.
+        instead: The method in whose place these are no longer called. A class with its own is written for today.
+
+    Raises:
+        ConfigError: The class defines such a name.
+    """
+    uncalled: Mapping[str, str] = getattr(kind, "uncalled", {})
+    for parent in kind.__mro__:
+        if "uncalled" in vars(parent) or instead in vars(parent):
+            return
+        for name, remedy in uncalled.items():
+            if name in vars(parent):
+                shown = f"{name}()" if callable(getattr(kind, name)) else name
+                raise ConfigError(
+                    f"{parent.__qualname__} defines {shown}, which nydus 0.11 used and nobody uses any more: {remedy}",
+                    path,
+                )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from nydus_core.aio import AsyncCluster
-from nydus_core.checks import nearest
+from nydus_core.checks import SettingsWarning, nearest
 from nydus_core.cluster import Cluster, ClusterBase
 from nydus_core.errors import ConfigError
 from nydus_core.plugins import hooks
@@ -127,6 +128,8 @@ def _build(settings: ClusterSettings, kind: type[C]) -> C:
         cluster.install_router(blueprint.router(cluster, engines), blueprint)
         if settings.fingerprint is not None:
             cluster.guard(settings.fingerprint)
+        for doubt in blueprint.doubts(engines):
+            warnings.warn(doubt, SettingsWarning, stacklevel=4)
     except BaseException:
         for engine in engines.values():
             engine.retire()  # an engine may have begun something: the embedded engine starts a server

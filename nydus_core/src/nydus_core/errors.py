@@ -250,6 +250,13 @@ class CommandFailure:
         yield self.name
         yield self.error
 
+    def __getitem__(self, index: int) -> str | Exception:
+        """Return the name for index 0, the error for index 1, as in nydus 0.11."""
+        return (self.name, self.error)[index]
+
+    def __len__(self) -> int:
+        return 2
+
     def __str__(self) -> str:
         return f"#{self.position} {self.name} on {', '.join(self.hosts)}: {self.error}"
 

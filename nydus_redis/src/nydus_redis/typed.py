@@ -109,7 +109,7 @@ if TYPE_CHECKING:
         slowlog_reset: Callable[..., Any]
         time: Callable[..., Any]
 
-    class RedisCluster(Cluster, Everywhere, redis.Redis):
+    class RedisCluster(Cluster, Everywhere, redis.Redis):  # type: ignore[misc]  # redis-py's 'in' means keys
         """A cluster with the methods of ``redis.Redis``; at run time the same class as ``Cluster``."""
 
         def __getattr__(self, name: str) -> NoSuchCommand: ...

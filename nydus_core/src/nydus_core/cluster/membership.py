@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic
 
+from nydus_core.checks import SettingsWarning, refuse_uncalled
 from nydus_core.delivery import DeliverySettings, Snapshot, chooses_hosts
 from nydus_core.engines import E, SurfaceFactory
 from nydus_core.errors import ConfigError
@@ -64,6 +66,7 @@ class Membership(Generic[E]):
         """
         if isinstance(router, type):
             raise ConfigError(f"found the class {router.__name__}; expected a router", "router")
+        refuse_uncalled(type(router), "router", instead="locate")
         if self._settings.on_host_down == "reroute" and not chooses_hosts(router):
             raise ConfigError(
                 f"found 'reroute' with {'no router' if router is None else f'router {type(router).__name__}'}; expected "
@@ -100,7 +103,7 @@ class Membership(Generic[E]):
         """Add a host. Commands go there as if it had been among the hosts from the start.
 
         A call that is under way ends as it began. No data are moved: keys that the new host takes over from the others are
-        not there yet.
+        not there yet. A cluster of one host answers plainly; its second host makes lists of answers that come from all.
 
         Parameters:
             name: Its key, as in the setting ``hosts``.
@@ -145,9 +148,13 @@ class Membership(Generic[E]):
             blueprint.surface()  # a new host must agree with the others
             new = self._watched({key: blueprint.engine(key) for key in blueprint.hosts if key not in before})
             watches = {key: before[key] if key in before else new[key] for key in blueprint.hosts}
-            router = blueprint.router(self, {key: watch.engine for key, watch in watches.items()})
+            engines = {key: watch.engine for key, watch in watches.items()}
+            router = blueprint.router(self, engines)
+            doubts = set(blueprint.doubts(engines)) - set(self._blueprint.doubts(self.hosts))
             self._snapshot = self._snapshot.over(watches, router)  # one step: a call sees the old, or the new
             self._blueprint = blueprint
+        for doubt in sorted(doubts):
+            warnings.warn(doubt, SettingsWarning, stacklevel=3)
         for key, watch in before.items():
             if key not in watches:
                 watch.retire()
@@ -168,7 +175,43 @@ class Membership(Generic[E]):
         return iter(self.hosts)
 
     def __getitem__(self, host: Any) -> E:
-        """The engine of a host, by its key. Values are another matter: ``cluster.get(key)``."""
-        if host not in self.hosts:
-            raise KeyError(f"there is no host {host!r}; the hosts are {', '.join(map(repr, self.hosts))}")
-        return self.hosts[host]
+        """The engine of a host, by its key. Values are another matter: ``cluster.get(key)``.
+
+        Raises:
+            KeyError: There is no such host.
+        """
+        try:
+            return self.hosts[host]
+        except (KeyError, TypeError):
+            known = ", ".join(map(repr, self.hosts))
+            raise KeyError(
+                f"there is no host {host!r}; the hosts are {known}. For the value of a key use cluster.get(key)"
+            ) from None
+
+    def __contains__(self, key: object) -> bool:
+        """Refuse: ``in`` could mean a key as well as a host.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(
+            "'in' could mean a key or a host: use cluster.exists(key) for a key, and 'in cluster.hosts' for a host"
+        )
+
+    def __setitem__(self, key: object, value: object) -> None:
+        """Refuse: values are set by commands.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError("a cluster is no dict of values: use cluster.set(key, value)")
+
+    def __delitem__(self, key: object) -> None:
+        """Refuse: keys are deleted by a command.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(
+            "a cluster is no dict of values: use cluster.delete(key), or cluster.remove_host(name) for a host"
+        )

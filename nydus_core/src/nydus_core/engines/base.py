@@ -42,6 +42,8 @@ class EngineBase:
     supports_transactions: ClassVar[bool] = False
     #: Whether ``flush()`` deletes all data of the host.
     supports_flush: ClassVar[bool] = False
+    #: Methods of the same class in nydus 0.11 that nobody calls any more. A subclass that defines one is refused.
+    uncalled: ClassVar[Mapping[str, str]] = {}
     #: The schemes of URLs that may stand for a host's options.
     url_schemes: ClassVar[tuple[str, ...]] = ()
     #: Options of the client library that are refused, each with the reason.

@@ -72,7 +72,8 @@ class KeyRouter(NodeRouter):
         }
         steps: list[Callable[[bytes], bytes]] = []
         if self.hash_tags:
-            steps.append(between(hash_tag) if hash_tag else TAGS[tags])
+            self._tag = between(hash_tag) if hash_tag else TAGS[tags]
+            steps.append(self._tag)
         if prefix:
             steps.append(prefix.encode().__add__)
         if form is not None:
@@ -99,6 +100,9 @@ class KeyRouter(NodeRouter):
         if self._part is not None and (self._mark is None or self._mark in key):
             return self._part(key)
         return key
+
+    def _tag_of(self, key: bytes) -> bytes:
+        return self._tag(key)
 
     def hash_of(self, key: bytes) -> int | None:
         """Return the value that decides the place of a key; None if no single value does."""

@@ -10,7 +10,30 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-__all__ = ["BaseRouter", "Hosts", "routing_params"]
+__all__ = ["UNCALLED", "UNCALLED_ROUND_ROBIN", "BaseRouter", "Hosts", "routing_params"]
+
+_BY_CALL = "override locate(key, avoid) instead; or start from BaseRouter, which has get_dbs() and _route() as in nydus 0.11"
+_BY_HEALTH = (
+    "the setting 'health' says when a host is taken for down, and 'on_host_down' whether another one is taken"
+)
+
+#: Methods of the routers of nydus 0.11 that nobody calls any more, each with the remedy of who overrides it.
+UNCALLED: Mapping[str, str] = dict.fromkeys(
+    (
+        *("get_dbs", "get_db", "setup_router", "_setup_router"),
+        *("_pre_routing", "_route", "_post_routing", "_handle_exception"),
+    ),
+    _BY_CALL,
+) | {"retryable": _BY_HEALTH}
+
+#: The same of ``RoundRobinRouter`` and its subclasses, with the attributes about hosts that are down.
+UNCALLED_ROUND_ROBIN: Mapping[str, str] = {**UNCALLED} | dict.fromkeys(
+    (
+        *("check_down_connections", "flush_down_connections", "mark_connection_down", "mark_connection_up"),
+        *("ensure_db_num", "attempt_reconnect_threshold", "retry_timeout"),
+    ),
+    _BY_HEALTH,
+)
 
 
 class Hosts(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 from zlib import crc32
 
+from nydus_core.routers.legacy import UNCALLED, UNCALLED_ROUND_ROBIN
 from nydus_core.routers.modulo import Modulo
 from nydus_core.routers.profiles import PROFILES
 from nydus_core.routers.protocol import Node, wrong_key
@@ -29,6 +30,7 @@ class PartitionRouter(Modulo):
     """
 
     profile: ClassVar[str] = "partition"
+    uncalled: ClassVar[Mapping[str, str]] = UNCALLED
 
     def __init__(self, nodes: Sequence[Node], *, hash_tags: bool = False) -> None:
         super().__init__(nodes, **PROFILES[self.profile].settle({"hash_tags": hash_tags}))
@@ -62,6 +64,7 @@ class ConsistentHashingRouter(Ring):
     """
 
     profile: ClassVar[str] = "consistent"
+    uncalled: ClassVar[Mapping[str, str]] = UNCALLED_ROUND_ROBIN
     by_address = True
     on_host_down: ClassVar[str] = "reroute"  # as in nydus 0.11: the cluster is a cache
 

@@ -7,13 +7,15 @@ A router knows names, weights and addresses of hosts. It does not know their hea
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Sequence
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from functools import cached_property, wraps
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from nydus_core.errors import ConfigError, HostListExhausted
-from nydus_core.routers.rules import digest
+from nydus_core.routers.rules import as_plain, digest
 
 __all__ = [
     "Node",
@@ -98,13 +100,16 @@ class NodeRouter:
                 names = self.candidates(avoid)
                 return names[len(key) % len(names)]
 
+    A subclass may take options of its own in ``__init__``. They are part of the rule and of the fingerprint. With
+    ``hash_tags`` the ``locate`` of a subclass is given the hash tag of a key instead of the key.
+
     Parameters:
         nodes: The hosts, in host order.
-        hash_tags: Whether only the part of a key between braces counts; a subclass that honours tags
-            calls ``hash_tag(key)``.
+        hash_tags: Whether only the part of a key between braces counts.
 
     Raises:
-        ConfigError: A host has a weight, and the rule knows none; or an option is of a wrong type.
+        ConfigError: A host has a weight, and the rule knows none; or an option is of a wrong type; or an option of a
+            subclass is no plain data, and the subclass defines no ``parameters``.
     """
 
     spread: ClassVar[Spread] = Spread.KEY
@@ -114,6 +119,23 @@ class NodeRouter:
     weighted: ClassVar[bool] = False
     #: Whether the rule hashes addresses or identifiers. If so, a host whose address changes loses its place.
     by_address: bool = False
+    #: Methods of the same class in nydus 0.11 that nobody calls any more. A subclass that defines one is refused.
+    uncalled: ClassVar[Mapping[str, str]] = {}
+    #: The options that a subclass of another package was made with.
+    _own_options: Mapping[str, Any] = MappingProxyType({})
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        locate = vars(cls).get("locate")
+        if locate is not None and not _is_built_in(cls):
+            cls.locate = _given_tags(locate)  # type: ignore[method-assign]
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        made = super().__new__(cls)
+        has_options = not _is_built_in(_definer(cls, "__init__"))
+        if has_options and (args or options) and _is_built_in(_definer(cls, "parameters")):
+            made._own_options = _options_of(cls, args, options)
+        return made
 
     def __init__(self, nodes: Sequence[Node], *, hash_tags: bool = False) -> None:
         if not self.weighted:
@@ -143,10 +165,18 @@ class NodeRouter:
         """Return the name of the host that a key belongs to. See ``Router.locate``."""
         raise NotImplementedError(f"{type(self).__name__} has to define locate(key, avoid)")
 
+    def part_of(self, key: bytes) -> bytes:
+        """Return the part of a key that decides its place: with ``hash_tags`` its hash tag, else all of it."""
+        return self._tag_of(key) if self.hash_tags else key
+
+    def _tag_of(self, key: bytes) -> bytes:
+        return hash_tag(key)
+
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the rule, without the hosts, as plain data; for ``rule`` and ``fingerprint``.
 
-        A subclass with options of its own adds them: ``{**super().parameters(), 'separator': self.separator}``.
+        The options that a subclass was made with are added. A subclass whose options are no plain data, such as functions,
+        defines this method: ``{**super().parameters(), 'separator': self.separator}``.
         """
         return {"hash_tags": self.hash_tags}
 
@@ -160,7 +190,7 @@ class NodeRouter:
         return {
             "family": f"{type(self).__module__}.{type(self).__qualname__}",
             "profile": "",
-            "parameters": self.parameters(),
+            "parameters": {**self._own_options, **self.parameters()},
             "hosts": [self._host(node) for node in self.nodes],
         }
 
@@ -192,6 +222,62 @@ def wrong_key(key: object, error: Exception) -> Exception:
         return error
     instead = f"write {key.encode()!r}" if isinstance(key, str) else "write a key as the server sees it"
     return TypeError(f"locate() takes a key in bytes; found {key!r}: {instead}")
+
+
+def _is_built_in(kind: type[Any]) -> bool:
+    return kind.__module__.startswith(f"{__package__}.")
+
+
+def _definer(kind: type[Any], name: str) -> type[Any]:
+    """Return the class from which a class has a method."""
+    return next(each for each in kind.__mro__ if name in vars(each))
+
+
+def _given_tags(locate: Callable[..., str]) -> Callable[..., str]:
+    """Return the ``locate`` of a subclass, called with the hash tag of a key where tags count."""
+
+    @wraps(locate)
+    def located(self: NodeRouter, key: bytes, *args: Any, **kwargs: Any) -> str:
+        if self.hash_tags:
+            key = self._tag_of(key)  # pyright: ignore[reportPrivateUsage]
+        return locate(self, key, *args, **kwargs)
+
+    return located
+
+
+#: Options that ``parameters()`` and the hosts of a rule tell. Labels that are given may be secret.
+_TOLD_OTHERWISE = ("hash_tags", "label", "labels")
+
+
+def _options_of(kind: type[NodeRouter], args: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with which a router of another package is made, as plain data.
+
+    Raises:
+        ConfigError: An option is no plain data.
+    """
+    signature = inspect.signature(kind.__init__)
+    try:
+        bound = signature.bind(None, *args, **options)
+    except TypeError:  # the constructor says it better
+        return {}
+    bound.apply_defaults()
+    further = {each.name for each in signature.parameters.values() if each.kind is each.VAR_KEYWORD}
+    given: dict[str, Any] = {}
+    for name, value in list(bound.arguments.items())[2:]:  # without the router and its nodes
+        given.update(value if name in further else {name: value})
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in _TOLD_OTHERWISE:
+            continue
+        try:
+            found[name] = as_plain(value)
+        except TypeError as error:
+            raise ConfigError(
+                f"{error}: the fingerprint of {kind.__qualname__} could not tell this option from others. Define "
+                "parameters(), which returns plain data that does",
+                f"router.{name}",
+            ) from None
+    return found
 
 
 def refuse_weights(nodes: Sequence[Node], rule: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-__all__ = ["differences", "digest"]
+__all__ = ["as_plain", "differences", "digest"]
 
 
 def digest(data: Any) -> str:
@@ -18,6 +18,28 @@ def digest(data: Any) -> str:
     """
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def as_plain(value: Any) -> Any:
+    """Return an option of a router as plain data, for a rule.
+
+    Parameters:
+        value: Text, bytes, a number, a boolean, None, or lists, tuples, sets and dicts of these.
+
+    Raises:
+        TypeError: The value has no such form: nobody could compare it in another process.
+    """
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, bytes):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return {str(as_plain(name)): as_plain(each) for name, each in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted((as_plain(each) for each in value), key=repr)
+    if isinstance(value, list | tuple):
+        return [as_plain(each) for each in value]
+    raise TypeError(f"found {type(value).__name__}; expected plain data")
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -46,6 +46,33 @@ class Blueprint:
             raise ConfigError(f"{kind.__name__} refused these options: {why}", host.path) from None
         return engine
 
+    def doubts(self, engines: Mapping[Any, Any]) -> list[str]:
+        """Return what is hardly meant so: weights that do not count, and hosts that are one database.
+
+        Parameters:
+            engines: The engines, by the keys of their hosts.
+        """
+        found: list[str] = []
+        kind = self.settings.router
+        if kind is None or issubclass(kind, BaseRouter):
+            why = "without a router" if kind is None else f"with {kind.__name__}, a router of nydus 0.11,"
+            found += [
+                f"{host.path}.weight: found {host.weight}; {why} no weight counts: leave it out, or choose a router "
+                "such as 'rendezvous'"
+                for host in self.hosts.values()
+                if host.weight != 1
+            ]
+        known: dict[tuple[str, int], str] = {}
+        for key, host in self.hosts.items():
+            node = _node(host, engines[key])
+            other = known.setdefault((node.address, node.db), host.path) if node.address else host.path
+            if other != host.path:
+                found.append(
+                    f"{host.path}: the same address as {other}: {node.address}, database {node.db}. Commands to all hosts "
+                    "are done twice there: name each server once"
+                )
+        return found
+
     def surface(self) -> Any:
         """Return the factory of the cluster's surfaces.
 
@@ -109,9 +136,14 @@ class Blueprint:
         """Return a blueprint in which a host has another weight.
 
         Raises:
-            ConfigError: There is no such host, or ``weight`` is not a number, 0 or more.
+            ConfigError: There is no such host, or ``weight`` is not a number, 0 or more, or no weight counts.
         """
         host = self._named(key)
+        if self.settings.router is None:
+            raise ConfigError(
+                "without a router no weight counts: choose a router, such as 'rendezvous'",
+                f"{host.path}.weight",
+            )
         changed = replace(host, weight=read_weight(weight, host.path))
         return self._with([changed if each is host else each for each in self.hosts.values()])
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nydus_core.checks import nearest, refuse_unknown
+from nydus_core.checks import nearest, refuse_uncalled, refuse_unknown
 from nydus_core.delivery import DeliverySettings
 from nydus_core.errors import ConfigError
 from nydus_core.plugins import ENGINES, ROUTERS, find_class
@@ -143,6 +143,7 @@ def _checked(engine: type[Any], path: str) -> str:
     missing = [name for name in _ENGINE_HAS[side] if not hasattr(engine, name)]
     if missing:
         raise ConfigError(f"{engine.__qualname__} is not an engine: it has no {', '.join(missing)}", path)
+    refuse_uncalled(engine, path)
     return side
 
 
@@ -198,6 +199,7 @@ def _router_class(reference: Any, path: str) -> type[Any]:
     router = find_class(ROUTERS, reference, path)
     if issubclass(router, BaseRouter):
         return router
+    refuse_uncalled(router, path, instead="locate")
     missing = [shown for name, shown in _ROUTER_HAS.items() if not hasattr(router, name)]
     if missing:
         raise ConfigError(

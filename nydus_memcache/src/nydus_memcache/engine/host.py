@@ -30,6 +30,10 @@ class MemcacheHost(EngineBase):
     )
     client_error: ClassVar[type[Exception] | None] = MemcacheError
     supports_flush: ClassVar[bool] = True
+    uncalled: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("connect", "disconnect", "get_pipeline"),
+        "give the options of the host instead; or start from BaseEngine, which has these methods as in nydus 0.11",
+    )
     url_schemes: ClassVar[tuple[str, ...]] = ("memcached", "memcache")
 
     refused_options: ClassVar[Mapping[str, str]] = host_options.REFUSED

@@ -39,8 +39,12 @@ class RedisHost(EngineBase):
     supports_transactions: ClassVar[bool] = True
     supports_flush: ClassVar[bool] = True
     url_schemes: ClassVar[tuple[str, ...]] = ("redis", "rediss", "valkey", "valkeys", "unix")
-
     refused_options: ClassVar[Mapping[str, str]] = host_options.REFUSED
+    uncalled: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("connect", "disconnect", "get_pipeline"),
+        "give the options of the host instead, such as connection_pool; or start from BaseEngine, which has these methods as "
+        "in nydus 0.11",
+    )
 
     def __init__(
         self,
