@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -112,5 +113,11 @@ def test_memcache_commands_are_explained_too() -> None:
 
 def test_it_is_plain_data_too() -> None:
     data = described().explain("get", "b1").to_dict()
-    assert data["keys"] == ({"key": b"b1", "part": b"b1", "hash": None, "host": "b"},)
+    assert data["keys"] == [{"key": "b1", "part": "b1", "hash": None, "host": "b"}]
     assert data["parts"][0]["host"] == "b"
+    assert json.loads(json.dumps(data)) == data
+
+
+def test_bytes_that_are_no_text_are_plain_data_too() -> None:
+    data = described().explain("get", b"b\xff").to_dict()
+    assert data["keys"][0]["key"] == r"b\xff"

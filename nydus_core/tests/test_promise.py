@@ -130,8 +130,6 @@ OPERATIONS: list[tuple[Any, str, Callable[[Any], Any]]] = [
     (7, "str", str),
     (b"7", "bytes", bytes),
     (Point(1), "bytes of an object", bytes),
-    (7, "repr", repr),
-    ("text", "repr of text", repr),
     (7, "format", lambda x: f"{x:>05}"),
     (7, "format without a spec", lambda x: f"{x}"),
     (7, "%d", lambda x: "%d" % x),  # noqa: UP031
@@ -288,8 +286,8 @@ def test_the_class_of_a_promise_cannot_be_changed() -> None:
 
 # Without a value --------------------------------------------------------------------------------------------------
 
-#: Every operation that needs a value. Not repr, which serves debuggers and logs; nor dir, which serves completion.
-USES = {name: operation for _, name, operation in OPERATIONS if not name.startswith(("repr", "dir"))}
+#: Every operation that needs a value. Not dir, which serves completion.
+USES = {name: operation for _, name, operation in OPERATIONS if not name.startswith("dir")}
 
 every_use = pytest.mark.parametrize("use", USES.values(), ids=list(USES))
 
@@ -368,8 +366,8 @@ def test_a_promise_that_was_abandoned_knows_whether_its_command_was_on_its_way(
             "<EventualCommand: get b'key' has no value yet: commands are sent when their map() block ends>",
         ),
         (abandoned, "<EventualCommand: get b'key' was never sent: its map() block raised>"),
-        (lambda: promise(7), "7"),
-        (lambda: promise("text"), "'text'"),
+        (lambda: promise(7), "<EventualCommand get b'key': 7>"),
+        (lambda: promise("text"), "<EventualCommand get b'key': 'text'>"),
     ],
 )
 def test_a_promise_always_has_a_repr_and_it_shows_no_arguments(make: Callable[[], Any], shown: str) -> None:

@@ -143,9 +143,11 @@ class ClusterBase(Membership[E]):
 
         Raises:
             RoutingError: The router gives no key a host of its own; or, by a command, its keys live elsewhere.
+            Exception: This is no key: the error of the client library.
         """
         snapshot = self._snapshot
-        index = snapshot.placement.home(key_bytes(key))
+        key_of: Callable[[Any], bytes] = getattr(self._make_surface, "key_of", key_bytes)
+        index = snapshot.placement.home(key_of(key))
         dispatch = KeyDispatch(
             partial(self._deliver, pinned=snapshot.watches[index]),
             partial(self._admit, snapshot.placement.names[index], key),

@@ -78,8 +78,12 @@ class Explanation:
     patterns: tuple[KeyPlace, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as dicts, tuples, text, bytes and numbers."""
-        return asdict(self)
+        """Return all of it as dicts, lists, text and numbers, for ``json.dumps``.
+
+        Keys and bytes are text: bytes that are not UTF-8 are written as in ``repr``.
+        """
+        found: dict[str, Any] = _plain(asdict(self))
+        return found
 
     def __str__(self) -> str:
         addresses = ", by the hosts' addresses" if self.by_address else ""
@@ -96,6 +100,14 @@ class Explanation:
             return "\n".join([*lines, "  to the next host in turn"])
         how = "split over" if self.split else "to"
         return "\n".join([*lines, f"  {how} {', '.join(part.host for part in self.parts)}"])
+
+
+def _plain(found: Any) -> Any:
+    if isinstance(found, bytes):
+        return found.decode(errors="backslashreplace")
+    if isinstance(found, dict):
+        return {name: _plain(value) for name, value in found.items()}
+    return [_plain(each) for each in found] if isinstance(found, list | tuple) else found
 
 
 def _place(place: KeyPlace, lives_on: str) -> str:

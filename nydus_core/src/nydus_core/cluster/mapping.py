@@ -105,14 +105,16 @@ class MapConnection:
         """True, also while nothing is queued: ``conn or cluster`` must not send at once."""
         return True
 
-    def get_results(self) -> list[EventualCommand]:
-        """Return the promises of all commands, by position.
+    def get_results(self) -> list[Any]:
+        """Return the values of all commands, by position: plain values, as the hosts gave them.
+
+        In the place of a command that failed stands its promise, which raises the error when it is used.
 
         Raises:
             NotResolved: The block has not ended, or it raised, so that nothing was sent.
         """
         self._queue.need_end()
-        return list(self._queue.promises)
+        return [each.value if each.error is None else each for each in self._queue.promises]
 
     def get_errors(self) -> list[CommandFailure]:
         """Return the failed commands, by position; each unpacks as ``(name, error)``.

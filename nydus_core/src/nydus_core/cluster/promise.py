@@ -20,7 +20,8 @@ class EventualCommand:
     """A promise. Once its ``map()`` block has ended it behaves as its value, in nearly every way.
 
     It compares, iterates, indexes, counts, formats, hashes, copies and pickles as its value, and is an instance of
-    its class. Code that asks for the exact type (``type(x) is int``, ``x is None``, ``json.dumps``) needs ``.value``.
+    its class. Only its ``repr`` says that it is a promise. Code that asks for the exact type (``type(x) is int``,
+    ``x is None``, ``json.dumps``) needs ``.value``.
     Using one whose command failed raises the error. Using one before its block has ended raises ``NotResolved``.
 
     Attributes of its own, before the value's of the same name: ``value``, ``error``, ``outcome``.
@@ -88,7 +89,7 @@ class EventualCommand:
             return f"<EventualCommand: {self._nydus_why()}>"
         if self._nydus_error is not None:
             return f"<EventualCommand {self._nydus_command!r}: failed with {self._nydus_error!r}>"
-        return repr(self._nydus_value)
+        return f"<EventualCommand {self._nydus_command!r}: {self._nydus_value!r}>"
 
     def __dir__(self) -> list[str]:
         return dir(self.value) if self._nydus_state is _SETTLED and self._nydus_error is None else []

@@ -14,7 +14,8 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 __all__ = ["Breaker", "BreakerSettings", "HostHealth", "State", "text_of"]
 
@@ -68,6 +69,10 @@ class HostHealth:
     cause: str
     seconds: float
     next_probe: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the health as text and numbers, for ``json.dumps``; ``state`` is ``closed``, ``open`` or ``half-open``."""
+        return {**asdict(self), "state": self.state.value}
 
 
 class Breaker:
