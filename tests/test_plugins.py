@@ -38,6 +38,10 @@ from nydus_redis.embedded.blocking import Embedded
 
 pytestmark = pytest.mark.slow_env  # client libraries have no part in it
 
+# Two hosts of one address are enough here
+pytestmark = pytest.mark.filterwarnings("ignore::nydus_core.SettingsWarning")
+
+
 EXAMPLE = Path(__file__).parent.parent / "examples/nydus_shelf"
 OURS = {"nydus-core", "nydus-redis", "nydus-memcache"}
 

@@ -40,6 +40,7 @@ def test_a_host_is_given_in_many_ways(given: Any, server: Any, identifier: str) 
     assert engine.identifier == identifier
 
 
+@pytest.mark.filterwarnings("ignore::nydus_core.SettingsWarning")  # a weight without a router
 def test_a_url_may_hold_options() -> None:
     url = "memcached://h?timeout=2&key_prefix=app:&max_pool_size=3&no_delay=false&weight=2"
     (engine,) = cluster_with(url).hosts.values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ import redis
 import clusters
 from nydus_core import Cluster, HostDown, MaybeApplied, RoutingError
 from nydus_core.testing import FaultProxy
+from nydus_redis.commands import wire
 from nydus_redis.embedded.server import PrivateServer
 
 Servers = Callable[..., list[PrivateServer]]
@@ -172,3 +174,31 @@ def test_a_servers_own_error_passes_through(cluster: Cluster) -> None:
     with pytest.raises(redis.ResponseError, match="Command # 1 ") as caught:
         cluster.on_key("word").pipeline().incr("word").execute()
     assert type(caught.value) is redis.ResponseError
+
+
+class Color(enum.StrEnum):
+    RED = "red"
+
+
+@pytest.mark.parametrize("key", [Color.RED, "text", b"\xff", 7, 1.5, bytearray(b"x"), memoryview(b"y")])
+def test_a_key_is_placed_by_the_bytes_that_are_sent(cluster: Cluster, key: Any) -> None:
+    client = cluster.on_key(key)
+    client.set(key, "v")
+    assert cluster.get(key) == b"v"
+
+
+def test_text_is_encoded_as_the_options_say(redis_servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "HIREDIS_AVAILABLE", False)
+    monkeypatch.setattr(wire, "_pack_at_once", None)
+    with cluster_of(*redis_servers(3), encoding="utf-16-le") as cluster:
+        for number in range(20):
+            key = f"é:{number}"
+            index = cluster.router.locate(key.encode("utf-16-le"))
+            assert cluster._surface.nydus_wire.key(key) == key.encode("utf-16-le")
+            assert cluster.on_key(key).nydus_engine is cluster.hosts[index]
+
+
+@pytest.mark.parametrize("key", [None, True, [1], {"a": 1}, object()])
+def test_what_is_no_key_is_refused(cluster: Cluster, key: Any) -> None:
+    with pytest.raises(redis.DataError):
+        cluster.on_key(key)

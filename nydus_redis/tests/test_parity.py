@@ -22,7 +22,7 @@ from nydus_core.testing import FaultProxy
 from nydus_redis import Redis
 from nydus_redis.embedded.server import PrivateServer, _bundled_server, find_server
 from nydus_redis.surface.clients import Surfaces
-from other_calls import EVERYWHERE, NOT_IMPLEMENTED, ON_A_CONNECTION, ON_ONE_HOST, UNSENT
+from other_calls import ABOUT_A_CONNECTION, EVERYWHERE, NOT_IMPLEMENTED, ON_A_CONNECTION, ON_ONE_HOST, UNSENT
 from sample_calls import Call, made, name_of
 from waiting import LONG
 
@@ -151,9 +151,9 @@ def test_commands_for_one_host(pair: Pair) -> None:
 
 
 def test_commands_for_a_connection(pair: Pair) -> None:
-    samples = of_this_version(ON_A_CONNECTION)
-    for client in (pair.cluster, pair.cluster.on(1)):
-        assert not [sample for sample in samples if not pair.refuses(sample, client)]
+    own, samples = of_this_version(ON_A_CONNECTION), of_this_version([*ABOUT_A_CONNECTION, *ON_A_CONNECTION])
+    assert not [sample for sample in samples if not pair.refuses(sample, pair.cluster)]
+    assert not [sample for sample in own if not pair.refuses(sample, pair.cluster.on(1))]
     with pair.cluster.on(1).client() as one, pair.plain.client() as pair.plain:
         one.ping()
         pair.plain.ping()

@@ -15,9 +15,12 @@ import clusters
 from nydus_core import Cluster, HostDown, MaybeApplied
 from nydus_core.testing import FaultProxy
 from nydus_redis.embedded.server import PrivateServer
+from sides import AsyncSide, BlockingSide, Side
 from waiting import LONG, until
 
 Servers = Callable[..., list[PrivateServer]]
+
+on_both_sides = pytest.mark.parametrize("side", [BlockingSide(), AsyncSide()], ids=["blocking", "asyncio"])
 WAIT = LONG
 
 
@@ -577,3 +580,78 @@ def test_names_may_come_with_handlers_of_their_own(redis_servers: Servers) -> No
         assert cluster.publish(b"\xe9", "hello") == 1
         until(lambda: subscriber.get_message(timeout=0.1) or heard)
         assert [message["data"] for message in heard] == [b"hello"]
+
+
+# Ends -----------------------------------------------------------------------------------------------------------------
+
+
+def kinds(found: list[Any]) -> list[tuple[str, int]]:
+    return [(message["type"], message["data"]) for message in found if message is not None]
+
+
+@on_both_sides
+@pytest.mark.parametrize("hosts", [1, 3])
+@pytest.mark.parametrize("kind", ["", "p", "s"])
+def test_an_end_is_told_also_if_the_name_is_subscribed_to_again_at_once(
+    side: Side, hosts: int, kind: str, redis_servers: Servers
+) -> None:
+    async def scenario(side: Side) -> None:
+        cluster = side.cluster(clusters.settings_of(*redis_servers(hosts)))
+        subscriber = cluster.pubsub()
+        subscribe = getattr(subscriber, f"{kind}subscribe")
+        unsubscribe = getattr(subscriber, f"{kind}unsubscribe")
+        await side(subscribe("a"))
+        await side(unsubscribe("a"))
+        await side(subscribe("a"))
+        await side(unsubscribe("a"))
+        await side(subscribe("a"))
+        told = [await side(subscriber.get_message(timeout=LONG)) for _ in range(5)]
+        assert kinds(told) == [(f"{kind}subscribe", 1), (f"{kind}unsubscribe", 0)] * 2 + [
+            (f"{kind}subscribe", 1)
+        ]
+        await side(unsubscribe("a"))
+        assert kinds([await side(subscriber.get_message(timeout=LONG))]) == [(f"{kind}unsubscribe", 0)]
+        assert not subscriber.subscribed
+        await side(subscriber.close())
+
+    side.run(scenario)
+
+
+@on_both_sides
+def test_closing_the_cluster_closes_subscriptions_on_the_servers(side: Side, redis_servers: Servers) -> None:
+    async def scenario(side: Side) -> None:
+        servers = redis_servers(2)
+        cluster = side.cluster(clusters.settings_of(*servers))
+        everywhere, somewhere = cluster.pubsub(), cluster.on(0).pubsub()
+        await side(everywhere.psubscribe("n*"))
+        await side(somewhere.subscribe("news"))
+
+        watching = side.cluster(clusters.settings_of(*servers))
+
+        async def connections() -> int:
+            listed = await side(watching.client_list(_type="pubsub"))
+            return sum(len(each) for each in listed)
+
+        while await connections() < 3:
+            await side.sleep(0.002)
+        await side(cluster.close())
+        while await connections():
+            await side.sleep(0.002)
+
+        lost = 0
+        while not (message := await told(side, everywhere)):
+            lost += message is None
+            assert lost < 100
+        assert message["type"] == "psubscribe", "a subscription that is read again begins anew"
+        await side(everywhere.close())
+        await side(somewhere.aclose() if side.name == "asyncio" else somewhere.close())
+
+    side.run(scenario)
+
+
+async def told(side: Side, subscriber: Any) -> Any:
+    """Return the next message; None where there is none, or a host was lost."""
+    try:
+        return await side(subscriber.get_message(timeout=0.5))
+    except HostDown:
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from keyed_calls import HASHES, LISTS, PLACES, SETS, SORTED_SETS, STRINGS
 from module_calls import MODULES, MODULES_EVERYWHERE, MODULES_ON_ONE_HOST
 from other_calls import (
+    ABOUT_A_CONNECTION,
     ARRAYS,
     EVERYWHERE,
     NOT_IMPLEMENTED,
@@ -26,6 +27,7 @@ SAMPLES = [
     *MODULES_EVERYWHERE,
     *MODULES_ON_ONE_HOST,
     *ON_ONE_HOST,
+    *ABOUT_A_CONNECTION,
     *ON_A_CONNECTION,
     *UNSENT,
     *NOT_IMPLEMENTED,

@@ -180,8 +180,8 @@ ON_ONE_HOST: list[Call] = [
     call.stralgo("LCS", "{k}s", "{k}s2"),
 ]
 
-#: Only on a connection of one's own: refused by the cluster and by ``cluster.on(host)``, sent by ``on(host).client()``.
-ON_A_CONNECTION: list[Call] = [
+#: About the connection that they happen to take: refused by the cluster, sent by ``cluster.on(host)`` and ``on(host).client()``.
+ABOUT_A_CONNECTION: list[Call] = [
     call.client_getname(),
     call.client_getredir(),
     volatile(call.client_id()),
@@ -190,10 +190,14 @@ ON_A_CONNECTION: list[Call] = [
     call.client_no_touch("OFF"),
     call.client_setinfo("LIB-NAME", "x"),
     call.client_setname("me"),
+    call.client_trackinginfo(),
+]
+
+#: Only on a connection of one's own: refused by the cluster and by ``cluster.on(host)``, sent by ``on(host).client()``.
+ON_A_CONNECTION: list[Call] = [
     call.client_tracking(on=True, bcast=True, prefix=["a"]),
     call.client_tracking_on(noloop=True),
     call.client_tracking_off(),
-    call.client_trackinginfo(),
     call.himport_discard_all_internal(),
     call.himport_discard_internal("fields"),
     call.himport_prepare_internal("fields", ["a", "b"]),

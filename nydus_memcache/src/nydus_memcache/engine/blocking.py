@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from threading import Lock
 from typing import Any, ClassVar
 
@@ -18,7 +17,7 @@ from nydus_memcache.connection import Pool
 from nydus_memcache.engine.batch import MemcacheBatch
 from nydus_memcache.engine.host import MemcacheHost
 from nydus_memcache.errors import FAILURES, ServerFull
-from nydus_memcache.surface import Surface
+from nydus_memcache.surface import Surfaces
 
 __all__ = ["Memcache"]
 
@@ -73,7 +72,7 @@ class Memcache(MemcacheHost):
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
         """Return a factory of surfaces: objects with the methods of ``pymemcache.Client``."""
-        return partial(Surface, wire=host_options.wire(options))
+        return Surfaces(options)
 
     @property
     def connection(self) -> PooledClient:

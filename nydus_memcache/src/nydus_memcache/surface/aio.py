@@ -6,13 +6,12 @@ A ``map()`` block works on the blocking ``Surface``, because it only queues comm
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, NoReturn, ParamSpec, cast
 
 from nydus_core.command import Dispatch
-from nydus_memcache import options as host_options
 from nydus_memcache.commands import Wire
-from nydus_memcache.surface.blocking import Surface, no_such_command
+from nydus_memcache.surface.blocking import Surface, Surfaces, no_such_command
 
 __all__ = ["AsyncSurface", "AsyncSurfaces"]
 
@@ -73,7 +72,7 @@ class AsyncSurface:
         raise no_such_command(name, self)
 
 
-class AsyncSurfaces:
+class AsyncSurfaces(Surfaces):
     """Makes surfaces: ``Surface`` for ``map()`` blocks, and with ``of_cluster`` an ``AsyncSurface``.
 
     Parameters:
@@ -82,13 +81,6 @@ class AsyncSurfaces:
     Raises:
         ConfigError: The hosts do not agree on how keys and values look.
     """
-
-    def __init__(self, options: Sequence[Mapping[str, Any]]) -> None:
-        self._wire = host_options.wire(options)
-
-    def __call__(self, dispatch: Dispatch) -> Surface:
-        """Make a surface for a ``map()`` block."""
-        return Surface(dispatch, self._wire)
 
     def of_cluster(self, cluster: Any, dispatch: Dispatch) -> AsyncSurface:
         """Make a surface whose methods are awaited."""

@@ -6,15 +6,16 @@ refused. With ``noreply=True`` a command counts as done when the socket has take
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from nydus_core.checks import nearest
 from nydus_core.command import Dispatch
 from nydus_core.engines import named_as_called
+from nydus_memcache import options as host_options
 from nydus_memcache.commands import Key, Shutdown, Wire, count, expiry
 
-__all__ = ["Surface", "no_such_command"]
+__all__ = ["Surface", "Surfaces", "no_such_command"]
 
 
 @named_as_called
@@ -171,6 +172,32 @@ class Surface:
 
     def __getattr__(self, name: str) -> NoReturn:
         raise no_such_command(name, self)
+
+
+class Surfaces:
+    """Makes surfaces.
+
+    Parameters:
+        options: The options of each host.
+
+    Raises:
+        ConfigError: The hosts do not agree on how keys and values look.
+    """
+
+    def __init__(self, options: Sequence[Mapping[str, Any]]) -> None:
+        self._wire = host_options.wire(options)
+
+    def __call__(self, dispatch: Dispatch) -> Surface:
+        """Make a surface, which queues in a ``map()`` block."""
+        return Surface(dispatch, self._wire)
+
+    def key_of(self, key: Key) -> bytes:
+        """Return a key as routers see it.
+
+        Raises:
+            IllegalKey: No server would take the key.
+        """
+        return self._wire.key(key)[0]
 
 
 def no_such_command(name: str, surface: Any) -> AttributeError:

@@ -93,7 +93,7 @@ class Wire:
             return self._describe_other(args, options, stated)
         callback = dict.get(self._callbacks, name)  # its own get() looks at the case first, which takes time
         key = args[1]
-        key = self._encode(key) if type(key) in _PLAIN else self._key(key)
+        key = self._encode(key) if type(key) in _PLAIN else self.key(key)
         return RedisCommand(name, args[1:], options, (key,), kind, packed, callback, self)
 
     def lookup(self, words: Sequence[Any]) -> CommandSpec | None:
@@ -155,8 +155,12 @@ class Wire:
             return command
         return made(name, arguments, options, keys, kind, packed, callback, self)
 
-    def _key(self, key: Any) -> bytes:
-        """Return a key as it is sent. The key's own methods may give other bytes."""
+    def key(self, key: Any) -> bytes:
+        """Return a key as it is sent. The key's own methods may give other bytes.
+
+        Raises:
+            redis.DataError: redis-py sends nothing of this type.
+        """
         if type(key) in _PLAIN:
             return self._encode(key)
         head, packed = (
@@ -167,13 +171,13 @@ class Wire:
 
     def _stated(self, keys: Any) -> Sequence[bytes]:
         several = keys if isinstance(keys, list | tuple | set | frozenset) else [keys]
-        return [] if keys is None else [self._key(key) for key in several]
+        return [] if keys is None else [self.key(key) for key in several]
 
     def _keys(self, spec: CommandSpec, words: Sequence[Any]) -> Sequence[bytes]:
         if spec.connection:
             return ()
         try:
-            return [self._key(words[position]) for position in spec.positions(words)]
+            return [self.key(words[position]) for position in spec.positions(words)]
         except ValueError as error:
             raise RoutingError(f"cannot tell the keys of {spec.name}: {error}. Nothing was sent") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import redis
 
@@ -67,6 +68,11 @@ class AsyncHost(_AnyHost, Protocol):
     @property
     def held(self) -> Any:
         """A pool without a limit, for connections that are held for long, as subscriptions do."""
+        ...
+
+    @property
+    def subscribers(self) -> WeakSet[Any]:
+        """The subscriptions, each with its ``connection``, which are closed with the host."""
         ...
 
     async def hold(self) -> Any:

@@ -7,13 +7,14 @@ connection that is taken, and that a connection is closed if its replies were no
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
 import redis
 
 from nydus_core.redaction import NO_SECRETS, Redactor
 from nydus_core.threads import renew_after_fork
 from nydus_redis.connection.moves import Moves
-from nydus_redis.connection.patience import allow_connecting, free_locks, no_connecting, patient
+from nydus_redis.connection.patience import allow_connecting, free_locks, no_connecting, patient, shut
 from nydus_redis.connection.replies import FAILURES, only_pushes
 
 __all__ = ["Pool"]
@@ -30,9 +31,11 @@ class Pool:
     Attributes:
         redis_py: redis-py's pool.
         moves: Is told the answers of the host, and whether it is a replica.
+        subscribers: The subscriptions, each with its ``connection``, that hold a connection of the pool.
     """
 
     def __init__(self, redis_py: redis.ConnectionPool, *, own: bool, redactor: Redactor = NO_SECRETS) -> None:
+        self.subscribers: WeakSet[Any] = WeakSet()
         self.redis_py = redis_py
         self._own = own
         self._retired = False
@@ -90,14 +93,23 @@ class Pool:
             self.redis_py.release(connection)
 
     def close(self) -> None:
-        """Close the idle connections, unless the pool is not this host's own. A later command opens new ones."""
+        """Close the idle connections, unless the pool is not this host's own, and those of subscriptions.
+
+        A later command opens new ones. A subscription reports that it was lost, if it is read again, and begins anew.
+        """
+        self._close_idle()
+        for subscriber in list(self.subscribers):
+            if subscriber.connection is not None:
+                shut(subscriber.connection)
+
+    def _close_idle(self) -> None:
         if self._own:
             self.redis_py.disconnect(inuse_connections=False)
 
     def retire(self) -> None:
         """Close the idle connections, and each connection in use when it is given back."""
         self._retired = True
-        self.close()
+        self._close_idle()
 
     def _in_step(self) -> Any:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 import redis.asyncio
 
@@ -25,6 +26,7 @@ from nydus_redis.connection import (
     async_reader,
     async_write,
     heedful,
+    interrupt,
     says_later,
     whole_answer,
 )
@@ -46,6 +48,7 @@ class _InLoop:
         self.commands: FairPool[Any] = FairPool(connector, size, patience)
         self.pipelines = PipelinePool(self.commands, template)
         self.held, self.hold = connector.held, connector.open
+        self.subscribers: WeakSet[Any] = WeakSet()
 
     async def end(self) -> None:
         """Close the connections: the event loop ends."""
@@ -127,6 +130,11 @@ class AsyncRedis(RedisHost):
         """A pool without a limit, for connections that are held for long, as subscriptions do."""
         return self._own.get().held
 
+    @property
+    def subscribers(self) -> WeakSet[Any]:
+        """The subscriptions in the running event loop, each with its ``connection``."""
+        return self._own.get().subscribers
+
     async def hold(self) -> Any:
         """Open a connection that is held for long. The caller has to close it (``nydus_redis.connection.abort``)."""
         return await self._own.get().hold()
@@ -197,11 +205,18 @@ class AsyncRedis(RedisHost):
         await client.flushdb()
 
     async def aclose(self) -> None:
-        """Close the connections; a connection in use when it is given back. Other event loops are not waited for."""
+        """Close the connections; a connection in use when it is given back. Other event loops are not waited for.
+
+        Connections of subscriptions in this event loop are closed at once. A subscription reports that it was lost, if it is
+        read again, and begins anew.
+        """
         own = self._own.get()
         self._own.in_each(lambda each: None if each is own else each.commands.drop())
         await own.commands.aclose()
         await own.held.disconnect(inuse_connections=False)
+        for subscriber in list(own.subscribers):
+            if subscriber.connection is not None:
+                interrupt(subscriber.connection)
 
     def retire(self) -> None:
         """Close the idle connections, and each connection in use when it is given back."""

@@ -7,7 +7,7 @@ from typing import Any, Generic
 
 from redis.exceptions import PubSubError
 
-from nydus_core.errors import HostError
+from nydus_core.errors import HostError, RoutingError
 from nydus_redis.pubsub.hosts import L, Subscribers
 from nydus_redis.pubsub.ledger import CHANNELS, LEAVING, PATTERNS, SHARD_CHANNELS, handlers
 
@@ -39,6 +39,25 @@ class PubSubBase(Generic[L]):
     def subscribed(self) -> bool:
         """Whether there are subscriptions."""
         return len(self._all) > 0
+
+    @property
+    def connection(self) -> Any:
+        """The connection of the subscriptions, as in redis-py; None before there are any, or if several hosts have some."""
+        connections = [line.connection for line in self._all.lines.values()]
+        return connections[0] if len(connections) == 1 else None
+
+    def _only_line(self) -> L:
+        """Return the subscriptions of the only host of the cluster.
+
+        Raises:
+            RoutingError: The cluster has several hosts, so that one answer is not enough.
+        """
+        line = self._all.only_line()
+        if line is None:
+            raise RoutingError(
+                "answers of several hosts are not read one by one: use get_message(), which waits for all of them"
+            )
+        return line
 
     @property
     def channels(self) -> dict[Any, Any]:

@@ -173,6 +173,58 @@ class ClusterPubSub(PubSubBase[Subscriber]):
 
     # The rest of redis-py's PubSub --------------------------------------------------------------------------------
 
+    @property
+    def connection(self) -> Any:
+        """The connection of the subscriptions, as in redis-py; None before there are any, or if several hosts have some."""
+        return super().connection
+
+    @connection.setter
+    def connection(self, connection: Any) -> None:
+        # celery does so for subscriptions to come
+        self._only_line().redis_py.connection = connection
+
+    @property
+    def connection_pool(self) -> Any:
+        """redis-py's pool of the only host.
+
+        Raises:
+            RoutingError: The cluster has several hosts.
+        """
+        return self._only_line().redis_py.connection_pool
+
+    shard_hint = None
+
+    def on_connect(self, connection: Any) -> None:
+        """Subscribe again on a new connection. See redis-py.
+
+        Raises:
+            RoutingError: The cluster has several hosts.
+        """
+        self._only_line().redis_py.on_connect(connection)
+
+    def parse_response(self, block: bool = True, timeout: float = 0) -> Any:
+        """Read one answer of the only host, for ``handle_message``. See redis-py.
+
+        Raises:
+            RoutingError: The cluster has several hosts.
+        """
+        return self._only_line().redis_py.parse_response(block=block, timeout=timeout)
+
+    def handle_message(self, response: Any, ignore_subscribe_messages: bool = False) -> dict[str, Any] | None:
+        """Make a message of an answer that ``parse_response`` has read; None if a handler took it. See redis-py.
+
+        Raises:
+            RoutingError: The cluster has several hosts.
+        """
+        with self._lock:
+            message = self._only_line().redis_py.handle_message(response)
+            try:
+                if message is None or not self._counts(next(iter(self._all.lines)), message):
+                    return None
+            finally:
+                self._note_subscribed()
+        return self._handed_out(message, ignore_subscribe_messages)
+
     def ping(self, message: Any = None) -> None:
         """Send a PING to each host with subscriptions. When all have answered, a message of type ``pong`` comes.
 

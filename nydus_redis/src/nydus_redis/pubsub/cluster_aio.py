@@ -19,7 +19,7 @@ from nydus_redis.pubsub.base import SLICE, PubSubBase
 from nydus_redis.pubsub.bell_aio import Bell
 from nydus_redis.pubsub.hosts import Subscribers
 from nydus_redis.pubsub.ledger import CHANNELS, PATTERNS, SHARD_CHANNELS, handlers
-from nydus_redis.pubsub.line_aio import AsyncSubscriber
+from nydus_redis.pubsub.line_aio import AsyncSubscriber, as_message
 
 if TYPE_CHECKING:
     from nydus_core.aio import AsyncCluster
@@ -126,8 +126,13 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
         """
         self._enter()
         message = await self._wait(timeout)
-        if message is None:
-            return None
+        return None if message is None else await self._handed_out(message, ignore_subscribe_messages)
+
+    get_sharded_message = get_message
+
+    async def _handed_out(
+        self, message: dict[str, Any], ignore_subscribe_messages: bool
+    ) -> dict[str, Any] | None:
         handler = self._handler(message)
         if handler is not None:
             taken = handler(message)
@@ -135,8 +140,6 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
                 await taken
             return None
         return message if self._is_shown(message, ignore_subscribe_messages) else None
-
-    get_sharded_message = get_message
 
     async def listen(self) -> AsyncIterator[dict[str, Any]]:
         """Yield messages as long as there are subscriptions. See ``get_message``."""
@@ -194,6 +197,25 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
             await asyncio.sleep(0)
 
     # The rest of redis-py's PubSub --------------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Connect to the hosts of the subscriptions, or to the only host of the cluster.
+
+        Without it, and in a cluster of several hosts, ``subscribe`` connects.
+
+        Raises:
+            HostDown: A host cannot be reached.
+        """
+        self._enter()
+        self._all.only_line()
+        await _all_ready("connect", [(line, []) for line in self._all.lines.values()])
+
+    async def handle_message(
+        self, response: Any, ignore_subscribe_messages: bool = False
+    ) -> dict[str, Any] | None:
+        """Make a message of an answer of a server; None if a handler took it. See redis-py."""
+        message = as_message(response)
+        return await self._handed_out(message, ignore_subscribe_messages)
 
     async def ping(self, message: Any = None) -> None:
         """Send a PING to each host with subscriptions. When all have answered, a message of type ``pong`` comes.

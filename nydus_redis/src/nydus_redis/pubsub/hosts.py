@@ -112,7 +112,7 @@ class Subscribers(Generic[L]):
         """Note that the connection to a host was lost. The host will confirm its subscriptions again, but not their end."""
         self.ledger.lost(host)
         for kind, entry in self.ledger:
-            if entry.leaving is not None and host in entry.leaving:
+            for _ in range(self.ledger.outstanding(entry, host)):
                 self._left(kind, self._as_replied(entry.name), host)
 
     def _left(self, kind: str, name: Any, host: str) -> None:
@@ -146,11 +146,11 @@ class Subscribers(Generic[L]):
             self.lines.pop(host).close()
         for kind, entry in self.ledger:
             entry.hosts.difference_update(gone)
+            for host in gone:
+                for _ in range(self.ledger.outstanding(entry, host)):
+                    self._left(kind, self._as_replied(entry.name), host)
             if entry.leaving is None:
                 self._move(kind, entry)
-            else:
-                for host in gone:
-                    self._left(kind, self._as_replied(entry.name), host)
         self._moving = False
 
     def _move(self, kind: str, entry: Entry) -> None:
@@ -161,6 +161,12 @@ class Subscribers(Generic[L]):
         for host in entry.hosts - hosts:
             self.lines[host].unsubscribe(kind, [entry.name])
             entry.hosts.discard(host)
+
+    def only_line(self) -> L | None:
+        """Return the subscriber of the only host, made if need be; None if the cluster has several hosts."""
+        self.follow()
+        hosts = list(self._places.engines)
+        return self._line(hosts[0]) if len(hosts) == 1 else None
 
     def close(self) -> None:
         """End all subscriptions, and close the connections."""

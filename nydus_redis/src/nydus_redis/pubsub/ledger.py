@@ -88,16 +88,20 @@ class Entry:
         handler: The function that is called with messages; None if they are handed out.
         hosts: The hosts of the name.
         leaving: The hosts that have not confirmed the end of the subscription; None before its end.
+        ended: The same for each earlier end, after which the name was subscribed to again at once.
         confirmations: How often each host has confirmed the subscription.
         announced: How many of these confirmations of all hosts the user has seen.
+        counts: Whether the last message that the user has seen told of the subscription, not of its end.
     """
 
     name: Any
     handler: Callable[[Any], Any] | None
     hosts: set[str]
     leaving: set[str] | None = None
+    ended: list[set[str]] = field(default_factory=list[set[str]])
     confirmations: dict[str, int] = field(default_factory=dict[str, int])
     announced: int = 0
+    counts: bool = False
 
 
 class Ledger:
@@ -124,6 +128,8 @@ class Ledger:
     def want(self, kind: str, name: Any, entry: Entry) -> None:
         """Note a subscription. If there is one already, only its handler changes."""
         there = self._entries.setdefault((kind, name), entry)
+        if there.leaving:
+            there.ended.append(there.leaving)
         there.handler, there.leaving = entry.handler, None
 
     def leave(self, kind: str, name: Any) -> None:
@@ -139,23 +145,43 @@ class Ledger:
         entry.confirmations[host] = entry.confirmations.get(host, 0) + 1
         least = min(entry.confirmations.get(each, 0) for each in entry.hosts)
         news, entry.announced = least > entry.announced, max(least, entry.announced)
+        entry.counts = entry.counts or news
         return news
 
     def left(self, kind: str, name: Any, host: str) -> bool:
         """Note that a host has ended a subscription; tell whether now all its hosts have."""
         entry = self.get(kind, name)
-        if entry is None or entry.leaving is None:
+        if entry is None:
+            return False
+        for hosts in entry.ended:
+            if host in hosts:
+                return self._left_before(entry, hosts, host)
+        if entry.leaving is None:
             return False
         entry.leaving.discard(host)
         if not entry.leaving:
             del self._entries[kind, name]
         return not entry.leaving
 
+    def _left_before(self, entry: Entry, hosts: set[str], host: str) -> bool:
+        """Note that a host has ended a subscription that goes on; tell whether all its hosts have."""
+        hosts.discard(host)
+        if hosts:
+            return False
+        entry.ended.remove(hosts)
+        entry.counts = False  # until all hosts have confirmed the next subscription
+        return True
+
+    def outstanding(self, entry: Entry, host: str) -> int:
+        """Count the ends of a subscription that a host has not confirmed."""
+        ends = [*entry.ended, *([entry.leaving] if entry.leaving is not None else [])]
+        return sum(host in hosts for hosts in ends)
+
     def lost(self, host: str) -> None:
         """Note that a host has to confirm its subscriptions again."""
         for entry in self._entries.values():
             if host in entry.hosts:
-                entry.announced = 0
+                entry.announced, entry.counts = 0, False
                 entry.confirmations = {
                     each: min(count, 1) for each, count in entry.confirmations.items() if each != host
                 }
@@ -166,5 +192,5 @@ class Ledger:
         return sum(
             1
             for (each, _), entry in self._entries.items()
-            if entry.announced and (each == SHARD_CHANNELS) == shards
+            if entry.counts and (each == SHARD_CHANNELS) == shards
         )

@@ -53,6 +53,11 @@ class SubscriberBase:
         """Whether there are subscriptions."""
         raise NotImplementedError
 
+    @property
+    def connection(self) -> Any:
+        """The connection of redis-py; None while there is none."""
+        raise NotImplementedError
+
     def subscribe(self, kind: str, names: Sequence[Any]) -> None:
         """Subscribe to names.
 
@@ -121,6 +126,16 @@ class Subscriber(SubscriberBase):
     def subscribed(self) -> bool:
         """Whether there are subscriptions."""
         return bool(self._pubsub.subscribed)
+
+    @property
+    def redis_py(self) -> Any:
+        """The ``PubSub`` of redis-py."""
+        return self._pubsub
+
+    @property
+    def connection(self) -> Any:
+        """The connection of redis-py; None while there is none."""
+        return self._pubsub.connection
 
     @property
     def socket(self) -> Any:

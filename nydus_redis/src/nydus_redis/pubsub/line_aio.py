@@ -22,7 +22,7 @@ from nydus_redis.pubsub.ledger import CHANNELS, LEAVING
 from nydus_redis.pubsub.line import KEPT, SubscriberBase, as_pong
 from nydus_redis.pubsub.pulse_aio import HEALTHY, Pulse
 
-__all__ = ["AsyncSubscriber"]
+__all__ = ["AsyncSubscriber", "as_message"]
 
 #: How many messages of a host are kept until they are wanted.
 _MOST = 256
@@ -61,6 +61,11 @@ class AsyncSubscriber(SubscriberBase):
     def subscribed(self) -> bool:
         """Whether there are subscriptions."""
         return bool(self._ending) or any(self._names.values())
+
+    @property
+    def connection(self) -> Any:
+        """The connection; None while there is none."""
+        return self._connection
 
     @property
     def tasks(self) -> list[asyncio.Task[None]]:
@@ -144,6 +149,7 @@ class AsyncSubscriber(SubscriberBase):
             abort(connection)
             return
         self._connection = connection
+        self.engine.subscribers.add(self)
         for kind, names in self._names.items():
             if names:
                 self._write(kind, names)
@@ -194,7 +200,7 @@ class AsyncSubscriber(SubscriberBase):
             if reply not in HEALTHY:
                 self._deliver(as_pong(reply))
         elif reply:  # None if redis-py has taken another push message
-            message = _as_message(reply)
+            message = as_message(reply)
             if message["type"] in LEAVING and message["channel"] is not None:
                 self._ending.discard((LEAVING[message["type"]], self._encode(message["channel"])))
             if message["type"] != "pong" or message["data"] not in HEALTHY:
@@ -225,7 +231,7 @@ class AsyncSubscriber(SubscriberBase):
         return [name for names in self._names.values() for name in names]
 
 
-def _as_message(reply: Sequence[Any]) -> dict[str, Any]:
+def as_message(reply: Sequence[Any]) -> dict[str, Any]:
     """Return a reply as a message of redis-py."""
     kind = reply[0].decode() if isinstance(reply[0], bytes) else reply[0]
     pattern, channel = None, None

@@ -61,7 +61,10 @@ class OfCluster(Iterating, OverManyHosts):
     def connection_pool(self) -> Any:
         """The connections of the only host. With several hosts, a pool that never connects."""
         client = None if self.nydus_cluster is None else client_of_only_host(self.nydus_cluster)
-        return self.nydus_no_pool if client is None else client.connection_pool
+        try:
+            return self.nydus_no_pool if client is None else client.connection_pool
+        except RuntimeError:  # outside of event loops: what redis-py asks there is only how to encode
+            return self.nydus_no_pool
 
     @connection_pool.setter
     def connection_pool(self, pool: Any) -> None:
@@ -114,9 +117,7 @@ class OfCluster(Iterating, OverManyHosts):
             RoutingError: The router was written for nydus 0.11, and does not place channels.
         """
         need_router_by_key(self.nydus_cluster.router, NO_CHANNELS)
-        return self.nydus_subscriptions(
-            self.nydus_cluster, self.nydus_wire, self._redis_py().get_encoder(), **kwargs
-        )
+        return self.nydus_subscriptions(self.nydus_cluster, self.nydus_wire, self.get_encoder(), **kwargs)
 
     def scan_iter(
         self,
