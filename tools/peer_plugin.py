@@ -88,6 +88,6 @@ class _AsyncRedis:
     RedisCluster = redis.asyncio.RedisCluster
 
     @staticmethod
-    def Redis(connection_pool: Any) -> Any:  # noqa: N802 - the name of redis-py's class
+    def Redis(connection_pool: Any) -> Any:
         """Make a cluster of the options of a pool."""
         return create_async_cluster(settings(connection_pool.options))

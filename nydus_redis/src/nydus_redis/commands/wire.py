@@ -149,7 +149,7 @@ class Wire:
             asking = CursorCommand(name, arguments, options, keys, kind, packed, callback, self)
             asking.word = word_of(words, spec.cursor)
             return asking
-        if spec is not None and spec.has_patterns and (patterns := key_patterns([*map(self._key, words)])):
+        if spec is not None and spec.has_patterns and (patterns := key_patterns([*map(self.key, words)])):
             command = PatternCommand(name, arguments, options, keys, kind, packed, callback, self)
             command.patterns = patterns
             return command
