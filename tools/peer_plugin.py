@@ -17,6 +17,7 @@ from redis.connection import parse_url
 
 from nydus_core import create_async_cluster, create_cluster
 
+_parse_url: Any = parse_url  # has no types
 #: The ports of the servers.
 PORTS = os.environ["PEER_PORTS"].split(",") if os.environ["PEER_PORTS"] else []
 #: Options that redis-py's fixtures give to a pool, and a host of a cluster does not take.
@@ -46,14 +47,14 @@ def pytest_sessionstart(session: Any) -> None:
     """Have the fixtures of the blocking tests make clusters."""
     if not PORTS:
         return
-    conftest = importlib.import_module("tests.conftest")
+    conftest: Any = importlib.import_module("tests.conftest")
 
     def get_client(cls: Any, request: Any, *_: Any, flushdb: bool = True, **options: Any) -> Any:
         if cls is not redis.Redis:
             pytest.skip(f"a client of class {cls.__name__}")
         options.pop("single_connection_client", None)
         url = options.pop("from_url", None) or request.config.getoption("--redis-url")
-        cluster = create_cluster(settings({**parse_url(url), **options}))
+        cluster = create_cluster(settings({**_parse_url(url), **options}))
         if request:
 
             def end() -> None:
