@@ -119,6 +119,17 @@ DIFFERENCES = {
     "redis pubsub": "only the asynchronous one belongs to an event loop, and is read by tasks that may be cancelled",
     "redis pubsub.__init__": "redis.asyncio has its options by name, as its PubSub has",
     "redis pubsub.aclose": _REDIS_PY,
+    **{
+        f"redis pubsub.{name}": "in a cluster of one host it is as redis-py's of that side"
+        for name in (
+            "connect",
+            "connection_pool",
+            "handle_message",
+            "on_connect",
+            "parse_response",
+            "shard_hint",
+        )
+    },
     "redis pubsub.run": _REDIS_PY,
     "redis pubsub.run_in_thread": _REDIS_PY,
     "redis pubsub.subscribe": "with asyncio handlers may be coroutine functions, and it may be closed meanwhile",

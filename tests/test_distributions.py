@@ -151,7 +151,7 @@ cluster.close()
 """)
     assert result == {
         "cluster": "<Cluster of 2 hosts {'north': north.db, 'south': south.db}, router <ByPrefix over 2 hosts>, "
-        "placement ByPrefix:b4fa550650b709b5>",
+        "placement ByPrefix:e27dfc18da3c1cce>",
         "user": "Ada",
         "visits": [1, 1, 1],
         "keys": 4,

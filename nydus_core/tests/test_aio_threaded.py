@@ -381,6 +381,7 @@ Addressed.async_side = AddressedThreaded
         {"hosts": 3},
     ],
 )
+@pytest.mark.filterwarnings("ignore::nydus_core.SettingsWarning")  # three hosts of one address
 def test_what_settings_and_routers_ask_of_a_host_is_answered_as_on_the_blocking_side(
     settings: dict[str, Any],
 ) -> None:

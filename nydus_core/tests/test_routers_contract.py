@@ -105,12 +105,16 @@ class Restless(ByLength):
         return super().locate(key * self.turn, avoid)
 
 
-class Untagged(ByLength):
+class Untagged:
+    """It starts from no class of ours, which would see to hash tags, and says that it honours them."""
+
     hash_tags = True
 
     def __init__(self, nodes: Any) -> None:
-        super().__init__(nodes)
-        self.hash_tags = True
+        self._rule = ByLength(nodes)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._rule, name)
 
 
 @pytest.mark.parametrize(

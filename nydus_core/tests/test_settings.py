@@ -641,7 +641,7 @@ class Plain(BaseEngine):
 
 def test_options_in_a_url_are_converted_for_every_engine() -> None:
     url = "plain://u:p%2Fw@h:2?weight=2&timeout=0.5&decode=true&name=12&most=3&other=4"
-    cluster = create_cluster({"engine": Plain, "hosts": [url, {}]})
+    cluster = create_cluster({"engine": Plain, "router": "rendezvous", "hosts": [url, {}]})
     engine: Any = cluster.hosts[0]
     assert engine.options == {
         "host": "h",

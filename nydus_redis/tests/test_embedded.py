@@ -33,7 +33,12 @@ def test_a_number_of_hosts_is_a_whole_cluster() -> None:
 def test_named_hosts_and_options() -> None:
     hosts = {"a": {"config": {"maxmemory": "7mb"}}, "b": {"db": 3, "weight": 2}}
     with create_cluster(
-        {"engine": Embedded, "hosts": hosts, "defaults": {"decode_responses": True}}
+        {
+            "engine": Embedded,
+            "router": "rendezvous",
+            "hosts": hosts,
+            "defaults": {"decode_responses": True},
+        }
     ) as cluster:
         assert cluster.on("a").config_get("maxmemory") == {"maxmemory": str(7 * 1024 * 1024)}
         with cluster.on("b").client() as one:

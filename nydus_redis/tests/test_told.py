@@ -135,9 +135,11 @@ def test_if_no_host_answers_the_command_is_refused(proxies: list[FaultProxy]) ->
 def test_a_user_who_may_not_ask_has_to_state_the_keys(new_redis_server: Callable[..., PrivateServer]) -> None:
     server = new_redis_server()
     with redis.Redis(unix_socket_path=server.path) as admin:
-        admin.acl_setuser("u", enabled=True, nopass=True, commands=["+append"], keys=["*"])
+        admin.acl_setuser("u", enabled=True, nopass=True, commands=["+append", "+select"], keys=["*"])
     host = {"unix_socket_path": server.path, "username": "u", "password": "any"}
-    with create_cluster({"engine": Redis, "router": "rendezvous", "hosts": [host]}) as cluster:
+    with create_cluster(
+        {"engine": Redis, "router": "rendezvous", "hosts": [host, {**host, "db": 1}]}
+    ) as cluster:
         with pytest.raises(RoutingError, match=r"keys=\['k'\]"):
             cluster.append("k", "v")
         assert cluster.execute_command("APPEND", "k", "v", keys=["k"]) == 1

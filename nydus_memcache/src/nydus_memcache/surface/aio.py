@@ -11,7 +11,7 @@ from typing import Any, Concatenate, NoReturn, ParamSpec, cast
 
 from nydus_core.command import Dispatch
 from nydus_memcache.commands import Wire
-from nydus_memcache.surface.blocking import Surface, Surfaces, no_such_command
+from nydus_memcache.surface.blocking import Surface, SurfacesBase, no_such_command
 
 __all__ = ["AsyncSurface", "AsyncSurfaces"]
 
@@ -72,15 +72,8 @@ class AsyncSurface:
         raise no_such_command(name, self)
 
 
-class AsyncSurfaces(Surfaces):
-    """Makes surfaces: ``Surface`` for ``map()`` blocks, and with ``of_cluster`` an ``AsyncSurface``.
-
-    Parameters:
-        options: The options of each host.
-
-    Raises:
-        ConfigError: The hosts do not agree on how keys and values look.
-    """
+class AsyncSurfaces(SurfacesBase):
+    """Makes surfaces: ``Surface`` for ``map()`` blocks, and with ``of_cluster`` an ``AsyncSurface``. See ``SurfacesBase``."""
 
     def of_cluster(self, cluster: Any, dispatch: Dispatch) -> AsyncSurface:
         """Make a surface whose methods are awaited."""

@@ -15,7 +15,7 @@ from nydus_core.engines import named_as_called
 from nydus_memcache import options as host_options
 from nydus_memcache.commands import Key, Shutdown, Wire, count, expiry
 
-__all__ = ["Surface", "Surfaces", "no_such_command"]
+__all__ = ["Surface", "Surfaces", "SurfacesBase", "no_such_command"]
 
 
 @named_as_called
@@ -174,8 +174,8 @@ class Surface:
         raise no_such_command(name, self)
 
 
-class Surfaces:
-    """Makes surfaces.
+class SurfacesBase:
+    """Makes surfaces: alike on both sides for ``map()`` blocks.
 
     Parameters:
         options: The options of each host.
@@ -198,6 +198,10 @@ class Surfaces:
             IllegalKey: No server would take the key.
         """
         return self._wire.key(key)[0]
+
+
+class Surfaces(SurfacesBase):
+    """Makes surfaces for ``map()`` blocks and for blocking clusters. See ``SurfacesBase``."""
 
 
 def no_such_command(name: str, surface: Any) -> AttributeError:
