@@ -14,7 +14,7 @@ SIDE := both
 RUNS := 20
 LOAD := 4
 
-.PHONY: help test test-all soak chaos check format demo bench docs command-table clean
+.PHONY: help test test-all soak chaos check format demo bench peers docs command-table clean
 
 help:
 	@echo "Targets:"
@@ -70,6 +70,11 @@ bench: ## measure: benchmarks/run.py and benchmarks/placement.py
 	@tools/setup .venv bench
 	.venv/bin/python benchmarks/run.py
 	.venv/bin/python benchmarks/placement.py
+
+peers: ## redis-py's own tests through clusters of one host and of three; writes docs/compatibility.md
+	@tools/setup .venv
+	@tools/setup .venv-peers peers
+	.venv-peers/bin/python tools/peer_tests.py
 
 docs: ## the documentation, into docs/_build/html
 	@tools/setup .venv docs

@@ -64,6 +64,9 @@ __all__ = [
 class NydusError(Exception):
     """The root of all errors that Nydus itself raises."""
 
+    # An error is also of a class of the client library, whose own repr may leave out the text
+    __repr__ = Exception.__repr__
+
 
 class ConfigError(NydusError):
     """The settings are wrong.
@@ -379,11 +382,18 @@ def blend_routing_error(error: RoutingError, root: type[Exception] | None) -> No
     if root is None or isinstance(error, root):
         return
     kind = type(error)
-    body = {"__module__": kind.__module__, "__doc__": kind.__doc__, "_blend": (kind, root)}
+    body = {
+        "__module__": kind.__module__,
+        "__doc__": kind.__doc__,
+        "_blend": (kind, root),
+    }
     if (kind, root) not in _routing_blends:
         _routing_blends[kind, root] = type(kind.__name__, (kind, root), body)
     with suppress(TypeError):  # the layouts of the two classes differ: our own class has to do
         error.__class__ = _routing_blends[kind, root]
+    with suppress(Exception):  # a root that is not made without arguments
+        for name, value in vars(root()).items():
+            error.__dict__.setdefault(name, value)
 
 
 _routing_blends: dict[tuple[type[RoutingError], type[Exception]], type[RoutingError]] = {}
