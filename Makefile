@@ -14,7 +14,7 @@ SIDE := both
 RUNS := 20
 LOAD := 4
 
-.PHONY: help test test-all soak chaos check format demo bench peers docs command-table clean
+.PHONY: help test test-all test-modules soak chaos check format demo bench peers docs command-table clean
 
 help:
 	@echo "Targets:"
@@ -41,6 +41,10 @@ test-all: ## all tests on each Python of 3.11 to 3.14 that is found
 	@tools/need_memcached
 	@tools/setup .venv
 	@.venv/bin/python tools/test_all.py $(PYTEST)
+
+test-modules: ## JSON, search, time series, sketches, vector sets on real servers that have them, or why there are none
+	@tools/setup .venv-modules test modules
+	.venv-modules/bin/pytest --installed nydus_redis/tests/test_modules.py
 
 chaos: ## random faults on real servers: was every outcome true? SCHEDULES=500 SEED=1 SIDE=both
 	@tools/need_memcached

@@ -96,13 +96,19 @@ MODULES_EVERYWHERE: list[Call] = [
         FT.aliaslist(),
         FT.aliasupdate("a"),
     ),
-    *(FT.config_set("a", 1), FT.create_index([]), FT.alter_schema_add([])),
+    *(FT.create_index([]), FT.alter_schema_add([])),
     *(FT.dict_add("d", "a"), FT.dict_del("d", "a"), FT.dict_dump("d"), FT.dropindex(True)),
     *(FT.explain("*"), FT.synupdate("g", False, "a"), FT.tagvals("t")),
 ]
 
 #: Their answers are made one value of, so they are asked of one host.
 MODULES_ON_ONE_HOST: list[Call] = [
-    *(FT.aggregate(AggregateRequest("*")), FT.config_get("a"), FT.info(), FT.profile(Query("*"))),
+    *(
+        FT.aggregate(AggregateRequest("*")),
+        FT.config_get("a"),
+        FT.config_set("a", 1),
+        FT.info(),
+        FT.profile(Query("*")),
+    ),
     *(FT.search("*"), FT.spellcheck("x"), FT.syndump()),
 ]

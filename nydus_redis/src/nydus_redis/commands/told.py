@@ -17,6 +17,9 @@ __all__ = ["UNKNOWN", "Entry", "read_entry", "specs_told"]
 #: The rule for keys that a server finds in a way which the table has no words for.
 UNKNOWN = "unknown"
 
+#: RediSearch says that the name of an index is a key. So an index would be made, or changed, on one host alone.
+_MISTOLD = ("FT.", "_FT.")
+
 
 class Entry(NamedTuple):
     """A command as a server describes it. The fields are columns of the table.
@@ -60,8 +63,10 @@ def specs_told(name: str, answer: Any) -> Mapping[str, CommandSpec]:
 
     Parameters:
         name: The name that was asked for, in capitals. An administrator may have renamed the command.
-        answer: The answer. If nothing can be read from it, there are no specs.
+        answer: The answer. If nothing can be read from it, or the module is known to tell something else, there are no specs.
     """
+    if name.startswith(_MISTOLD):
+        return {}
     try:
         return dict(_specs(name, answer[0])) if answer[0] else {}
     except (LookupError, TypeError, ValueError, AttributeError):
