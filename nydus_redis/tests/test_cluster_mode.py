@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from redis.connection import UnixDomainSocketConnection
 
 from documented import Documented, Words
+from module_servers import newer_server
 from nydus_core import CrossHostError, RoutingError
 from nydus_core.command import Access, Command, Scope
 from nydus_core.delivery.placement import Placement
@@ -186,7 +187,7 @@ def started(executable: str) -> PrivateServer:
 
 @pytest.fixture(
     scope="module",
-    params=sorted({str(find_server()), str(_bundled_server())}),
+    params=sorted({str(find_server()), str(_bundled_server()), *newer_server()}),
     ids=lambda path: path.rpartition("/")[2],
 )
 def server(request: pytest.FixtureRequest) -> Iterator[InClusterMode]:

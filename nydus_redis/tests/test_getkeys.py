@@ -17,6 +17,7 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
+from module_servers import newer_server
 from nydus_core.command import Access, key_bytes
 from nydus_redis.commands.table import lookup, names
 from nydus_redis.embedded.server import PrivateServer, _bundled_server, find_server
@@ -66,7 +67,7 @@ def name_of(entry: list[Any]) -> str:
     return name.decode().upper().replace("|", " ")
 
 
-BINARIES = sorted({str(find_server()), str(_bundled_server())})
+BINARIES = sorted({str(find_server()), str(_bundled_server()), *newer_server()})
 
 
 @pytest.fixture(scope="module", params=BINARIES, ids=lambda path: path.rpartition("/")[2])

@@ -198,3 +198,10 @@ def test_of_a_renamed_command_the_name_is_the_one_that_was_asked_for() -> None:
     assert (spec.name, spec.access, spec.scope) == ("MINE", Access.READ, Scope.HOST)
     assert Command("x").question() is None
     assert Command("x").clarified(None).name == "x"
+
+
+def test_a_server_is_not_believed_that_the_name_of_an_index_is_a_key() -> None:
+    """RediSearch says so of its commands: an index would be made on one host alone. See test_modules for a real server."""
+    answer = [[b"ft.new", -2, [b"write"], 1, 1, 1]]
+    assert specs_told("FT.NEW", answer) == specs_told("_FT.NEW", answer) == {}
+    assert specs_told("FTX.NEW", answer) != {}

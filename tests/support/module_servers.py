@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["FALKOR", "STACK", "NoServer", "find", "launcher"]
+__all__ = ["FALKOR", "STACK", "VARIABLE", "NoServer", "find", "launcher", "newer_server"]
 
 #: A server with JSON, search, time series and sketches; a server with vector sets and graphs.
 STACK, FALKOR = "redis-stack", "falkordb"
@@ -92,6 +92,14 @@ def launcher(which: str, folder: Path) -> Path:
     path.write_text(find(which).script(), encoding="utf-8")
     path.chmod(0o700)
     return path
+
+
+def newer_server() -> list[str]:
+    """Return the path of FALKOR without its module, which is Redis 8.2, if it is there and runs; else nothing."""
+    try:
+        return [str(find(FALKOR).binary)]
+    except NoServer:
+        return []
 
 
 def _stack() -> Found:
