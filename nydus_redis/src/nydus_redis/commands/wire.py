@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import redis
 from redis.client import EMPTY_RESPONSE
+from redis.connection import AbstractConnection
 from redis.exceptions import DataError
 from redis.utils import HIREDIS_AVAILABLE
 
@@ -23,6 +25,12 @@ from nydus_redis.errors import RoutingError
 __all__ = ["Wire"]
 
 _Connection: Any = redis.Connection  # has no types
+
+#: Options of a connection that greets nobody. For its greeting redis-py 8 reads its own version from the disk, which takes
+#: longer than a command.
+_SILENT: Mapping[str, Any] = (
+    {"driver_info": None} if "driver_info" in inspect.signature(AbstractConnection).parameters else {}
+)
 
 #: Packs as redis-py does where hiredis is installed, but without its search for arguments to convert; None without hiredis.
 _pack_at_once: Callable[[tuple[Any, ...]], bytes] | None = None
@@ -53,7 +61,7 @@ class Wire:
     """
 
     def __init__(self, options: Mapping[str, Any], callbacks: dict[str, Callable[..., Any]]) -> None:
-        connection = _Connection(**options)  # never connected: only packs
+        connection = _Connection(**options, **_SILENT)  # never connected: only packs
         self._pack_command: Callable[..., Sequence[bytes]] = connection.pack_command
         self._pack_simple = _pack_at_once or self.pack
         self._callbacks = callbacks
