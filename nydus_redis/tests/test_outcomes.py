@@ -321,7 +321,9 @@ def test_a_command_without_a_place_is_also_an_error_of_redis(
             await side(found)
         error = caught.value
         assert isinstance(error, redis.RedisError)
-        assert repr(error).startswith(f"{type(error).__name__}(")  # redis-py's own repr asks for attributes of its own
+        assert repr(error).startswith(
+            f"{type(error).__name__}("
+        )  # redis-py's own repr asks for attributes of its own
         assert set(vars(redis.RedisError())) <= set(vars(error))
         copy = pickle.loads(pickle.dumps(error))
         assert type(copy) is type(error)

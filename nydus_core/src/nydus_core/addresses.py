@@ -90,6 +90,8 @@ def read_url(url: str) -> Url:
         hint = "" if at else f"; if it is the end of a password, {_ENCODE}"
         raise UnreadableUrl(f"{error}{hint}") from None
     path, _, query = behind.partition("?")
+    if any(piece and "=" not in piece for piece in query.split("&")):
+        raise UnreadableUrl(f"an option has no '='; if a user or a password has a '&', {_ENCODE}")
     return Url(
         scheme,
         unquote(user) if user else None,

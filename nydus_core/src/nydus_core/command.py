@@ -109,6 +109,9 @@ class Command:
     #: The user's remedy if the keys cannot be told.
     state_keys: ClassVar[str] = "give the key as the first argument, or as key=…"
 
+    #: The user's remedy if the command concerns a connection.
+    own_connection: ClassVar[str] = "use cluster.on(host)"
+
     def __init__(
         self,
         name: str,

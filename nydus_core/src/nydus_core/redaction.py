@@ -348,6 +348,9 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple | set | frozenset):
         for each in value:
             yield from _texts(each)
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)
     elif hasattr(value, "__dict__") and not isinstance(value, type) and not callable(value):
         for name, each in vars(value).items():
             if looks_secret(name) and isinstance(each, str | bytes):

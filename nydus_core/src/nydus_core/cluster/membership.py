@@ -195,7 +195,8 @@ class Membership(Generic[E]):
             TypeError: Always.
         """
         raise TypeError(
-            "'in' could mean a key or a host: use cluster.exists(key) for a key, and 'in cluster.hosts' for a host"
+            "'in' could mean a key or a host: for a key use a command such as cluster.exists(key) or cluster.get(key), and "
+            "'in cluster.hosts' for a host"
         )
 
     def __setitem__(self, key: object, value: object) -> None:

@@ -120,7 +120,8 @@ class Placement:
     def _route(self, command: Command) -> Route:
         if command.scope is Scope.CONNECTION:
             raise RoutingError(
-                f"{command.name} only has a meaning on a connection of one host: {self._on_host()}"
+                f"{command.name} only has a meaning on a connection of one host: {command.own_connection}, with host one "
+                f"of {', '.join(self.names)}"
             )
         if command.scope is Scope.HOST and not command.keys and not self.sole:
             raise RoutingError(f"{command.name} is for one host, which has to be named: {self._on_host()}")
@@ -207,8 +208,11 @@ class Placement:
                 )
 
     def may_move(self, command: Command) -> bool:
-        """Tell whether a command may go to another host than the one that the router chose first."""
-        return self._chosen(command) and not command.bound
+        """Tell whether a command may go to another host than the one that the router chose first.
+
+        A router that takes any host has none that a command could be bound to, unless it holds a word of one.
+        """
+        return self._chosen(command) and not (command.word if self._any else command.bound)
 
     def _chosen(self, command: Command) -> bool:
         """Tell whether the router chose the host of a command, so that it can be asked for another one."""

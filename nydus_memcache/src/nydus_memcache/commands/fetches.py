@@ -62,6 +62,10 @@ class Fetch(MemcacheCommand):
         return self.verb == b"gets"
 
     @property
+    def bound(self) -> str:
+        return "only the host that gives the token understands it" if self.gives else ""
+
+    @property
     def gathers(self) -> bytes:
         """The verb: neighbours with the same verb are sent as one request."""
         return self.verb

@@ -57,6 +57,7 @@ class RedisCommand(Command):
     __slots__ = ("callback", "packed", "wire")
 
     state_keys: ClassVar[str] = "state them: cluster.execute_command('X.Y', 'k', keys=['k'])"
+    own_connection: ClassVar[str] = "use cluster.on(host).client(), which has a connection of its own"
 
     def __init__(
         self,

@@ -41,6 +41,11 @@ class CursorCommand(RedisCommand):
 
     gives = True
 
+    @property
+    def bound(self) -> str:
+        """Why it stays with its host: the pages behind the first could not go on elsewhere."""
+        return super().bound or "only the host that gives the cursor understands it"
+
     def signed(self, value: Any, host: str) -> Any:
         """Return the answer of a host, with a cursor that knows the host. At the end it is 0, which needs no host."""
         if not isinstance(value, tuple | list) or not value or type(value[0]) is not int or not value[0]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import redis
@@ -194,8 +195,12 @@ class Embedded(EmbeddedHost, Redis):
     async_side: ClassVar[type[Any] | str | None] = "nydus_redis.embedded.AsyncEmbedded"
 
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
-        """Return a client of this host; see ``Redis.client``."""
-        self._served.wait()
+        """Return a client of this host, once the server answers; see ``Redis.client``.
+
+        If the server has ended, the commands of the client raise ``HostDown``.
+        """
+        with suppress(ServerError):
+            self._served.wait()
         return super().client(make_surface, dispatch)
 
     def _pool_of(self, redis_py: redis.ConnectionPool, own: bool) -> Pool:
