@@ -328,6 +328,17 @@ def test_a_command_without_a_place_is_also_an_error_of_redis(
         copy = pickle.loads(pickle.dumps(error))
         assert type(copy) is type(error)
         assert (str(copy), copy.__dict__) == (str(error), error.__dict__)
+        assert repr(copy) == repr(error) == f"server:{type(error).__name__}"  # as redis-py shows its errors
+
+    side.run(scenario)
+
+
+def test_an_error_of_a_host_is_shown_alike_after_pickling(side: Side) -> None:
+    async def scenario(side: Side) -> None:
+        cluster = side.cluster({"engine": "redis", "hosts": {"down": {"port": 1}}})
+        with pytest.raises(HostDown) as caught:
+            await side(cluster.get("k"))
+        assert repr(pickle.loads(pickle.dumps(caught.value))) == repr(caught.value) == "network:HostDown"
 
     side.run(scenario)
 

@@ -32,6 +32,7 @@ import errno
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any, ClassVar, Self
 
@@ -391,8 +392,8 @@ def blend_routing_error(error: RoutingError, root: type[Exception] | None) -> No
         _routing_blends[kind, root] = type(kind.__name__, (kind, root), body)
     with suppress(TypeError):  # the layouts of the two classes differ: our own class has to do
         error.__class__ = _routing_blends[kind, root]
-    with suppress(Exception):  # a root that is not made without arguments
-        for name, value in vars(root()).items():
+    with suppress(Exception):  # its constructor wants other arguments
+        for name, value in vars(root(str(error))).items():  # its methods, such as repr(), may need them
             error.__dict__.setdefault(name, value)
 
 
@@ -413,7 +414,7 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
 
     Such an object may belong to this process, or hold secrets that no text shows.
     """
-    if value is None or isinstance(value, str | bytes | int | float | BaseException):
+    if value is None or isinstance(value, str | bytes | int | float | Enum | BaseException):
         return True
     if depth > 3:
         return False
