@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import pytest
@@ -167,3 +168,13 @@ def test_a_plain_scan_and_one_in_a_map_are_refused_with_the_way(cluster: Cluster
         cluster.scan(0)
     with pytest.raises(RoutingError, match=r"use cluster\.scan_iter\(\)"), cluster.map() as conn:
         conn.scan_iter()
+
+
+def test_threads_that_share_an_iteration_find_each_key_once(cluster: Cluster) -> None:
+    keys, members = cluster.scan_iter("user:*", count=10), cluster.sscan_iter("many", count=10)
+    cluster.sadd("many", *range(3000))
+    with ThreadPoolExecutor(6) as threads:
+        each = [threads.submit(list, iteration) for iteration in (keys, members) for _ in range(3)]
+        found = [done.result() for done in each]
+    assert sorted(chain(*found[:3])) == sorted(KEYS)
+    assert sorted(map(int, chain(*found[3:]))) == list(range(3000))

@@ -13,6 +13,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
+from threading import Lock
 from typing import Any, Self, TypeVar
 
 from redis.exceptions import ResponseError
@@ -247,6 +248,12 @@ def _page_on(cluster: Any, name: str, key: Any, options: dict[str, Any], host: s
 class _Iteration(Scanning, Iterator[Any]):
     """An iteration that asks hosts by blocking calls."""
 
+    def __init__(self, cluster: Any) -> None:
+        super().__init__(cluster)
+        self._asking = (
+            Lock()
+        )  # threads may share the iteration: two that go on at once would pass over a host
+
     def __iter__(self) -> Self:
         return self
 
@@ -254,6 +261,10 @@ class _Iteration(Scanning, Iterator[Any]):
         """Do nothing: no connection is held between two items. The method is there for ``contextlib.closing``."""
 
     def __next__(self) -> Any:
+        with self._asking:
+            return self._next()
+
+    def _next(self) -> Any:
         asking = self._more()
         ask: Callable[[], Question] = partial(next, asking)
         while True:
