@@ -227,3 +227,44 @@ def test_arguments_have_names() -> None:
         "3": 4,
         "x": 5,
     }
+
+
+class Slippery(Exception):
+    """An error of a plugin, one of whose attributes cannot be read."""
+
+    @property
+    def reason(self) -> str:
+        raise KeyError("reason")
+
+
+def test_an_error_with_an_attribute_that_raises_is_cleaned() -> None:
+    error = Slippery("found hunter2hunter2")
+    assert Redactor({"password": "hunter2hunter2"}).clean(error) is error
+    assert str(error) == "found ***"
+
+
+@pytest.mark.parametrize("part", ["a://", "a.", "a://b/", "://", "a://b@c/"])
+def test_a_long_text_takes_no_longer_than_its_length(part: str) -> None:
+    # With a look at the rest of the text for each part of it, these would take hours
+    assert NO_SECRETS.text(f"@ a:// {part * 200_000}").startswith("@ a:// ")
+
+
+def test_the_beginnings_of_a_secret_are_found_in_a_long_text() -> None:
+    redactor = Redactor({"password": "correct-horse"})
+    assert redactor.text("correct-, " * 200_000) == "***, " * 200_000
+
+
+def test_a_secret_learnt_while_another_thread_looks_for_secrets_is_taken_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    redactor = Redactor({"password": "hunter2hunter2"})
+    compile_pattern = re.compile
+
+    def learning(*args: Any) -> re.Pattern[str]:
+        redactor.learn("a-token-of-today")  # as another thread would, between two lines
+        return compile_pattern(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nydus_core.redaction.re.compile", learning)
+        redactor.text("first")
+    assert redactor.text("found a-token-of-today") == "found ***"

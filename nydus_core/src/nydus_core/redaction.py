@@ -32,9 +32,6 @@ _SECRET = re.compile(
 _HARMLESS = re.compile("(file|path|_timeout|_ttl|_class|user_?agent)$", re.IGNORECASE)
 _NAMES_A_USER = re.compile("user(?!info)|login", re.IGNORECASE)
 
-#: A user and a password in a URL: up to the last @, for nobody knows where a password with a @ ends.
-_USERINFO = re.compile(r"(\b[a-z][\w+.-]*://)[^\s@]*:[^\s]*@|(\b[a-z][\w+.-]*://)[^\s/@]+@", re.IGNORECASE)
-
 #: Secrets shorter than this are taken out only as whole words. A short text is found in many others.
 _SHORT = 6
 #: Of a secret of ``_LONG`` characters, a text may show the first ``_BEGINNING`` or more: servers cut long texts.
@@ -86,7 +83,7 @@ class Redactor:
         self._latest: tuple[str, ...] = ()
         self._users: tuple[str, ...] = ()
         self._echoes: tuple[re.Pattern[str], ...] = ()
-        self._patterns: tuple[re.Pattern[str], ...] | None = None
+        self._known: tuple[object, tuple[re.Pattern[str], ...]] = (), ()
         if options:
             self.know(options)
 
@@ -97,15 +94,11 @@ class Redactor:
         found = list(_secrets_in(options, 0))
         self._fixed = _joined(self._fixed, [secret for secret, is_user in found if not is_user])
         self._users = _joined(self._users, [user for user, is_user in found if is_user and user != "default"])
-        self._patterns = None
 
     def learn(self, *secrets: object) -> None:
         """Take secrets into account that came up later, such as the token that a connection was greeted with."""
         new = [text for secret in secrets for text in _texts(secret) if text not in self._fixed]
-        latest = _joined([each for each in self._latest if each not in new], new)[-_LATEST:]
-        if latest != self._latest:
-            self._latest = latest
-            self._patterns = None
+        self._latest = _joined([each for each in self._latest if each not in new], new)[-_LATEST:]
 
     def cut(self, echo: re.Pattern[str]) -> None:
         """Cut a text that shows more than can be known. The first group of the pattern is left of the match."""
@@ -131,21 +124,11 @@ class Redactor:
         return without_userinfo(text)
 
     def _compiled(self) -> tuple[re.Pattern[str], ...]:
-        patterns = self._patterns
-        if patterns is None:
-            whole = {form for user in self._users for form in _forms(user)}
-            parts: set[str] = set()
-            for secret in (*self._fixed, *self._latest):
-                for form in _forms(secret):
-                    (whole if len(form) < _SHORT else parts).add(form)
-            patterns = tuple(
-                re.compile(
-                    f"{before}(?:{'|'.join(map(re.escape, sorted(forms, key=len, reverse=True)))}){after}"
-                )
-                for before, forms, after in (("", parts, ""), (r"(?<!\w)", whole, r"(?!\w)"))
-                if forms
-            )
-            self._patterns = patterns
+        known, patterns = self._known
+        now = self._fixed, self._latest, self._users
+        if known != now:  # set together: another thread may learn a secret meanwhile
+            patterns = _patterns_of((*now[0], *now[1]), now[2])
+            self._known = now, patterns
         return patterns
 
     # Errors ------------------------------------------------------------------------------------------------------
@@ -197,7 +180,7 @@ class Redactor:
                 if left is not value:
                     error.__dict__[name] = left
         for name in _parts_of(type(error)):
-            value = getattr(error, name, None)
+            value = _part(error, name)
             left = self._value(value, todo)
             if left is not value:
                 _set(error, name, left)
@@ -277,8 +260,14 @@ def _parts_of(kind: type[BaseException]) -> tuple[str, ...]:
     return found
 
 
+def _part(error: BaseException, name: str) -> Any:
+    with suppress(Exception):  # a property may raise anything
+        return getattr(error, name, None)
+    return None
+
+
 def _set(error: BaseException, name: str, value: Any) -> None:
-    with suppress(AttributeError, TypeError):  # if it cannot be set, ``_silence`` sees to the text
+    with suppress(Exception):  # if it cannot be set, ``_silence`` sees to the text
         setattr(error, name, value)
 
 
@@ -361,6 +350,19 @@ def _joined(first: Iterable[str], second: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each for each in (*first, *second) if each))
 
 
+def _patterns_of(secrets: Iterable[str], users: Iterable[str]) -> tuple[re.Pattern[str], ...]:
+    whole = {form for user in users for form in _forms(user)}
+    parts: set[str] = set()
+    for secret in secrets:
+        for form in _forms(secret):
+            (whole if len(form) < _SHORT else parts).add(form)
+    return tuple(
+        re.compile(f"{before}(?:{'|'.join(map(re.escape, sorted(forms, key=len, reverse=True)))}){after}")
+        for before, forms, after in (("", parts, ""), (r"(?<!\w)", whole, r"(?!\w)"))
+        if forms
+    )
+
+
 def _forms(secret: str) -> Iterator[str]:
     """Yield a secret in the forms in which texts show it."""
     found = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret)}
@@ -375,18 +377,40 @@ def _without_beginning(text: str, secret: str) -> str:
     if len(secret) < _LONG:
         return text
     beginning = secret[:_BEGINNING]
-    start = text.find(beginning)
+    kept: list[str] = []
+    done, start = 0, text.find(beginning)
     while start >= 0:
         length = _BEGINNING
-        while secret.startswith(text[start : start + length + 1], 0) and start + length < len(text):
+        while secret.startswith(text[start : start + length + 1]) and start + length < len(text):
             length += 1
-        text = f"{text[:start]}{HIDDEN}{text[start + length :]}"
-        start = text.find(beginning, start + len(HIDDEN))
-    return text
+        kept += [text[done:start], HIDDEN]
+        done = start + length
+        start = text.find(beginning, done)
+    return "".join([*kept, text[done:]]) if kept else text
 
 
 def without_userinfo(text: str) -> str:
     """Return a text whose URLs name no users and passwords."""
     if "@" not in text or "://" not in text:
         return text
-    return _USERINFO.sub(lambda match: f"{match[1] or match[2]}{HIDDEN}@", text)
+    return re.sub(r"\S+", lambda run: _without_userinfo(run[0]), text)
+
+
+def _without_userinfo(run: str) -> str:
+    """Do so in a text without spaces. One way through it: texts from below may be long, and made to be slow to search."""
+    kept: list[str] = []
+    done, last = 0, run.rfind("@")
+    mark = run.find("://")
+    while 0 <= mark < last:
+        start = mark + len("://")
+        if re.match(r"[\w+.-]", run[mark - 1 : mark]):  # else it is no URL
+            at = run.find("@", start)
+            user = run[start:at]
+            if ":" in user:  # up to the last @, for nobody knows where a password with a @ ends
+                at = last
+            if ":" in user or (user and "/" not in user):
+                kept += [run[done:start], HIDDEN]
+                done = at
+            start = at
+        mark = run.find("://", start)
+    return "".join([*kept, run[done:]])
