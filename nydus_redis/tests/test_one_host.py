@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -242,3 +243,94 @@ def test_asyncio_subscriptions_connect(redis_servers: Servers) -> None:
         await cluster.aclose()
 
     asyncio.run(main())
+
+
+# A watch that an interrupt ends --------------------------------------------------------------------------------------
+
+PIPELINES = [
+    lambda cluster: cluster.pipeline(),
+    lambda cluster: cluster.on_key("k").pipeline(),
+    lambda cluster: cluster.on("0").pipeline(),
+]
+
+
+@pytest.mark.parametrize("pipeline_of", PIPELINES, ids=["cluster", "key", "host"])
+@pytest.mark.parametrize("then", ["execute", "get"])
+def test_a_cancelled_command_ends_the_watch_and_the_pipeline_says_so(
+    redis_servers: Servers, pipeline_of: Callable[[Any], Any], then: str
+) -> None:
+    async def scenario(side: Side) -> None:
+        cluster = side.cluster(settings_of(*redis_servers(1), router="rendezvous"))
+        pipeline = pipeline_of(cluster)
+        await pipeline.watch("k")
+        waiting = asyncio.create_task(pipeline.blpop("none", timeout=60))
+        while not (await cluster.info("clients"))["blocked_clients"]:
+            assert not waiting.done()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await cluster.set("k", "of another client")
+        with pytest.raises(redis.WatchError, match="interrupted"):
+            if then == "get":
+                await pipeline.get("k")
+            pipeline.multi()
+            await pipeline.set("k", "mine").execute()
+        assert await cluster.get("k") == b"of another client"
+        await pipeline.watch("k")
+        pipeline.multi()
+        assert await pipeline.set("k", "mine").execute() == [True]
+        await pipeline.watch("k")
+        await pipeline.unwatch()
+
+    AsyncSide().run(scenario)
+
+
+class Interrupt(BaseException):
+    """As a signal handler raises it."""
+
+
+@pytest.mark.parametrize("pipeline_of", PIPELINES, ids=["cluster", "key", "host"])
+def test_an_interrupt_ends_the_watch_and_the_pipeline_says_so(
+    redis_servers: Servers, pipeline_of: Callable[[Any], Any]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise Interrupt
+
+    (server,) = redis_servers(1)
+    with create_cluster(settings_of(server, router="rendezvous")) as cluster:
+        pipeline = pipeline_of(cluster)
+        pipeline.watch("k")
+        handler = signal.signal(signal.SIGALRM, interrupt)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(Interrupt):
+                pipeline.blpop("none", timeout=60)
+        finally:
+            signal.signal(signal.SIGALRM, handler)
+        cluster.set("k", "of another client")
+        pipeline.multi()
+        with pytest.raises(redis.WatchError, match="interrupted"):
+            pipeline.set("k", "mine").execute()
+        assert cluster.get("k") == b"of another client"
+
+
+@pytest.mark.parametrize("side", [BlockingSide(), AsyncSide()], ids=["blocking", "asyncio"])
+def test_a_pipeline_counts_its_commands_after_a_lost_connection(side: Side, redis_servers: Servers) -> None:
+    (server,) = redis_servers(1)
+
+    async def scenario(side: Side) -> None:
+        cluster = side.cluster(settings_of(server, router="rendezvous"))
+        await side(cluster.set("k", "text"))
+        pipeline = cluster.pipeline()
+        await side(pipeline.watch("k"))
+        with redis.Redis(unix_socket_path=server.path) as admin:
+            admin.client_kill_filter(_type="normal", skipme=True)
+        with pytest.raises(redis.ConnectionError):
+            await side(pipeline.get("k"))
+        pipeline.lpush("k", 1)
+        pipeline.get("k")
+        assert len(pipeline) == 2
+        assert (await side(pipeline.execute(raise_on_error=False)))[1] == b"text"
+        assert [failure.name for failure in pipeline.get_errors()] == ["LPUSH"]
+
+    side.run(scenario)

@@ -17,10 +17,10 @@ from nydus_core.command import Command
 from nydus_core.errors import HostDown, HostError, MaybeApplied
 from nydus_core.redaction import redactor_of
 from nydus_redis.commands import Cursor, Wire, plain
-from nydus_redis.connection import ANSWERS, FAILURES, PlainLosses, hidden_loss
+from nydus_redis.connection import ANSWERS, FAILURES, PlainLosses, hidden_loss, is_closed
 from nydus_redis.surface.refusals import OnOneHost
 
-__all__ = ["FINAL", "HostPipeline", "OfHost", "sent_as"]
+__all__ = ["FINAL", "HostPipeline", "OfHost", "sent_as", "watch_is_lost"]
 
 _Pipeline: Any = Pipeline  # has no types
 #: Errors that reach the user as they are.
@@ -30,6 +30,17 @@ FINAL: tuple[type[Exception], ...] = (*ANSWERS, WatchError, HostError)
 def sent_as(stack: Sequence[Any]) -> Command:
     """Return the command that stands for a whole pipeline in errors."""
     return Command(f"a pipeline of {len(stack)} command{'s' * (len(stack) != 1)}")
+
+
+def watch_is_lost() -> WatchError:
+    """Return the error for a pipeline whose connection was closed while keys were watched on it.
+
+    An interrupted command closes the connection, for its answer may still come. redis-py would connect anew, where no keys are
+    watched, and write over another client's value.
+    """
+    return WatchError(
+        "a command was interrupted, which closed the connection that watched keys: nobody knows whether they have changed"
+    )
 
 
 class OfHost(OnOneHost):
@@ -57,12 +68,15 @@ class HostPipeline(OfHost, PlainLosses, Pipeline):
     Raises:
         HostDown: By ``execute``, and by a command after ``watch``, which is sent at once: nothing was sent.
         MaybeApplied: By the same methods: some or all was sent, and no answer came.
+        redis.WatchError: By the same methods: a watched key has changed, or may have changed after an interrupt.
         RoutingError: By a command, if the pipeline belongs to a key: another key lives on another host.
     """
 
     def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command at once."""
         command = Command(str(args[0]))
+        if args[0] != "UNWATCH":
+            self._check_watch()
         self._take_connection(command)
         return self._sent(command, lambda: _Pipeline.immediate_execute_command(self, *args, **options))
 
@@ -71,9 +85,15 @@ class HostPipeline(OfHost, PlainLosses, Pipeline):
         if not self.command_stack and not self.watching:
             return []
         command = sent_as(self.command_stack)
+        self._check_watch()
         self._take_connection(command)
         values: list[Any] = self._sent(command, lambda: Pipeline.execute(self, raise_on_error))
         return values
+
+    def _check_watch(self) -> None:
+        if self.watching and self.connection is not None and is_closed(self.connection):
+            self.reset()
+            raise watch_is_lost()
 
     def _take_connection(self, command: Command) -> None:
         if self.connection is None:

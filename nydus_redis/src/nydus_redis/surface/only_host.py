@@ -53,11 +53,11 @@ class HandsOver:
     From ``watch`` to the end of ``execute`` or ``reset``, all calls go to that pipeline, which holds a connection.
     """
 
-    command_stack: list[Any]
     response_callbacks: Any
     _cluster: Any
     _held: Any = None
 
+    command_stack = _of_held("command_stack")
     watching = _of_held("watching")
     explicit_transaction = _of_held("explicit_transaction")
     connection = _of_held("connection")

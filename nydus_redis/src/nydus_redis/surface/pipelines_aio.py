@@ -16,7 +16,7 @@ from nydus_core.command import Command
 from nydus_core.errors import HostDown, MaybeApplied, NotResolved
 from nydus_core.redaction import redactor_of
 from nydus_redis.connection import FAILURES, AsyncPlainLosses, abort, as_client_error, hidden_loss
-from nydus_redis.surface.host_pipeline import FINAL, OfHost, sent_as
+from nydus_redis.surface.host_pipeline import FINAL, OfHost, sent_as, watch_is_lost
 from nydus_redis.surface.pipeline import ClusterPipelineBase
 
 __all__ = ["AsyncClusterPipeline", "AsyncHostPipeline"]
@@ -93,6 +93,7 @@ class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[mi
         RuntimeError: By ``execute``, and by a command after ``watch``: another task is sending this pipeline.
         HostDown: By ``execute``, and by a command after ``watch``, which is sent at once: nothing was sent.
         MaybeApplied: By the same methods: some or all was sent, and no answer came.
+        redis.WatchError: By the same methods: a watched key has changed, or may have changed after an interrupt.
         RoutingError: By a command, if the pipeline belongs to a key: another key lives on another host.
     """
 
@@ -107,6 +108,8 @@ class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[mi
         """Send a command at once."""
         command = Command(str(args[0]))
         with self._sending():
+            if args[0] != "UNWATCH":
+                await self._check_watch()
             await self._take_connection(command)
             return await self._sent(command, _Pipeline.immediate_execute_command(self, *args, **options))
 
@@ -116,6 +119,7 @@ class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[mi
             return []
         command = sent_as(self.command_stack)
         with self._sending():
+            await self._check_watch()
             await self._take_connection(command)
             try:
                 values: list[Any] = await self._sent(command, _Pipeline.execute(self, raise_on_error))
@@ -136,6 +140,11 @@ class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[mi
 
     def _is_sent_elsewhere(self) -> bool:
         return self._sender is not None and self._sender is not asyncio.current_task()
+
+    async def _check_watch(self) -> None:
+        if self.watching and self.connection is not None and not self.connection.is_connected:
+            await self.reset()
+            raise watch_is_lost()
 
     async def _take_connection(self, command: Command) -> None:
         if self.connection is None:
