@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from nydus_core import create_cluster
 from nydus_core.command import Command
 from nydus_core.engines import BaseEngine
 from nydus_core.errors import CrossHostError, HostDown
@@ -268,3 +269,36 @@ def test_a_secret_learnt_while_another_thread_looks_for_secrets_is_taken_out(
         patch.setattr("nydus_core.redaction.re.compile", learning)
         redactor.text("first")
     assert redactor.text("found a-token-of-today") == "found ***"
+
+
+class Shown(Exception):
+    """An error of a program, with a text of its own."""
+
+    def __str__(self) -> str:
+        return "no entry for ann"
+
+
+@pytest.mark.parametrize("error", [KeyError("ann"), Shown("ann")])
+def test_an_error_that_the_program_handles_stays_as_it_is(error: Exception) -> None:
+    class Refusing(BaseEngine):
+        def connect(self) -> Any:
+            return self
+
+        def get(self, key: str) -> Any:
+            try:
+                raise ValueError("inner ann")
+            except ValueError:
+                raise OSError("outer ann")  # noqa: B904  # its context is looked at
+
+    kind, args = type(error), error.args
+    cluster = create_cluster({"engine": Refusing, "hosts": [{"username": "ann"}]})
+    try:
+        raise error
+    except Exception:
+        with pytest.raises(OSError, match=r"^outer \*\*\*") as caught:
+            cluster.get("k")
+    inner = caught.value.__context__
+    while inner is not None and not isinstance(inner, ValueError):
+        inner = inner.__context__
+    assert str(inner) == "inner ***"
+    assert (type(error), error.args) == (kind, args)

@@ -7,12 +7,15 @@ It works on errors alone, so a command that succeeds pays nothing.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import re
+import sys
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus, unquote
 
@@ -137,7 +140,8 @@ class Redactor:
         """Take the secrets out of an error: out of its text, attributes and notes, its causes and its context.
 
         The error is changed in place, so that it stays the same for all who hold it. The words of our own in a
-        ``HostError``, its host and command, stay as they are.
+        ``HostError``, its host and command, stay as they are. So does an error that the program was handling when it made
+        the call: that one is the program's.
 
         Parameters:
             error: The error.
@@ -153,9 +157,12 @@ class Redactor:
                 continue
             seen.add(id(each))
             self._clean(each, todo)
+            context = each.__context__
+            if context is not None and context is not each.__cause__ and _is_handled_above(context):
+                context = None
             todo += [
                 other
-                for other in (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
+                for other in (each.__cause__, context, *getattr(each, "exceptions", ()))
                 if isinstance(other, BaseException)
             ]
         return error
@@ -219,6 +226,23 @@ class Redactor:
             if any(pairs[key] is not each for key, each in value.items()):
                 return pairs
         return value
+
+
+def _without_helpers(frame: FrameType | None) -> FrameType | None:
+    """Return the frame of the function that has an error cleaned, by itself or with ``cleaning``."""
+    while frame is not None and frame.f_code.co_filename in (__file__, contextlib.__file__):
+        frame = frame.f_back
+    return frame
+
+
+def _is_handled_above(error: BaseException) -> bool:
+    """Tell whether an error was caught in a function that is still under way, above the one that cleans an error."""
+    trace, frame = error.__traceback__, _without_helpers(sys._getframe(2))
+    while frame is not None and trace is not None:
+        frame = frame.f_back
+        if frame is trace.tb_frame:
+            return True
+    return False
 
 
 def _give_text(error: BaseException, kind: type[BaseException], text: str) -> None:
