@@ -11,7 +11,6 @@ import contextlib
 import inspect
 import json
 import re
-import sys
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -237,7 +236,7 @@ def _without_helpers(frame: FrameType | None) -> FrameType | None:
 
 def _is_handled_above(error: BaseException) -> bool:
     """Tell whether an error was caught in a function that is still under way, above the one that cleans an error."""
-    trace, frame = error.__traceback__, _without_helpers(sys._getframe(2))
+    trace, frame = error.__traceback__, _without_helpers(inspect.currentframe())
     while frame is not None and trace is not None:
         frame = frame.f_back
         if frame is trace.tb_frame:
