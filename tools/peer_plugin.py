@@ -34,7 +34,8 @@ def settings(options: dict[str, Any]) -> dict[str, Any]:
     hosts = {
         f"h{number}": {**known, "host": "127.0.0.1", "port": int(port)} for number, port in enumerate(PORTS)
     }
-    return {"engine": "redis", "router": "rendezvous", "hosts": hosts}
+    # dotted paths: to look for names among what is installed takes time, and each test makes a cluster
+    return {"engine": "nydus_redis.Redis", "router": "nydus_core.routers.Rendezvous", "hosts": hosts}
 
 
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:

@@ -100,10 +100,19 @@ def found(group: str) -> dict[str, list[EntryPoint]]:
 
     A name that two distributions claim has two entries. A name that one distribution's metadata repeat has one entry.
     """
-    named: dict[str, dict[tuple[str, str], EntryPoint]] = {}
+    named: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=group):
-        named.setdefault(point.name, {}).setdefault((distribution(point), point.value), point)
-    return {name: list(points.values()) for name, points in sorted(named.items())}
+        named.setdefault(point.name, []).append(point)
+    return {name: _distinct(points) for name, points in sorted(named.items())}
+
+
+def _distinct(points: list[EntryPoint]) -> list[EntryPoint]:
+    if len(points) == 1:  # nearly always, and to read who brings it takes time
+        return points
+    found: dict[tuple[str, str], EntryPoint] = {}
+    for point in points:
+        found.setdefault((distribution(point), point.value), point)
+    return list(found.values())
 
 
 def distribution(point: EntryPoint) -> str:
