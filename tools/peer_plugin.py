@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -67,6 +68,15 @@ def pytest_sessionstart(session: Any) -> None:
         return cluster
 
     conftest._get_client = get_client
+
+
+@pytest.fixture(autouse=True)
+def _memory_without_a_limit() -> Iterator[None]:
+    """Take a limit of memory back that a test has set, where the test could not: with several hosts it read a list."""
+    yield
+    for port in PORTS:
+        with redis.Redis(port=int(port)) as client:
+            client.config_set("maxmemory", 0)
 
 
 @pytest.fixture(autouse=True)

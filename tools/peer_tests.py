@@ -5,8 +5,8 @@
 
 The tests are those of the installed redis-py, from its source distribution, which is fetched into a temporary folder. They run
 three times on real servers: with redis-py's client, with a cluster of one host and a router, and with a cluster of three.
-A test that passes with the client has to pass with the cluster, unless ``peer_tests.toml`` names it and says why not. A test named
-there that passes is told, too. Exit status 1 if anything differs from that.
+A test that passes with the client has to pass with the cluster, unless ``peer_tests.toml`` names it, or the message that it fails
+with, and says why. A test named there that passes is told, too. Exit status 1 if anything differs from that.
 """
 
 from __future__ import annotations
@@ -45,16 +45,21 @@ class Reason:
         kind: ``design``, or ``open`` for a fault of ours that is known.
         why: The reason, for readers.
         tests: Patterns of names of tests.
+        says: Patterns of messages of failures.
     """
 
     hosts: tuple[int, ...]
     kind: str
     why: str
     tests: tuple[str, ...]
+    says: tuple[str, ...]
 
-    def covers(self, test: str, hosts: int) -> bool:
-        """Tell whether it is the reason for a test."""
-        return hosts in self.hosts and any(fnmatch.fnmatchcase(test, pattern) for pattern in self.tests)
+    def covers(self, test: str, hosts: int, ended: str) -> bool:
+        """Tell whether it is the reason for a test that ended in this way."""
+        return hosts in self.hosts and (
+            any(fnmatch.fnmatchcase(test, pattern) for pattern in self.tests)
+            or any(fnmatch.fnmatchcase(ended, f"failed: {pattern}*") for pattern in self.says)
+        )
 
 
 def main() -> int:
@@ -105,7 +110,7 @@ def run(
         quiet: Whether to keep pytest's output back.
 
     Returns:
-        For each test how it ended (``passed``, ``failed`` or ``skipped``), and pytest's exit status.
+        For each test how it ended (``passed``, ``skipped``, or ``failed: …``), and pytest's exit status.
     """
     servers = [PrivateServer(tcp=True) for _ in range(hosts or 1)]
     report = source.parent / f"report-{hosts}.xml"
@@ -124,7 +129,8 @@ def run(
             "-p",
             "no:valkey",
         ]
-        command += [f"--junitxml={report}", "-o", "junit_family=xunit1", "--tb=short", "-p", "peer_plugin"]
+        command += [f"--junitxml={report}", "-o", "junit_family=xunit1", "-p", "peer_plugin"]
+        command += ["--tb=no"] if quiet else []  # to show where a test of a long file failed takes seconds
         own = ",".join(map(str, ports)) if hosts else ""
         here = {"PYTHONPATH": str(Path(__file__).parent), "PEER_PORTS": own}
         output = subprocess.DEVNULL if quiet else None
@@ -138,13 +144,16 @@ def run(
 
 
 def outcomes(report: Path) -> dict[str, str]:
-    """Read pytest's report: how each test ended."""
+    """Read pytest's report: how each test ended. Of one that failed, it has the beginning of the message."""
     found: dict[str, str] = {}
     for case in ET.parse(report).getroot().iter("testcase"):
-        kinds = {child.tag for child in case}
+        kinds = {child.tag: child.get("message", "") for child in case}
         name = f"{case.get('classname', '').removeprefix('tests.')}.{case.get('name')}"
-        bad = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
-        found[name] = "failed" if found.get(name) == "failed" else bad
+        ended = "skipped" if "skipped" in kinds else "passed"
+        for kind in kinds.keys() & {"failure", "error"}:
+            ended = f"failed: {' '.join(kinds[kind].split())[:160]}"
+        if not found.get(name, "").startswith("failed"):
+            found[name] = ended
     return found
 
 
@@ -152,7 +161,16 @@ def reasons() -> list[Reason]:
     """Read why tests do not pass."""
     with REASONS.open("rb") as file:
         rows = tomllib.load(file)["reason"]
-    return [Reason(tuple(row["hosts"]), row["kind"], row["why"], tuple(row["tests"])) for row in rows]
+    return [
+        Reason(
+            tuple(row["hosts"]),
+            row["kind"],
+            row["why"],
+            tuple(row.get("tests", ())),
+            tuple(row.get("says", ())),
+        )
+        for row in rows
+    ]
 
 
 def compare(expected: Iterable[str], found: Mapping[str, str], hosts: int) -> list[str]:
@@ -160,10 +178,9 @@ def compare(expected: Iterable[str], found: Mapping[str, str], hosts: int) -> li
     known = reasons()
     problems = []
     for test in sorted(expected):
-        reason = next((each for each in known if each.covers(test, hosts)), None)
-        passed = found.get(test) == "passed"
-        if not passed and reason is None:
-            problems.append(f"{hosts} hosts: {test} {found.get(test, 'did not run')}")
+        ended = found.get(test, "did not run")
+        if ended != "passed" and not first(known, test, hosts, ended):
+            problems.append(f"{hosts} hosts: {test} {ended}")
     for each in known:
         for pattern in each.tests if hosts in each.hosts else ():
             matching = [test for test in expected if fnmatch.fnmatchcase(test, pattern)]
@@ -186,7 +203,9 @@ def page(expected: set[str], found: Mapping[int, Mapping[str, str]]) -> str:
         lines.append(f"| {name} | {len(mine)} | {passed[0]} | {passed[1]} |")
     lines += ["", "| not through a cluster, because | one host | three hosts |", "|---|---|---|"]
     counted = {
-        hosts: Counter(first(known, test, hosts) for test in failed(expected, found, hosts))
+        hosts: Counter(
+            first(known, test, hosts, found[hosts].get(test, "")) for test in failed(expected, found, hosts)
+        )
         for hosts in (1, 3)
     }
     for each in known:
@@ -201,9 +220,9 @@ def failed(expected: Iterable[str], found: Mapping[int, Mapping[str, str]], host
     return [test for test in expected if found[hosts].get(test) != "passed"]
 
 
-def first(known: Iterable[Reason], test: str, hosts: int) -> str:
-    """Return why a test does not pass."""
-    return next((each.why for each in known if each.covers(test, hosts)), "")
+def first(known: Iterable[Reason], test: str, hosts: int, ended: str) -> str:
+    """Return why a test does not pass; an empty text if nobody knows."""
+    return next((each.why for each in known if each.covers(test, hosts, ended)), "")
 
 
 def test_file(test: str) -> str:
