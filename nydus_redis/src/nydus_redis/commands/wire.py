@@ -15,7 +15,7 @@ from redis.utils import HIREDIS_AVAILABLE
 from nydus_core.cluster import EventualCommand
 from nydus_core.command import Access, Scope, key_bytes
 from nydus_redis.commands.command import BlockingCommand, Kind, PatternCommand, RedisCommand
-from nydus_redis.commands.cursors import CursorCommand, plain, word_of
+from nydus_redis.commands.cursors import Cursor, CursorCommand, word_of
 from nydus_redis.commands.patterns import key_patterns
 from nydus_redis.commands.splits import OF_NOTHING, SPLITS
 from nydus_redis.commands.table import CommandSpec, lookup
@@ -127,11 +127,9 @@ class Wire:
     def _describe_other(
         self, args: tuple[Any, ...], options: dict[str, Any], stated: Sequence[Any] | None
     ) -> RedisCommand:
-        try:
-            packed = self.pack(args)
-        except (TypeError, DataError):
+        if EventualCommand in map(type, args):
             args = tuple(arg.value if type(arg) is EventualCommand else arg for arg in args)
-            packed = self.pack(tuple(map(plain, args)))
+        packed = self.pack(args)
         callback = self._callbacks.get(args[0])
         words = _words(args)
         spec = self.lookup(words)
@@ -194,26 +192,34 @@ class Wire:
 _PLAIN = frozenset({str, bytes, int, float})
 
 
+#: How arguments are sent that redis-py and hiredis do not send well.
+_CONVERTED: Mapping[type[Any], Callable[[Any], Any]] = {
+    memoryview: bytes,
+    EventualCommand: lambda promise: promise.value,
+    Cursor: int,
+}
+
+
 def _sendable(args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return arguments that can be packed.
 
-    A memoryview becomes its bytes: redis-py and hiredis send other bytes if it has gaps, or items of several bytes.
+    A memoryview becomes its bytes: redis-py and hiredis send other bytes if it has gaps, or items of several bytes. A promise
+    becomes its value, and a cursor a plain number: without hiredis redis-py would send the repr of a promise.
 
     An integer that cannot be written down is refused here: a client library does not survive it.
 
     Raises:
         redis.DataError: An integer cannot be written down.
     """
-    views = False
+    if not _CONVERTED.keys().isdisjoint(map(type, args)):
+        args = tuple(_CONVERTED[type(arg)](arg) if type(arg) in _CONVERTED else arg for arg in args)
     for arg in args:
-        if type(arg) is memoryview:
-            views = True
         if isinstance(arg, int) and not -_LARGE < arg < _LARGE:
             try:
                 str(arg)
             except ValueError as error:
                 raise DataError(f"an integer of {arg.bit_length()} bits cannot be sent: {error}") from error
-    return tuple(bytes(arg) if type(arg) is memoryview else arg for arg in args) if views else args
+    return args
 
 
 def _words(args: tuple[Any, ...]) -> tuple[Any, ...]:
