@@ -53,7 +53,9 @@ class Servers:
     def anew(self) -> None:
         """Remove all keys, and so all indexes. The clients are new: redis-py's ``json()`` and its like change a client."""
         self._clients = [
-            self._stack.enter_context(redis.Redis(unix_socket_path=server.path, decode_responses=True))
+            self._stack.enter_context(
+                redis.Redis(unix_socket_path=server.path, decode_responses=True, socket_timeout=LONG)
+            )
             for server in (*self.three, self.fourth)
         ]
         for client in self._clients:
@@ -338,11 +340,11 @@ def test_several_keys_are_refused_on_several_hosts_and_taken_on_one(
             async with side.map(cluster) as conn:
                 conn.execute_command(*calls[0].format(*[""] * 9).split())
         assert stack.keys() == held
+        if name == "FT.MGET":  # before there are documents: what is there already is indexed later
+            stack.plain.execute_command(*before[0].split())
         for text in before[name == "FT.MGET" :]:
             await side(cluster.execute_command(*text.format(*["{t}"] * 9).split()))
             stack.plain.execute_command(*text.format(*["{t}"] * 9).split())
-        if name == "FT.MGET":
-            stack.plain.execute_command(*before[0].split())
         for text in calls:
             words = text.format(*["{t}"] * 9).split()
             assert await side(cluster.execute_command(*words)) == stack.plain.execute_command(*words)
