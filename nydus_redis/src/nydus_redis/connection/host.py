@@ -18,6 +18,11 @@ __all__ = ["AsyncHost", "BlockingHost"]
 
 
 class _AnyHost(AnyEngine, Protocol):
+    @property
+    def name(self) -> str:
+        """The name of the host."""
+        ...
+
     def kind_of(self, cause: Exception) -> type[HostError]:
         """Return the outcome of a command that got no answer: maybe applied, unless the server has read nothing."""
         ...
@@ -25,11 +30,6 @@ class _AnyHost(AnyEngine, Protocol):
 
 class BlockingHost(_AnyHost, Protocol):
     """The engine of one host, with blocking calls."""
-
-    @property
-    def name(self) -> str:
-        """The name of the host."""
-        ...
 
     @property
     def connections(self) -> Pool:
@@ -44,11 +44,6 @@ class BlockingHost(_AnyHost, Protocol):
 
 class AsyncHost(_AnyHost, Protocol):
     """The engine of one host, with asyncio. Its pools belong to the running event loop."""
-
-    @property
-    def name(self) -> str:
-        """The name of the host."""
-        ...
 
     @property
     def moves(self) -> Moves:
