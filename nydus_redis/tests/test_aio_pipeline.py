@@ -77,6 +77,17 @@ def test_the_pipeline_of_a_cluster_answers_by_position(redis_servers: Servers) -
     run(main())
 
 
+def test_a_promise_is_its_value_as_an_argument(redis_servers: Servers) -> None:
+    async def main() -> None:
+        async with cluster_of(*redis_servers(3)) as cluster:
+            async with cluster.map() as conn:
+                two = conn.incr("n", 2)
+            for pipeline in (cluster.pipeline(), cluster.on_key("k").pipeline(), cluster.on(0).pipeline()):
+                assert await pipeline.set("k", two).get("k").execute() == [True, b"2"]
+
+    run(main())
+
+
 def test_errors_are_raised_or_stand_among_the_values(redis_servers: Servers) -> None:
     async def main() -> None:
         async with cluster_of(*redis_servers(3)) as cluster:

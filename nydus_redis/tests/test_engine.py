@@ -320,6 +320,14 @@ def test_a_promise_of_an_earlier_map_is_its_value_as_an_argument(cluster: Cluste
     cluster.set("copy", two)
     assert cluster.get("copy") == b"2"
     assert cluster.incrby("one", one) == 2
+    for pipeline in (cluster.pipeline(), cluster.on_key("copy").pipeline(), cluster.on(0).pipeline()):
+        assert pipeline.set("copy", one).get("copy").execute() == [True, b"1"]
+    watching = cluster.on_key("copy").pipeline()
+    watching.watch("copy")
+    assert watching.echo(two) == b"2"
+    watching.multi()
+    assert watching.append("copy", two).execute() == [2]
+    assert cluster.get("copy") == b"12"
 
 
 # Options -------------------------------------------------------------------------------------------------------

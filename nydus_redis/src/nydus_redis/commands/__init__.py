@@ -1,9 +1,9 @@
 """Commands of Redis: the keys, how a command splits over hosts, the bytes, and how a reply is read."""
 
 from nydus_redis.commands.command import READING, BlockingCommand, RedisCommand, UnreadableReply
-from nydus_redis.commands.cursors import Cursor, CursorCommand, plain
+from nydus_redis.commands.cursors import Cursor, CursorCommand
 from nydus_redis.commands.table import CommandSpec, lookup, names
-from nydus_redis.commands.wire import Wire
+from nydus_redis.commands.wire import Wire, sendable
 
 __all__ = [
     "READING",
@@ -16,5 +16,5 @@ __all__ = [
     "Wire",
     "lookup",
     "names",
-    "plain",
+    "sendable",
 ]

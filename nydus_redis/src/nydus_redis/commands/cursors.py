@@ -8,7 +8,7 @@ from typing import Any, Self
 from nydus_core.command import Word, key_bytes
 from nydus_redis.commands.command import RedisCommand
 
-__all__ = ["Cursor", "CursorCommand", "plain", "word_of"]
+__all__ = ["Cursor", "CursorCommand", "word_of"]
 
 
 class Cursor(int):
@@ -51,11 +51,6 @@ class CursorCommand(RedisCommand):
         if not isinstance(value, tuple | list) or not value or type(value[0]) is not int or not value[0]:
             return value
         return type(value)((Cursor(value[0], host), *value[1:]))
-
-
-def plain(arg: Any) -> Any:
-    """Return an argument as redis-py sends it: hiredis takes no numbers of a class of their own."""
-    return int(arg) if type(arg) is Cursor else arg
 
 
 def word_of(words: Sequence[Any], at: int) -> Word | None:

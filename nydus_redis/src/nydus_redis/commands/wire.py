@@ -22,7 +22,7 @@ from nydus_redis.commands.table import CommandSpec, lookup
 from nydus_redis.commands.told import specs_told
 from nydus_redis.errors import RoutingError
 
-__all__ = ["Wire"]
+__all__ = ["Wire", "sendable"]
 
 _Connection: Any = redis.Connection  # has no types
 
@@ -41,7 +41,7 @@ if HIREDIS_AVAILABLE:
         for arg in args:
             kind = type(arg)
             if kind is not str and kind is not bytes and not (kind is int and -_LARGE < arg < _LARGE):
-                args = _sendable(args)
+                args = sendable(args)
                 break
         packed: bytes = hiredis.pack_command(args)
         return packed
@@ -76,7 +76,7 @@ class Wire:
         Raises:
             redis.DataError: redis-py does not send an argument of this type, or an integer cannot be written down.
         """
-        return b"".join(self._pack_command(*_sendable(args)))
+        return b"".join(self._pack_command(*sendable(args)))
 
     def describe(self, args: tuple[Any, ...], options: dict[str, Any]) -> RedisCommand:
         """Return the command of a call of ``execute_command``.
@@ -200,7 +200,7 @@ _CONVERTED: Mapping[type[Any], Callable[[Any], Any]] = {
 }
 
 
-def _sendable(args: tuple[Any, ...]) -> tuple[Any, ...]:
+def sendable(args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return arguments that can be packed.
 
     A memoryview becomes its bytes: redis-py and hiredis send other bytes if it has gaps, or items of several bytes. A promise

@@ -16,7 +16,7 @@ from redis.exceptions import WatchError
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, HostError, MaybeApplied
 from nydus_core.redaction import redactor_of
-from nydus_redis.commands import Cursor, Wire, plain
+from nydus_redis.commands import Cursor, Wire, sendable
 from nydus_redis.connection import ANSWERS, FAILURES, PlainLosses, hidden_loss, is_closed
 from nydus_redis.surface.refusals import OnOneHost
 
@@ -59,7 +59,7 @@ class OfHost(OnOneHost):
         if Cursor in map(type, args):
             self._wire.describe(args, dict(options)).check_word(self._engine.name)
         redis_py: Any = super()
-        return redis_py.execute_command(*map(plain, args), **options)
+        return redis_py.execute_command(*sendable(args), **options)
 
 
 class HostPipeline(OfHost, PlainLosses, Pipeline):
