@@ -266,7 +266,7 @@ def test_a_secret_learnt_while_another_thread_looks_for_secrets_is_taken_out(
         return compile_pattern(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr("nydus_core.redaction.re.compile", learning)
+        patch.setattr("nydus_core.redaction.texts.re.compile", learning)
         redactor.text("first")
     assert redactor.text("found a-token-of-today") == "found ***"
 

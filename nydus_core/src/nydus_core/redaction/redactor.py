@@ -1,76 +1,27 @@
-"""Secrets kept out of texts: each host has a redactor, through which every error and text from below passes.
-
-From below come the errors of servers, client libraries, sockets, TLS, and plugins. Nobody knows beforehand what they show:
-a server that refuses a greeting repeats the password in it. A redactor knows the secrets of its host, and takes them out.
-It works on errors alone, so a command that succeeds pays nothing.
-"""
+"""The redactor of a host, which takes its secrets out of texts and errors."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 import re
 import weakref
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TypeVar
-from urllib.parse import quote, quote_plus, unquote
 
-__all__ = ["NO_SECRETS", "Redactor", "looks_secret", "options_of", "redactor_of", "without_userinfo"]
+from nydus_core.redaction.secrets import secrets_in, texts_of
+from nydus_core.redaction.texts import HIDDEN, LONG_ENOUGH, patterns_of, without_beginning, without_userinfo
+
+__all__ = ["NO_SECRETS", "Redactor", "redactor_of"]
 
 E = TypeVar("E", bound=BaseException)
 
-#: Stands for a secret.
-HIDDEN = "***"
-
-_SECRET = re.compile(
-    "pass(?!ive)|pwd|secret|credential|token|auth(?!or)|user|login|private|signature|dsn|cookie"
-    "|(access|account|api|shared|signing|encryption)_?key",
-    re.IGNORECASE,
-)
-#: Options whose names look like a secret's, but which hold paths and switches.
-_HARMLESS = re.compile("(file|path|_timeout|_ttl|_class|user_?agent)$", re.IGNORECASE)
-_NAMES_A_USER = re.compile("user(?!info)|login", re.IGNORECASE)
-
-#: Secrets shorter than this are taken out only as whole words. A short text is found in many others.
-_SHORT = 6
-#: Of a secret of ``_LONG`` characters, a text may show the first ``_BEGINNING`` or more: servers cut long texts.
-_LONG, _BEGINNING = 12, 8
 #: How many secrets that change, such as tokens, are remembered.
 _LATEST = 16
-#: How deep secrets are looked for in lists and dicts.
+#: How deep the attributes of an error are looked into.
 _DEEPEST = 4
-
-
-def looks_secret(name: str) -> bool:
-    """Tell whether an option of this name holds a secret, such as ``password``, ``token`` or ``api_key``."""
-    return _SECRET.search(name) is not None and _HARMLESS.search(name) is None
-
-
-def options_of(kind: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a call by name. An argument without a name gets its position for one.
-
-    Parameters:
-        kind: The class, or another callable.
-        args: Its positional arguments.
-        kwargs: Its keyword arguments.
-    """
-    if not args:
-        return dict(kwargs)
-    try:
-        parameters = inspect.signature(kind).parameters.values()
-    except (TypeError, ValueError):
-        names: list[str] = []
-    else:
-        names = [
-            each.name
-            for each in parameters
-            if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
-        ]
-    names += map(str, range(len(names), len(args)))
-    return {**dict(zip(names, args, strict=False)), **kwargs}
 
 
 class Redactor:
@@ -93,13 +44,13 @@ class Redactor:
 
     def know(self, options: Mapping[str, Any]) -> None:
         """Take further options of the host into account."""
-        found = list(_secrets_in(options, 0))
+        found = list(secrets_in(options))
         self._fixed = _joined(self._fixed, [secret for secret, is_user in found if not is_user])
         self._users = _joined(self._users, [user for user, is_user in found if is_user and user != "default"])
 
     def learn(self, *secrets: object) -> None:
         """Take secrets into account that came up later, such as the token that a connection was greeted with."""
-        new = [text for secret in secrets for text in _texts(secret) if text not in self._fixed]
+        new = [text for secret in secrets for text in texts_of(secret) if text not in self._fixed]
         self._latest = _joined([each for each in self._latest if each not in new], new)[-_LATEST:]
 
     def cut(self, echo: re.Pattern[str]) -> None:
@@ -115,13 +66,13 @@ class Redactor:
         for pattern in self._compiled():
             text = pattern.sub(HIDDEN, text)
         for secret in (*self._fixed, *self._latest):
-            text = _without_beginning(text, secret)
+            text = without_beginning(text, secret)
         return without_userinfo(text)
 
     def address(self, text: str) -> str:
         """Return a text of our own, such as an address, without secrets. Users and short secrets are left: they are words."""
         for secret in (*self._fixed, *self._latest):
-            if len(secret) >= _SHORT:
+            if len(secret) >= LONG_ENOUGH:
                 text = text.replace(secret, HIDDEN)
         return without_userinfo(text)
 
@@ -129,7 +80,7 @@ class Redactor:
         known, patterns = self._known
         now = self._fixed, self._latest, self._users
         if known != now:  # set together: another thread may learn a secret meanwhile
-            patterns = _patterns_of((*now[0], *now[1]), now[2])
+            patterns = patterns_of((*now[0], *now[1]), now[2])
             self._known = now, patterns
         return patterns
 
@@ -304,136 +255,5 @@ def redactor_of(engine: object) -> Redactor:
     return found if isinstance(found, Redactor) else NO_SECRETS
 
 
-# Finding secrets -------------------------------------------------------------------------------------------------
-
-
-def _secrets_in(options: Mapping[Any, Any], depth: int) -> Iterator[tuple[str, bool]]:
-    """Yield the secrets in options, each with whether it is the name of a user."""
-    for name, value in options.items():
-        if isinstance(name, str) and looks_secret(name):
-            is_user = _NAMES_A_USER.search(name) is not None and re.search("pass|pwd|token", name) is None
-            for text in _texts(value):
-                yield from _secrets_of_url(text) if "://" in text else [(text, is_user)]
-        if depth < _DEEPEST:
-            yield from _secrets_inside(value, depth + 1)
-
-
-def _secrets_inside(value: Any, depth: int) -> Iterator[tuple[str, bool]]:
-    if isinstance(value, str | bytes):
-        for text in _texts(value):
-            if "://" in text:
-                yield from _secrets_of_url(text)
-    elif isinstance(value, Mapping):
-        yield from _secrets_in(value, depth)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _secrets_inside(each, depth)
-
-
-def _secrets_of_url(url: str) -> Iterator[tuple[str, bool]]:
-    """Yield the secrets in a URL, as it is written and unquoted, however badly it is written."""
-    rest = url.partition("://")[2]
-    userinfo, at, _ = rest.rpartition("@")
-    if at:
-        user, colon, password = userinfo.partition(":")
-        for text in (password if colon else user,):
-            yield from ((each, False) for each in _unquoted(text))
-        if colon:
-            yield from ((each, True) for each in _unquoted(user))
-    for name, value in re.findall(r"[?&;]([\w.-]+)=([^&;#]*)", rest):
-        if looks_secret(name):
-            yield from ((each, False) for each in _unquoted(value))
-
-
-def _unquoted(text: str) -> Iterator[str]:
-    yield from {text, unquote(text)} - {""}
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Yield a secret as text. An object, such as a provider of credentials, is looked at for attributes that look secret."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, bytes | bytearray):
-        yield bytes(value).decode("utf-8", "backslashreplace")
-    elif isinstance(value, int) and not isinstance(value, bool):
-        yield str(value)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for each in value:
-            yield from _texts(each)
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _texts(each)
-    elif hasattr(value, "__dict__") and not isinstance(value, type) and not callable(value):
-        for name, each in vars(value).items():
-            if looks_secret(name) and isinstance(each, str | bytes):
-                yield from _texts(each)
-
-
 def _joined(first: Iterable[str], second: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each for each in (*first, *second) if each))
-
-
-def _patterns_of(secrets: Iterable[str], users: Iterable[str]) -> tuple[re.Pattern[str], ...]:
-    whole = {form for user in users for form in _forms(user)}
-    parts: set[str] = set()
-    for secret in secrets:
-        for form in _forms(secret):
-            (whole if len(form) < _SHORT else parts).add(form)
-    return tuple(
-        re.compile(f"{before}(?:{'|'.join(map(re.escape, sorted(forms, key=len, reverse=True)))}){after}")
-        for before, forms, after in (("", parts, ""), (r"(?<!\w)", whole, r"(?!\w)"))
-        if forms
-    )
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """Yield a secret in the forms in which texts show it."""
-    found = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret)}
-    found |= {re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form) for form in found}
-    found |= {repr(secret)[1:-1], repr(secret.encode("utf-8", "surrogatepass"))[2:-1], ascii(secret)[1:-1]}
-    found |= {json.dumps(secret)[1:-1], re.sub("[\r\n]", " ", secret)}
-    yield from found - {""}
-
-
-def _without_beginning(text: str, secret: str) -> str:
-    """Take out the beginning of a long secret, where a text was cut in the middle of it."""
-    if len(secret) < _LONG:
-        return text
-    beginning = secret[:_BEGINNING]
-    kept: list[str] = []
-    done, start = 0, text.find(beginning)
-    while start >= 0:
-        length = _BEGINNING
-        while secret.startswith(text[start : start + length + 1]) and start + length < len(text):
-            length += 1
-        kept += [text[done:start], HIDDEN]
-        done = start + length
-        start = text.find(beginning, done)
-    return "".join([*kept, text[done:]]) if kept else text
-
-
-def without_userinfo(text: str) -> str:
-    """Return a text whose URLs name no users and passwords."""
-    if "@" not in text or "://" not in text:
-        return text
-    return re.sub(r"\S+", lambda run: _without_userinfo(run[0]), text)
-
-
-def _without_userinfo(run: str) -> str:
-    """Do so in a text without spaces. One way through it: texts from below may be long, and made to be slow to search."""
-    kept: list[str] = []
-    done, last = 0, run.rfind("@")
-    mark = run.find("://")
-    while 0 <= mark < last:
-        start = mark + len("://")
-        if re.match(r"[\w+.-]", run[mark - 1 : mark]):  # else it is no URL
-            at = run.find("@", start)
-            user = run[start:at]
-            if ":" in user:  # up to the last @, for nobody knows where a password with a @ ends
-                at = last
-            if ":" in user or (user and "/" not in user):
-                kept += [run[done:start], HIDDEN]
-                done = at
-            start = at
-        mark = run.find("://", start)
-    return "".join([*kept, run[done:]])
