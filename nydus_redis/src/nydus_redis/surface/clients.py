@@ -24,11 +24,12 @@ from nydus_redis.errors import RoutingError
 from nydus_redis.options import wire_options
 from nydus_redis.pubsub import ClusterPubSub
 from nydus_redis.surface.host_pipeline import HostPipeline
-from nydus_redis.surface.iterating import Iterating
+from nydus_redis.surface.iterating import IteratingOverHost
+from nydus_redis.surface.key_scan import KeyScan
 from nydus_redis.surface.of_cluster import OfCluster, admitting, goes_to_many, name_of_script, text_instead
 from nydus_redis.surface.pipeline import ClusterPipeline
 from nydus_redis.surface.refusals import NoGroupPipelines, OfSharedConnections, Queued
-from nydus_redis.surface.scan import ClusterScan, KeyScan, OneHost
+from nydus_redis.surface.scan import ClusterScan
 from nydus_redis.surface.scripts import Scripts
 
 __all__ = ["Surfaces", "SurfacesBase", "host_client", "no_such_command", "on_shared_connections", "surfaces"]
@@ -98,7 +99,7 @@ class _Client(redis.Redis):
 
 
 @named_as_called
-class _HostClient(Iterating, NoGroupPipelines, OfSharedConnections, _Client):
+class _HostClient(IteratingOverHost, NoGroupPipelines, OfSharedConnections, _Client):
     """The client of one host: pipelines and subscriptions work on its pool.
 
     A client from ``on_key`` refuses commands with keys of other hosts, and so do its pipelines and subscriptions.
@@ -106,17 +107,7 @@ class _HostClient(Iterating, NoGroupPipelines, OfSharedConnections, _Client):
 
     nydus_engine: BlockingHost
     nydus_admit: Callable[[Command], None] | None
-    nydus_key_scans = KeyScan
-
-    def nydus_hosts(self) -> OneHost:
-        """Return this host, for iterations."""
-        return OneHost(self.nydus_engine.name, self)
-
-    def scan_iter(
-        self, match: Any = None, count: int | None = None, _type: str | None = None, **kwargs: Any
-    ) -> Any:
-        """Iterate over the keys of this host. If the server is restarted, the iteration begins anew. See redis-py."""
-        return ClusterScan(self.nydus_hosts(), match, count, _type, **kwargs)
+    nydus_scans, nydus_key_scans = ClusterScan, KeyScan
 
     def client(self) -> Any:
         """Return a client with a connection of its own."""

@@ -22,11 +22,10 @@ from nydus_redis.errors import RoutingError
 from nydus_redis.options import wire_options
 from nydus_redis.pubsub import AsyncClusterPubSub
 from nydus_redis.surface.clients import SurfacesBase, no_such_command, on_shared_connections
-from nydus_redis.surface.iterating import Iterating
+from nydus_redis.surface.iterating import IteratingOverHost
 from nydus_redis.surface.of_cluster import OfCluster, admitting, goes_to_many, name_of_script, text_instead
 from nydus_redis.surface.pipelines_aio import AsyncClusterPipeline, AsyncHostPipeline
 from nydus_redis.surface.refusals import NoGroupPipelines, OfSharedConnections
-from nydus_redis.surface.scan import OneHost
 from nydus_redis.surface.scan_aio import AsyncClusterScan, AsyncKeyScan
 
 __all__ = ["async_host_client", "async_surfaces"]
@@ -82,7 +81,7 @@ class _Client(_Redis):  # type: ignore[misc]
 
 
 @named_as_called
-class _HostClient(Iterating, NoGroupPipelines, OfSharedConnections, _Client):
+class _HostClient(IteratingOverHost, NoGroupPipelines, OfSharedConnections, _Client):
     """The client of one host: pipelines and subscriptions work on its pools in the running event loop.
 
     A client from ``on_key`` refuses commands with keys of other hosts, and so do its pipelines and subscriptions.
@@ -90,18 +89,7 @@ class _HostClient(Iterating, NoGroupPipelines, OfSharedConnections, _Client):
 
     nydus_engine: AsyncHost | None = None
     nydus_admit: Callable[[Command], None] | None
-    nydus_key_scans = AsyncKeyScan
-
-    def nydus_hosts(self) -> OneHost:
-        """Return this host, for iterations."""
-        assert self.nydus_engine is not None
-        return OneHost(self.nydus_engine.name, self)
-
-    def scan_iter(
-        self, match: Any = None, count: int | None = None, _type: str | None = None, **kwargs: Any
-    ) -> Any:
-        """Iterate over the keys of this host. If the server is restarted, the iteration begins anew. See redis-py."""
-        return AsyncClusterScan(self.nydus_hosts(), match, count, _type, **kwargs)
+    nydus_scans, nydus_key_scans = AsyncClusterScan, AsyncKeyScan
 
     @property
     def connection_pool(self) -> Any:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Iterating"]
+from nydus_core.engines import named_as_called
+from nydus_redis.surface.scanning import OneHost
+
+__all__ = ["Iterating", "IteratingOverHost"]
 
 
+@named_as_called
 class Iterating:
     """Methods that iterate over the members of a key. Each side names its own class for the iterations."""
 
@@ -65,3 +69,22 @@ class Iterating:
         self, pages: Callable[..., Any], name: Any, items: Callable[[Any], Any], **options: Any
     ) -> Any:
         return self.nydus_key_scans(self.nydus_hosts(), pages, name, items, **options)
+
+
+@named_as_called
+class IteratingOverHost(Iterating):
+    """The same for the client of one host, with the iteration over its keys."""
+
+    nydus_engine: Any
+    #: Makes an iteration over keys.
+    nydus_scans: Callable[..., Any]
+
+    def nydus_hosts(self) -> OneHost:
+        """Return this host, for iterations."""
+        return OneHost(self.nydus_engine.name, self)
+
+    def scan_iter(
+        self, match: Any = None, count: int | None = None, _type: str | None = None, **kwargs: Any
+    ) -> Any:
+        """Iterate over the keys of this host. If the server is restarted, the iteration begins anew. See redis-py."""
+        return self.nydus_scans(self.nydus_hosts(), match, count, _type, **kwargs)

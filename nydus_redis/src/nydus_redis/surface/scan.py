@@ -1,78 +1,18 @@
-"""Iteration over the keys of all hosts, one host after the other, and over the members of one key.
-
-A server's cursor only has a meaning for the server process that gave it: after a restart it would pass over keys. So an
-iteration knows that process, and a host that was restarted is scanned from its beginning. A text lets another process
-continue an iteration over keys.
-"""
+"""Iteration over the keys of all hosts, one host after the other. A text lets another process continue it."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
 from functools import partial
-from threading import Lock
-from typing import Any, Self, TypeVar
-
-from redis.exceptions import ResponseError
+from typing import Any
 
 from nydus_core.command import key_bytes
-from nydus_core.errors import HostError
 from nydus_redis.errors import RoutingError
+from nydus_redis.surface.scanning import Asking, Iteration, Question, Scanning
 
-__all__ = ["ClusterScan", "KeyScan", "KeyScanBase", "OneHost", "Question", "ScanBase", "Scanning"]
-
-T = TypeVar("T")
-
-#: The next question to a host: a function without arguments. With asyncio its value is awaited.
-Question = Callable[[], Any]
-#: A generator that yields questions and is sent their answers. Its value is its result.
-Asking = Generator[Question, Any, T]
-
-
-class Scanning:
-    """An iteration, without I/O. An error of a host does not change its place: ``next()`` tries again.
-
-    Parameters:
-        cluster: The cluster, or ``OneHost``.
-    """
-
-    def __init__(self, cluster: Any) -> None:
-        self._cluster = cluster
-        self._page: deque[Any] = deque()
-
-    def _more(self) -> Asking[bool]:
-        """Get the next page with items, if all items of this page were handed out; return False at the end."""
-        raise NotImplementedError
-
-    def _process_of(self, host: str) -> Asking[str]:
-        """Ask a host for the id of the server process; an empty text where the server does not give it."""
-        try:
-            info = yield partial(self._cluster.on(host).info, "server")
-            return str(info.get("run_id", ""))
-        except ResponseError as error:
-            if isinstance(error, HostError):
-                raise
-            return ""
-
-
-class OneHost:
-    """One host, as an iteration sees a cluster.
-
-    Parameters:
-        name: The name of the host.
-        client: Its client.
-    """
-
-    def __init__(self, name: str, client: Any) -> None:
-        self.hosts = (name,)
-        self._client = client
-
-    def on(self, host: str) -> Any:
-        """Return the client of the host."""
-        return self._client
+__all__ = ["ClusterScan", "ScanBase"]
 
 
 class ScanBase(Scanning):
@@ -176,116 +116,8 @@ class ScanBase(Scanning):
         return partial(getattr(host, name), *args, **options)
 
 
-class KeyScanBase(Scanning):
-    """An iteration over the members of a hash, a set or a sorted set, without I/O.
-
-    All pages come from one process of one server: the host of the first page. If the server was restarted on the way, the
-    iteration begins anew. A member that is there from beginning to end comes up once or more, as with HSCAN itself.
-
-    Parameters:
-        cluster: The cluster, or ``OneHost``.
-        pages: The client's method that returns a page, such as ``hscan``.
-        key: The key.
-        items: Makes the items of a page from the server's answer.
-        options: Further options of the method.
-
-    Raises:
-        HostDown: By ``next()``: the host is down. No other host is asked, for it would not understand the cursor.
-        ForeignWordError: By ``next()``: the key has another host now. Begin anew.
-        RoutingError: By the first ``next()``: the command went to several hosts, each of which has a cursor of its own.
-    """
-
-    def __init__(
-        self,
-        cluster: Any,
-        pages: Callable[..., Any],
-        key: Any,
-        items: Callable[[Any], Any] = iter,
-        **options: Any,
-    ) -> None:
-        super().__init__(cluster)
-        self._pages = partial(pages, key, **options)
-        self._later = partial(_page_on, cluster, pages.__name__, key, options)
-        self._items = items
-        self._cursor: Any = None  # of the next page; None before the first, 0 at the end
-        self._process = ""
-
-    def _more(self) -> Asking[bool]:
-        while not self._page:
-            if self._cursor == 0:
-                return False
-            yield from self._fetch()
-        return True
-
-    def _fetch(self) -> Asking[None]:
-        if self._cursor is None:
-            following, page = yield from self._first()
-        else:
-            host = self._cursor.host
-            following, page = yield partial(self._pages, cursor=self._cursor)
-            if not following and (yield from self._process_of(host)) != self._process:
-                following = None  # its cursors came from two processes: begin anew
-        self._page.extend(self._items(page))
-        self._cursor = following
-
-    def _first(self) -> Asking[Any]:
-        """Return the first page. Where others follow, the process is known before it is asked for that page."""
-        answer = yield partial(self._pages, cursor=0)
-        if isinstance(answer, list):
-            raise RoutingError("several hosts answered, each with a cursor of its own: use cluster.on(host)")
-        following, page = answer
-        if following:
-            self._process = yield from self._process_of(following.host)
-            following, page = yield partial(self._later, following.host)
-        return following, page
-
-
-def _page_on(cluster: Any, name: str, key: Any, options: dict[str, Any], host: str) -> Any:
-    """Return the first page of a key from a host."""
-    return getattr(cluster.on(host), name)(key, cursor=0, **options)
-
-
-class _Iteration(Scanning, Iterator[Any]):
-    """An iteration that asks hosts by blocking calls."""
-
-    def __init__(self, cluster: Any) -> None:
-        super().__init__(cluster)
-        self._asking = (
-            Lock()
-        )  # threads may share the iteration: two that go on at once would pass over a host
-
-    def __iter__(self) -> Self:
-        return self
-
-    def close(self) -> None:
-        """Do nothing: no connection is held between two items. The method is there for ``contextlib.closing``."""
-
-    def __next__(self) -> Any:
-        with self._asking:
-            return self._next()
-
-    def _next(self) -> Any:
-        asking = self._more()
-        ask: Callable[[], Question] = partial(next, asking)
-        while True:
-            try:
-                question = ask()
-            except StopIteration as end:
-                if not end.value:
-                    raise StopIteration from None
-                return self._page.popleft()
-            try:
-                ask = partial(asking.send, question())
-            except ResponseError as error:
-                ask = partial(asking.throw, error)
-
-
-class ClusterScan(ScanBase, _Iteration):
+class ClusterScan(ScanBase, Iteration):
     """An iterator over the keys of all hosts; see ``cluster.scan_iter``."""
-
-
-class KeyScan(KeyScanBase, _Iteration):
-    """An iterator over the members of a key; see ``cluster.hscan_iter``."""
 
 
 def _shown(match: Any) -> str | None:

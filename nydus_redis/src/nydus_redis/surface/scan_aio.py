@@ -1,4 +1,4 @@
-"""Iteration over keys, and over the members of a key, with ``async for``. See ``nydus_redis.surface.scan``."""
+"""Iteration over keys, and over the members of a key, with ``async for``. See ``scan`` and ``key_scan``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any, Self
 
 from redis.exceptions import ResponseError
 
-from nydus_redis.surface.scan import KeyScanBase, Question, ScanBase, Scanning
+from nydus_redis.surface.key_scan import KeyScanBase
+from nydus_redis.surface.scan import ScanBase
+from nydus_redis.surface.scanning import Question, Scanning
 
 __all__ = ["AsyncClusterScan", "AsyncKeyScan"]
 
