@@ -373,15 +373,18 @@ def _made(kind: type[HostError], cause: type[BaseException] | None, args: tuple[
     return kind(*args)
 
 
-def blend_routing_error(error: RoutingError, root: type[Exception] | None) -> None:
+def blend_routing_error(error: RoutingError, root: type[Exception] | None) -> RoutingError:
     """Make a ``RoutingError`` an instance of the root of a client library's errors, too. The error stays the same object.
 
     Parameters:
         error: The error.
         root: The class that the client library's errors have in common; None if there is none.
+
+    Returns:
+        The same error.
     """
     if root is None or isinstance(error, root):
-        return
+        return error
     kind = type(error)
     body = {
         "__module__": kind.__module__,
@@ -393,8 +396,9 @@ def blend_routing_error(error: RoutingError, root: type[Exception] | None) -> No
     with suppress(TypeError):  # the layouts of the two classes differ: our own class has to do
         error.__class__ = _routing_blends[kind, root]
     with suppress(Exception):  # its constructor wants other arguments
-        for name, value in vars(root(str(error))).items():  # its methods, such as repr(), may need them
+        for name, value in vars(root(str(error))).items():  # its methods may need them
             error.__dict__.setdefault(name, value)
+    return error
 
 
 _routing_blends: dict[tuple[type[RoutingError], type[Exception]], type[RoutingError]] = {}
@@ -405,8 +409,7 @@ def _revive_routing(
 ) -> RoutingError:
     error = kind(*args)
     error.__dict__.update(attributes)
-    blend_routing_error(error, root)
-    return error
+    return blend_routing_error(error, root)
 
 
 def _is_plain(value: Any, depth: int = 0) -> bool:

@@ -86,9 +86,7 @@ class ClusterBase(Membership[E]):
         return lambda: self._call(self._snapshot, transaction=transaction)
 
     def _routing_error(self, text: str) -> RoutingError:
-        error = RoutingError(text)
-        blend_routing_error(error, self._snapshot.placement.client_error)
-        return error
+        return blend_routing_error(RoutingError(text), self._snapshot.placement.client_error)
 
     # Commands ---------------------------------------------------------------------------------------------------
 

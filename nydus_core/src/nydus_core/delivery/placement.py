@@ -1,4 +1,7 @@
-"""Where commands belong: a router, and the hosts that it speaks of. No I/O."""
+"""Where commands belong: a router, and the hosts that it speaks of. No I/O.
+
+The module is long on purpose: all rules of where a command goes, or why it goes nowhere, stand on one page.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from functools import wraps
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 from nydus_core.command import Command, Scope, Word
-from nydus_core.errors import CrossHostError, ForeignWordError, RoutingError, blend_routing_error
+from nydus_core.delivery.crossing import crossing, remedies
+from nydus_core.errors import ForeignWordError, RoutingError, blend_routing_error
 from nydus_core.routers import BaseRouter, Router, Spread, stand_in
 
 __all__ = ["Placement", "Route"]
@@ -69,9 +73,11 @@ class Placement:
         self.by_keys = not self.by_call and router is not None and self._router.spread is Spread.KEY
         self._any = not self.by_call and router is not None and self._router.spread is Spread.ANY
         #: Returns the index of the host of a command with one key or one host, the everyday case; else None.
-        self.single: Callable[[Command], int | None] = (
-            self._single_by_key() if self.by_keys and not self.sole else self._only
-        )
+        self.single: Callable[[Command], int | None] = lambda command: None
+        if self.sole and not self.by_call:
+            self.single = self._only
+        elif self.by_keys:
+            self.single = self._single_by_key()
 
     def _single_by_key(self) -> Callable[[Command], int | None]:
         locate, by_name = self._router.locate, self._by_name  # no look-ups on the way of every command
@@ -95,11 +101,11 @@ class Placement:
         return single
 
     def _only(self, command: Command) -> int | None:
-        if self.sole and not self.by_call and command.scope is not Scope.CONNECTION:
-            if command.word is not None:
-                self.check_word(command, self.names[0])
-            return 0
-        return None
+        if command.scope is Scope.CONNECTION:
+            return None
+        if command.word is not None:
+            self.check_word(command, self.names[0])
+        return 0
 
     @_in_client_terms
     def route(self, command: Command) -> Route:
@@ -204,7 +210,7 @@ class Placement:
             if self._home_of(pattern) != host:
                 raise RoutingError(
                     f"{command.name}: keys of the pattern {pattern!r} may live on other hosts than {host!r}, that of "
-                    f"{key!r}. Nothing was sent. {self._tagged(command)}{self._alone(host)}"
+                    f"{key!r}. Nothing was sent. {remedies(self._router, command, host)}"
                 )
 
     def may_move(self, command: Command) -> bool:
@@ -275,9 +281,8 @@ class Placement:
         split = command.split
         if split is None:
             keys = command.keys
-            raise self._crossing(
-                command, {name: [keys[at] for at in found] for name, found in groups.items()}
-            )
+            places = {name: [keys[at] for at in found] for name, found in groups.items()}
+            raise crossing(self._router, command, places)
         positions = list(groups.values())
         parts = split.cut(command, positions)
         return Route(hosts, parts, lambda values: split.join(command, positions, values))
@@ -291,36 +296,14 @@ class Placement:
         for pattern in command.patterns:
             home = self._home_of(pattern, avoid)
             (loose if home is None else places.setdefault(home, [])).append(pattern)
-        if len(self.names) > 1 and (loose or len(places) > 1):
-            raise self._crossing(command, places, loose)
+        if loose or len(places) > 1:
+            raise crossing(self._router, command, places, loose)
         return Route((self._index(next(iter(places)), command),), (command,), None)
 
     def _home_of(self, pattern: bytes, avoid: Collection[str] = ()) -> str | None:
         """Return the name of the host of all keys of a pattern; None if they may live on several."""
-        if len(self.names) == 1:
-            return self.names[0]
         key = stand_in(self._router, pattern)
         return None if key is None else self._router.locate(key, avoid)
-
-    def _crossing(
-        self, command: Command, places: dict[str, list[bytes]], loose: Sequence[bytes] = ()
-    ) -> CrossHostError:
-        remedies = f"{self._tagged(command)}{self._alone(next(iter(places))) if command.patterns else ''}"
-        return CrossHostError(command.name, places, f"Nothing was sent. {remedies}.", loose)
-
-    def _tagged(self, command: Command) -> str:
-        """Return the remedy for keys that live apart."""
-        honours, keys = self._router.hash_tags, "{user:1}.a and {user:1}.b"
-        if command.patterns:
-            keys = "{user:1}.ids and all of {user:1}.weight_*"
-            honours = honours and stand_in(self._router, b"{user:1}.weight_*") is not None
-        if honours:
-            return f"Keys with one hash tag, such as {keys}, live together"
-        return f"With a router that honours hash tags (option hash_tags), keys such as {keys} live together"
-
-    def _alone(self, host: str) -> str:
-        """Return the remedy for keys that are wanted from one host whatever the others hold."""
-        return f". cluster.on({host!r}) reads what that host holds, and nothing else"
 
     def _called(self, command: Command) -> list[int]:
         attr, args, kwargs = command.call or (command.name, command.args, command.kwargs)

@@ -87,8 +87,7 @@ class Snapshot(Generic[E]):
         """
         if watch not in self.watches:
             gone = RoutingError(f"{command!r}: host {watch.name!r} has left the cluster. Nothing was sent")
-            blend_routing_error(gone, self.placement.client_error)
-            raise gone
+            raise blend_routing_error(gone, self.placement.client_error)
         self.placement.check_word(command, watch.name)
         return self.watches.index(watch)
 
