@@ -29,7 +29,6 @@ __all__ = [
     "check_each",
     "check_type",
     "choose",
-    "from_text",
     "is_time",
     "nearest",
     "one_of",
@@ -191,46 +190,6 @@ def refuse_unknown(found: Mapping[str, Any], known: Sequence[str], path: str) ->
             if not near or len(known) <= 12:
                 instead = f"; known: {', '.join(sorted(known)) or 'none'}{near}"
             raise ConfigError(f"unknown setting{instead}", f"{path}.{name}" if path else str(name))
-
-
-def from_text(text: str, kinds: Sequence[type], path: str) -> Any:
-    """Return the value that a text stands for, such as the text of an option in a URL.
-
-    Parameters:
-        text: The text.
-        kinds: The types that will do. Text wins, then come truth values, whole numbers and other numbers.
-        path: The place of the text in the settings.
-
-    Raises:
-        ConfigError: The text stands for no value of these types.
-    """
-    if str in kinds or not {bool, int, float}.intersection(kinds):
-        return text
-    if type(None) in kinds and text.lower() == "none":
-        return None
-    if bool in kinds and text.lower() in _TRUTH:
-        return _TRUTH[text.lower()]
-    for kind in (int, float):
-        if kind in kinds:
-            try:
-                return kind(text)
-            except ValueError:
-                pass
-    expected = " or ".join(words for kind, words in _IN_WORDS.items() if kind in kinds)
-    raise ConfigError(f"found {shown(text, path.rpartition('.')[2])}; expected {expected}", path)
-
-
-_TRUTH = {
-    "true": True,
-    "yes": True,
-    "on": True,
-    "1": True,
-    "false": False,
-    "no": False,
-    "off": False,
-    "0": False,
-}
-_IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number", type(None): "none"}
 
 
 def refuse(options: Mapping[str, Any], refused: Mapping[str, str]) -> None:

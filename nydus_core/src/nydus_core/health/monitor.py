@@ -1,7 +1,8 @@
 """Watches over hosts: who may be sent to, and the probes that find out when a host is up again.
 
 A host whose breaker is open is probed in a thread of its own. No command waits for it: neither for a host that is down,
-nor for its probe.
+nor for its probe. The module is long on purpose: from the first failure to the readmission, all that happens to a host stands
+on one page.
 """
 
 from __future__ import annotations

@@ -7,15 +7,15 @@ A router knows names, weights and addresses of hosts. It does not know their hea
 from __future__ import annotations
 
 import enum
-import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, wraps
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from nydus_core.errors import ConfigError, HostListExhausted
-from nydus_core.routers.rules import as_plain, digest
+from nydus_core.routers.rules import digest
+from nydus_core.routers.subclasses import definer, given_tags, is_built_in, options_told
 
 __all__ = [
     "Node",
@@ -127,14 +127,14 @@ class NodeRouter:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         locate = vars(cls).get("locate")
-        if locate is not None and not _is_built_in(cls):
-            cls.locate = _given_tags(locate)  # type: ignore[method-assign]
+        if locate is not None and not is_built_in(cls):
+            cls.locate = given_tags(locate)  # type: ignore[method-assign]
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         made = super().__new__(cls)
-        has_options = not _is_built_in(_definer(cls, "__init__"))
-        if has_options and (args or options) and _is_built_in(_definer(cls, "parameters")):
-            made._own_options = _options_of(cls, args, options)
+        has_options = not is_built_in(definer(cls, "__init__"))
+        if has_options and (args or options) and is_built_in(definer(cls, "parameters")):
+            made._own_options = options_told(cls, args, options)
         return made
 
     def __init__(self, nodes: Sequence[Node], *, hash_tags: bool = False) -> None:
@@ -222,62 +222,6 @@ def wrong_key(key: object, error: Exception) -> Exception:
         return error
     instead = f"write {key.encode()!r}" if isinstance(key, str) else "write a key as the server sees it"
     return TypeError(f"locate() takes a key in bytes; found {key!r}: {instead}")
-
-
-def _is_built_in(kind: type[Any]) -> bool:
-    return kind.__module__.startswith(f"{__package__}.")
-
-
-def _definer(kind: type[Any], name: str) -> type[Any]:
-    """Return the class from which a class has a method."""
-    return next(each for each in kind.__mro__ if name in vars(each))
-
-
-def _given_tags(locate: Callable[..., str]) -> Callable[..., str]:
-    """Return the ``locate`` of a subclass, called with the hash tag of a key where tags count."""
-
-    @wraps(locate)
-    def located(self: NodeRouter, key: bytes, *args: Any, **kwargs: Any) -> str:
-        if self.hash_tags:
-            key = self._tag_of(key)  # pyright: ignore[reportPrivateUsage]
-        return locate(self, key, *args, **kwargs)
-
-    return located
-
-
-#: Options that ``parameters()`` and the hosts of a rule tell. Labels that are given may be secret.
-_TOLD_OTHERWISE = ("hash_tags", "label", "labels")
-
-
-def _options_of(kind: type[NodeRouter], args: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options with which a router of another package is made, as plain data.
-
-    Raises:
-        ConfigError: An option is no plain data.
-    """
-    signature = inspect.signature(kind.__init__)
-    try:
-        bound = signature.bind(None, *args, **options)
-    except TypeError:  # the constructor says it better
-        return {}
-    bound.apply_defaults()
-    further = {each.name for each in signature.parameters.values() if each.kind is each.VAR_KEYWORD}
-    given: dict[str, Any] = {}
-    for name, value in list(bound.arguments.items())[2:]:  # without the router and its nodes
-        given.update(value if name in further else {name: value})
-    found: dict[str, Any] = {}
-    for name, value in given.items():
-        if name in _TOLD_OTHERWISE:
-            continue
-        try:
-            found[name] = as_plain(value)
-        except TypeError as error:
-            raise ConfigError(
-                f"{error}: the fingerprint of {kind.__qualname__} could not tell this option from others. Define "
-                "parameters(), which returns plain data that does",
-                f"router.{name}",
-            ) from None
-    return found
 
 
 def refuse_weights(nodes: Sequence[Node], rule: str) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from nydus_core.addresses import UnreadableUrl, check_host, check_url, read_address
-from nydus_core.checks import check_type, from_text, nearest, refuse, refuse_unknown, shown, without_secrets
+from nydus_core.checks import check_type, nearest, refuse, refuse_unknown, shown, without_secrets
 from nydus_core.errors import ConfigError
 from nydus_core.redaction import Redactor
+from nydus_core.settings.texts import from_text
 
 __all__ = ["HostSettings", "in_order", "read_host", "read_hosts", "read_weight"]
 
