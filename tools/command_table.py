@@ -14,7 +14,7 @@ the name, and a subcommand is a word of its own.
     1          the word at position 1               1..-1     from position 1 to the last word
     1..-2      … to the word before the last        1..-1/2   … every second of them
     #2         as many words as the number at position 2 says, right behind it; #2/2: every second word
-    1..-1?     may be none at all                   sort      the rule of that name in commands.py
+    1..-1?     may be none at all                   sort      the rule of that name in key_rules.py
 
 Several, with a blank between them, follow one another: ``1 #2``.
 """

@@ -522,7 +522,7 @@ def test_a_shutdown_that_is_refused_is_an_answer_and_the_connection_goes_on(
     assert front.connections == 1
 
 
-# What a server's error says ---------------------------------------------------------------------------------------
+# The words of errors of servers ---------------------------------------------------------------------------------------
 
 
 def test_an_error_of_the_server_names_command_size_and_host(

@@ -569,7 +569,7 @@ def wrongly_told(servers: Servers) -> list[Any]:
 
 
 def wrong_keys(servers: Servers, name: str) -> Iterator[Any]:
-    """Yield the calls of a command whose keys are others for the server. What either refuses is not compared."""
+    """Yield the calls of a command whose keys are others for the server. Calls that either refuses are not compared."""
     legal = False
     for count in range(1, 9):
         call = (name, *[f"word{at}" if at % 2 else "2" for at in range(count)])

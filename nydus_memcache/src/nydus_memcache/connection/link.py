@@ -2,7 +2,7 @@
 
 Sending never waits. Bytes that the socket does not take at once go out while answers are read, because a memcached whose
 answers are not read stops reading. pymemcache sends all before it reads, and so both can wait for each other; a link
-guards against that.
+guards against that. The module is long on purpose: sending and reading depend on each other here, line by line.
 """
 
 from __future__ import annotations

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+
+from nydus_redis.commands.key_rules import SORT_OPERANDS, options_of
 
 __all__ = ["key_patterns"]
-
-#: How many words belong to an option. Of an unknown option the server says that the syntax is wrong.
-_OPERANDS = {b"BY": 1, b"GET": 1, b"LIMIT": 2, b"STORE": 1}
 
 
 def key_patterns(words: Sequence[bytes]) -> list[bytes]:
@@ -22,16 +21,12 @@ def key_patterns(words: Sequence[bytes]) -> list[bytes]:
     Returns:
         Patterns whose first ``*`` stands for an element of the list.
     """
-    return list(dict.fromkeys(key for pattern in _operands(words) if (key := _key_of(pattern)) is not None))
-
-
-def _operands(words: Sequence[bytes]) -> Iterator[bytes]:
-    at = 2
-    while at < len(words):
-        option = words[at].upper()
-        if option in (b"BY", b"GET") and at + 1 < len(words):
-            yield words[at + 1]
-        at += 1 + _OPERANDS.get(option, 0)
+    found = [
+        _key_of(words[at + 1])
+        for at, option in options_of(words, 2, SORT_OPERANDS)
+        if option in (b"BY", b"GET") and at + 1 < len(words)
+    ]
+    return list(dict.fromkeys(key for key in found if key is not None))
 
 
 def _key_of(pattern: bytes) -> bytes | None:
