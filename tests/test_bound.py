@@ -299,6 +299,7 @@ CLAIMS = [
     (("JSON.SET", "k", "$", "1", "nx"), True),
     (("CF.ADDNX", "k", "v"), True),
     (("CF.INSERTNX", "k", "ITEMS", "v"), True),
+    (("RENAMENX", "k", "k"), True),
     (("XACK", "k", "g", "1-1"), True),
     (("XREADGROUP", "GROUP", "g", "c", "STREAMS", "k", ">"), True),
     (("XGROUP", "CREATE", "k", "g", "$", "MKSTREAM"), True),

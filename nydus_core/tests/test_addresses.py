@@ -43,6 +43,7 @@ def test_a_url_is_read(url: str, parts: tuple[Any, ...]) -> None:
         ("redis://h/0#x", "percent-encode it"),
         ("redis://user:7?x@prod", "it has a '@' behind the host; .*percent-encode it"),
         ("redis://user:7/x@prod", "it has a '@' behind the host; .*percent-encode it"),
+        ("redis://h?password=ab&cd", "an option has no '='; .*percent-encode it"),
         ("redis://h?password=a@b", "it has a '@' behind the host; .*percent-encode it"),
         ("redis://u:a b@h", "it has a space or a control character; .*percent-encode it"),
         ("redis://u:a\nb@h", "it has a space or a control character; .*percent-encode it"),

@@ -126,6 +126,7 @@ def test_an_error_loses_its_secrets_whatever_it_keeps_them_in(secret: str) -> No
         ({"url": "x://:a%2Fbcdef@h"}, "a/bcdef a%2Fbcdef a%2fbcdef", "*** *** ***"),
         ({"url": "x://:open/sesame#1@h"}, "open/sesame#1", "***"),
         ({"nested": [{"auth": "sesame"}]}, "sesame", "***"),
+        ({"credentials": {"name": "sesame", "more": [b"open it"]}}, "sesame, open it", "***, ***"),
         ({}, "redis://bob:pw@h:1/0 and more", "redis://***@h:1/0 and more"),
         ({}, "redis://:p@w@h:1/0", "redis://***@h:1/0"),
         ({}, "redis://h:1/0, mail bob@h", "redis://h:1/0, mail bob@h"),

@@ -64,6 +64,24 @@ def test_closing_the_cluster_stops_its_servers() -> None:
     cluster.close()
 
 
+def test_on_a_server_that_was_stopped_every_road_ends_in_host_down() -> None:
+    with create_cluster({"engine": Embedded, "router": "rendezvous", "hosts": 2}) as cluster:
+        stopped: Any = cluster.hosts[1]
+        stopped.server.stop()
+        key = next(key for key in map(str, range(99)) if cluster.router.locate(key.encode()) == "1")
+        for call in (
+            lambda: cluster.get(key),
+            lambda: cluster.on(1).ping(),
+            lambda: cluster.on_key(key).get(key),
+            lambda: cluster.on(1).pipeline().get(key).execute(),
+            lambda: cluster.lock(key).acquire(),
+            lambda: list(cluster.scan_iter()),
+            lambda: cluster.pubsub().subscribe(key),
+        ):
+            with pytest.raises(HostDown):
+                call()
+
+
 def test_a_host_that_is_dropped_takes_its_server_with_it_without_the_garbage_collector() -> None:
     host = Embedded(0)
     host.connections.give(host.connections.take(), clean=True)
