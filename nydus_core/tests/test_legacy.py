@@ -43,6 +43,28 @@ class Responding(BaseConnection):
         return self.resp
 
 
+class Named(BaseConnection):
+    """Has attributes of its own with everyday names."""
+
+    def __init__(self, num: Any, name: str = "", place: str = "", **kwargs: Any) -> None:
+        super().__init__(num, **kwargs)
+        self.name, self.place = name, place
+
+    def connect(self) -> dict[str, Any]:
+        return {}
+
+    def disconnect(self) -> None:
+        """There is nothing to close."""
+
+
+def test_a_connection_may_have_attributes_of_any_name() -> None:
+    cluster = create_cluster({"engine": Named, "hosts": {"a": {"name": "disk", "place": "left"}}})
+
+    host = cluster.hosts["a"]
+
+    assert (host.name, host.place) == ("disk", "left")
+
+
 def test_connect_and_disconnect_are_enough() -> None:
     cluster = create_cluster({"backend": DictConnection, "hosts": {0: {}, 1: {}}})
     assert cluster.get("host") == [0, 1]

@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Self
 
 from nydus_core.addresses import UnreadableUrl, read_url
 from nydus_core.command import Command, Dispatch, Scope, key_bytes
-from nydus_core.engines.protocol import SurfaceFactory
+from nydus_core.engines.protocol import AnyEngine, SurfaceFactory
 from nydus_core.engines.surface import PlainSurface
 from nydus_core.errors import HostError, host_error, is_own_want
 from nydus_core.redaction import Redactor, options_of
 
-__all__ = ["EngineBase"]
+__all__ = ["EngineBase", "name_of", "place_of"]
 
 
 class EngineBase:
@@ -64,11 +64,6 @@ class EngineBase:
     def __init__(self, num: Any, **options: Any) -> None:
         self.num = num
         self.options = options
-
-    @property
-    def name(self) -> str:
-        """The name of the host: its key in the settings, as text."""
-        return str(self.num)
 
     @property
     def identifier(self) -> str:
@@ -152,8 +147,7 @@ class EngineBase:
             command: The command.
         """
         self.redactor.clean(cause)
-        host = f"{self.num!r} ({self.redactor.address(self.identifier)})"
-        return host_error(kind, cause, host=host, command=repr(command))
+        return host_error(kind, cause, host=place_of(self), command=repr(command))
 
     def unavailable(self, why: str) -> Exception:
         """Make the client's error for a host that cannot be reached."""
@@ -184,3 +178,16 @@ class EngineBase:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.num!r} at {self.redactor.address(self.identifier)}>"
+
+
+# Functions, and no attributes: an engine of a third party may have attributes of any name.
+
+
+def name_of(engine: EngineBase | AnyEngine) -> str:
+    """Return the name of a host: its key in the settings, as text."""
+    return str(engine.num)
+
+
+def place_of(engine: EngineBase) -> str:
+    """Return the name and the address of a host, as errors name it: without secrets."""
+    return f"{engine.num!r} ({engine.redactor.address(engine.identifier)})"

@@ -115,11 +115,12 @@ class PickleSerde(PlainSerde):
         except Exception as error:  # whatever a pickle raises, or a class that is not there any more
             raise UnreadableValue(
                 f"the value of the key {key!r} has the flags of a pickle ({flags}) and cannot be loaded: {type(error).__name__}. "
-                "Another client may give these flags another meaning: read the value with a 'serde' that knows it"
+                f"{_OTHERS}"
             ) from error
 
 
 _PLAIN_TYPES = frozenset({bytes, str, int})
+_OTHERS = "Another client may give these flags another meaning: read the value with a 'serde' that knows it"
 
 
 def _typed(key: Any, value: bytes, flags: int) -> Any:
@@ -136,7 +137,6 @@ def _typed(key: Any, value: bytes, flags: int) -> Any:
             return int(value)
     except ValueError:  # its text would show the value
         raise UnreadableValue(
-            f"the value of the key {key!r} is not what its flags ({flags}) say: {kind}. Another client may give these "
-            "flags another meaning: read the value with a 'serde' that knows it"
+            f"the value of the key {key!r} is not what its flags ({flags}) say: {kind}. {_OTHERS}"
         ) from None
     return value

@@ -32,5 +32,5 @@ def check_first_line(line: bytes) -> None:
     Raises:
         ServerFull: The server has turned the connection away.
     """
-    if line.startswith(_TURNED_AWAY):
+    if is_turned_away(line):
         raise turned_away()

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pymemcache.exceptions import MemcacheError, MemcacheUnexpectedCloseError, MemcacheUnknownError
 
-from nydus_core.engines import EngineBase
+from nydus_core.engines import EngineBase, name_of, place_of
 from nydus_memcache import options as host_options
 from nydus_memcache.commands import MemcacheCommand
 from nydus_memcache.connection import Address
@@ -107,9 +107,9 @@ class MemcacheHost(EngineBase):
         try:
             value = command.value(answer)
         except Refusal as error:
-            error.host = f"{self.num!r} ({self.identifier})"
+            error.host = place_of(self)
             raise
-        return command.signed(value, self.name) if command.gives else value
+        return command.signed(value, name_of(self)) if command.gives else value
 
     def is_outage(self, cause: BaseException) -> bool:
         """Tell whether a failure counts against the host. An exhausted pool (``RuntimeError``) does not."""

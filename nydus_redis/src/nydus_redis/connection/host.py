@@ -18,11 +18,6 @@ __all__ = ["AsyncHost", "BlockingHost"]
 
 
 class _AnyHost(AnyEngine, Protocol):
-    @property
-    def name(self) -> str:
-        """The name of the host."""
-        ...
-
     def kind_of(self, cause: Exception) -> type[HostError]:
         """Return the outcome of a command that got no answer: maybe applied, unless the server has read nothing."""
         ...

@@ -10,7 +10,7 @@ import redis.asyncio
 
 from nydus_core.aio import FairPool, PerLoop
 from nydus_core.command import Command, Dispatch
-from nydus_core.engines import SurfaceFactory
+from nydus_core.engines import SurfaceFactory, name_of
 from nydus_core.errors import HostDown
 from nydus_redis import options as host_options
 from nydus_redis.commands import RedisCommand, UnreadableReply
@@ -153,7 +153,7 @@ class AsyncRedis(RedisHost):
             await async_write(connection, command.packed)
             value = command.parsed(await async_read_reply(connection, command))
             clean = True
-            return command.signed(value, self.name) if command.gives else value
+            return command.signed(value, name_of(self)) if command.gives else value
         except ANSWERS as answer:
             clean = not self.moves.heard(answer)
             raise

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import redis
 
 from nydus_core.command import Command, Dispatch
-from nydus_core.engines import Batch, SurfaceFactory
+from nydus_core.engines import Batch, SurfaceFactory, name_of
 from nydus_core.errors import HostDown
 from nydus_redis import options as host_options
 from nydus_redis.commands import RedisCommand, UnreadableReply
@@ -124,7 +124,7 @@ class Redis(RedisHost):
                 await_reply(connection, self.timeout + command.waits)
             value = command.parsed(read_reply(connection, command))
             clean = True
-            return command.signed(value, self.name) if command.gives else value
+            return command.signed(value, name_of(self)) if command.gives else value
         except ANSWERS as answer:
             clean = not self.connections.moves.heard(answer)
             raise

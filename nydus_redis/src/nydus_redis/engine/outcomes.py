@@ -9,6 +9,7 @@ from typing import Any
 from redis.client import EMPTY_RESPONSE
 from redis.exceptions import InvalidResponse
 
+from nydus_core.engines import name_of
 from nydus_core.errors import MaybeApplied
 from nydus_redis.commands import RedisCommand, UnreadableReply
 from nydus_redis.connection import REFUSALS, says_later
@@ -31,7 +32,7 @@ def outcome_of_reply(engine: RedisHost, command: RedisCommand, reply: Any) -> An
         value = command.parsed(reply)
     except UnreadableReply as error:
         return engine.failed(MaybeApplied, error, command)
-    return command.signed(value, engine.name) if command.gives else value
+    return command.signed(value, name_of(engine)) if command.gives else value
 
 
 def as_transaction(commands: Sequence[RedisCommand]) -> list[bytes]:

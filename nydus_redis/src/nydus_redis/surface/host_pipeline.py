@@ -14,6 +14,7 @@ from redis.client import Pipeline
 from redis.exceptions import WatchError
 
 from nydus_core.command import Command
+from nydus_core.engines import name_of
 from nydus_core.errors import HostDown, HostError, MaybeApplied
 from nydus_core.redaction import redactor_of
 from nydus_redis.commands import Cursor, Wire, sendable
@@ -57,7 +58,7 @@ class OfHost(OnOneHost):
             words = ("EXISTS", *args[1:]) if args[0] == "WATCH" else args
             self._admit(self._wire.describe(words, dict(options)))
         if Cursor in map(type, args):
-            self._wire.describe(args, dict(options)).check_word(self._engine.name)
+            self._wire.describe(args, dict(options)).check_word(name_of(self._engine))
         redis_py: Any = super()
         return redis_py.execute_command(*sendable(args), **options)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nydus_core.engines import named_as_called
+from nydus_core.engines import name_of, named_as_called
 from nydus_redis.surface.scanning import OneHost
 
 __all__ = ["Iterating", "IteratingOverHost"]
@@ -81,7 +81,7 @@ class IteratingOverHost(Iterating):
 
     def nydus_hosts(self) -> OneHost:
         """Return this host, for iterations."""
-        return OneHost(self.nydus_engine.name, self)
+        return OneHost(name_of(self.nydus_engine), self)
 
     def scan_iter(
         self, match: Any = None, count: int | None = None, _type: str | None = None, **kwargs: Any
