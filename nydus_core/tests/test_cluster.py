@@ -34,7 +34,6 @@ from nydus_core import (
     NydusError,
     RoutingError,
     create_cluster,
-    threads,
 )
 from nydus_core.command import Command, Outcome, Scope
 from nydus_core.delivery.placement import Placement
@@ -42,6 +41,7 @@ from nydus_core.delivery.plan import make_plan
 from nydus_core.engines import BaseEngine
 from nydus_core.errors import NotResolved, host_error
 from nydus_core.routers import BaseRouter, PartitionRouter
+from nydus_core.threads import workers
 from waiting import LONG
 
 both_engines = pytest.mark.parametrize("engine", [MemoryEngine, PipelinedEngine])
@@ -413,13 +413,14 @@ def test_a_forked_child_starts_threads_of_its_own() -> None:
     program = """
         import os, threading, time, warnings
         from engines import MemoryEngine
-        from nydus_core import create_cluster, threads
+        from nydus_core import create_cluster
+        from nydus_core.threads import workers
 
         warnings.simplefilter("ignore", DeprecationWarning)  # of os.fork with threads: that is the point
         cluster = create_cluster({"engine": MemoryEngine, "hosts": [{}] * 2})
         assert len(cluster.ping()) == 2
         assert threading.active_count() == 2  # one host has the calling thread
-        while not threads._pool._spare:  # until that thread waits for work: a child must not take it for its own
+        while not workers._workers._idle:  # until that thread waits for work: a child must not take it for its own
             time.sleep(0.001)
         child = os.fork()
         if child == 0:
@@ -943,7 +944,7 @@ def test_a_map_works_where_no_thread_can_be_had(monkeypatch: pytest.MonkeyPatch)
     def refuse(*_: Any) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    monkeypatch.setattr(threads, "_pool", threads._Pool())
+    monkeypatch.setattr(workers, "_workers", workers.Workers())
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with memory_cluster(*"abc").map() as conn:
         results = [conn.incr(key) for key in ("a1", "b1", "c1")]

@@ -60,7 +60,7 @@ class Named(BaseConnection):
 def test_a_connection_may_have_attributes_of_any_name() -> None:
     cluster = create_cluster({"engine": Named, "hosts": {"a": {"name": "disk", "place": "left"}}})
 
-    host = cluster.hosts["a"]
+    host: Any = cluster.hosts["a"]
 
     assert (host.name, host.place) == ("disk", "left")
 

@@ -132,6 +132,7 @@ def test_the_core_exports_these_names_and_no_others() -> None:
         "NydusError",
         "Outcome",
         "PluginError",
+        "ReentrantCall",
         "Retry",
         "RetryPolicy",
         "Router",
@@ -170,6 +171,7 @@ TREE = {
     "NotAnsweredInTime": (errors.MaybeApplied, errors.DeadlineExceeded),
     "CommandError": (errors.NydusError,),
     "NotResolved": (errors.NydusError,),
+    "ReentrantCall": (errors.NydusError,),
 }
 
 

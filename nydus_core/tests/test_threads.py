@@ -17,8 +17,7 @@ from typing import Any
 
 import pytest
 
-from nydus_core import threads
-from nydus_core.threads import Alarm, in_thread, set_alarm
+from nydus_core.threads import Alarm, in_thread, set_alarm, timer, workers
 from waiting import LONG, TooShort, long_enough, until
 
 SOON = 0.02
@@ -199,14 +198,14 @@ def test_many_alarms_of_many_threads_all_ring_or_are_cancelled() -> None:
 
 
 def test_all_alarms_share_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_timer", threads._Timer())
+    monkeypatch.setattr(timer, "_timer", timer.Timer())
     before = timers()
     with set_alarm(now() + 3600, lambda: None), set_alarm(now() + 3600, lambda: None):
         assert len(timers() - before) == 1
 
 
 def test_a_timer_that_had_no_thread_once_rings_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_timer", threads._Timer())
+    monkeypatch.setattr(timer, "_timer", timer.Timer())
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -226,7 +225,7 @@ def test_a_timer_that_had_no_thread_once_rings_later(monkeypatch: pytest.MonkeyP
 @pytest.fixture
 def fresh_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pool of this test alone."""
-    monkeypatch.setattr(threads, "_pool", threads._Pool())
+    monkeypatch.setattr(workers, "_workers", workers.Workers())
 
 
 def test_a_job_runs_in_another_thread_and_its_future_has_what_it_returned() -> None:
@@ -261,7 +260,7 @@ def test_a_job_sees_the_context_of_its_caller_and_leaves_it_alone() -> None:
 
 
 def test_more_jobs_than_threads_are_all_done(fresh_pool: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "MOST_THREADS", 2)
+    monkeypatch.setattr(workers, "MOST_THREADS", 2)
     futures = [in_thread(lambda number=number: number) for number in range(20)]  # type: ignore[misc]
     assert [future.result(LONG) for future in futures if future] == list(range(20))
 
@@ -359,7 +358,7 @@ def test_an_interrupt_on_the_way_into_the_timer_leaves_it_unlocked(seconds: floa
 
 
 def test_threads_without_work_end(fresh_pool: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "IDLE", 0.05)
+    monkeypatch.setattr(workers, "IDLE", 0.05)
     together = threading.Barrier(5)
 
     def job() -> threading.Thread:

@@ -22,6 +22,7 @@ from nydus_core.errors import (
     MaybeApplied,
     NydusError,
     PluginError,
+    ReentrantCall,
     RoutingError,
 )
 from nydus_core.health import HostHealth
@@ -50,6 +51,7 @@ __all__ = [
     "NydusError",
     "Outcome",
     "PluginError",
+    "ReentrantCall",
     "Retry",
     "RetryPolicy",
     "Router",

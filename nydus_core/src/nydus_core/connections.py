@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic
 
@@ -13,6 +12,7 @@ from nydus_core.cluster import Cluster
 from nydus_core.create import C, create_async_cluster, create_cluster
 from nydus_core.errors import ConfigError
 from nydus_core.settings import read_toml
+from nydus_core.threads import Lock
 
 __all__ = ["CONNECTIONS", "AsyncConnectionHandler", "LazyConnectionHandler", "configure", "connections"]
 
@@ -29,7 +29,7 @@ class _ClustersByName(Mapping[str, C], Generic[C]):
         self._settings = settings
         self._create = create
         self._built: dict[str, C] = {}
-        self._lock = threading.RLock()
+        self._lock = Lock("clusters are being built")
 
     def __getitem__(self, name: str) -> C:
         """Return the cluster of that name.
@@ -40,9 +40,11 @@ class _ClustersByName(Mapping[str, C], Generic[C]):
         found = self._built.get(name)
         if found is not None:
             return found
-        with self._lock:
+        with self._lock.again():
             if name not in self._built:
-                self._built[name] = self._build(name)
+                built = self._build(name)
+                if self._built.setdefault(name, built) is not built:  # a finalizer has come in between
+                    built.retire()
             return self._built[name]
 
     def _build(self, name: str) -> C:
@@ -82,7 +84,7 @@ class LazyConnectionHandler(_ClustersByName[Cluster]):
 
     def disconnect(self) -> None:
         """Close the connections of all clusters that were built. A later command opens new ones."""
-        with self._lock:
+        with self._lock.again():
             for cluster in self._built.values():
                 cluster.close()
 
@@ -91,7 +93,7 @@ class LazyConnectionHandler(_ClustersByName[Cluster]):
 
         Clusters for asyncio are closed as they fall out of use.
         """
-        with self._lock:
+        with self._lock.again():
             self.disconnect()
             self._built.clear()
         self.aio.reload()
@@ -116,7 +118,7 @@ class AsyncConnectionHandler(_ClustersByName[AsyncCluster]):
 
     def reload(self) -> None:
         """Forget the clusters that were built; their connections are closed as they fall out of use."""
-        with self._lock:
+        with self._lock.again():
             built = list(self._built.values())
             self._built.clear()
         for cluster in built:

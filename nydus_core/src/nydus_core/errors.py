@@ -16,7 +16,8 @@
     │   ├── NotSentInTime      also a HostDown
     │   └── NotAnsweredInTime  also a MaybeApplied
     ├── CommandError           some commands of a map() failed; has .errors
-    └── NotResolved            a promise was used before its map() block ended
+    ├── NotResolved            a promise was used before its map() block ended
+    └── ReentrantCall          a signal handler or finalizer needs what its own thread is using
 
 A ``HostError`` is also an instance of the client library's own error: a ``HostDown`` of the Redis engine is a
 ``redis.exceptions.ConnectionError`` or ``TimeoutError`` too, so code written for the plain client keeps working.
@@ -55,6 +56,7 @@ __all__ = [
     "NotSentInTime",
     "NydusError",
     "PluginError",
+    "ReentrantCall",
     "RoutingError",
     "blend_routing_error",
     "host_error",
@@ -67,6 +69,10 @@ class NydusError(Exception):
 
     # An error is also of a class of the client library, whose own repr may leave out the text
     __repr__ = Exception.__repr__
+
+
+class ReentrantCall(NydusError):
+    """A signal handler or finalizer needs what the thread that it interrupts is using: it would wait for ever."""
 
 
 class ConfigError(NydusError):
@@ -301,13 +307,17 @@ def is_own_want(error: BaseException | None) -> bool:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:  # "raise error from error" is a circle
         seen.add(id(error))
-        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OWN_WANTS):
+        if isinstance(error, MemoryError | ReentrantCall) or (
+            isinstance(error, OSError) and error.errno in _OWN_WANTS
+        ):
+            return True
+        if isinstance(error, RuntimeError) and "new thread" in str(error):
             return True
         error = error.__cause__ or error.__context__
     return False
 
 
-#: No more files, memory or local ports.
+#: No more files, memory or local ports. A want of threads is a ``RuntimeError``.
 _OWN_WANTS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
 
 

@@ -41,7 +41,7 @@ class PerLoop(Generic[T]):
 
         It must not be collected, either: it would be closed, and the selector that is told so is the parent's as well.
         """
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may come in between
         self._of_parents += [self._guards, self._by_loop]
         self._guards, self._by_loop = {}, {}
         self._last: tuple[asyncio.AbstractEventLoop | None, T | None] = None, None
@@ -60,7 +60,7 @@ class PerLoop(Generic[T]):
             found = self._by_loop.get(loop)
             if found is None:
                 self._drop_closed()
-                found = self._by_loop[loop] = self._make()
+                found = self._by_loop.setdefault(loop, self._make())
                 self._guard(loop, found)
             self._last = loop, found
         return found

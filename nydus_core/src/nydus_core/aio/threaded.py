@@ -164,7 +164,7 @@ class ThreadedEngine(EngineBase):
         job.at_end(turns.give)
         job.at_end(batch.close)
         if not job.start():
-            return self._not_sent(commands, RuntimeError("no thread to be had")), None
+            return self._not_sent(commands, RuntimeError("no new thread to be had")), None
         try:
             return await job, None
         except CancelledError as cancelled:

@@ -88,5 +88,5 @@ async def in_worker(work: Callable[[], T]) -> T:
     """
     job = Job(work)
     if not job.start():
-        raise RuntimeError("no thread to be had")
+        raise RuntimeError("no new thread to be had")
     return await job

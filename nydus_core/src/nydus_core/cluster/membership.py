@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic
@@ -14,6 +13,7 @@ from nydus_core.errors import ConfigError
 from nydus_core.health import AnnouncerBase, WatchBase
 from nydus_core.routers import fingerprint_of, guard
 from nydus_core.settings import Blueprint
+from nydus_core.threads import Lock
 
 __all__ = ["Membership"]
 
@@ -36,7 +36,7 @@ class Membership(Generic[E]):
     def __init__(self, hosts: Mapping[Any, E], surface: SurfaceFactory, settings: DeliverySettings) -> None:
         self._settings = settings
         self._announcer = self._announcer_class(self, surface, settings.on_readmit)
-        self._changing = threading.Lock()
+        self._changing = Lock("the hosts of this cluster are being changed")
         self._blueprint: Blueprint | None = None
         self._snapshot: Snapshot[E] = Snapshot(self._watched(hosts), None, settings)
 
@@ -73,7 +73,7 @@ class Membership(Generic[E]):
                 "'raise', or a router that chooses the host of a command: no other can choose another host",
                 "on_host_down",
             )
-        with self._changing:
+        with self._changing.alone():
             self._snapshot = self._snapshot.over(self._snapshot.by_key, router)
             self._blueprint = blueprint
 
@@ -138,7 +138,7 @@ class Membership(Generic[E]):
         self._change(lambda blueprint: blueprint.with_weight(name, weight))
 
     def _change(self, change: Callable[[Blueprint], Blueprint]) -> None:
-        with self._changing:
+        with self._changing.alone():
             if self._blueprint is None:
                 raise ConfigError(
                     "the router was installed by hand; install one for other hosts likewise", "router"

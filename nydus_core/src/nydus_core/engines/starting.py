@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 from nydus_core.command import Command
@@ -14,9 +15,46 @@ from nydus_core.engines.base import EngineBase
 from nydus_core.engines.batches import SerialBatch
 from nydus_core.engines.legacy import BasePipeline, PipelineBatch
 from nydus_core.engines.protocol import Batch
-from nydus_core.errors import HostDown, MaybeApplied
+from nydus_core.errors import HostDown, MaybeApplied, ReentrantCall
+from nydus_core.threads import Lock, renew_after_fork
 
 __all__ = ["BaseEngine"]
+
+#: The exception of connect() in the call that is under way, in this thread or greenlet.
+_refusal: ContextVar[BaseException | None] = ContextVar("nydus_refusal", default=None)
+
+
+class _Client:
+    """The client of an engine, who uses it, and who makes it. A child process makes a client of its own.
+
+    Parameters:
+        survives_fork: Whether a child process goes on with the client.
+    """
+
+    def __init__(self, survives_fork: bool) -> None:
+        self.made: Any = None
+        self.making = Lock("this thread is connecting to the host")
+        self.maker: int | None = None
+        self.retired = False
+        self._survives_fork = survives_fork
+        self._of_parents: list[Any] = []
+        self._counting = threading.RLock()
+        self._users = 0
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Forget the client, and all threads, in a child process. The client is kept from being closed for the parent."""
+        self._counting = threading.RLock()
+        self._users, self.maker = 0, None
+        if not self._survives_fork and self.made is not None:
+            self._of_parents.append(self.made)
+            self.made = None
+
+    def count(self, change: int) -> bool:
+        """Note that users come or go; return whether nobody uses a retired client any more."""
+        with self._counting:  # a finalizer may come in between, and be counted in full
+            self._users = max(0, self._users + change)  # a fork leaves calls behind that end in the child
+            return self.retired and not self._users
 
 
 class BaseEngine(EngineBase):
@@ -43,16 +81,22 @@ class BaseEngine(EngineBase):
 
     #: Whether ``get_pipeline()`` returns a pipeline for ``map()``.
     supports_pipelines: ClassVar[bool] = False
+    #: Whether a child process goes on with the client, as it may where the data are in memory. Else it connects anew: two
+    #: processes on one socket would get each other's answers.
+    survives_fork: ClassVar[bool] = False
 
     def __init__(self, num: Any, **options: Any) -> None:
         super().__init__(num, **options)
-        self._connection: Any = None
-        self._connecting = threading.Lock()
-        self._connector: int | None = None
-        self._attempt = threading.local()  # for each thread, the exception of connect() in its current call
-        self._using = threading.Lock()
-        self._users = 0
-        self._retired = False
+        self._nydus = _Client(self.survives_fork)
+
+    @property
+    def _connection(self) -> Any:
+        """The client, if there is one; else None."""
+        return self._nydus.made
+
+    @_connection.setter
+    def _connection(self, client: Any) -> None:
+        self._nydus.made = client
 
     # For a subclass to define ------------------------------------------------------------------------------------
 
@@ -76,19 +120,24 @@ class BaseEngine(EngineBase):
         return self._connected()
 
     def _connected(self) -> Any:
-        if self._connection is not None:
-            return self._connection
-        with self._connecting:
-            if self._connection is None:
-                self._connector = threading.get_ident()
-                try:
-                    self._connection = self.connect()
-                except Exception as error:
-                    self._attempt.refusal = self.redactor.clean(error)
-                    raise
-                finally:
-                    self._connector = None
-            return self._connection
+        own = self._nydus
+        if own.made is not None:
+            return own.made
+        try:
+            with own.making.alone():
+                if own.made is None:
+                    own.maker = threading.get_ident()
+                    try:
+                        own.made = self.connect()
+                    except Exception as error:
+                        _refusal.set(self.redactor.clean(error))
+                        raise
+                    finally:
+                        own.maker = None
+                return own.made
+        except ReentrantCall as error:
+            _refusal.set(error)
+            raise
 
     def close(self) -> None:
         """Disconnect, if connected. A later command connects again."""
@@ -103,37 +152,32 @@ class BaseEngine(EngineBase):
 
     def retire(self) -> None:
         """Disconnect as soon as no call uses the client."""
-        with self._using:
-            self._retired = True
+        self._nydus.retired = True
         self.leave(0)
 
     def enter(self) -> None:
         """Note that a call is about to use the connection."""
-        with self._using:
-            self._users += 1
+        self._nydus.count(1)
 
     def leave(self, count: int = 1) -> None:
         """Note that ``count`` calls no longer use the connection. After ``retire()`` the last call disconnects."""
-        with self._using:
-            self._users -= count
-            last = self._retired and not self._users
-        if last:
+        if self._nydus.count(-count):
             self.close()
 
     def call(self, command: Command) -> Any:
         """Do one command through the client. See ``Engine.call``."""
-        self._attempt.refusal = None
+        _refusal.set(None)
         self.enter()
         try:
             return self._function(command)(*command.args, **command.kwargs)
         except Exception as error:
-            if error is getattr(self._attempt, "refusal", None):
+            if error is _refusal.get():
                 raise self.failed(HostDown, error, command) from error
             if isinstance(error, tuple(self.retryable_exceptions)):
                 raise self.failed(MaybeApplied, error, command) from error
             raise
         finally:
-            self._attempt.refusal = None  # an exception keeps its frames alive
+            _refusal.set(None)  # an exception keeps its frames alive
             self.leave()
 
     def _function(self, command: Command) -> Callable[..., Any]:
@@ -167,7 +211,7 @@ class BaseEngine(EngineBase):
         return PipelineBatch(self, commands) if pipelined else SerialBatch(self, commands)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or self._connector == threading.get_ident():
+        if name.startswith("_") or self._nydus.maker == threading.get_ident():
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         client = self._connected()
         return client if name == "connection" else getattr(client, name)  # the property raised AttributeError

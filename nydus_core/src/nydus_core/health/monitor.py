@@ -184,7 +184,13 @@ class WatchBase(Generic[E]):
 
     def failed(self, cause: BaseException) -> None:
         """Note that the host has failed."""
-        opened = self._breaker.failed(self.redactor.clean(cause))
+        self._noted(self._breaker.failed(self.redactor.clean(cause)), cause)
+
+    def missed(self, cause: BaseException) -> None:
+        """Note that the host did not answer in a time too short to tell. Many such misses in a row count."""
+        self._noted(self._breaker.missed(self.redactor.clean(cause)), cause)
+
+    def _noted(self, opened: bool, cause: BaseException) -> None:
         self._settle()
         if opened:
             self._opened(cause)

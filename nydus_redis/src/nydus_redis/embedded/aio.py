@@ -35,7 +35,7 @@ class AsyncEmbedded(EmbeddedHost, AsyncRedis):
 
     def _prepare(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         connection_options = super()._prepare(options)
-        self._leaving = threading.Lock()
+        self._leaving = threading.RLock()  # a finalizer may come in between
         self._template.connection_class = waiting(self._template.connection_class, self._wait)
         return connection_options
 

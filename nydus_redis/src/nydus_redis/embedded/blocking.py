@@ -12,6 +12,7 @@ import redis
 
 from nydus_core.command import Dispatch
 from nydus_core.engines import SurfaceFactory
+from nydus_core.threads import Lock
 from nydus_redis import options as host_options
 from nydus_redis.connection import Pool
 from nydus_redis.embedded.server import PrivateServer, ServerError
@@ -43,7 +44,7 @@ class ServedServer:
     def __init__(self, server: PrivateServer) -> None:
         self.server = server
         self.answers = self.ended = False
-        self._waiting = threading.Lock()
+        self._waiting = Lock("this thread waits for the server")
 
     def need(self) -> None:
         """Refuse a server that has ended.
@@ -61,7 +62,7 @@ class ServedServer:
             ServerError: The server has ended, or does not answer in time.
         """
         self.need()
-        with self._waiting:
+        with self._waiting.again():
             self.server.wait()
             self.answers = not self.ended
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
-from threading import Lock
 from typing import Any, Self, TypeVar
 
 from redis.exceptions import ResponseError
 
 from nydus_core.errors import HostError
+from nydus_core.threads import Lock
 
 __all__ = ["Asking", "Iteration", "OneHost", "Question", "Scanning"]
 
@@ -75,7 +75,7 @@ class Iteration(Scanning, Iterator[Any]):
     def __init__(self, cluster: Any) -> None:
         super().__init__(cluster)
         # Threads may share the iteration: two that go on at once would pass over a host
-        self._asking = Lock()
+        self._asking = Lock("this iteration is asking for its next page")
 
     def __iter__(self) -> Self:
         return self
@@ -84,7 +84,7 @@ class Iteration(Scanning, Iterator[Any]):
         """Do nothing: no connection is held between two items. The method is there for ``contextlib.closing``."""
 
     def __next__(self) -> Any:
-        with self._asking:
+        with self._asking.alone():
             return self._next()
 
     def _next(self) -> Any:

@@ -1,0 +1,246 @@
+"""Workers: threads that do jobs which wait, as many as are needed at once, and not too many for one host."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from nydus_core.threads.forks import era
+from nydus_core.threads.locks import Bell
+
+__all__ = ["Workers", "in_thread", "start"]
+
+T = TypeVar("T")
+
+#: The most threads at once.
+MOST_THREADS = 512
+#: The most threads at once that work for one host. A host whose connects hang takes no more from the others.
+MOST_FOR_A_HOST = 32
+#: Seconds after which a thread without a job ends.
+IDLE = 10.0
+
+
+def in_thread(job: Callable[[], T]) -> Future[T] | None:
+    """Run a job in a thread, in the context of the caller.
+
+    Parameters:
+        job: The function to call.
+
+    Returns:
+        The future of the job; None if no thread can be started, as when Python ends.
+    """
+    future: Future[T] = Future()
+    return future if start(future, job) else None
+
+
+def start(future: Future[T], job: Callable[[], T], *, host: object = None, in_line: bool = True) -> bool:
+    """Run a job in a thread, in the context of the caller, for a future that the caller already has.
+
+    A caller that is interrupted in here can still cancel the job, or wait for its end.
+
+    Parameters:
+        future: The future that takes the result. If it is cancelled before the job begins, the job is not done.
+        job: The function to call.
+        host: The engine of the host that the job is for; None for a job that is for no host.
+        in_line: Whether the job may wait until a thread is free.
+
+    Returns:
+        False if there is no thread to be had: then the job is not done.
+    """
+    global _workers
+    workers = _workers
+    if workers.era != era():
+        workers = _workers = Workers()
+    context = contextvars.copy_context()
+    return workers.take(_Task(lambda: _fill(future, context, job), workers.line_of(host)), in_line=in_line)
+
+
+def _fill(future: Future[T], context: contextvars.Context, job: Callable[[], T]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        value = context.run(job)
+    except BaseException as error:
+        future.set_exception(error)
+        del future  # the error refers to this frame: no circle
+    else:
+        future.set_result(value)
+
+
+class _Line:
+    """The jobs for one host: those that run, and those that wait for the end of another."""
+
+    __slots__ = ("host", "running", "waiting")
+
+    def __init__(self, host: int) -> None:
+        self.host = host
+        self.running: set[_Task] = set()
+        self.waiting: deque[_Task] = deque()
+
+
+class _Task:
+    """A job, and the line of its host."""
+
+    __slots__ = ("line", "run")
+
+    def __init__(self, run: Callable[[], None], line: _Line | None) -> None:
+        self.run = run
+        self.line = line
+
+
+class Workers:
+    """Threads that do jobs.
+
+    A program that ends does not wait for them, as it would for a ``ThreadPoolExecutor``: a job may hang, long after
+    its caller has given up.
+
+    Each step on the shared deques and sets cannot be interrupted, so they need no lock. After each step that could leave
+    a job behind, whoever took the step looks again. The limits may be passed by as many threads as look at the same time.
+
+    Attributes:
+        era: The era (``forks.era``) in which they can be used.
+    """
+
+    def __init__(self) -> None:
+        self.era = era()
+        self._all: set[_Worker] = set()
+        self._idle: deque[_Worker] = deque()
+        self._waiting: deque[_Task] = deque()  # all threads are busy
+        self._lines: dict[int, _Line] = {}  # by the identity of an engine, which its jobs keep alive
+
+    @property
+    def busy(self) -> int:
+        """The number of threads that have a job."""
+        return len(self._all) - len(self._idle)
+
+    def line_of(self, host: object) -> _Line | None:
+        """Return the line of a host; None for no host."""
+        return None if host is None else self._lines.setdefault(id(host), _Line(id(host)))
+
+    def take(self, task: _Task, *, in_line: bool) -> bool:
+        """Give a task to a thread; return False if there is none to be had."""
+        line = task.line
+        if line is None:
+            return self._hand_over(task, in_line)
+        if line.waiting or len(line.running) >= MOST_FOR_A_HOST:
+            if not in_line:
+                return False
+            line.waiting.append(task)
+            if len(line.running) >= MOST_FOR_A_HOST or not _withdrawn(task, line.waiting):
+                return True  # whoever ends a job of this host takes it
+        line.running.add(task)
+        begun = False
+        try:
+            begun = self._hand_over(task, in_line)
+        finally:
+            if not begun:
+                line.running.discard(task)
+        return begun
+
+    def _hand_over(self, task: _Task, in_line: bool) -> bool:
+        while True:
+            try:
+                self._idle.pop().give(task)
+            except IndexError:
+                """All threads are busy."""
+            else:
+                return True
+            if len(self._all) < MOST_THREADS:
+                return self._started(task)
+            if not in_line:
+                return False
+            self._waiting.append(task)
+            if not self._idle or not _withdrawn(task, self._waiting):
+                return True
+
+    def _started(self, task: _Task) -> bool:
+        worker = _Worker(task)
+        thread = threading.Thread(
+            target=self._run, args=(worker,), name=f"nydus_{len(self._all)}", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        return True
+
+    def _run(self, worker: _Worker) -> None:
+        self._all.add(worker)
+        try:
+            while (task := worker.taken() or self._next_for(worker)) is not None:
+                task.run()
+                self._end(task, worker)
+                del task
+        finally:
+            self._all.discard(worker)
+
+    def _end(self, task: _Task, worker: _Worker) -> None:
+        """Note the end of a task, and give the worker the next one of the host."""
+        line = task.line
+        if line is None:
+            return
+        line.running.discard(task)
+        if line.waiting and len(line.running) < MOST_FOR_A_HOST:
+            try:
+                following = line.waiting.popleft()
+            except IndexError:
+                return
+            line.running.add(following)
+            worker.tasks.append(following)
+        elif not line.running:
+            self._lines.pop(line.host, None)
+
+    def _next_for(self, worker: _Worker) -> _Task | None:
+        """Wait for a task; None if the thread may end."""
+        while True:
+            try:
+                return self._waiting.popleft()
+            except IndexError:
+                self._idle.append(worker)
+            if not (self._waiting and _withdrawn(worker, self._idle)):
+                break
+        while True:
+            if worker.bell.wait(IDLE):
+                task = worker.taken()
+                if task is not None:
+                    return task
+            elif _withdrawn(worker, self._idle):
+                return None  # else a caller is about to give it a task
+
+
+class _Worker:
+    """A thread of the pool."""
+
+    __slots__ = ("bell", "tasks")
+
+    def __init__(self, task: _Task) -> None:
+        self.bell = Bell()
+        self.tasks = deque((task,))
+
+    def give(self, task: _Task) -> None:
+        """Have the thread do a task."""
+        self.tasks.append(task)
+        self.bell.ring()
+
+    def taken(self) -> _Task | None:
+        """Return the task that it was given; None if there is none."""
+        try:
+            return self.tasks.popleft()
+        except IndexError:
+            return None
+
+
+def _withdrawn(item: T, line: deque[T]) -> bool:
+    """Take an item out of a line; return False if somebody else has taken it."""
+    try:
+        line.remove(item)
+    except ValueError:
+        return False
+    return True
+
+
+_workers = Workers()
