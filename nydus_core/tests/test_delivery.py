@@ -32,7 +32,6 @@ from nydus_core import (
     HostError,
     MaybeApplied,
     create_cluster,
-    threads,
 )
 from nydus_core.command import Command
 from nydus_core.deadlines import Deadline
@@ -41,6 +40,7 @@ from nydus_core.delivery.flows import Flow
 from nydus_core.delivery.plan import Lane
 from nydus_core.errors import NotAnsweredInTime, NotSentInTime
 from nydus_core.health.breaker import State
+from nydus_core.threads import workers
 from stopping import stopped
 from waiting import LONG, TooShort, long_enough, no_hang, until
 
@@ -928,8 +928,8 @@ def test_large_requests_and_answers_have_time_enough(stack: Any, close: Close) -
 def test_nothing_is_left_behind_by_many_calls_that_were_too_late(
     stack: Any, proxy: Proxies, close: Close, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = threads._Pool()  # of this test alone
-    monkeypatch.setattr(threads, "_pool", pool)
+    pool = workers.Workers()  # of this test alone
+    monkeypatch.setattr(workers, "_workers", pool)
     server = stack.servers(1)[0]
     stack.prepare(server, "k")
     front = proxy(server)
@@ -943,7 +943,7 @@ def test_nothing_is_left_behind_by_many_calls_that_were_too_late(
                 stack.incr(cluster, "k")
             ended.append(caught.value)
         # What could not be interrupted, connecting, has a timeout of its own
-        until(lambda: pool._threads - pool._spare == 0)
+        until(lambda: pool.busy == 0)
         until(lambda: stack.in_use(cluster) == 0)
     if how == "hangs":
         assert all(isinstance(error, DeadlineExceeded) for error in ended)
@@ -1037,8 +1037,8 @@ class Busy:
 def test_an_interrupt_while_a_thread_is_started_closes_no_batch_that_is_in_use(
     deadline: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(future: Any, job: Any) -> bool:
-        threads.start(future, job)
+    def interrupted(future: Any, job: Any, **options: Any) -> bool:
+        workers.start(future, job, **options)
         time.sleep(0.05)
         raise KeyboardInterrupt
 

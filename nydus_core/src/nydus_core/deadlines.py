@@ -15,7 +15,7 @@ from weakref import ref
 from nydus_core.checks import is_time
 from nydus_core.errors import NydusError
 
-__all__ = ["Deadline", "DeadlineBlock", "any_deadline", "deadline_of"]
+__all__ = ["Deadline", "DeadlineBlock", "any_deadline", "deadline_of", "time_left", "work_until"]
 
 
 class Deadline:
@@ -66,6 +66,37 @@ def deadline_of(owner: object) -> Deadline | None:
     while deadline is not None and deadline.ended:
         deadline = deadline.outer
     return deadline
+
+
+# At work -----------------------------------------------------------------------------------------------------------
+
+_at_work: ContextVar[Deadline | None] = ContextVar("nydus_call_deadline", default=None)
+
+#: Seconds, the shortest limit that ``time_left`` returns: to a socket, 0 means something else.
+_SHORTEST = 0.001
+
+
+def work_until(deadline: Deadline) -> None:
+    """Have ``time_left`` know the deadline of the call that is under way, until the end of this ``contextvars`` context."""
+    _at_work.set(deadline)
+
+
+def time_left(seconds: float | None) -> float | None:
+    """Return a time limit, shortened to what is left until the deadline of the call that is under way.
+
+    For blocking engines, which connect in threads that nobody can interrupt: so none is longer at it than it has to be.
+
+    Parameters:
+        seconds: The limit, in seconds; None for no limit.
+
+    Returns:
+        Seconds, more than 0; None for no limit, where there is no deadline either.
+    """
+    deadline = _at_work.get()
+    if deadline is None:
+        return seconds
+    left = max(_SHORTEST, deadline.left())
+    return left if seconds is None else min(seconds, left)
 
 
 class DeadlineBlock:

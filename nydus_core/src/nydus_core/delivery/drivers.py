@@ -5,11 +5,16 @@ commands before the first answer is awaited. Work that has to wait, such as open
 cannot do the two apart, gets a thread for each host.
 
 With a deadline, an alarm in another thread aborts every batch that is not over in time. The calling thread waits for nothing
-that cannot be interrupted: such work is left to a thread of its own, and to its own timeouts.
+that cannot be interrupted: such work is left to a thread of its own, and to its own timeouts. Where no thread can be started,
+as when Python ends, the calling thread does all of it, and looks at the clock between its steps.
+
+Once commands may have been sent, nothing here opens a file or a socket: a process that has no more of them still learns how
+its commands ended.
 """
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import selectors
 import time
@@ -17,9 +22,9 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from nydus_core.deadlines import Deadline
+from nydus_core.deadlines import Deadline, work_until
 from nydus_core.delivery.flows import Flow, Pause, Step
 from nydus_core.delivery.plan import Lane
 from nydus_core.engines import Batch, Engine
@@ -79,39 +84,55 @@ def _performed(step: Step, engines: Sequence[Engine], deadline: Deadline | None)
 
 
 def _exchange(lanes: Sequence[Lane], engines: Sequence[Engine]) -> list[list[Any]]:
-    with _batches(lanes, engines) as batches:
+    hosts = [engines[lane.host] for lane in lanes]
+    with _batches(lanes, hosts) as batches:
         waits = [not batch.ready for batch in batches]  # asked once: sending changes the answer
         for batch, has_to_wait in zip(batches, waits, strict=True):
             if not has_to_wait:
                 batch.send()
-        _at_once(
-            [(batch.send, True) for batch, has_to_wait in zip(batches, waits, strict=True) if has_to_wait]
+        late = [number for number, has_to_wait in enumerate(waits) if has_to_wait]
+        _at_once([_Job(batches[number].send, hosts[number], True) for number in late])
+        return _at_once(
+            [
+                _Job(batch.receive, host, not batch.overlaps)
+                for batch, host in zip(batches, hosts, strict=True)
+            ]
         )
-        return _at_once([(batch.receive, not batch.overlaps) for batch in batches])
 
 
 @contextmanager
-def _batches(lanes: Sequence[Lane], engines: Sequence[Engine]) -> Generator[list[Batch]]:
+def _batches(lanes: Sequence[Lane], hosts: Sequence[Engine]) -> Generator[list[Batch]]:
     with ExitStack() as stack:
-        batches = [engines[lane.host].batch(lane.commands, transaction=lane.transaction) for lane in lanes]
+        batches = [
+            host.batch(lane.commands, transaction=lane.transaction)
+            for lane, host in zip(lanes, hosts, strict=True)
+        ]
         for batch in reversed(batches):
             stack.callback(batch.close)
         yield batches
 
 
-def _at_once(jobs: Sequence[tuple[Callable[[], T], bool]]) -> list[T]:
-    """Run jobs, each given with whether it has to wait; a job that has to gets a thread. Results in order."""
-    waiting = [number for number, (_, waits) in enumerate(jobs) if waits]
+class _Job(NamedTuple, Generic[T]):
+    """Something to be done for a host."""
+
+    do: Callable[[], T]
+    host: Engine
+    waits: bool  # then it gets a thread
+
+
+def _at_once(jobs: Sequence[_Job[T]]) -> list[T]:
+    """Do jobs at the same time; return their results, in order."""
+    waiting = [number for number, job in enumerate(jobs) if job.waits]
     if len(waiting) == len(jobs):
         del waiting[-1:]  # the calling thread would be idle
     futures: dict[int, Future[T]] = {number: Future() for number in waiting}
     started: set[int] = set()
     try:
         for number, future in futures.items():
-            if not start(future, jobs[number][0]):  # then the calling thread does the rest itself
-                break
-            started.add(number)
-        here = {number: job() for number, (job, _) in enumerate(jobs) if number not in started}
+            # If there is no thread, or enough are at work for this host, the calling thread does it
+            if start(future, jobs[number].do, host=jobs[number].host, in_line=False):
+                started.add(number)
+        here = {number: job.do() for number, job in enumerate(jobs) if number not in started}
         return [
             futures[number].result() if number in started else here[number] for number in range(len(jobs))
         ]
@@ -126,28 +147,31 @@ def _exchange_in_time(
     lanes: Sequence[Lane], engines: Sequence[Engine], deadline: Deadline
 ) -> list[list[Any]]:
     timed = [_Timed(engines[lane.host], lane) for lane in lanes]
-    try:
-        alarm = set_alarm(deadline.until, partial(_abort, timed))
-    except RuntimeError as error:  # no thread to be had: nobody would keep the deadline, so nothing is begun
-        return [each.refused(error) for each in timed]
+    abort = partial(_abort, timed)
     with ExitStack() as stack:
         for each in reversed(timed):
             stack.callback(each.close)
-        stack.enter_context(alarm)
+        has_alarm = True
+        try:
+            stack.enter_context(set_alarm(deadline.until, abort))
+        except RuntimeError:  # no thread to be had
+            has_alarm = False
         ready: list[_Timed] = []
         for each in timed:
             if each.batch.ready:
                 each.batch.send()
                 ready.append(each)
             else:
-                each.start(each.exchange)
+                each.start(each.exchange, deadline)
         here: list[_Timed] = []
         for each in ready:
             if each.batch.overlaps:  # asked once here too: receiving changes the answer
                 here.append(each)
             elif each.final is None:
-                each.start(each.receive)
-        for each in _as_answered(here, deadline):
+                each.start(each.receive, deadline)
+        for each in _as_answered(here, deadline, least=1 if has_alarm else 0):
+            if not has_alarm and not deadline.left():
+                abort()
             if each.final is None:
                 each.receive()
         for each in timed:
@@ -155,14 +179,24 @@ def _exchange_in_time(
     return [each.outcomes(deadline) for each in timed]
 
 
-def _as_answered(timed: list[_Timed], deadline: Deadline) -> Iterator[_Timed]:
-    """Yield batches as their answers begin to arrive, so that one whose host hangs does not keep others from theirs."""
+def _as_answered(timed: list[_Timed], deadline: Deadline, least: int) -> Iterator[_Timed]:
+    """Yield batches as their answers begin to arrive, so that one whose host hangs does not keep others from theirs.
+
+    Parameters:
+        timed: The batches.
+        deadline: The time by which all are yielded, whether an answer has come or not.
+        least: So many batches are not waited for here, since somebody else ends their wait: the last one if there is an
+            alarm.
+    """
     waiting = list(timed)
-    while len(waiting) > 1 and deadline.left():
+    while len(waiting) > least and deadline.left():
         sockets = {each: each.fileno() for each in waiting}
         if None in sockets.values():
             break
-        readable = _readable(list(sockets.values()), deadline.left())
+        try:
+            readable = _readable(list(sockets.values()), deadline.left())
+        except (OSError, ValueError):  # the alarm has shut one of them just now
+            break
         for each in [each for each in waiting if sockets[each] in readable]:
             waiting.remove(each)
             yield each
@@ -170,11 +204,19 @@ def _as_answered(timed: list[_Timed], deadline: Deadline) -> Iterator[_Timed]:
 
 
 def _readable(sockets: Sequence[int | None], seconds: float) -> set[int]:
-    with selectors.DefaultSelector() as selector:
+    with _selector() as selector:
         for each in sockets:
             if each is not None:
                 selector.register(each, selectors.EVENT_READ)
         return {key.fd for key, _ in selector.select(seconds)}
+
+
+def _selector() -> selectors.BaseSelector:
+    """Return a selector that needs no file of its own, as epoll does; or the one of gevent or eventlet."""
+    default = selectors.DefaultSelector
+    if default.__module__ != selectors.__name__:
+        return default()
+    return getattr(selectors, "PollSelector", selectors.SelectSelector)()
 
 
 def _abort(timed: Sequence[_Timed]) -> None:
@@ -203,16 +245,17 @@ class _Timed:
         self._future: Future[Any] | None = None
         self._over = self._aborted = False
 
-    def start(self, job: Callable[[], Any]) -> None:
+    def start(self, job: Callable[[], Any], deadline: Deadline) -> None:
         """Do a job in a thread, if there is one to be had."""
-        self._future = Future()
-        if not start(self._future, job):
-            self._future = None
+
+        def work() -> None:
+            work_until(deadline)
             job()
 
-    def refused(self, why: Exception) -> list[Any]:
-        """The outcomes, if nothing is sent."""
-        return [self.engine.failed(HostDown, why, command) for command in self._lane.commands]
+        self._future = Future()
+        if not start(self._future, work, host=self.engine):
+            self._future = None
+            contextvars.copy_context().run(work)
 
     def fileno(self) -> int | None:
         """The socket that answers come from, if the batch tells it."""
@@ -238,6 +281,8 @@ class _Timed:
         if self._future is None:
             return
         wait([self._future], timeout=deadline.left())
+        if not self._future.done() and self._future.cancel():  # it waits for its turn
+            self.abort()
         while self.final is None and not self._future.done():
             wait([self._future], timeout=_MOMENT)  # aborted, or about to be: it will not take long
         if self.final is None:

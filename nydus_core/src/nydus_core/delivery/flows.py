@@ -15,6 +15,7 @@ from nydus_core.delivery.ledger import Ledger
 from nydus_core.delivery.plan import Lane, Plan
 from nydus_core.delivery.retry import RetryPolicy
 from nydus_core.delivery.rules import PLAIN, CallOptions, Rules
+from nydus_core.health import ENOUGH
 
 __all__ = ["Flow", "Interrupted", "Pause", "Step", "deliver"]
 
@@ -45,9 +46,6 @@ class Interrupted(BaseException):
         super().__init__(answers)
         self.answers = answers
 
-
-#: Seconds that a host must have had, before a missed deadline speaks against it.
-_PATIENCE = 0.05
 
 #: The next thing that a flow wants done.
 Step = Sequence[Lane] | Pause
@@ -90,13 +88,13 @@ def _attempts(ledger: Ledger, retry: RetryPolicy, options: CallOptions) -> Flow[
             ledger.expire(deadline)
             return
         ledger.admit()
-        ledger.hasty = deadline is not None and deadline.left() < _PATIENCE
+        ledger.hasty = deadline is not None and deadline.left() < ENOUGH
         try:
             answers: Sequence[Sequence[Any]] = (yield ledger.lanes) if ledger.lanes else []
         except Interrupted as end:
             ledger.note_end(end.answers)
             raise
-        ledger.hasty = ledger.hasty or (deadline is not None and deadline.overslept)
+        ledger.overslept = deadline is not None and deadline.overslept
         ledger.note(answers)
         if not (yield from _paused(ledger, retry, options)):
             return

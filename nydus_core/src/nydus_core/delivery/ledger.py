@@ -40,7 +40,8 @@ class Ledger:
         lanes: The lanes of the next attempt.
         attempt: The number of the next attempt, from 1.
         pauses: Whether a host is about to be tried again, so that a pause is due.
-        hasty: Whether hosts had so little time to answer that a missed deadline says nothing of them.
+        hasty: Whether hosts had so little time to answer that one missed deadline says nothing of them.
+        overslept: Whether this process was busy when the deadline was over, so that a missed one says nothing at all.
     """
 
     def __init__(self, plan: Plan, rules: Rules, options: CallOptions) -> None:
@@ -55,7 +56,7 @@ class Ledger:
         ] = {}  # by position, the errors of writes that may have been applied
         self.lanes: Sequence[Lane] = plan.lanes
         self.attempt = 1
-        self.pauses = self.hasty = False
+        self.pauses = self.hasty = self.overslept = False
 
     # Before an attempt -----------------------------------------------------------------------------------------------
 
@@ -168,18 +169,18 @@ class Ledger:
             for outcome, command in zip(found, lane.commands, strict=True)
             if isinstance(outcome, HostError)
         ]
-        outage = next(
-            (
-                failure.__cause__ or failure
-                for failure, command in failures
-                if watch.blames(failure) and not self._was_too_short(failure, command)
-            ),
-            None,
-        )
+        outages = [
+            (failure, command)
+            for failure, command in failures
+            if watch.blames(failure) and not self._says_nothing(failure, command)
+        ]
+        outage = next((failure for failure, _ in outages if not self._was_too_short(failure)), None)
         if outage is not None:
-            watch.failed(outage)
+            watch.failed(outage.__cause__ or outage)
         elif not failures:
             watch.succeeded()
+        elif outages:
+            watch.missed(outages[0][0].__cause__ or outages[0][0])
         else:
             self._note_denial(watch, [failure for failure, _ in failures])
 
@@ -188,9 +189,13 @@ class Ledger:
         if denial is not None:
             watch.denied(denial.__cause__ or denial)
 
-    def _was_too_short(self, failure: HostError, command: Command) -> bool:
-        """Tell whether a missed deadline says nothing: there was no time at all, or less than the command asks to wait."""
-        return isinstance(failure, DeadlineExceeded) and (self.hasty or command.waits > 0)
+    def _says_nothing(self, failure: HostError, command: Command) -> bool:
+        """Tell whether a missed deadline says nothing: nobody looked at the clock, or the command asks to wait longer."""
+        return isinstance(failure, DeadlineExceeded) and (self.overslept or command.waits > 0)
+
+    def _was_too_short(self, failure: HostError) -> bool:
+        """Tell whether there was hardly any time to answer, so that only several such failures say anything."""
+        return isinstance(failure, DeadlineExceeded) and self.hasty
 
     # The next attempt ------------------------------------------------------------------------------------------------
 

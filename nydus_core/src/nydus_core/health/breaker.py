@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Breaker", "BreakerSettings", "HostHealth", "State", "text_of"]
+__all__ = ["ENOUGH", "Breaker", "BreakerSettings", "HostHealth", "State", "text_of"]
 
 
 class State(enum.Enum):
@@ -75,6 +75,10 @@ class HostHealth:
         return {**asdict(self), "state": self.state.value}
 
 
+#: Seconds that a host must have had to answer, before a missed deadline speaks against it.
+ENOUGH = 0.05
+
+
 class Breaker:
     """The circuit breaker of one host. Threads may share it.
 
@@ -96,7 +100,7 @@ class Breaker:
         self._settings = settings
         self._clock = clock
         self._chance = chance
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may come in between
         self._start()
 
     def _start(self) -> None:
@@ -107,6 +111,7 @@ class Breaker:
         self._cause = ""
         self._failures = self._probes = 0
         self._window, self._calls, self._misses = 0.0, 0, 0
+        self._missed_since: float | None = None
 
     @property
     def closed(self) -> bool:
@@ -118,15 +123,37 @@ class Breaker:
         with self._lock:
             if self._state is not State.CLOSED:
                 return False
+            return self._count(self._clock(), cause)
+
+    def _count(self, now: float, cause: BaseException) -> bool:
+        self._look_at_window(now)
+        self._cause = text_of(cause)
+        self._failures += 1
+        self._calls += 1
+        self._misses += 1
+        return self._too_many() and self._open()
+
+    def _look_at_window(self, now: float) -> None:
+        if self.pristine or now - self._window > self._settings.window:
+            self._window, self._calls, self._misses = now, 0, 0
+        self.pristine = False
+
+    def missed(self, cause: BaseException) -> bool:
+        """Note that the host did not answer in a time too short to tell; return whether that opened the breaker.
+
+        Misses without an answer between them, over ``ENOUGH`` seconds or more, count as one failure.
+        """
+        with self._lock:
+            if self._state is not State.CLOSED:
+                return False
             now = self._clock()
-            if self.pristine or now - self._window > self._settings.window:
-                self._window, self._calls, self._misses = now, 0, 0
-            self.pristine = False
-            self._cause = text_of(cause)
-            self._failures += 1
-            self._calls += 1
-            self._misses += 1
-            return self._too_many() and self._open()
+            if self._missed_since is None:
+                self._look_at_window(now)
+                self._missed_since = now
+            elif now - self._missed_since >= ENOUGH:
+                self._missed_since = now
+                return self._count(now, cause)
+            return False
 
     def _too_many(self) -> bool:
         settings = self._settings
@@ -161,7 +188,7 @@ class Breaker:
         with self._lock:
             if self._state is not State.CLOSED or self.pristine:
                 return
-            self._failures = 0
+            self._failures, self._missed_since = 0, None
             self._calls += 1
             if self._clock() - self._window > self._settings.window:
                 since = self._since
@@ -203,7 +230,7 @@ class Breaker:
 
     def after_fork(self) -> None:
         """In a child process: whoever held the lock or made a probe is not there."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         if self._state is State.HALF_OPEN:
             self._open()
 
