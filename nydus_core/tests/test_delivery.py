@@ -40,7 +40,7 @@ from nydus_core.delivery.flows import Flow
 from nydus_core.delivery.plan import Lane
 from nydus_core.errors import NotAnsweredInTime, NotSentInTime
 from nydus_core.health.breaker import State
-from nydus_core.threads import workers
+from nydus_core.threads import timer, workers
 from stopping import stopped
 from waiting import LONG, TooShort, long_enough, no_hang, until
 
@@ -910,6 +910,30 @@ def test_a_large_request_to_a_host_that_hangs_is_not_waited_for(stack: Any, clos
         assert cluster.get(keys[1]) == value
 
     long_enough(scenario, 0.2)
+
+
+def test_a_deadline_is_kept_where_no_thread_can_be_started(
+    stack: Any, close: Close, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at the end of the main thread, from Python 3.12 on."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    servers = stack.servers(2)
+    cluster = close(stack.cluster(*servers, retry={"attempts": 1}))
+    keys = keys_of(cluster)
+    monkeypatch.setattr(workers, "_workers", workers.Workers())
+    monkeypatch.setattr(timer, "_timer", timer.Timer())
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with cluster.deadline(LONG):
+        assert mapped(cluster, *[("set", key, "1") for key in keys]) == [True] * 2
+        assert stack.incr(cluster, keys[0]) == 2
+    with stopped(servers[1]), cluster.deadline(0.3):
+        first, second = mapped(cluster, *[("get", key) for key in keys])
+    assert first in (b"2", "2")
+    assert isinstance(second, NotAnsweredInTime)
+    assert [health.failures for health in cluster.health().values()] == [0, 1]
 
 
 def test_large_requests_and_answers_have_time_enough(stack: Any, close: Close) -> None:

@@ -13,6 +13,7 @@ from nydus_core.cluster import Cluster, ClusterBase
 from nydus_core.errors import ConfigError
 from nydus_core.plugins import hooks
 from nydus_core.settings import Blueprint, ClusterSettings, read_settings, read_toml
+from nydus_core.threads import refuse_eventlet
 
 __all__ = ["C", "create_async_cluster", "create_cluster"]
 
@@ -80,6 +81,7 @@ def create_async_cluster(
 
 
 def _create(settings: Mapping[str, Any] | str | os.PathLike[str], name: str | None, kind: type[C]) -> C:
+    refuse_eventlet()
     where = ""
     if isinstance(settings, str | os.PathLike):
         settings, where = _named(settings, name)

@@ -158,11 +158,11 @@ def _exchange_in_time(
             has_alarm = False
         ready: list[_Timed] = []
         for each in timed:
-            if each.batch.ready:
-                each.batch.send()
-                ready.append(each)
-            else:
+            if has_alarm and not each.batch.ready:
                 each.start(each.exchange, deadline)
+                continue
+            each.send(deadline)
+            ready.append(each)
         here: list[_Timed] = []
         for each in ready:
             if each.batch.overlaps:  # asked once here too: receiving changes the answer
@@ -212,11 +212,11 @@ def _readable(sockets: Sequence[int | None], seconds: float) -> set[int]:
 
 
 def _selector() -> selectors.BaseSelector:
-    """Return a selector that needs no file of its own, as epoll does; or the one of gevent or eventlet."""
-    default = selectors.DefaultSelector
-    if default.__module__ != selectors.__name__:
-        return default()
-    return getattr(selectors, "PollSelector", selectors.SelectSelector)()
+    """Return a selector that needs no file of its own, as that of epoll does; or the one of gevent."""
+    kind: type[selectors.BaseSelector] = selectors.DefaultSelector
+    if kind.__name__ in ("EpollSelector", "KqueueSelector", "DevpollSelector"):
+        kind = getattr(selectors, "PollSelector", selectors.SelectSelector)
+    return kind()
 
 
 def _abort(timed: Sequence[_Timed]) -> None:
@@ -256,6 +256,14 @@ class _Timed:
         if not start(self._future, work, host=self.engine):
             self._future = None
             contextvars.copy_context().run(work)
+
+    def send(self, deadline: Deadline) -> None:
+        """Send in this thread. If it has to connect first, that takes no longer than is left."""
+        contextvars.copy_context().run(self._send, deadline)
+
+    def _send(self, deadline: Deadline) -> None:
+        work_until(deadline)
+        self.batch.send()
 
     def fileno(self) -> int | None:
         """The socket that answers come from, if the batch tells it."""

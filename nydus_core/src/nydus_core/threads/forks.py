@@ -1,13 +1,16 @@
-"""What has to begin anew: after a fork, and when gevent or eventlet has replaced the threads of Python."""
+"""What has to begin anew: after a fork, and when gevent has replaced the threads of Python."""
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
-from typing import Protocol
+from typing import Any, Protocol
 
-__all__ = ["Renewable", "era", "renew_after_fork"]
+from nydus_core.errors import ConfigError
+
+__all__ = ["Renewable", "era", "refuse_eventlet", "renew_after_fork"]
 
 
 class Renewable(Protocol):
@@ -30,10 +33,27 @@ def renew_after_fork(thing: Renewable) -> None:
 def era() -> tuple[object, object]:
     """Return a value that stays equal as long as locks and threads stay usable.
 
-    It changes in a child process, and when gevent or eventlet replaces the functions of ``threading``: a lock from before
+    It changes in a child process, and when gevent replaces the functions of ``threading``: a lock from before
     stops the whole process when a greenlet waits for it, and nobody rings an alarm.
     """
     return _process, threading.Lock
+
+
+def refuse_eventlet() -> None:
+    """Refuse a program whose sockets and threads eventlet has replaced.
+
+    It takes ``select.poll`` away, by which connections are examined: calls to healthy hosts fail.
+
+    Raises:
+        ConfigError: It is such a program.
+    """
+    patcher: Any = sys.modules.get("eventlet.patcher")
+    if patcher is not None and patcher.is_monkey_patched("socket"):
+        raise ConfigError(
+            "eventlet has replaced the sockets of this program, and Nydus does not work with it: eventlet takes away "
+            "select.poll, by which connections are examined, and hosts that are well would be taken for down. Use gevent, "
+            "threads or asyncio"
+        )
 
 
 def _after_fork() -> None:

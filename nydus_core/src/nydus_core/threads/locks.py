@@ -12,7 +12,7 @@ __all__ = ["Bell", "Lock"]
 
 
 class Lock:
-    """A lock for work that may wait. Each process has its own, and so has a program that was patched by gevent or eventlet.
+    """A lock for work that may wait. Each process has its own, and so has a program that gevent has patched.
 
     ::
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from nydus_core.threads.forks import era
+from nydus_core.threads.forks import era, refuse_eventlet
 from nydus_core.threads.locks import Bell, Lock
 
 __all__ = ["Alarm", "Timer", "set_alarm"]
@@ -30,10 +30,12 @@ def set_alarm(when: float, call: Callable[[], object]) -> Alarm:
 
     Raises:
         RuntimeError: The thread of the timer cannot be started.
+        ConfigError: The program has come to use eventlet.
     """
     global _timer
     timer = _timer
     if timer.era != era():
+        refuse_eventlet()
         timer = _timer = Timer()
     return timer.set(Alarm(when, call, timer))
 

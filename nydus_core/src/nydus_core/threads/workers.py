@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from nydus_core.threads.forks import era
+from nydus_core.threads.forks import era, refuse_eventlet
 from nydus_core.threads.locks import Bell
 
 __all__ = ["Workers", "in_thread", "start"]
@@ -54,6 +54,7 @@ def start(future: Future[T], job: Callable[[], T], *, host: object = None, in_li
     global _workers
     workers = _workers
     if workers.era != era():
+        refuse_eventlet()
         workers = _workers = Workers()
     context = contextvars.copy_context()
     return workers.take(_Task(lambda: _fill(future, context, job), workers.line_of(host)), in_line=in_line)
