@@ -57,6 +57,35 @@ def test_failures_in_a_row_open_it(breaker_of: Any) -> None:
     assert not breaker.closed
 
 
+def test_misses_of_hasty_callers_count_by_the_time_they_take_together(breaker_of: Any, clock: Clock) -> None:
+    breaker = breaker_of(failures=2)
+    opened = []
+    for _ in range(
+        7
+    ):  # 0.02 s apart: the fourth comes 0.06 s after the first, the seventh as long after the fourth
+        opened.append(breaker.missed(GONE))
+        clock.now += 0.02
+    assert opened == [False] * 6 + [True]
+    assert breaker.report().failures == 2
+
+
+def test_many_misses_at_one_time_count_once_at_most(breaker_of: Any, clock: Clock) -> None:
+    breaker = breaker_of(failures=2)
+    assert not any(breaker.missed(GONE) for _ in range(100))
+    clock.now += 0.06
+    assert not any(breaker.missed(GONE) for _ in range(100))
+    assert breaker.report().failures == 1
+
+
+def test_an_answer_between_two_misses_begins_the_count_anew(breaker_of: Any, clock: Clock) -> None:
+    breaker = breaker_of(failures=1)
+    for _ in range(20):
+        clock.now += 0.04
+        assert not breaker.missed(GONE)
+        assert not breaker.pristine
+        breaker.succeeded()
+
+
 def test_by_default_five_failures_in_a_row_open_it(breaker_of: Any) -> None:
     assert failing(breaker_of(), 5) == [False, False, False, False, True]
 

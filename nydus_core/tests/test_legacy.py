@@ -6,6 +6,8 @@ The classes here are written as 0.11's documentation and tests show: connections
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +19,7 @@ from nydus.db import create_cluster
 from nydus.db.backends.base import BaseConnection, BasePipeline
 from nydus.db.exceptions import CommandError
 from nydus.db.routers.base import BaseRouter, routing_params
-from nydus_core import HostDown, MaybeApplied, RoutingError
+from nydus_core import HostDown, MaybeApplied, ReentrantCall, RoutingError
 from nydus_core.command import Outcome
 from nydus_core.engines.surface import current_call, remember_call
 
@@ -98,6 +100,49 @@ def test_a_closed_connection_is_opened_anew() -> None:
 
 def test_closing_what_is_not_connected_does_nothing() -> None:
     DictConnection(0).close()
+
+
+class Interrupted(BaseConnection):
+    """Is used by a signal handler, or so it looks, while it connects."""
+
+    cluster: Any
+    seen: Exception | None = None
+
+    def connect(self) -> dict[str, Any]:
+        with pytest.raises(HostDown) as caught:
+            self.cluster.get("a")
+        type(self).seen = caught.value
+        return {"a": "value"}
+
+    def disconnect(self) -> None:
+        """There is nothing to close."""
+
+
+def test_a_call_in_the_middle_of_its_own_connect_is_not_sent_and_no_fault_of_the_host() -> None:
+    Interrupted.cluster = cluster = create_cluster({"engine": Interrupted, "hosts": {"a": {}}})
+
+    assert cluster.get("a") == "value"
+
+    assert isinstance(getattr(Interrupted.seen, "__cause__", None), ReentrantCall)
+    assert "this thread is connecting to the host" in str(Interrupted.seen)
+    assert cluster.health()["a"].failures == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("survives", [False, True])
+def test_a_child_process_connects_anew_unless_the_client_may_be_shared(survives: bool) -> None:
+    class Forked(DictConnection):
+        survives_fork = survives
+
+    cluster = create_cluster({"engine": Forked, "hosts": {"a": {}}})
+    cluster.setdefault("pid", os.getpid())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork with threads
+        child = os.fork()
+    if not child:
+        os._exit(7 if cluster.get("pid") is None else 8)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == (8 if survives else 7)
+    assert cluster.get("pid") == os.getpid()
 
 
 def test_a_method_of_the_connection_is_a_command() -> None:

@@ -11,13 +11,14 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import FrameType
 from typing import Any
 
 import pytest
 
-from nydus_core.threads import Alarm, in_thread, set_alarm, timer, workers
+from nydus_core import ReentrantCall
+from nydus_core.threads import Alarm, Lock, in_thread, set_alarm, start, timer, workers
 from waiting import LONG, TooShort, long_enough, until
 
 SOON = 0.02
@@ -219,6 +220,29 @@ def test_a_timer_that_had_no_thread_once_rings_later(monkeypatch: pytest.MonkeyP
     assert bell.wait(LONG)
 
 
+def test_an_alarm_that_takes_long_keeps_no_other_from_ringing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector may run any finalizer in the timer's thread, and the finalizer may wait for a host that hangs."""
+    monkeypatch.setattr(timer, "_timer", timer.Timer())
+    begun, go_on, bell = threading.Event(), threading.Event(), threading.Event()
+
+    def stick() -> None:
+        begun.set()
+        go_on.wait(LONG)
+
+    set_alarm(now(), stick)
+    assert begun.wait(LONG)
+    inherited = threading.Event()
+    set_alarm(now() + SOON, inherited.set)  # too early to see that the thread is stuck
+    time.sleep(timer._LONG + SOON)
+    set_alarm(now() + SOON, bell.set)
+    assert bell.wait(LONG)
+    assert inherited.wait(LONG)
+    go_on.set()
+    again = threading.Event()
+    set_alarm(now() + SOON, again.set)
+    assert again.wait(LONG)
+
+
 # The pool ------------------------------------------------------------------------------------------------------
 
 
@@ -304,6 +328,62 @@ def test_a_job_for_which_no_thread_can_be_had_is_not_done_later_by_another(
     if future is not None:
         future.result(LONG)
     assert len(done) == 1
+
+
+def test_a_host_that_hangs_takes_no_threads_from_the_others(
+    fresh_pool: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "MOST_FOR_A_HOST", 3)
+    sick, well = object(), object()
+    go_on, done = threading.Event(), []
+
+    def hang(number: int) -> None:
+        go_on.wait(LONG)
+        done.append(number)
+
+    def begin(host: object, job: Callable[[], object], **how: Any) -> Future[object] | None:
+        future: Future[object] = Future()
+        return future if start(future, job, host=host, **how) else None
+
+    hung = [begin(sick, functools.partial(hang, number)) for number in range(10)]
+    until(lambda: workers._workers.busy == 3)
+    assert begin(sick, lambda: None, in_line=False) is None
+    other = begin(well, lambda: "well")
+    assert other is not None
+    assert other.result(LONG) == "well"
+    assert workers._workers.busy == 3
+    withdrawn = hung.pop()
+    assert withdrawn is not None
+    assert withdrawn.cancel()  # it waits in line, so it is never begun
+    go_on.set()
+    for future in hung:
+        assert future is not None
+        future.result(LONG)
+    assert sorted(done) == list(range(9))
+    until(lambda: not workers._workers._lines)
+
+
+# Locks ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_thread_that_has_a_lock_is_refused_and_others_wait() -> None:
+    lock, entered = Lock("the work is being done"), threading.Event()
+
+    def work() -> None:
+        with lock.alone():
+            entered.set()
+
+    other = threading.Thread(target=work)
+    with lock.alone():
+        with pytest.raises(ReentrantCall, match=r"^the work is being done: a signal handler or finalizer"):
+            lock.alone()
+        with lock.again():
+            other.start()
+            assert not entered.wait(0.05)
+    other.join(LONG)
+    assert entered.is_set()
+    with lock.alone():
+        """It is free again."""
 
 
 # Forks ---------------------------------------------------------------------------------------------------------
