@@ -524,6 +524,26 @@ async def deadlines(side: Side, world: World) -> Any:
 
 
 @scenario
+async def a_host_that_hangs_is_taken_out_by_short_deadlines_too(side: Side, world: World) -> Any:
+    cluster = side.cluster(world.settings(health={"backoff": 0.05, "most": 0.1}, retry=ONCE))
+    assert await side(cluster.ping()) == [True] * 3
+    world.fronts["a"].blackhole = True
+    calls, error = 0, None
+    while cluster.health()["a"].state is State.CLOSED:
+        calls += 1
+        assert calls < 2000
+        with cluster.deadline(0.01):
+            error = await failed(side, lambda: cluster.incr("a1"))
+    assert isinstance(error, DeadlineExceeded)
+    assert calls > 5  # a single one says little
+    assert cluster.health()["b"].failures == cluster.health()["c"].failures == 0
+    world.fronts["a"].heal()
+    await side.until(lambda: cluster.health()["a"].state is State.CLOSED)
+    assert await side(cluster.set("a2", 1)) is True
+    return None
+
+
+@scenario
 async def deadline_of_the_settings(side: Side, world: World) -> Any:
     cluster = side.cluster(world.settings(deadline=0.1, health={"failures": 99}))
     world.fronts["a"].blackhole = True
