@@ -363,6 +363,21 @@ def test_a_host_that_hangs_takes_no_threads_from_the_others(
     until(lambda: not workers._workers._lines)
 
 
+def test_only_the_first_part_of_a_job_counts_for_its_host(
+    fresh_pool: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "MOST_FOR_A_HOST", 1)
+    host, go_on = object(), threading.Event()
+    futures: list[Future[object]] = [Future() for _ in range(3)]
+    begun: list[int] = []
+    for number, future in enumerate(futures):
+        first = functools.partial(begun.append, number)
+        assert start(future, lambda: go_on.wait(LONG), host=host, first=first)
+    until(lambda: begun == [0, 1, 2])  # each begins when the one before has done its first part
+    go_on.set()
+    assert [future.result(LONG) for future in futures] == [True] * 3
+
+
 # Locks ---------------------------------------------------------------------------------------------------------
 
 

@@ -159,7 +159,7 @@ def _exchange_in_time(
         ready: list[_Timed] = []
         for each in timed:
             if has_alarm and not each.batch.ready:
-                each.start(each.exchange, deadline)
+                each.start_exchange(deadline)
                 continue
             each.send(deadline)
             ready.append(each)
@@ -168,7 +168,7 @@ def _exchange_in_time(
             if each.batch.overlaps:  # asked once here too: receiving changes the answer
                 here.append(each)
             elif each.final is None:
-                each.start(each.receive, deadline)
+                each.start(each.receive)
         for each in _as_answered(here, deadline, least=1 if has_alarm else 0):
             if not has_alarm and not deadline.left():
                 abort()
@@ -245,17 +245,28 @@ class _Timed:
         self._future: Future[Any] | None = None
         self._over = self._aborted = False
 
-    def start(self, job: Callable[[], Any], deadline: Deadline) -> None:
-        """Do a job in a thread, if there is one to be had."""
+    def start_exchange(self, deadline: Deadline) -> None:
+        """Send and receive in a thread. Where sending is apart, only sending, with its connect, cannot be interrupted."""
+        send = partial(self._send, deadline)
+        if self.batch.overlaps:
+            self.start(self.receive, first=send)
+            return
 
-        def work() -> None:
-            work_until(deadline)
-            job()
+        def exchange() -> None:
+            send()
+            self.receive()
 
+        self.start(exchange)
+
+    def start(self, job: Callable[[], Any], first: Callable[[], object] | None = None) -> None:
+        """Do a job in a thread, if there is one to be had. For ``first`` see ``threads.start``."""
         self._future = Future()
-        if not start(self._future, work, host=self.engine):
+        if not start(self._future, job, host=self.engine, first=first):
             self._future = None
-            contextvars.copy_context().run(work)
+            context = contextvars.copy_context()
+            for part in (first, job):
+                if part is not None:
+                    context.run(part)
 
     def send(self, deadline: Deadline) -> None:
         """Send in this thread. If it has to connect first, that takes no longer than is left."""
@@ -271,10 +282,6 @@ class _Timed:
         number = None if fileno is None else fileno()
         return None if number is None or number < 0 else number
 
-    def exchange(self) -> None:
-        self.batch.send()
-        self.receive()
-
     def receive(self) -> None:
         self._received = self.batch.receive()
         self._over = True
@@ -289,8 +296,11 @@ class _Timed:
         if self._future is None:
             return
         wait([self._future], timeout=deadline.left())
-        if not self._future.done() and self._future.cancel():  # it waits for its turn
+        if not self._future.done() and self._future.cancel():  # it waits for a thread
             self.abort()
+            if self.final is None:  # something was sent before; nothing waits here any more
+                self.receive()
+            return
         while self.final is None and not self._future.done():
             wait([self._future], timeout=_MOMENT)  # aborted, or about to be: it will not take long
         if self.final is None:

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nydus_core.threads.forks import era, refuse_eventlet
 from nydus_core.threads.locks import Bell
@@ -37,7 +37,14 @@ def in_thread(job: Callable[[], T]) -> Future[T] | None:
     return future if start(future, job) else None
 
 
-def start(future: Future[T], job: Callable[[], T], *, host: object = None, in_line: bool = True) -> bool:
+def start(
+    future: Future[T],
+    job: Callable[[], T],
+    *,
+    host: object = None,
+    in_line: bool = True,
+    first: Callable[[], object] | None = None,
+) -> bool:
     """Run a job in a thread, in the context of the caller, for a future that the caller already has.
 
     A caller that is interrupted in here can still cancel the job, or wait for its end.
@@ -47,6 +54,8 @@ def start(future: Future[T], job: Callable[[], T], *, host: object = None, in_li
         job: The function to call.
         host: The engine of the host that the job is for; None for a job that is for no host.
         in_line: Whether the job may wait until a thread is free.
+        first: The first part of the job, if only this part counts among those for the host: a part that nobody can
+            interrupt, such as connecting.
 
     Returns:
         False if there is no thread to be had: then the job is not done.
@@ -56,20 +65,8 @@ def start(future: Future[T], job: Callable[[], T], *, host: object = None, in_li
     if workers.era != era():
         refuse_eventlet()
         workers = _workers = Workers()
-    context = contextvars.copy_context()
-    return workers.take(_Task(lambda: _fill(future, context, job), workers.line_of(host)), in_line=in_line)
-
-
-def _fill(future: Future[T], context: contextvars.Context, job: Callable[[], T]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        value = context.run(job)
-    except BaseException as error:
-        future.set_exception(error)
-        del future  # the error refers to this frame: no circle
-    else:
-        future.set_result(value)
+    task = _Task(future, job, first, workers.line_of(host))
+    return workers.take(task, in_line=in_line)
 
 
 class _Line:
@@ -84,13 +81,36 @@ class _Line:
 
 
 class _Task:
-    """A job, and the line of its host."""
+    """A job for a future, in the context of its caller. See ``start``."""
 
-    __slots__ = ("line", "run")
+    __slots__ = ("_context", "_first", "_future", "_job", "line")
 
-    def __init__(self, run: Callable[[], None], line: _Line | None) -> None:
-        self.run = run
+    def __init__(
+        self,
+        future: Future[Any],
+        job: Callable[[], Any],
+        first: Callable[[], object] | None,
+        line: _Line | None,
+    ) -> None:
+        self._future, self._job, self._first = future, job, first
+        self._context = contextvars.copy_context()
         self.line = line
+
+    def run(self, leave: Callable[[_Task], None]) -> None:
+        """Do the job; ``leave`` is called when the part of it that counts is over."""
+        future = self._future
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            if self._first is not None:
+                self._context.run(self._first)
+                leave(self)
+            value = self._context.run(self._job)
+        except BaseException as error:
+            future.set_exception(error)
+            del future, self  # the error refers to this frame: no circle
+        else:
+            future.set_result(value)
 
 
 class Workers:
@@ -173,27 +193,36 @@ class Workers:
         self._all.add(worker)
         try:
             while (task := worker.taken() or self._next_for(worker)) is not None:
-                task.run()
-                self._end(task, worker)
-                del task
+                task.run(self.leave)
+                following = self._left(task)
+                if following is not None:
+                    worker.tasks.append(following)
+                del task, following
         finally:
             self._all.discard(worker)
 
-    def _end(self, task: _Task, worker: _Worker) -> None:
-        """Note the end of a task, and give the worker the next one of the host."""
-        line = task.line
+    def leave(self, task: _Task) -> None:
+        """Count a task that goes on no longer among those for its host."""
+        following = self._left(task)
+        if following is not None and not self._hand_over(following, in_line=True):
+            self._waiting.append(following)
+
+    def _left(self, task: _Task) -> _Task | None:
+        """Take a task out of the line of its host, once; return the next one of the line that may begin."""
+        line, task.line = task.line, None
         if line is None:
-            return
+            return None
         line.running.discard(task)
         if line.waiting and len(line.running) < MOST_FOR_A_HOST:
             try:
                 following = line.waiting.popleft()
             except IndexError:
-                return
+                return None
             line.running.add(following)
-            worker.tasks.append(following)
-        elif not line.running:
+            return following
+        if not line.running:
             self._lines.pop(line.host, None)
+        return None
 
     def _next_for(self, worker: _Worker) -> _Task | None:
         """Wait for a task; None if the thread may end."""
