@@ -186,8 +186,6 @@ ABOUT_A_CONNECTION: list[Call] = [
     call.client_getredir(),
     volatile(call.client_id()),
     volatile(call.client_info()),
-    call.client_no_evict("ON"),
-    call.client_no_touch("OFF"),
     call.client_setinfo("LIB-NAME", "x"),
     call.client_setname("me"),
     call.client_trackinginfo(),
@@ -195,6 +193,8 @@ ABOUT_A_CONNECTION: list[Call] = [
 
 #: Only on a connection of one's own: refused by the cluster and by ``cluster.on(host)``, sent by ``on(host).client()``.
 ON_A_CONNECTION: list[Call] = [
+    call.client_no_evict("ON"),
+    call.client_no_touch("OFF"),
     call.client_tracking(on=True, bcast=True, prefix=["a"]),
     call.client_tracking_on(noloop=True),
     call.client_tracking_off(),

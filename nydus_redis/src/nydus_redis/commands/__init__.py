@@ -2,6 +2,7 @@
 
 from nydus_redis.commands.command import READING, BlockingCommand, RedisCommand, UnreadableReply
 from nydus_redis.commands.cursors import Cursor, CursorCommand
+from nydus_redis.commands.gate import need_no_connection
 from nydus_redis.commands.table import CommandSpec, lookup, names
 from nydus_redis.commands.wire import Wire, sendable
 
@@ -16,5 +17,6 @@ __all__ = [
     "Wire",
     "lookup",
     "names",
+    "need_no_connection",
     "sendable",
 ]

@@ -12,10 +12,22 @@ from nydus_core.command import Access, Command, Scope, Split, key_bytes
 from nydus_redis.commands.blocking import longest_wait
 from nydus_redis.commands.table import CommandSpec
 
-__all__ = ["READING", "BlockingCommand", "Kind", "Maker", "PatternCommand", "RedisCommand", "UnreadableReply"]
+__all__ = [
+    "OWN_CONNECTION",
+    "READING",
+    "BlockingCommand",
+    "Kind",
+    "Maker",
+    "PatternCommand",
+    "RedisCommand",
+    "UnreadableReply",
+]
 
 #: Options that say how a reply is read. The callback, which parses the reply, does not get them.
 READING = frozenset({NEVER_DECODE, EMPTY_RESPONSE})
+
+#: The way for commands that leave a state on their connection.
+OWN_CONNECTION = "use cluster.on(host).client(), which has a connection of its own and closes it at its end"
 
 #: Access, split and scope: alike in all calls of a command.
 Kind = tuple[Access, Split | None, Scope]
@@ -57,7 +69,7 @@ class RedisCommand(Command):
     __slots__ = ("callback", "packed", "wire")
 
     state_keys: ClassVar[str] = "state them: cluster.execute_command('X.Y', 'k', keys=['k'])"
-    own_connection: ClassVar[str] = "use cluster.on(host).client(), which has a connection of its own"
+    own_connection: ClassVar[str] = OWN_CONNECTION
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ from pathlib import Path
 from nydus_core.command import Access, Scope, key_bytes
 from nydus_redis.commands.key_rules import Misfit, Words, compiled
 
-__all__ = ["CommandSpec", "lookup", "names"]
+__all__ = ["CommandSpec", "is_container", "is_whole", "lookup", "names"]
 
 #: Why commands with such a flag stay with their host.
 _BOUND = {
@@ -119,6 +119,16 @@ def lookup(args: Words) -> CommandSpec | None:
         return _as_sent[args[0]]
     except (KeyError, IndexError, TypeError):
         return _lookup(args)
+
+
+def is_container(name: str | bytes) -> bool:
+    """Tell whether a word in any case begins names of two words, such as ``CONFIG``."""
+    return key_bytes(name).upper().decode("latin-1") in _CONTAINERS
+
+
+def is_whole(name: str) -> bool:
+    """Tell whether a name, written as in the table, names one command whatever follows it."""
+    return name in _ROWS and name not in _CONTAINERS
 
 
 def names() -> list[str]:

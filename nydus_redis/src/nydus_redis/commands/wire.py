@@ -16,9 +16,10 @@ from nydus_core.cluster import EventualCommand
 from nydus_core.command import Access, Scope, key_bytes
 from nydus_redis.commands.command import BlockingCommand, Kind, PatternCommand, RedisCommand
 from nydus_redis.commands.cursors import Cursor, CursorCommand, word_of
+from nydus_redis.commands.gate import Gate
 from nydus_redis.commands.patterns import key_patterns
 from nydus_redis.commands.splits import OF_NOTHING, SPLITS
-from nydus_redis.commands.table import CommandSpec, lookup
+from nydus_redis.commands.table import CommandSpec, is_container, lookup
 from nydus_redis.commands.told import specs_told
 from nydus_redis.errors import RoutingError
 
@@ -58,6 +59,9 @@ class Wire:
     Parameters:
         options: The options that ``wire_options`` returns.
         callbacks: redis-py's functions that parse replies, by command.
+
+    Attributes:
+        gate: Keeps commands off shared connections that leave a state there.
     """
 
     def __init__(self, options: Mapping[str, Any], callbacks: dict[str, Callable[..., Any]]) -> None:
@@ -67,6 +71,7 @@ class Wire:
         self._callbacks = callbacks
         self._simple: dict[Any, Kind] = {}
         self._told: dict[str, CommandSpec] = {}
+        self.gate = Gate(self.words, self.lookup)
         # hiredis packs text as UTF-8 whatever the options say
         self._encode: Callable[[Any], bytes] = key_bytes if HIREDIS_AVAILABLE else connection.encoder.encode
 
@@ -130,8 +135,9 @@ class Wire:
         if EventualCommand in map(type, args):
             args = tuple(arg.value if type(arg) is EventualCommand else arg for arg in args)
         packed = self.pack(args)
-        callback = self._callbacks.get(args[0])
-        words = _words(args)
+        words = self.words(args)
+        written: Any = args[0] if isinstance(args[0], str | bytes) else words[0]
+        callback = self._callbacks.get(written)
         spec = self.lookup(words)
         if spec is None:
             # Of an unknown command only the first word is shown: the next may be a secret.
@@ -174,6 +180,19 @@ class Wire:
             self.pack(("K", key.value if type(key) is EventualCommand else key)),
         )
         return packed[packed.index(b"\r\n", len(head)) + 2 : -2]
+
+    def words(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the words of a command. redis-py may put several into one argument, such as ``'CONFIG GET'``.
+
+        The words that name the command are text or bytes: as they are sent, whatever the methods of the arguments say.
+        """
+        first = args[0]
+        if type(first) is not str and type(first) is not bytes:
+            args = (first := self.key(first), *args[1:])
+        if len(args) > 1 and type(args[1]) not in _PLAIN and is_container(first):
+            args = (first, self.key(args[1]), *args[2:])
+        words = first.split()
+        return args if len(words) == 1 else (*words, *args[1:])
 
     def _stated(self, keys: Any) -> Sequence[bytes]:
         several = keys if isinstance(keys, list | tuple | set | frozenset) else [keys]
@@ -219,14 +238,6 @@ def sendable(args: tuple[Any, ...]) -> tuple[Any, ...]:
                 str(arg)
             except ValueError as error:
                 raise DataError(f"an integer of {arg.bit_length()} bits cannot be sent: {error}") from error
-    return args
-
-
-def _words(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the words of a command. redis-py may put several into one argument, such as ``'CONFIG GET'``."""
-    first = args[0]
-    if isinstance(first, str | bytes) and len(first.split()) != 1:
-        return (*first.split(), *args[1:])
     return args
 
 

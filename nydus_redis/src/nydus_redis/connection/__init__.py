@@ -1,5 +1,6 @@
 """redis-py's connections. Only this room knows private names of redis-py, and it does without them where there are none."""
 
+from nydus_redis.connection.closing import AsyncClosingPool, ClosingPool
 from nydus_redis.connection.host import AsyncHost, BlockingHost
 from nydus_redis.connection.limit_aio import Limit
 from nydus_redis.connection.losses import AsyncPlainLosses, PlainLosses, hidden_loss
@@ -26,9 +27,11 @@ __all__ = [
     "ANSWERS",
     "FAILURES",
     "REFUSALS",
+    "AsyncClosingPool",
     "AsyncHost",
     "AsyncPlainLosses",
     "BlockingHost",
+    "ClosingPool",
     "Limit",
     "Moves",
     "PipelinePool",

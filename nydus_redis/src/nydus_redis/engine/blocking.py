@@ -67,8 +67,8 @@ class Redis(RedisHost):
 
     @property
     def connection(self) -> redis.Redis:
-        """A plain client of redis-py, on the same connections; the cluster does not use it."""
-        return self._client
+        """A client of redis-py that sends to this host at once, whatever the cluster knows of it."""
+        return host_client(self, self._wire_options, self.call)
 
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:

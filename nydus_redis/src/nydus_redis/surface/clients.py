@@ -15,15 +15,15 @@ import redis
 from redis.exceptions import NoScriptError
 
 from nydus_core.checks import nearest
-from nydus_core.command import Command, Dispatch, Scope
+from nydus_core.command import Command, Dispatch
 from nydus_core.engines import named_as_called
 from nydus_core.errors import MaybeApplied
-from nydus_redis.commands import Wire
-from nydus_redis.connection import BlockingHost
+from nydus_redis.commands import Wire, need_no_connection
+from nydus_redis.connection import BlockingHost, ClosingPool
 from nydus_redis.errors import RoutingError
 from nydus_redis.options import wire_options
 from nydus_redis.pubsub import ClusterPubSub
-from nydus_redis.surface.host_pipeline import HostPipeline
+from nydus_redis.surface.host_pipeline import HostPipeline, of_group
 from nydus_redis.surface.iterating import IteratingOverHost
 from nydus_redis.surface.key_scan import KeyScan
 from nydus_redis.surface.of_cluster import OfCluster, admitting, goes_to_many, name_of_script, text_instead
@@ -51,14 +51,10 @@ _OF_PIPELINES = ("multi", "execute", "discard", "exec")
 
 
 def on_shared_connections(call: Dispatch) -> Dispatch:
-    """Return a dispatch to one host that refuses commands which only have a meaning on one connection."""
+    """Return a dispatch to one host that refuses commands which leave a state on their connection."""
 
     def dispatch(command: Command) -> Any:
-        if command.scope is Scope.CONNECTION:
-            raise RoutingError(
-                f"{command.name} only has a meaning on one connection, and this client shares many: use "
-                "cluster.on(host).client(), which has one of its own, or a pipeline()"
-            )
+        need_no_connection(command)
         return call(command)
 
     return dispatch
@@ -69,16 +65,6 @@ class _NoPool(redis.ConnectionPool):
 
     def get_connection(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise RoutingError("this needs a connection to one host: use cluster.on(host)")
-
-
-class _SingleClient(redis.Redis):
-    """A client with one connection, which it closes at its end: no other client may get its state (SELECT, MULTI)."""
-
-    def close(self) -> None:
-        connection: Any = getattr(self, "connection", None)
-        if connection is not None:
-            connection.disconnect()
-        super().close()
 
 
 class _Client(redis.Redis):
@@ -110,12 +96,18 @@ class _HostClient(IteratingOverHost, NoGroupPipelines, OfSharedConnections, _Cli
     nydus_scans, nydus_key_scans = ClusterScan, KeyScan
 
     def client(self) -> Any:
-        """Return a client with a connection of its own."""
-        return _SingleClient(connection_pool=self.connection_pool, single_connection_client=True)
+        """Return a client with connections of its own, which are closed at its end: no other client gets their state."""
+        own: Any = ClosingPool(self.connection_pool)
+        return redis.Redis(connection_pool=own, single_connection_client=True)
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> HostPipeline:
         """Return a pipeline of redis-py, which is sent at most once."""
         pipeline = HostPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        return pipeline.nydus_on(self.nydus_engine, self.nydus_wire, self.nydus_admit)
+
+    def nydus_pipeline_of(self, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Return a pipeline of a group of commands, which is sent at most once."""
+        pipeline = of_group(make(*args, **kwargs), HostPipeline)
         return pipeline.nydus_on(self.nydus_engine, self.nydus_wire, self.nydus_admit)
 
     def pubsub(self, **kwargs: Any) -> Any:

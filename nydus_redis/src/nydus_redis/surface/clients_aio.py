@@ -17,11 +17,12 @@ from nydus_core.command import Command, Dispatch
 from nydus_core.engines import named_as_called
 from nydus_core.errors import MaybeApplied
 from nydus_redis.commands import Wire
-from nydus_redis.connection import AsyncHost, abort
+from nydus_redis.connection import AsyncClosingPool, AsyncHost
 from nydus_redis.errors import RoutingError
 from nydus_redis.options import wire_options
 from nydus_redis.pubsub import AsyncClusterPubSub
 from nydus_redis.surface.clients import SurfacesBase, no_such_command, on_shared_connections
+from nydus_redis.surface.host_pipeline import of_group
 from nydus_redis.surface.iterating import IteratingOverHost
 from nydus_redis.surface.of_cluster import OfCluster, admitting, goes_to_many, name_of_script, text_instead
 from nydus_redis.surface.pipelines_aio import AsyncClusterPipeline, AsyncHostPipeline
@@ -45,13 +46,7 @@ class _NoPool(_ConnectionPool):  # type: ignore[misc]
 
 
 class _SingleClient(_Redis):  # type: ignore[misc]
-    """A client with one connection, which it closes at its end: no other client may get its state (SELECT, MULTI)."""
-
-    async def aclose(self, close_connection_pool: bool | None = None) -> None:
-        connection: Any = self.connection
-        if connection is not None:
-            abort(connection)  # at once: a task may be cancelled here
-        await super().aclose(close_connection_pool)
+    """A client with connections of its own, which are closed at its end: no other client gets their state."""
 
     async def __aexit__(self, *_: object) -> None:
         """Close the client. redis-py's own method waits before that, and closes nothing if its task is cancelled then."""
@@ -105,9 +100,10 @@ class _HostClient(IteratingOverHost, NoGroupPipelines, OfSharedConnections, _Cli
         return self._no_pool.get_encoder()
 
     def client(self) -> Any:
-        """Return a client with a connection of its own."""
+        """Return a client with connections of its own, which are closed at its end: no other client gets their state."""
         assert self.nydus_engine is not None
-        return _SingleClient(connection_pool=self.nydus_engine.held, single_connection_client=True)
+        own = AsyncClosingPool(self.nydus_engine.held)
+        return _SingleClient(connection_pool=own, single_connection_client=True)
 
     def monitor(self) -> Any:
         """Return redis-py's reader of the commands that the host receives. It holds a connection of its own."""
@@ -120,6 +116,11 @@ class _HostClient(IteratingOverHost, NoGroupPipelines, OfSharedConnections, _Cli
         made = _HostPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
         pipeline: AsyncHostPipeline = made.nydus_on(self.nydus_engine, self.nydus_wire, self.nydus_admit)
         return pipeline
+
+    def nydus_pipeline_of(self, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Return a pipeline of a group of commands, which is sent at most once."""
+        pipeline = of_group(make(*args, **kwargs), AsyncHostPipeline)
+        return pipeline.nydus_on(self.nydus_engine, self.nydus_wire, self.nydus_admit)
 
     def pubsub(self, **kwargs: Any) -> Any:
         """Return redis-py's own subscriptions, on this host."""

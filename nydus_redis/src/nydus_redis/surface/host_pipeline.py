@@ -6,14 +6,15 @@ have been applied. So here a lost connection is ``MaybeApplied``.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from redis.client import Pipeline
-from redis.exceptions import WatchError
+from redis.exceptions import RedisError, WatchError
 
-from nydus_core.command import Command
+from nydus_core.command import Command, key_bytes
 from nydus_core.engines import name_of
 from nydus_core.errors import HostDown, HostError, MaybeApplied
 from nydus_core.redaction import redactor_of
@@ -21,7 +22,7 @@ from nydus_redis.commands import Cursor, Wire, sendable
 from nydus_redis.connection import ANSWERS, FAILURES, PlainLosses, hidden_loss, is_closed
 from nydus_redis.surface.refusals import OnOneHost
 
-__all__ = ["FINAL", "HostPipeline", "OfHost", "sent_as", "watch_is_lost"]
+__all__ = ["FINAL", "HostPipeline", "OfHost", "of_group", "sent_as", "watch_is_lost"]
 
 _Pipeline: Any = Pipeline  # has no types
 #: Errors that reach the user as they are.
@@ -44,6 +45,29 @@ def watch_is_lost() -> WatchError:
     )
 
 
+def of_group(made: Any, ours: Callable[..., Any]) -> Any:
+    """Return a pipeline of a group of commands, such as ``json()``, that is also a pipeline of one host.
+
+    Parameters:
+        made: The group's own pipeline.
+        ours: The class of pipelines of one host. redis-py's groups make blocking pipelines for asyncio, too.
+    """
+    kind: Any = type(made)
+    pipeline = _kind_of_group(kind, ours)(
+        made.connection_pool, made.response_callbacks, made.transaction, made.shard_hint
+    )
+    for name, value in vars(made).items():
+        vars(pipeline).setdefault(name, value)
+    return pipeline
+
+
+@functools.cache
+def _kind_of_group(kind: Any, ours: Any) -> Any:
+    fits = any(base in ours.__mro__ for base in kind.__bases__)
+    bases = [kind] if fits else [base for base in kind.__bases__ if not issubclass(base, Pipeline)]
+    return type(kind.__name__, (*bases, ours), {})
+
+
 class OfHost(OnOneHost):
     """A pipeline that knows its host, and refuses commands that belong elsewhere."""
 
@@ -54,6 +78,7 @@ class OfHost(OnOneHost):
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Queue a command; or send it at once, if keys are watched and ``multi()`` was not called yet."""
+        args = self._wire.gate.admit(args)
         if self._admit is not None:
             words = ("EXISTS", *args[1:]) if args[0] == "WATCH" else args
             self._admit(self._wire.describe(words, dict(options)))
@@ -61,6 +86,19 @@ class OfHost(OnOneHost):
             self._wire.describe(args, dict(options)).check_word(name_of(self._engine))
         redis_py: Any = super()
         return redis_py.execute_command(*sendable(args), **options)
+
+    def _told_of(self, args: tuple[Any, ...]) -> Command:
+        """Return the command that stands for arguments in errors: with its name, and without values."""
+        spec = self._wire.lookup(words := self._wire.words(args))
+        return Command(key_bytes(words[0]).decode(errors="replace") if spec is None else spec.name)
+
+    def pipeline_execute_command(self, *args: Any, **options: Any) -> Any:
+        """Queue a command."""
+        args = self._wire.gate.admit(args)
+        if args[0] == "WATCH":  # redis-py would not know of it
+            raise RedisError("WATCH cannot be queued: use watch(), before multi()")
+        redis_py: Any = super()
+        return redis_py.pipeline_execute_command(*args, **options)
 
 
 class HostPipeline(OfHost, PlainLosses, Pipeline):
@@ -75,7 +113,8 @@ class HostPipeline(OfHost, PlainLosses, Pipeline):
 
     def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command at once."""
-        command = Command(str(args[0]))
+        args = self._wire.gate.admit(args)
+        command = self._told_of(args)
         if args[0] != "UNWATCH":
             self._check_watch()
         self._take_connection(command)

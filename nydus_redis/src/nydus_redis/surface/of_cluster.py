@@ -57,6 +57,10 @@ class OfCluster(Iterating, OverManyHosts):
         """Whether ``json().pipeline()`` and its like are allowed: in a cluster of one host, whose connections these use."""
         return self.nydus_cluster is not None and len(self.nydus_cluster) == 1
 
+    def nydus_pipeline_of(self, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Return a pipeline of a group of commands on the only host."""
+        return client_of_only_host(self.nydus_cluster).nydus_pipeline_of(make, *args, **kwargs)
+
     @property
     def connection_pool(self) -> Any:
         """The connections of the only host. With several hosts, a pool that never connects."""

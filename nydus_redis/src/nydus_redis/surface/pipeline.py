@@ -10,7 +10,7 @@ from redis.exceptions import ExecAbortError, RedisError
 
 from nydus_core.command import Command, Outcome, outcome_of
 from nydus_core.errors import CommandFailure, HostError
-from nydus_redis.commands import Wire
+from nydus_redis.commands import Wire, need_no_connection
 from nydus_redis.errors import RoutingError
 from nydus_redis.surface.only_host import HandsOver
 from nydus_redis.surface.refusals import NO_WATCHING, Queued
@@ -46,12 +46,13 @@ class ClusterPipelineBase(HandsOver, Queued, Pipeline):
         """Queue a command, and return the pipeline; or send it at once, while keys are watched, until ``multi()``.
 
         Raises:
-            RoutingError: Nobody can tell the keys of the command.
+            RoutingError: Nobody can tell the keys of the command, or it leaves a state on its connection.
         """
         if self._held is not None:
             done = self._held.execute_command(*args, **options)
             return self if done is self._held else done
         command = self._wire.describe(args, dict(options))
+        need_no_connection(command)
         self.command_stack.append((args, options))
         self._commands.append(command)
         return self

@@ -106,7 +106,8 @@ class AsyncHostPipeline(OfHost, AsyncPlainLosses, _Pipeline):  # type: ignore[mi
 
     async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command at once."""
-        command = Command(str(args[0]))
+        args = self._wire.gate.admit(args)
+        command = self._told_of(args)
         with self._sending():
             if args[0] != "UNWATCH":
                 await self._check_watch()

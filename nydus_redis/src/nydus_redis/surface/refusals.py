@@ -6,6 +6,8 @@ about connections.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 from nydus_redis.errors import RoutingError
@@ -69,12 +71,23 @@ class NoGroupPipelines:
         return super()
 
     def _group(self, group: Any) -> Any:
+        group.pipeline = partial(self.nydus_pipeline_of, group.pipeline)
         if not self.nydus_groups_have_pipelines:
             group.pipeline = _refusal(
                 "this pipeline does not look where keys live: use cluster.on(host) for it, or execute_command() of "
                 "cluster.pipeline()"
             )
         return group
+
+    def nydus_pipeline_of(self, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Return a pipeline of a group, as a pipeline of one host.
+
+        Parameters:
+            make: The group's own method.
+            args: Its arguments.
+            kwargs: The same, by name.
+        """
+        raise NotImplementedError
 
 
 class OverManyHosts(NoGroupPipelines, OnOneHost):

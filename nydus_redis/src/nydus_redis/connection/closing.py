@@ -1,0 +1,43 @@
+"""Pools for clients with connections of their own: a connection is closed when it is given back.
+
+Such a client may leave any state on its connections (SELECT, MULTI, CLIENT REPLY), and so may its pipelines. Nobody else gets
+these connections.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nydus_redis.connection.streams_aio import abort
+
+__all__ = ["AsyncClosingPool", "ClosingPool"]
+
+
+class ClosingPool:
+    """A pool of redis-py that closes each connection before it goes back.
+
+    Parameters:
+        pool: redis-py's pool, which the connections come from.
+    """
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+    def release(self, connection: Any) -> None:
+        """Close a connection, and give it back."""
+        try:
+            connection.disconnect()
+        finally:
+            self._pool.release(connection)
+
+
+class AsyncClosingPool(ClosingPool):
+    """The same for a pool of ``redis.asyncio``."""
+
+    async def release(self, connection: Any) -> None:  # type: ignore[override]
+        """Close a connection at once, since a task may be cancelled here, and give it back."""
+        abort(connection)
+        await self._pool.release(connection)
