@@ -111,7 +111,9 @@ def test_stated_keys_are_not_asked_for(cluster: Cluster, proxies: list[FaultProx
 
 
 def test_arguments_that_are_not_the_commands_are_refused(cluster: Cluster) -> None:
-    with pytest.raises(RoutingError, match=r"cannot tell the keys of ZUNIONSTORE: .*numkeys 9"):
+    with pytest.raises(
+        RoutingError, match=r"cannot tell the keys of ZUNIONSTORE: .*numkeys that is too large"
+    ):
         cluster.execute_command("ZUNIONSTORE", "to", 9, "a")
 
 

@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Protocol
 from redis.client import EMPTY_RESPONSE, NEVER_DECODE
 from redis.exceptions import InvalidResponse
 
-from nydus_core.command import Access, Command, Scope, Split, key_bytes
+from nydus_core.command import Access, Command, Scope, Split
 from nydus_redis.commands.blocking import longest_wait
+from nydus_redis.commands.conditions import conditions_of
 from nydus_redis.commands.table import CommandSpec
 
 __all__ = [
@@ -103,8 +104,7 @@ class RedisCommand(Command):
         spec = self.wire.lookup((*self.name.split(), *self.args))
         if spec is None or not spec.idempotent:
             return False
-        said = {key_bytes(word).upper() for word in self.args[1:]}
-        return self.access is Access.READ or said.isdisjoint(_CONDITIONS)
+        return self.access is Access.READ or not conditions_of(self.name, self.args)
 
     @property
     def bound(self) -> str:
@@ -112,7 +112,7 @@ class RedisCommand(Command):
         spec = self.wire.lookup((*self.name.split(), *self.args))
         if spec is None:
             return super().bound
-        said_nx = spec.bound_by_nx and b"NX" in [key_bytes(word).upper() for word in self.args[2:]]
+        said_nx = spec.bound_by_nx and b"NX" in conditions_of(self.name, self.args)
         return super().bound or spec.bound or (spec.bound_by_nx if said_nx else "")
 
     def remade(self, args: Sequence[Any]) -> RedisCommand:
@@ -167,11 +167,6 @@ class PatternCommand(RedisCommand):
     """A command that also reads keys whose names the server makes of patterns."""
 
     __slots__ = ("patterns",)
-
-
-#: Words with which a command depends on the data, answers with the data, counts, or does only some of the work (XTRIM with
-#: ``~`` or LIMIT). They count even where they are values.
-_CONDITIONS = frozenset(b"NX XX FNX FXX GT LT GET INCR IFEQ IFNE IFDEQ IFDNE ~ LIMIT".split())
 
 
 class UnreadableReply(InvalidResponse):

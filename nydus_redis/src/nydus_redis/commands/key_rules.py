@@ -9,14 +9,14 @@ from typing import Any
 
 from nydus_core.command import key_bytes
 
-__all__ = ["SORT_OPERANDS", "Finder", "Misfit", "Words", "compiled", "options_of"]
+__all__ = ["SORT_OPERANDS", "STREAMS_OPERANDS", "Finder", "Misfit", "Words", "compiled", "options_of"]
 
 Words = Sequence[Any]
 Finder = Callable[[Words], Sequence[int]]
 
 
 class Misfit(Exception):
-    """A word on the wire that does not fit: where, the word found, and the word expected."""
+    """A word on the wire that does not fit: where, what was found, and what was expected. No word is shown: it may be a value."""
 
     def __init__(self, at: int, found: str, expected: str) -> None:
         super().__init__(at, found, expected)
@@ -68,7 +68,8 @@ def _counted(at: int, step: int, words: Words) -> Sequence[int]:
     count = _number(words, at)
     most = (len(words) - at - 1) // step
     if not 0 <= count <= most:
-        raise Misfit(at, f"numkeys {count}", f"0 to {most}, which is all that follows")
+        found = "a negative numkeys" if count < 0 else "a numkeys that is too large"  # it may be a value
+        raise Misfit(at, found, f"0 to {most}, which is all that follows")
     return range(at + 1, at + 1 + count * step, step)
 
 
@@ -78,7 +79,7 @@ def _number(words: Words, at: int) -> int:
     try:
         return int(key_bytes(words[at]))
     except ValueError:
-        raise Misfit(at, f"numkeys {words[at]!r:.40}", "a whole number") from None
+        raise Misfit(at, "another word", "numkeys, a whole number") from None
 
 
 def options_of(words: Words, at: int, operands: Mapping[bytes, int]) -> Iterator[tuple[int, bytes]]:
@@ -91,11 +92,11 @@ def options_of(words: Words, at: int, operands: Mapping[bytes, int]) -> Iterator
 
 def _streams(words: Words) -> Sequence[int]:
     """Find the keys of XREAD and XREADGROUP: the first half of the words behind STREAMS."""
-    for at, option in options_of(words, 1, _STREAMS_OPERANDS):
+    for at, option in options_of(words, 1, STREAMS_OPERANDS):
         if option == b"STREAMS":
             return _first_half(at + 1, words)
-        if option not in _STREAMS_OPERANDS:
-            raise Misfit(at, f"{words[at]!r:.40}", "STREAMS, or an option before it")
+        if option not in STREAMS_OPERANDS:
+            raise Misfit(at, "another word", "STREAMS, or an option before it")
     raise Misfit(len(words), "nothing", "STREAMS, keys and ids")
 
 
@@ -135,7 +136,8 @@ def _stralgo(words: Words) -> Sequence[int]:
 
 #: How many words belong to an option of SORT. Of an unknown option the server says that the syntax is wrong.
 SORT_OPERANDS: Mapping[bytes, int] = {b"STORE": 1, b"BY": 1, b"GET": 1, b"LIMIT": 2}
-_STREAMS_OPERANDS = {
+#: How many words belong to an option of XREAD and XREADGROUP.
+STREAMS_OPERANDS: Mapping[bytes, int] = {
     **{b"NOACK": 0, b"BLOCK": 1, b"COUNT": 1, b"GROUP": 2},
     **{b"CLAIM": 1, b"MAXCOUNT": 1, b"MAXSIZE": 1},  # Redis 8.4 and 8.10
 }
