@@ -78,12 +78,17 @@ class Explanation:
     patterns: tuple[KeyPlace, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as dicts, lists, text and numbers, for ``json.dumps``.
+        """Return all of it as dicts, lists, text and numbers, for ``json.dumps`` and logs.
 
-        Keys and bytes are text: bytes that are not UTF-8 are written as in ``repr``.
+        Keys are text: bytes that are not UTF-8 are written as in ``repr``. Of the bytes of a command, which may hold secret
+        values, only the number is given, as ``wire_size``.
         """
-        found: dict[str, Any] = _plain(asdict(self))
-        return found
+        found = asdict(self)
+        for each in (found, *found["parts"]):
+            wire = each.pop("wire")
+            each["wire_size"] = None if wire is None else len(wire)
+        plain: dict[str, Any] = _plain(found)
+        return plain
 
     def __str__(self) -> str:
         addresses = ", by the hosts' addresses" if self.by_address else ""
