@@ -113,7 +113,7 @@ class AsyncRedis(RedisHost):
 
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
         """Return a client of this host, a ``redis.asyncio.Redis``; pipelines and subscriptions work on it too."""
-        return async_host_client(self, self._wire_options, dispatch)
+        return async_host_client(self, self._wire_options, dispatch, make_surface)
 
     @property
     def pool(self) -> FairPool[Any]:

@@ -77,7 +77,7 @@ class Redis(RedisHost):
 
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
         """Return a client of this host, a ``redis.Redis``; pipelines and subscriptions work on it too."""
-        return host_client(self, self._wire_options, dispatch)
+        return host_client(self, self._wire_options, dispatch, make_surface)
 
     def close(self) -> None:
         """Close the connections of the pool. A later command opens new ones."""

@@ -16,21 +16,22 @@ from redis.exceptions import NoScriptError
 
 from nydus_core.checks import nearest
 from nydus_core.command import Command, Dispatch
-from nydus_core.engines import named_as_called
+from nydus_core.engines import SurfaceFactory, named_as_called
 from nydus_core.errors import MaybeApplied
 from nydus_redis.commands import Wire, need_no_connection
 from nydus_redis.connection import BlockingHost, ClosingPool
 from nydus_redis.errors import RoutingError
 from nydus_redis.options import wire_options
 from nydus_redis.pubsub import ClusterPubSub
+from nydus_redis.surface.ending import Ending
 from nydus_redis.surface.host_pipeline import HostPipeline, of_group
 from nydus_redis.surface.iterating import IteratingOverHost
 from nydus_redis.surface.key_scan import KeyScan
-from nydus_redis.surface.of_cluster import OfCluster, admitting, goes_to_many, name_of_script, text_instead
+from nydus_redis.surface.of_cluster import OfCluster, admitting, name_of_script, text_instead
 from nydus_redis.surface.pipeline import ClusterPipeline
 from nydus_redis.surface.refusals import NoGroupPipelines, OfSharedConnections, Queued
 from nydus_redis.surface.scan import ClusterScan
-from nydus_redis.surface.scripts import Scripts
+from nydus_redis.surface.scripts import RunsScripts, Scripts, scripts_of
 
 __all__ = ["Surfaces", "SurfacesBase", "host_client", "no_such_command", "on_shared_connections", "surfaces"]
 
@@ -85,7 +86,23 @@ class _Client(redis.Redis):
 
 
 @named_as_called
-class _HostClient(IteratingOverHost, NoGroupPipelines, OfSharedConnections, _Client):
+class _RunsScripts(RunsScripts):
+    """Runs scripts with blocking calls."""
+
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
+        """Run a script by its name. A host that does not know a registered script is sent the text."""
+        redis_py: Any = super()
+        text = self.nydus_scripts.text(sha)
+        if self.nydus_text_first(text, keys_and_args):
+            return redis_py.eval(text, numkeys, *keys_and_args)
+        try:
+            return redis_py.evalsha(sha, numkeys, *keys_and_args)
+        except NoScriptError as error:
+            return redis_py.eval(text_instead(error, text), numkeys, *keys_and_args)
+
+
+@named_as_called
+class _HostClient(_RunsScripts, Ending, IteratingOverHost, NoGroupPipelines, OfSharedConnections, _Client):
     """The client of one host: pipelines and subscriptions work on its pool.
 
     A client from ``on_key`` refuses commands with keys of other hosts, and so do its pipelines and subscriptions.
@@ -103,12 +120,12 @@ class _HostClient(IteratingOverHost, NoGroupPipelines, OfSharedConnections, _Cli
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> HostPipeline:
         """Return a pipeline of redis-py, which is sent at most once."""
         pipeline = HostPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-        return pipeline.nydus_on(self.nydus_engine, self.nydus_wire, self.nydus_admit)
+        return pipeline.nydus_on(self)
 
     def nydus_pipeline_of(self, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Return a pipeline of a group of commands, which is sent at most once."""
         pipeline = of_group(make(*args, **kwargs), HostPipeline)
-        return pipeline.nydus_on(self.nydus_engine, self.nydus_wire, self.nydus_admit)
+        return pipeline.nydus_on(self)
 
     def pubsub(self, **kwargs: Any) -> Any:
         """Return redis-py's own subscriptions, on this host."""
@@ -119,10 +136,8 @@ class _HostClient(IteratingOverHost, NoGroupPipelines, OfSharedConnections, _Cli
 
 
 @named_as_called
-class _MapClient(Queued, _Client):
+class _MapClient(RunsScripts, Queued, _Client):
     """The client in a ``map()`` block: it queues commands."""
-
-    nydus_scripts: Scripts
 
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
         """Queue a script. The text of a registered script is sent with it, so that no host has to know the script."""
@@ -133,21 +148,11 @@ class _MapClient(Queued, _Client):
 
 
 @named_as_called
-class _ClusterClient(OfCluster, _Client):
+class _ClusterClient(_RunsScripts, Ending, OfCluster, _Client):
     """The client behind the commands of a cluster."""
 
     nydus_pipelines, nydus_subscriptions = ClusterPipeline, ClusterPubSub
     nydus_scans, nydus_key_scans = ClusterScan, KeyScan
-
-    def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
-        """Run a script by its name. A host that does not know a registered script is sent the text."""
-        text = self.nydus_scripts.text(sha)
-        if text is not None and goes_to_many(self.nydus_cluster):
-            return self.eval(text, numkeys, *keys_and_args)
-        try:
-            return super().evalsha(sha, numkeys, *keys_and_args)
-        except NoScriptError as error:
-            return self.eval(text_instead(error, text), numkeys, *keys_and_args)
 
     def script_load(self, script: Any) -> Any:
         """Load a script on all hosts, and return its one name, as redis-py's scripts and locks need it.
@@ -173,7 +178,7 @@ class SurfacesBase:
 
     def __init__(self, options: Sequence[Mapping[str, Any]]) -> None:
         wire = wire_options(options)
-        scripts = Scripts()
+        self.scripts = scripts = Scripts()
         self._map_client = _MapClient(connection_pool=_NoPool(**wire))
         self._cluster_client = self._make_cluster_client(wire)
         self._map_client.nydus_scripts = self._cluster_client.nydus_scripts = scripts
@@ -216,12 +221,22 @@ def surfaces(options: Sequence[Mapping[str, Any]]) -> Surfaces:
 
 
 def host_client(
-    engine: BlockingHost, options: Mapping[str, Any], call: Callable[[Command], Any]
+    engine: BlockingHost,
+    options: Mapping[str, Any],
+    call: Callable[[Command], Any],
+    make_surface: SurfaceFactory | None = None,
 ) -> _HostClient:
-    """Return a client of one host: commands end in ``call``, and pipelines and subscriptions work on its pool."""
+    """Return a client of one host: commands end in ``call``, and pipelines and subscriptions work on its pool.
+
+    Parameters:
+        engine: The host.
+        options: The options of the host.
+        call: Delivers a command.
+        make_surface: Makes the surfaces of the cluster, whose scripts the client knows.
+    """
     client = _HostClient(connection_pool=engine.pool)
     client.nydus_engine, client.nydus_admit = engine, getattr(call, "admit", None)
     client.nydus_groups_have_pipelines = client.nydus_admit is None
-
+    client.nydus_scripts = scripts_of(make_surface)
     wire = Wire(wire_options([options]), client.response_callbacks)
     return client.nydus_end_in(on_shared_connections(call), wire)

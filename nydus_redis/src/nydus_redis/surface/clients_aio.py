@@ -14,7 +14,7 @@ from redis.asyncio.client import Monitor, PubSub
 from redis.exceptions import NoScriptError
 
 from nydus_core.command import Command, Dispatch
-from nydus_core.engines import named_as_called
+from nydus_core.engines import SurfaceFactory, named_as_called
 from nydus_core.errors import MaybeApplied
 from nydus_redis.commands import Wire
 from nydus_redis.connection import AsyncClosingPool, AsyncHost
@@ -22,12 +22,14 @@ from nydus_redis.errors import RoutingError
 from nydus_redis.options import wire_options
 from nydus_redis.pubsub import AsyncClusterPubSub
 from nydus_redis.surface.clients import SurfacesBase, no_such_command, on_shared_connections
+from nydus_redis.surface.ending import AsyncEnding
 from nydus_redis.surface.host_pipeline import of_group
 from nydus_redis.surface.iterating import IteratingOverHost
-from nydus_redis.surface.of_cluster import OfCluster, admitting, goes_to_many, name_of_script, text_instead
+from nydus_redis.surface.of_cluster import OfCluster, admitting, name_of_script, text_instead
 from nydus_redis.surface.pipelines_aio import AsyncClusterPipeline, AsyncHostPipeline
 from nydus_redis.surface.refusals import NoGroupPipelines, OfSharedConnections
 from nydus_redis.surface.scan_aio import AsyncClusterScan, AsyncKeyScan
+from nydus_redis.surface.scripts import RunsScripts, scripts_of
 
 __all__ = ["async_host_client", "async_surfaces"]
 
@@ -76,7 +78,25 @@ class _Client(_Redis):  # type: ignore[misc]
 
 
 @named_as_called
-class _HostClient(IteratingOverHost, NoGroupPipelines, OfSharedConnections, _Client):
+class _RunsScripts(RunsScripts):
+    """Runs scripts with asyncio."""
+
+    async def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
+        """Run a script by its name. A host that does not know a registered script is sent the text."""
+        redis_py: Any = super()
+        text = self.nydus_scripts.text(sha)
+        if self.nydus_text_first(text, keys_and_args):
+            return await redis_py.eval(text, numkeys, *keys_and_args)
+        try:
+            return await redis_py.evalsha(sha, numkeys, *keys_and_args)
+        except NoScriptError as error:
+            return await redis_py.eval(text_instead(error, text), numkeys, *keys_and_args)
+
+
+@named_as_called
+class _HostClient(
+    _RunsScripts, AsyncEnding, IteratingOverHost, NoGroupPipelines, OfSharedConnections, _Client
+):
     """The client of one host: pipelines and subscriptions work on its pools in the running event loop.
 
     A client from ``on_key`` refuses commands with keys of other hosts, and so do its pipelines and subscriptions.
@@ -114,13 +134,13 @@ class _HostClient(IteratingOverHost, NoGroupPipelines, OfSharedConnections, _Cli
         """Return a pipeline of redis-py, which is sent at most once."""
         assert self.nydus_engine is not None
         made = _HostPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-        pipeline: AsyncHostPipeline = made.nydus_on(self.nydus_engine, self.nydus_wire, self.nydus_admit)
+        pipeline: AsyncHostPipeline = made.nydus_on(self)
         return pipeline
 
     def nydus_pipeline_of(self, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Return a pipeline of a group of commands, which is sent at most once."""
         pipeline = of_group(make(*args, **kwargs), AsyncHostPipeline)
-        return pipeline.nydus_on(self.nydus_engine, self.nydus_wire, self.nydus_admit)
+        return pipeline.nydus_on(self)
 
     def pubsub(self, **kwargs: Any) -> Any:
         """Return redis-py's own subscriptions, on this host."""
@@ -131,7 +151,7 @@ class _HostClient(IteratingOverHost, NoGroupPipelines, OfSharedConnections, _Cli
 
 
 @named_as_called
-class _ClusterClient(OfCluster, _Client):
+class _ClusterClient(_RunsScripts, AsyncEnding, OfCluster, _Client):
     """The client behind the commands of a cluster."""
 
     nydus_pipelines, nydus_subscriptions = AsyncClusterPipeline, AsyncClusterPubSub
@@ -140,16 +160,6 @@ class _ClusterClient(OfCluster, _Client):
     async def initialize(self) -> Any:
         """Return the cluster, which connects at the first command."""
         return self.nydus_cluster
-
-    async def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
-        """Run a script by its name. A host that does not know a registered script is sent the text."""
-        text = self.nydus_scripts.text(sha)
-        if text is not None and goes_to_many(self.nydus_cluster):
-            return await self.eval(text, numkeys, *keys_and_args)
-        try:
-            return await super().evalsha(sha, numkeys, *keys_and_args)
-        except NoScriptError as error:
-            return await self.eval(text_instead(error, text), numkeys, *keys_and_args)
 
     async def script_load(self, script: Any) -> Any:
         """Load a script on all hosts, and return its one name, as redis-py's scripts and locks need it.
@@ -176,11 +186,22 @@ def async_surfaces(options: Sequence[Mapping[str, Any]]) -> AsyncSurfaces:
 
 
 def async_host_client(
-    engine: AsyncHost, options: Mapping[str, Any], call: Callable[[Command], Any]
+    engine: AsyncHost,
+    options: Mapping[str, Any],
+    call: Callable[[Command], Any],
+    make_surface: SurfaceFactory | None = None,
 ) -> _HostClient:
-    """Return a client of one host: commands end in ``call``, and pipelines and subscriptions work on its pools."""
+    """Return a client of one host: commands end in ``call``, and pipelines and subscriptions work on its pools.
+
+    Parameters:
+        engine: The host.
+        options: The options of the host.
+        call: Delivers a command.
+        make_surface: Makes the surfaces of the cluster, whose scripts the client knows.
+    """
     wire = wire_options([options])
     client = _HostClient(connection_pool=_NoPool(**wire))
     client.nydus_engine, client.nydus_admit = engine, getattr(call, "admit", None)
     client.nydus_groups_have_pipelines = client.nydus_admit is None
+    client.nydus_scripts = scripts_of(make_surface)
     return client.nydus_end_in(on_shared_connections(call), Wire(wire, client.response_callbacks))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Self
 
 from redis.client import Pipeline
@@ -21,6 +22,7 @@ from nydus_core.redaction import redactor_of
 from nydus_redis.commands import Cursor, Wire, sendable
 from nydus_redis.connection import ANSWERS, FAILURES, PlainLosses, hidden_loss, is_closed
 from nydus_redis.surface.refusals import OnOneHost
+from nydus_redis.surface.scripts import Scripts, goes_along
 
 __all__ = ["FINAL", "HostPipeline", "OfHost", "of_group", "sent_as", "watch_is_lost"]
 
@@ -69,36 +71,77 @@ def _kind_of_group(kind: Any, ours: Any) -> Any:
 
 
 class OfHost(OnOneHost):
-    """A pipeline that knows its host, and refuses commands that belong elsewhere."""
+    """A pipeline that knows its host, and refuses commands that belong elsewhere or leave a state on the connection."""
 
-    def nydus_on(self, engine: Any, wire: Wire, admit: Callable[[Command], None] | None) -> Self:
-        """Set the host, and the function that refuses commands which belong elsewhere; return the pipeline."""
-        self._engine, self._wire, self._admit = engine, wire, admit
+    command_stack: list[Any]
+    immediate_execute_command: Callable[..., Any]
+    scripts: set[Any]
+    watching: bool
+    explicit_transaction: bool
+
+    _engine: Any
+    _wire: Wire
+    _admit: Callable[[Command], None] | None
+
+    def nydus_on(self, client: Any) -> Self:
+        """Set the client of the host, which knows what belongs elsewhere; return the pipeline."""
+        self._engine, self._wire, self._admit = client.nydus_engine, client.nydus_wire, client.nydus_admit
+        self.nydus_scripts: Scripts = client.nydus_scripts
         return self
 
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
+        """Queue a script, or send it at once; with its text, unless that is long and can be loaded before."""
+        redis_py: Any = super()
+        foreign = next((script for script in self.scripts if script.sha == sha), None)
+        script = foreign or self.nydus_scripts.script(sha)
+        if script is None:
+            return redis_py.evalsha(sha, numkeys, *keys_and_args)
+        at_once = self.watching and not self.explicit_transaction
+        if at_once or goes_along(script.script, keys_and_args):
+            return redis_py.eval(script.script, numkeys, *keys_and_args)
+        self.scripts.add(script)
+        return redis_py.evalsha(sha, numkeys, *keys_and_args)
+
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Queue a command; or send it at once, if keys are watched and ``multi()`` was not called yet."""
+        """Queue a command; or send it at once, if keys are watched and ``multi()`` was not called yet.
+
+        Raises:
+            RoutingError: The command belongs elsewhere, or leaves a state on the connection, which is shared.
+        """
         args = self._wire.gate.admit(args)
         if self._admit is not None:
             words = ("EXISTS", *args[1:]) if args[0] == "WATCH" else args
             self._admit(self._wire.describe(words, dict(options)))
         if Cursor in map(type, args):
             self._wire.describe(args, dict(options)).check_word(name_of(self._engine))
-        redis_py: Any = super()
-        return redis_py.execute_command(*sendable(args), **options)
+        args = sendable(args)
+        if (self.watching or args[0] == "WATCH") and not self.explicit_transaction:
+            return self.immediate_execute_command(*args, **options)
+        return self._queued(args, options)
+
+    def pipeline_execute_command(self, *args: Any, **options: Any) -> Any:
+        """Queue a command. See ``execute_command``."""
+        return self._queued(self._wire.gate.admit(args), options)
+
+    def _queued(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        if args[0] == "WATCH":  # redis-py would not know of it, and leave it on the connection
+            raise RedisError("WATCH cannot be queued: use watch(), before multi()")
+        self.command_stack.append((args, options))
+        return self
+
+    def annotate_exception(self, exception: Exception, number: int, command: Any) -> None:
+        """Name the command in the error, as redis-py does, but without values."""
+        with suppress(RedisError, ValueError, IndexError):
+            shown = repr(self._wire.describe(tuple(command), {}))
+            exception.args = (
+                f"Command # {number} ({shown}) of pipeline caused error: {exception.args[0]}",
+                *exception.args[1:],
+            )
 
     def _told_of(self, args: tuple[Any, ...]) -> Command:
         """Return the command that stands for arguments in errors: with its name, and without values."""
         spec = self._wire.lookup(words := self._wire.words(args))
         return Command(key_bytes(words[0]).decode(errors="replace") if spec is None else spec.name)
-
-    def pipeline_execute_command(self, *args: Any, **options: Any) -> Any:
-        """Queue a command."""
-        args = self._wire.gate.admit(args)
-        if args[0] == "WATCH":  # redis-py would not know of it
-            raise RedisError("WATCH cannot be queued: use watch(), before multi()")
-        redis_py: Any = super()
-        return redis_py.pipeline_execute_command(*args, **options)
 
 
 class HostPipeline(OfHost, PlainLosses, Pipeline):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.exceptions import NoScriptError
@@ -17,7 +17,7 @@ from nydus_redis.errors import RoutingError
 from nydus_redis.surface.iterating import Iterating
 from nydus_redis.surface.only_host import client_of_only_host, handed_over
 from nydus_redis.surface.refusals import OverManyHosts
-from nydus_redis.surface.scripts import Scripts
+from nydus_redis.surface.scripts import RunsScripts
 
 __all__ = [
     "NO_CHANNELS",
@@ -34,13 +34,12 @@ NO_CHANNELS = "a router of nydus 0.11 gives channels no host: use cluster.on(hos
 
 
 @named_as_called
-class OfCluster(Iterating, OverManyHosts):
+class OfCluster(RunsScripts, Iterating, OverManyHosts):
     """Methods of a cluster's client besides commands. Each side names its own classes for the objects that they return."""
 
     response_callbacks: Any
     nydus_cluster: Any = None
     nydus_wire: Wire
-    nydus_scripts: Scripts
     #: Make a pipeline, subscriptions, and an iteration over keys.
     nydus_pipelines: Callable[..., Any]
     nydus_subscriptions: Callable[..., Any]
@@ -166,9 +165,9 @@ class OfCluster(Iterating, OverManyHosts):
             return self._redis_py().lock(name, *args, **kwargs)
         return self.nydus_cluster.on_key(name).lock(name, *args, **kwargs)
 
-    def register_script(self, script: Any) -> Any:
-        """Return a script that can be called. A host that does not know the script is sent the text."""
-        return self.nydus_scripts.remember(self._redis_py().register_script(script))
+    def nydus_text_first(self, text: Any, args: Sequence[Any]) -> bool:
+        """Tell whether the text of a script is sent, and not its name first: always where many hosts run it."""
+        return super().nydus_text_first(text, args) or (text is not None and goes_to_many(self.nydus_cluster))
 
 
 def need_router_by_key(router: Any, why: str) -> None:

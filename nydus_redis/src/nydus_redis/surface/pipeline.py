@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from redis.client import Pipeline
 from redis.exceptions import ExecAbortError, RedisError
 
-from nydus_core.command import Command, Outcome, outcome_of
+from nydus_core.command import Command, Outcome, Scope, outcome_of
 from nydus_core.errors import CommandFailure, HostError
 from nydus_redis.commands import Wire, need_no_connection
 from nydus_redis.errors import RoutingError
@@ -17,6 +17,8 @@ from nydus_redis.surface.refusals import NO_WATCHING, Queued
 from nydus_redis.surface.scripts import Scripts
 
 __all__ = ["ClusterPipeline", "ClusterPipelineBase"]
+
+_OF_CONNECTION = Scope.CONNECTION
 
 #: Of several errors the gravest is raised: the outcome about which least is known.
 _GRAVITY = {Outcome.VALUE: 0, Outcome.SERVER_ERROR: 1, Outcome.NOT_SENT: 2, Outcome.MAYBE_APPLIED: 3}
@@ -37,7 +39,7 @@ class ClusterPipelineBase(HandsOver, Queued, Pipeline):
         super().__init__(pool, callbacks, transaction, None)
         self._cluster = cluster
         self._wire = wire
-        self._known = scripts
+        self.nydus_scripts = scripts
         self._commands: list[Command] = []
         self._results: list[Any] = []
         self._failures: list[CommandFailure] = []
@@ -52,7 +54,8 @@ class ClusterPipelineBase(HandsOver, Queued, Pipeline):
             done = self._held.execute_command(*args, **options)
             return self if done is self._held else done
         command = self._wire.describe(args, dict(options))
-        need_no_connection(command)
+        if command.scope is _OF_CONNECTION:  # asked here, too: a call takes time
+            need_no_connection(command)
         self.command_stack.append((args, options))
         self._commands.append(command)
         return self
@@ -62,7 +65,7 @@ class ClusterPipelineBase(HandsOver, Queued, Pipeline):
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
         """Queue a script. The text of a registered script is sent with it, so that no host has to know the script."""
         own: Any = next((script.script for script in self.scripts if script.sha == sha), None)
-        text = self._known.text(sha) if own is None else own
+        text = self.nydus_scripts.text(sha) if own is None else own
         if text is not None:
             return self.eval(text, numkeys, *keys_and_args)
         return super().evalsha(sha, numkeys, *keys_and_args)
