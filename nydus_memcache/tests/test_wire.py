@@ -17,6 +17,7 @@ from nydus_core.command import Access, Scope
 from nydus_memcache import IllegalArgument, IllegalKey, Memcache
 from nydus_memcache.commands.command import MemcacheCommand
 from nydus_memcache.surface.blocking import Surface
+from odd import Index, Level, Word, lying
 
 pytestmark = pytest.mark.slow_env  # nothing of this is pymemcache's
 
@@ -300,6 +301,72 @@ def test_a_number_that_memcached_would_not_take_is_refused(call: Callable[[Any],
         call(surface())
     assert isinstance(caught.value, NydusError)
     assert isinstance(caught.value, MemcacheIllegalInputError)
+
+
+@pytest.mark.parametrize(
+    ("call", "request_bytes"),
+    [
+        (lambda c: c.set("k", b"v", Level.MINUTE), b"set k 0 60 1\r\nv\r\n"),
+        (lambda c: c.add("k", b"v", expire=lying(int)(5)), b"add k 0 5 1\r\nv\r\n"),
+        (lambda c: c.set("k", b"v", flags=Level.LOW), b"set k 1 0 1\r\nv\r\n"),
+        (lambda c: c.cas("k", b"v", Level.MINUTE), b"cas k 0 0 1 60\r\nv\r\n"),
+        (lambda c: c.cas("k", b"v", lying(bytes)(b"12")), b"cas k 0 0 1 12\r\nv\r\n"),
+        (lambda c: c.cas("k", b"v", lying(str)("12")), b"cas k 0 0 1 12\r\nv\r\n"),
+        (lambda c: c.set_many({"k": b"v"}, Level.MINUTE), b"set k 0 60 1\r\nv\r\n"),
+        (lambda c: c.incr("k", Level.MINUTE), b"incr k 60\r\n"),
+        (lambda c: c.decr("k", lying(int)(2)), b"decr k 2\r\n"),
+        (lambda c: c.incr("k", Index(2)), b"incr k 2\r\n"),
+        (lambda c: c.touch("k", Level.MINUTE), b"touch k 60\r\n"),
+        (lambda c: c.flush_all(Level.LOW), b"flush_all 1\r\n"),
+        (lambda c: c.cache_memlimit(Level.MINUTE), b"cache_memlimit 60\r\n"),
+        (lambda c: c.get(lying(str)("k")), b"get k\r\n"),
+        (lambda c: c.get(lying(bytes)(b"k")), b"get k\r\n"),
+        (lambda c: c.get_many([Word.RED]), b"get red\r\n"),
+        (lambda c: c.delete(Word.RED), b"delete red\r\n"),
+        (lambda c: c.stats(lying(str)("items")), b"stats items\r\n"),
+        (lambda c: c.raw_command(lying(str)("mn"), lying(bytes)(b"\r\n"), key=lying(str)("k")), b"mn\r\n"),
+    ],
+)
+@pytest.mark.timeout(20)  # a member of an IntEnum was looked for in a range by counting
+def test_subclasses_are_sent_as_the_plain_value(call: Callable[[Any], Any], request_bytes: bytes) -> None:
+    assert call(surface()).request == request_bytes
+
+
+class _Serde:
+    """A serde that returns values of subclasses."""
+
+    def serialize(self, key: bytes, value: Any) -> tuple[Any, Any]:
+        return value, Level.LOW
+
+    def deserialize(self, key: Any, value: bytes, flags: int) -> Any:
+        return value
+
+
+@pytest.mark.parametrize("data", [lying(bytes)(b"data"), lying(str)("data")], ids=["bytes", "str"])
+def test_the_size_of_a_value_is_counted_and_not_asked(data: Any) -> None:
+    assert surface(serde=_Serde()).set("k", data).request == b"set k 1 0 4\r\ndata\r\n"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c: c.set("k", b"v", True),  # meant for noreply
+        lambda c: c.set("k", b"v", lying(int)(2**63)),
+        lambda c: c.set("k", b"v", 10**5000),
+        lambda c: c.set("k", b"v", Index(10**5000)),
+        lambda c: c.set("k", b"v", flags=lying(int)(-1)),
+        lambda c: c.cas("k", b"v", lying(int)(-1)),
+        lambda c: c.cas("k", b"v", 10**5000),
+        lambda c: c.cas("k", b"v", lying(bytes)(b"1x")),
+        lambda c: c.incr("k", True),
+        lambda c: c.incr("k", lying(float)(1.0)),
+        lambda c: c.touch("k", lying(object)()),
+    ],
+)
+@pytest.mark.timeout(20)
+def test_a_number_that_will_not_do_is_refused_whatever_its_class(call: Callable[[Any], Any]) -> None:
+    with pytest.raises(IllegalArgument, match="Nothing was sent"):
+        call(surface())
 
 
 def test_words_of_stats_are_checked_too() -> None:

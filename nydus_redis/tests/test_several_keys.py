@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from importlib_metadata import entry_points
 
 from nydus_core import Cluster, CrossHostError, RoutingError, create_cluster
-from nydus_core.command import Command, Scope
+from nydus_core.command import Access, Command, Scope
 from nydus_core.delivery.placement import Placement
 from nydus_core.delivery.plan import make_plan
 from nydus_core.routers import Node, NodeRouter, slot_of
@@ -27,6 +27,7 @@ from nydus_redis.commands.splits import SPLITS
 from nydus_redis.commands.table import _ROWS
 from nydus_redis.embedded.server import PrivateServer
 from nydus_redis.surface.clients import Surfaces
+from odd import lying
 from spoiling import fuzz
 
 Servers = Callable[..., list[PrivateServer]]
@@ -206,6 +207,58 @@ def test_a_key_is_routed_by_the_bytes_that_are_sent(odd: Any, options: dict[str,
             command = found.pop()
             size = b"$%d\r\n" % len(command.keys[0])
             assert command.packed.split(b"\r\n", 3)[3].startswith(size + command.keys[0] + b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("odd", "sent"),
+    [
+        *(
+            (OddFloat(1.5), b"1.5"),
+            (OddText("k"), b"k"),
+            (OddBytes(b"k"), b"k"),
+            (Number.ONE, b"1"),
+            (Name.X, b"x"),
+        ),
+        *(
+            (lying(int)(7), b"7"),
+            (lying(str)("k"), b"k"),
+            (lying(bytes)(b"k"), b"k"),
+            (lying(float)(2.5), b"2.5"),
+        ),
+        (lying(int)(10**700), b"1" + 700 * b"0"),
+    ],
+    ids=lambda odd: type(odd).__name__,
+)
+def test_subclasses_are_sent_as_the_plain_value(odd: Any, sent: bytes) -> None:
+    found: list[Any] = []
+    surface = Surfaces([{}])(found.append)
+    for _ in range(2):
+        for words in (("APPEND", odd, odd), ("MGET", odd, "v"), ("EVAL", "return 1", lying(str)("1"), odd)):
+            surface.execute_command(*words)  # type: ignore[no-untyped-call]
+            command = found.pop()
+            assert command.keys[0] == sent
+            assert b"\r\n%b\r\n" % sent in command.packed
+
+
+def test_a_number_of_a_subclass_that_cannot_be_written_down_is_refused() -> None:
+    with pytest.raises(redis.DataError, match="bits cannot be sent"):
+        commands_of("SET", "k", lying(int)(10**5000))
+
+
+def test_a_name_is_the_command_that_is_sent() -> None:
+    class Get(str):
+        def __hash__(self) -> int:
+            return hash("GET")
+
+        def __eq__(self, other: object) -> bool:
+            return other == "GET"
+
+    found: list[Any] = []
+    surface = Surfaces([{}])(found.append)
+    surface.get("k")
+    surface.execute_command(Get("INCR"), "k")  # type: ignore[no-untyped-call]
+    read, write = found
+    assert (read.access, write.access) == (Access.READ, Access.WRITE)
 
 
 # Repeating -------------------------------------------------------------------------------------------------------

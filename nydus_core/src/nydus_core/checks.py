@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from nydus_core.errors import ConfigError
+from nydus_core.plain import plain
 from nydus_core.redaction import looks_secret
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "shown",
     "whole_number",
     "without_secrets",
+    "written",
 ]
 
 #: A test of a value, and a description of the values that pass.
@@ -50,7 +52,8 @@ class SettingsWarning(UserWarning):
 
 def is_time(value: object) -> bool:
     """Tell whether a value is a number of seconds for a deadline: more than 0, less than 1e9 (31 years)."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
+    number = plain(value)
+    return type(number) in (int, float) and 0 < number < 1e9
 
 
 # Checks of settings, which look at the type, too
@@ -237,6 +240,29 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def written(value: Any) -> str:
+    """Return the text for a value in an error: its ``repr``, cut where it is long. Never raises.
+
+    Parameters:
+        value: The value, which must be no secret.
+    """
+    value = plain(value)
+    try:
+        text = repr(value)
+    except ValueError:  # a number that Python does not write in digits
+        return f"a number of {value.bit_length()} bits" if type(value) is int else _unknown(value)
+    except Exception:  # whatever a method of the user's raises
+        return _unknown(value)
+    return text if len(text) <= _MOST_WRITTEN else f"{text[:_MOST_WRITTEN]}…"
+
+
+_MOST_WRITTEN = 200
+
+
+def _unknown(value: Any) -> str:
+    return f"a value of type {type(value).__name__}"
+
+
 def shown(value: Any, name: str = "") -> str:
     """Return the text for a value in an error: type and value, but never a secret.
 
@@ -244,12 +270,12 @@ def shown(value: Any, name: str = "") -> str:
         value: The value.
         name: The name of the option. For names such as ``password`` the text has the type only.
     """
-    kind = type(value).__name__
-    if looks_secret(name) or not isinstance(value, str | int | float | None):
+    kind, value = type(value).__name__, plain(value)
+    if looks_secret(name) or not (value is None or type(value) in (str, int, float, bool)):
         return f"a value of type {kind}"
-    if "://" in str(value):
-        return f"{kind} '{str(value).partition('://')[0]}://***'"
-    return f"{kind} {without_secrets(repr(value))}"
+    if type(value) is str and "://" in value:
+        return f"{kind} '{value.partition('://')[0]}://***'"
+    return f"{kind} {without_secrets(written(value))}"
 
 
 def without_secrets(text: str) -> str:

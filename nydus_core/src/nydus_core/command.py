@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from nydus_core.errors import ForeignWordError, HostDown, HostError
+from nydus_core.plain import plain
 
 __all__ = ["Access", "Command", "Dispatch", "Outcome", "Scope", "Split", "Word", "key_bytes", "outcome_of"]
 
@@ -228,15 +229,16 @@ Dispatch = Callable[[Command], Any]
 def key_bytes(key: object) -> bytes:
     """Return a key as bytes: text as UTF-8, bytes as they are, anything else by its ``str()``.
 
-    ``'foo'`` and ``b'foo'`` are one key; ``1`` is ``b'1'``.
+    ``'foo'`` and ``b'foo'`` are one key; ``1`` is ``b'1'``, and so is a member of an ``IntEnum`` that is 1.
     """
-    if isinstance(key, str):
+    if type(key) is str:
         return key.encode()
-    if isinstance(key, bytes):
+    if type(key) is bytes:
         return key
     if isinstance(key, bytearray | memoryview):
         return bytes(key)
-    return str(key).encode()
+    found = plain(key)
+    return found if type(found) is bytes else str(found).encode()
 
 
 def outcome_of(error: BaseException | None) -> Outcome:

@@ -12,8 +12,9 @@ from types import MappingProxyType, TracebackType
 from typing import Any
 from weakref import ref
 
-from nydus_core.checks import is_time
+from nydus_core.checks import is_time, written
 from nydus_core.errors import NydusError
+from nydus_core.plain import plain
 
 __all__ = ["Deadline", "DeadlineBlock", "any_deadline", "deadline_of", "time_left", "work_until"]
 
@@ -112,9 +113,9 @@ class DeadlineBlock:
 
     def __init__(self, owner: object, seconds: float) -> None:
         if not is_time(seconds):
-            raise ValueError(f"found {seconds!r}; expected seconds, more than 0")
+            raise ValueError(f"found {written(seconds)}; expected seconds, more than 0")
         self._owner = owner
-        self._seconds = seconds
+        self._seconds: float = plain(seconds)
         self._token: Token[Mapping[Any, Deadline]] | None = None
         self._own: Deadline | None = None
 

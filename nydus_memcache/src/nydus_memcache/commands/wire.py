@@ -11,6 +11,7 @@ from typing import Any
 
 from nydus_core.cluster import EventualCommand
 from nydus_core.command import Access, Word
+from nydus_core.plain import plain, whole
 from nydus_memcache.commands.command import Add, Cas, Key, Plain, PlainMany, Raw, Stats
 from nydus_memcache.commands.fetches import FetchMany, FetchOne
 from nydus_memcache.commands.serde import Serde
@@ -74,13 +75,15 @@ class Wire:
         if type(value) is EventualCommand:
             value = value.value
         data, own_flags = self._serialize(key, value)
-        if not isinstance(data, bytes):
+        data = plain(data)
+        if type(data) is not bytes:
             try:
                 data = str(data).encode(self._encoding)
-            except UnicodeEncodeError as error:
+            except UnicodeEncodeError as error:  # which holds the value
                 raise IllegalArgument(
-                    f"the value for the key {key!r} is not {self._encoding}: {error}"
-                ) from error
+                    f"the value for the key {key!r} is not {self._encoding}: {error.reason}, at position {error.start}. "
+                    "Nothing was sent"
+                ) from None
         shown = _integer("flags", own_flags if flags is None else flags, _UINT32)
         return b"%b %b %b %b %d%b\r\n%b\r\n" % (verb, key, shown, expire, len(data), end, data)
 
@@ -108,9 +111,9 @@ class Wire:
     ) -> Plain:
         """Make a command that writes one value."""
         key, wire_key = self.key(given)
-        verb, expires = name.encode(), _integer("expire", expire, _INT64)
-        piece = self._store(verb, wire_key, value, expires, flags, end + _silence(noreply))
-        return _STORES.get(name, Plain)(name, verb, (given,), (key,), (piece,), bool(noreply))
+        verb, expires, silent = name.encode(), _integer("expire", expire, _INT64), bool(noreply)
+        piece = self._store(verb, wire_key, value, expires, flags, end + _silence(silent))
+        return _STORES.get(name, Plain)(name, verb, (given,), (key,), (piece,), silent)
 
     def cas(
         self,
@@ -135,31 +138,36 @@ class Wire:
             raise IllegalArgument(
                 f"set_many: found {type(values).__name__}; expected a dict of values by key"
             )
-        given = list(values)
+        items = [(key, value) for key, value in values.items()]  # asked once: its methods are the user's
+        given = [key for key, _ in items]
         keys, wire_keys = self.keys(given)
-        expires, end = _integer("expire", expire, _INT64), _silence(noreply)
-        pairs = zip(wire_keys, values.values(), strict=True)
-        pieces = [self._store(b"set", key, value, expires, flags, end) for key, value in pairs]
-        return PlainMany("set_many", b"set", given, keys, pieces, bool(noreply), _failed_keys)
+        expires, silent = _integer("expire", expire, _INT64), bool(noreply)
+        pieces = [
+            self._store(b"set", key, value, expires, flags, _silence(silent))
+            for key, (_, value) in zip(wire_keys, items, strict=True)
+        ]
+        return PlainMany("set_many", b"set", given, keys, pieces, silent, _failed_keys)
 
     def delete_many(self, given: Iterable[Key], noreply: bool | None) -> PlainMany:
         """Make a command that deletes many keys."""
-        several, end = _several("delete_many", given), _silence(noreply)
+        several, silent = _several("delete_many", given), bool(noreply)
         keys, wire_keys = self.keys(several)
-        pieces = [b"delete %b%b\r\n" % (key, end) for key in wire_keys]
-        return PlainMany("delete_many", b"delete", several, keys, pieces, bool(noreply), _all_gone)
+        pieces = [b"delete %b%b\r\n" % (key, _silence(silent)) for key in wire_keys]
+        return PlainMany("delete_many", b"delete", several, keys, pieces, silent, _all_gone)
 
     def keyed(self, name: str, given: Key, noreply: bool | None, number: bytes = b"") -> Plain:
         """Make another command of one key, and at most one number."""
         key, wire_key = self.key(given)
-        piece = b"%b %b%b%b\r\n" % (name.encode(), wire_key, number, _silence(noreply))
-        return Plain(name, name.encode(), (given,), (key,), (piece,), bool(noreply))
+        verb, silent = name.encode(), bool(noreply)
+        piece = b"%b %b%b%b\r\n" % (verb, wire_key, number, _silence(silent))
+        return Plain(name, verb, (given,), (key,), (piece,), silent)
 
     def keyless(self, name: str, noreply: bool | None = None, number: bytes = b"") -> Plain:
         """Make a command without a key, for all hosts."""
-        line = b"%b%b%b\r\n" % (name.encode(), number, _silence(noreply))
+        verb, silent = name.encode(), bool(noreply)
+        line = b"%b%b%b\r\n" % (verb, number, _silence(silent))
         access = Access.READ if name == "version" else Access.WRITE
-        return Plain(name, name.encode(), (), (), (line,), bool(noreply), access)
+        return Plain(name, verb, (), (), (line,), silent, access)
 
     def stats(self, words: Sequence[Key]) -> Stats:
         """Make the command for a server's statistics."""
@@ -182,13 +190,14 @@ _STORES: Mapping[str, type[Plain]] = {"add": Add, "cas": Cas}
 
 
 def _encoded(given: object, encoding: str) -> bytes:
-    if isinstance(given, bytes):
-        return bytes(given)
-    if not isinstance(given, str):
+    text = plain(given)
+    if type(text) is bytes:
+        return text
+    if type(text) is not str:
         kind = type(given).__name__
         raise IllegalKey(f"{_named(given)} is of type {kind}; expected str or bytes. Nothing was sent")
     try:
-        return given.encode(encoding)
+        return text.encode(encoding)
     except UnicodeEncodeError as error:
         raise IllegalKey(
             f"{_named(given)} is not {encoding}: encode it, or set the option 'allow_unicode_keys'. Nothing was sent"
@@ -207,18 +216,21 @@ def _named(given: object) -> str:
 
 def _shown(given: object) -> str:
     try:
-        shown = repr(given)
+        shown = repr(plain(given))
     except ValueError:  # a number that Python does not write in digits
         shown = f"a {type(given).__name__} that is too large to be shown"
+    except Exception:  # whatever a method of the user's raises
+        shown = f"a {type(given).__name__} that cannot be shown"
     return shown if len(shown) <= 80 else shown[:80] + "…"
 
 
 def _raw(name: str, text: object, encoding: str) -> bytes:
+    found = plain(text)
     try:
-        found = text.encode(encoding) if isinstance(text, str) else text
-    except UnicodeEncodeError as error:
-        raise IllegalArgument(f"{name} is not {encoding}: encode it. Nothing was sent") from error
-    if not isinstance(found, bytes):
+        found = found.encode(encoding) if type(found) is str else found
+    except UnicodeEncodeError:  # its text would show the command
+        raise IllegalArgument(f"{name} is not {encoding}: encode it. Nothing was sent") from None
+    if type(found) is not bytes:
         raise IllegalArgument(
             f"{name} is of type {type(text).__name__}; expected str or bytes. Nothing was sent"
         )
@@ -249,11 +261,12 @@ def _several(name: str, given: Iterable[Key]) -> list[Key]:
 
 def _integer(name: str, value: Any, allowed: range) -> bytes:
     # Checked before anything is sent: where a server refuses a line, client and server can lose step
-    if not isinstance(value, int) or value not in allowed:
+    number = whole(value)
+    if number is None or number not in allowed:
         raise IllegalArgument(
             f"{name} is {_shown(value)}; expected an integer from {allowed[0]} to {allowed[-1]}. Nothing was sent"
         )
-    return b"%d" % value
+    return b"%d" % number
 
 
 def expiry(seconds: int) -> bytes:
@@ -267,12 +280,13 @@ def count(name: str, value: int) -> bytes:
 
 
 def _token(cas: object) -> bytes:
-    if type(cas) is int:
-        digits: object = b"%d" % cas if cas in _UINT64 else b""
-    else:
-        digits = cas.encode("ascii", "replace") if isinstance(cas, str) else cas
+    number, digits = whole(cas), plain(cas)
+    if number is not None:
+        digits = b"%d" % number if number in _UINT64 else b""
+    elif type(digits) is str:
+        digits = digits.encode("ascii", "replace")
     if (
-        not isinstance(digits, bytes)
+        type(digits) is not bytes
         or not digits.isdigit()
         or len(digits) > _MOST_DIGITS
         or int(digits) not in _UINT64
@@ -287,8 +301,8 @@ def _word(word: Key) -> bytes:
     return _legal(_encoded(word, "ascii"), word)
 
 
-def _silence(noreply: bool | None) -> bytes:
-    return b" noreply" if noreply else b""
+def _silence(silent: bool) -> bytes:
+    return b" noreply" if silent else b""
 
 
 def _failed_keys(given: Sequence[Key], stored: Sequence[Any]) -> list[Key]:

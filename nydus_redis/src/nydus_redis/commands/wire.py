@@ -14,8 +14,9 @@ from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.cluster import EventualCommand
 from nydus_core.command import Access, Scope, key_bytes
+from nydus_core.plain import plain
 from nydus_redis.commands.command import BlockingCommand, Kind, PatternCommand, RedisCommand
-from nydus_redis.commands.cursors import Cursor, CursorCommand, word_of
+from nydus_redis.commands.cursors import CursorCommand, word_of
 from nydus_redis.commands.gate import Gate
 from nydus_redis.commands.patterns import key_patterns
 from nydus_redis.commands.splits import OF_NOTHING, SPLITS
@@ -96,7 +97,7 @@ class Wire:
         """
         stated = options.pop("keys", None) if options else None
         name = args[0]
-        kind = self._simple.get(name)
+        kind = self._simple.get(name) if type(name) is str else None
         if kind is None or len(args) < 2:
             return self._describe_other(args, options, stated)
         # One key, which comes first: nearly all calls.
@@ -134,7 +135,8 @@ class Wire:
     ) -> RedisCommand:
         if EventualCommand in map(type, args):
             args = tuple(arg.value if type(arg) is EventualCommand else arg for arg in args)
-        packed = self.pack(args)
+        given, args = args, sendable(args)  # keys are read from the words that are sent
+        packed = b"".join(self._pack_command(*args))
         words = self.words(args)
         written: Any = args[0] if isinstance(args[0], str | bytes) else words[0]
         callback = self._callbacks.get(written)
@@ -159,7 +161,7 @@ class Wire:
             made = BlockingCommand
         if spec is not None and spec.cursor:
             asking = CursorCommand(name, arguments, options, keys, kind, packed, callback, self)
-            asking.word = word_of(words, spec.cursor)
+            asking.word = word_of(self.words(given), spec.cursor)
             return asking
         if spec is not None and spec.has_patterns and (patterns := key_patterns([*map(self.key, words)])):
             command = PatternCommand(name, arguments, options, keys, kind, packed, callback, self)
@@ -175,10 +177,7 @@ class Wire:
         """
         if type(key) in _PLAIN:
             return self._encode(key)
-        head, packed = (
-            b"*2\r\n$1\r\nK\r\n",
-            self.pack(("K", key.value if type(key) is EventualCommand else key)),
-        )
+        head, packed = b"*2\r\n$1\r\nK\r\n", self.pack(("K", key))
         return packed[packed.index(b"\r\n", len(head)) + 2 : -2]
 
     def words(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -207,7 +206,7 @@ class Wire:
             raise RoutingError(f"cannot tell the keys of {spec.name}: {error}. Nothing was sent") from error
 
 
-#: Types that are sent as their text or bytes. Subclasses may be sent otherwise.
+#: Types that are sent as their text or bytes. A subclass is made plain first.
 _PLAIN = frozenset({str, bytes, int, float})
 
 
@@ -215,7 +214,6 @@ _PLAIN = frozenset({str, bytes, int, float})
 _CONVERTED: Mapping[type[Any], Callable[[Any], Any]] = {
     memoryview: bytes,
     EventualCommand: lambda promise: promise.value,
-    Cursor: int,
 }
 
 
@@ -223,17 +221,20 @@ def sendable(args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return arguments that can be packed.
 
     A memoryview becomes its bytes: redis-py and hiredis send other bytes if it has gaps, or items of several bytes. A promise
-    becomes its value, and a cursor a plain number: without hiredis redis-py would send the repr of a promise.
+    becomes its value: without hiredis redis-py would send its repr.
+
+    A value of a subclass, such as a member of an ``IntEnum``, becomes the plain text, bytes or number that it holds. redis-py
+    refuses it or sends its repr, by whether hiredis is installed, and its own methods could give other bytes than announced.
 
     An integer that cannot be written down is refused here: a client library does not survive it.
 
     Raises:
         redis.DataError: An integer cannot be written down.
     """
-    if not _CONVERTED.keys().isdisjoint(map(type, args)):
-        args = tuple(_CONVERTED[type(arg)](arg) if type(arg) in _CONVERTED else arg for arg in args)
+    if not _PLAIN.issuperset(map(type, args)):
+        args = tuple(plain(_CONVERTED[type(arg)](arg) if type(arg) in _CONVERTED else arg) for arg in args)
     for arg in args:
-        if isinstance(arg, int) and not -_LARGE < arg < _LARGE:
+        if type(arg) is int and not -_LARGE < arg < _LARGE:
             try:
                 str(arg)
             except ValueError as error:

@@ -11,6 +11,7 @@ from redis.exceptions import NoScriptError
 from nydus_core.command import Command
 from nydus_core.engines import named_as_called
 from nydus_core.errors import HostError, MaybeApplied
+from nydus_core.plain import plain
 from nydus_core.routers import BaseRouter, Spread
 from nydus_redis.commands import Wire
 from nydus_redis.errors import RoutingError
@@ -205,7 +206,8 @@ def text_instead(error: NoScriptError, text: Any) -> Any:
 
 def name_of_script(script: str | bytes) -> str:
     """Return the name that servers give a script."""
-    return hashlib.sha1(script.encode() if isinstance(script, str) else script).hexdigest()
+    text = plain(script)
+    return hashlib.sha1(text.encode() if isinstance(text, str) else text).hexdigest()
 
 
 def admitting(subscriber: Any, admit: Callable[[Command], None] | None, wire: Wire) -> Any:
