@@ -19,7 +19,7 @@ from nydus_core import (
     HostListExhausted,
     MaybeApplied,
 )
-from nydus_core.command import Access, Command, Outcome, outcome_of
+from nydus_core.command import Access, Command, Outcome, mark_answer, outcome_of
 from nydus_core.deadlines import Deadline
 from nydus_core.delivery.flows import Pause, deliver
 from nydus_core.delivery.placement import Placement
@@ -799,7 +799,7 @@ def test_whatever_hosts_say_it_ends_and_no_outcome_says_less_than_what_happened(
             )
             outcome = Outcome.VALUE if found is None else None
             if outcome is None:
-                outcome = outcome_of(found() if isinstance(found, type) else found)
+                outcome = outcome_of(mark_answer(found() if isinstance(found, type) else found))
             for key in command.keys:
                 history[key].append(outcome)
             return echo(host, command) if found is None else found

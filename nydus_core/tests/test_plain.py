@@ -12,7 +12,6 @@ from nydus_core.command import key_bytes
 from nydus_core.plain import plain, whole
 from odd import Index, Level, Word, lying
 
-
 LYING: list[tuple[Any, Any]] = [
     (lying(int)(7), 7),
     (lying(str)("text"), "text"),

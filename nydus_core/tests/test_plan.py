@@ -9,11 +9,28 @@ from typing import Any
 import pytest
 
 from clusters import ByName
-from nydus_core import CrossHostError, HostDown, HostListExhausted, MaybeApplied, RoutingError
-from nydus_core.command import Access, Command, Outcome, Scope, key_bytes, outcome_of
+from nydus_core import (
+    CommandError,
+    ConfigError,
+    CrossHostError,
+    DeadlineExceeded,
+    HostDown,
+    HostListExhausted,
+    MaybeApplied,
+    PluginError,
+    RoutingError,
+)
+from nydus_core.command import Access, Command, Outcome, Scope, key_bytes, mark_answer, outcome_of
 from nydus_core.delivery.placement import Placement
 from nydus_core.delivery.plan import Plan, make_plan
 from nydus_core.engines import BaseEngine
+from nydus_core.errors import (
+    ForeignWordError,
+    NotAnsweredInTime,
+    NotResolved,
+    NotSentInTime,
+    blend_routing_error,
+)
 from nydus_core.routers import (
     BroadcastRouter,
     ConsistentHashingRouter,
@@ -52,7 +69,8 @@ def delivered(plan: Plan, answer: Any) -> list[Any]:
     outcomes: list[Any] = [None] * plan.size
     for lane in plan.lanes:
         for command, position in zip(lane.commands, lane.positions, strict=True):
-            outcomes[position] = answer(plan.names[lane.host], command)
+            outcome = answer(plan.names[lane.host], command)
+            outcomes[position] = mark_answer(outcome) if isinstance(outcome, Exception) else outcome
     return plan.merge(outcomes)
 
 
@@ -319,12 +337,29 @@ def test_a_failed_part_fails_its_own_command_only() -> None:
     ("error", "outcome"),
     [
         (None, Outcome.VALUE),
-        (LookupError(), Outcome.SERVER_ERROR),
+        (mark_answer(LookupError()), Outcome.SERVER_ERROR),
+        (LookupError(), Outcome.MAYBE_APPLIED),
+        (OSError(24, "no descriptors left"), Outcome.MAYBE_APPLIED),
+        (MemoryError(), Outcome.MAYBE_APPLIED),
+        (KeyboardInterrupt(), Outcome.MAYBE_APPLIED),
+        (CommandError([]), Outcome.MAYBE_APPLIED),
+        (DeadlineExceeded(), Outcome.MAYBE_APPLIED),
+        (RoutingError(), Outcome.NOT_SENT),
+        (CrossHostError("get", {}, ""), Outcome.NOT_SENT),
+        (ForeignWordError(), Outcome.NOT_SENT),
+        (blend_routing_error(RoutingError("no place"), LookupError), Outcome.NOT_SENT),
+        (ConfigError("no host"), Outcome.NOT_SENT),
+        (PluginError("no engine"), Outcome.NOT_SENT),
+        (NotResolved(), Outcome.NOT_SENT),
+        (HostListExhausted(), Outcome.NOT_SENT),
+        (NotSentInTime(), Outcome.NOT_SENT),
+        (NotAnsweredInTime(), Outcome.MAYBE_APPLIED),
+        (mark_answer(HostDown()), Outcome.NOT_SENT),
         (HostDown(), Outcome.NOT_SENT),
         (MaybeApplied(), Outcome.MAYBE_APPLIED),
     ],
 )
-def test_an_error_tells_what_is_known_of_its_command(error: Exception | None, outcome: Outcome) -> None:
+def test_an_error_tells_what_is_known_of_its_command(error: BaseException | None, outcome: Outcome) -> None:
     assert outcome_of(error) is outcome
 
 

@@ -8,12 +8,27 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
-from nydus_core.errors import ForeignWordError, HostDown, HostError
+from nydus_core.errors import ConfigError, ForeignWordError, HostDown, HostError, NotResolved, RoutingError
 from nydus_core.plain import plain
 
-__all__ = ["Access", "Command", "Dispatch", "Outcome", "Scope", "Split", "Word", "key_bytes", "outcome_of"]
+__all__ = [
+    "Access",
+    "Command",
+    "Dispatch",
+    "Outcome",
+    "Scope",
+    "Split",
+    "Word",
+    "key_bytes",
+    "mark_answer",
+    "outcome_of",
+    "tell_outcome",
+]
+
+
+X = TypeVar("X", bound=Exception)
 
 
 class Access(enum.Enum):
@@ -242,11 +257,53 @@ def key_bytes(key: object) -> bytes:
 
 
 def outcome_of(error: BaseException | None) -> Outcome:
-    """Return the outcome of a command that ended in an error, or in a value if ``error`` is None."""
+    """Return the outcome of a command that ended in an error, or in a value if ``error`` is None.
+
+    An error that does not tell, such as an ``OSError``, or an exception that a signal handler raised, leaves open how far the
+    command came: ``MAYBE_APPLIED``. So does a ``CommandError`` as a whole, whose ``errors`` have an outcome each.
+    """
     if error is None:
         return Outcome.VALUE
-    if isinstance(error, HostDown):
-        return Outcome.NOT_SENT
-    if isinstance(error, HostError):
-        return Outcome.MAYBE_APPLIED
-    return Outcome.SERVER_ERROR
+    for kind in type(error).__mro__:
+        if kind in _OUTCOMES:
+            return _OUTCOMES[kind]
+    return Outcome.SERVER_ERROR if _ANSWERED in error.__dict__ else Outcome.MAYBE_APPLIED
+
+
+#: The outcomes that classes of errors tell. The nearest class decides.
+_OUTCOMES: dict[type[BaseException], Outcome] = {
+    HostDown: Outcome.NOT_SENT,
+    HostError: Outcome.MAYBE_APPLIED,
+    RoutingError: Outcome.NOT_SENT,
+    ConfigError: Outcome.NOT_SENT,
+    NotResolved: Outcome.NOT_SENT,
+}
+
+#: The attribute of an error that a server answered, where its class does not tell.
+_ANSWERED = "_nydus_answered"
+
+
+def tell_outcome(outcome: Outcome, *kinds: type[BaseException]) -> None:
+    """Tell what has become of a command that ended in an error of some classes, for ``outcome_of``.
+
+    An engine tells this of the errors of its client library.
+
+    Parameters:
+        outcome: The outcome.
+        kinds: The classes. Subclasses end in the same outcome.
+    """
+    _OUTCOMES.update(dict.fromkeys(kinds, outcome))
+
+
+def mark_answer(error: X) -> X:
+    """Note that an error is the answer of a server, for ``outcome_of``. Errors whose class tells their outcome stay as they are.
+
+    Parameters:
+        error: The error that an engine has returned, or raised, for a command.
+
+    Returns:
+        The same error.
+    """
+    if _OUTCOMES.keys().isdisjoint(type(error).__mro__):
+        error.__dict__[_ANSWERED] = True
+    return error

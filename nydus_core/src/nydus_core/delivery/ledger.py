@@ -15,6 +15,7 @@ from nydus_core.delivery.plan import Lane, Plan
 from nydus_core.delivery.reroute import Rerouter
 from nydus_core.delivery.retry import in_order
 from nydus_core.delivery.rules import CallOptions, Rules
+from nydus_core.engines import mark_if_answer
 from nydus_core.errors import (
     DeadlineExceeded,
     HostDown,
@@ -146,6 +147,8 @@ class Ledger:
 
         A write that may have been applied by an earlier attempt still may, whatever a later one says but a value.
         """
+        if isinstance(outcome, Exception) and not isinstance(outcome, HostError):
+            mark_if_answer(self._watches[host].engine, outcome)
         if isinstance(outcome, Exception) and command.access is Access.WRITE:
             doubt = self._doubts.get(position)
             if isinstance(outcome, HostError) and not isinstance(outcome, HostDown):

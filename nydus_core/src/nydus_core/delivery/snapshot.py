@@ -12,7 +12,7 @@ from typing import Any, Generic
 from nydus_core.command import Command, Dispatch
 from nydus_core.delivery.placement import Placement
 from nydus_core.delivery.rules import DeliverySettings, Rules
-from nydus_core.engines import E
+from nydus_core.engines import E, mark_if_answer
 from nydus_core.errors import HostError, RoutingError, blend_routing_error
 from nydus_core.health import WatchBase
 from nydus_core.routers import Spread
@@ -93,7 +93,11 @@ class Snapshot(Generic[E]):
 
     def is_answer(self, error: Exception, host: int, command: Command) -> bool:
         """Tell whether an error is the server's own answer, and final: there is nothing to be tried again."""
-        return not isinstance(error, HostError) and not self.engines[host].is_passing(error, command)
+        engine = self.engines[host]
+        if isinstance(error, HostError):
+            return False
+        mark_if_answer(engine, error)
+        return not engine.is_passing(error, command)
 
 
 def chooses_hosts(router: Any) -> bool:

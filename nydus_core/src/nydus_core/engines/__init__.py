@@ -1,6 +1,6 @@
 """Engines: the protocols, the class to start from, and surfaces and batches for clients without their own."""
 
-from nydus_core.engines.base import EngineBase, name_of, place_of
+from nydus_core.engines.base import EngineBase, mark_if_answer, name_of, place_of
 from nydus_core.engines.batches import SerialBatch
 from nydus_core.engines.legacy import BasePipeline
 from nydus_core.engines.protocol import AnyEngine, AsyncEngine, Batch, E, Engine, SurfaceFactory
@@ -26,6 +26,7 @@ __all__ = [
     "SerialBatch",
     "SurfaceFactory",
     "current_call",
+    "mark_if_answer",
     "name_of",
     "named_as_called",
     "place_of",

@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from nydus_core.addresses import UnreadableUrl, read_url
-from nydus_core.command import Command, Dispatch, Scope, key_bytes
+from nydus_core.command import Command, Dispatch, Scope, key_bytes, mark_answer
 from nydus_core.engines.protocol import AnyEngine, SurfaceFactory
 from nydus_core.engines.surface import PlainSurface
 from nydus_core.errors import HostError, host_error, is_own_want
 from nydus_core.redaction import Redactor, options_of
 
-__all__ = ["EngineBase", "name_of", "place_of"]
+__all__ = ["EngineBase", "mark_if_answer", "name_of", "place_of"]
 
 
 class EngineBase:
@@ -35,6 +35,9 @@ class EngineBase:
     #: The exceptions by which ``connect`` or a command says that the host failed, rather than answered. Any
     #: other exception of a command is taken for the server's answer.
     retryable_exceptions: ClassVar[Collection[type[Exception]]] = ()
+    #: The exceptions that are a server's answer. None: every exception of a command is, but for those that say that the host
+    #: failed. Asked where an exception does not tell by its class what has become of the command: see ``outcome_of``.
+    answer_errors: ClassVar[tuple[type[Exception], ...] | None] = None
     #: The class that all errors of the client library have in common, such as ``redis.RedisError``; None if there is none. A
     #: ``RoutingError`` of a cluster of this engine is an instance of it, too.
     client_error: ClassVar[type[Exception] | None] = None
@@ -186,6 +189,13 @@ class EngineBase:
 def name_of(engine: EngineBase | AnyEngine) -> str:
     """Return the name of a host: its key in the settings, as text."""
     return str(engine.num)
+
+
+def mark_if_answer(engine: EngineBase | AnyEngine, error: Exception) -> None:
+    """Note that an error that an engine has given as the end of a command is the server's answer, if so, for ``outcome_of``."""
+    kinds = getattr(type(engine), "answer_errors", None)
+    if kinds is None or isinstance(error, kinds):
+        mark_answer(error)
 
 
 def place_of(engine: EngineBase) -> str:

@@ -189,8 +189,13 @@ class Wire:
 _STORES: Mapping[str, type[Plain]] = {"add": Add, "cas": Cas}
 
 
+def _plain(given: Any) -> Any:
+    """Return a plain value; of a promise its value."""
+    return plain(given.value if type(given) is EventualCommand else given)
+
+
 def _encoded(given: object, encoding: str) -> bytes:
-    text = plain(given)
+    text = _plain(given)
     if type(text) is bytes:
         return text
     if type(text) is not str:
@@ -216,7 +221,7 @@ def _named(given: object) -> str:
 
 def _shown(given: object) -> str:
     try:
-        shown = repr(plain(given))
+        shown = repr(_plain(given))
     except ValueError:  # a number that Python does not write in digits
         shown = f"a {type(given).__name__} that is too large to be shown"
     except Exception:  # whatever a method of the user's raises
@@ -225,7 +230,7 @@ def _shown(given: object) -> str:
 
 
 def _raw(name: str, text: object, encoding: str) -> bytes:
-    found = plain(text)
+    found = _plain(text)
     try:
         found = found.encode(encoding) if type(found) is str else found
     except UnicodeEncodeError:  # its text would show the command
@@ -261,7 +266,7 @@ def _several(name: str, given: Iterable[Key]) -> list[Key]:
 
 def _integer(name: str, value: Any, allowed: range) -> bytes:
     # Checked before anything is sent: where a server refuses a line, client and server can lose step
-    number = whole(value)
+    number = whole(_plain(value))
     if number is None or number not in allowed:
         raise IllegalArgument(
             f"{name} is {_shown(value)}; expected an integer from {allowed[0]} to {allowed[-1]}. Nothing was sent"
@@ -280,7 +285,8 @@ def count(name: str, value: int) -> bytes:
 
 
 def _token(cas: object) -> bytes:
-    number, digits = whole(cas), plain(cas)
+    digits = _plain(cas)
+    number = whole(digits)
     if number is not None:
         digits = b"%d" % number if number in _UINT64 else b""
     elif type(digits) is str:

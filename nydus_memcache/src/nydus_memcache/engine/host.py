@@ -5,15 +5,30 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
-from pymemcache.exceptions import MemcacheError, MemcacheUnexpectedCloseError, MemcacheUnknownError
+from pymemcache.exceptions import (
+    MemcacheClientError,
+    MemcacheError,
+    MemcacheIllegalInputError,
+    MemcacheServerError,
+    MemcacheUnexpectedCloseError,
+    MemcacheUnknownCommandError,
+    MemcacheUnknownError,
+)
 
+from nydus_core.command import Outcome, tell_outcome
 from nydus_core.engines import EngineBase, name_of, place_of
 from nydus_memcache import options as host_options
 from nydus_memcache.commands import MemcacheCommand
 from nydus_memcache.connection import Address
-from nydus_memcache.errors import Refusal
+from nydus_memcache.errors import Refusal, ServerFull
 
 __all__ = ["MemcacheHost"]
+
+tell_outcome(
+    Outcome.SERVER_ERROR, Refusal, MemcacheServerError, MemcacheClientError, MemcacheUnknownCommandError
+)
+tell_outcome(Outcome.NOT_SENT, MemcacheIllegalInputError, ServerFull)
+tell_outcome(Outcome.MAYBE_APPLIED, MemcacheUnexpectedCloseError)  # a subclass of MemcacheServerError
 
 
 class MemcacheHost(EngineBase):
@@ -28,6 +43,7 @@ class MemcacheHost(EngineBase):
         MemcacheUnexpectedCloseError,
         MemcacheUnknownError,
     )
+    answer_errors: ClassVar[tuple[type[Exception], ...] | None] = (Refusal,)
     client_error: ClassVar[type[Exception] | None] = MemcacheError
     supports_flush: ClassVar[bool] = True
     uncalled: ClassVar[Mapping[str, str]] = dict.fromkeys(

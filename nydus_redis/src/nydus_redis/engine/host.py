@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import redis
 from redis.exceptions import ExecAbortError
 
-from nydus_core.command import Command
+from nydus_core.command import Command, Outcome, tell_outcome
 from nydus_core.engines import EngineBase
 from nydus_core.errors import HostDown, HostError, MaybeApplied, is_own_want
 from nydus_redis import options as host_options
@@ -17,6 +17,9 @@ from nydus_redis.commands import UnreadableReply
 from nydus_redis.connection import ANSWERS, says_full, says_later
 
 __all__ = ["RedisHost"]
+
+tell_outcome(Outcome.SERVER_ERROR, *ANSWERS, redis.WatchError)
+tell_outcome(Outcome.NOT_SENT, redis.DataError)
 
 #: The errors of redis-py's pools, and of ours, when all connections are in use, begin with these words.
 _ALL_IN_USE = ("Too many connections", "No connection available")
@@ -35,6 +38,7 @@ class RedisHost(EngineBase):
     """
 
     retryable_exceptions: ClassVar[Collection[type[Exception]]] = (redis.ConnectionError, redis.TimeoutError)
+    answer_errors: ClassVar[tuple[type[Exception], ...] | None] = ANSWERS
     client_error: ClassVar[type[Exception] | None] = redis.RedisError
     supports_transactions: ClassVar[bool] = True
     supports_flush: ClassVar[bool] = True
