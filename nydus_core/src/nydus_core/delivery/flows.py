@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from nydus_core.delivery.ledger import Ledger
 from nydus_core.delivery.plan import Lane, Plan
-from nydus_core.delivery.retry import RetryPolicy
+from nydus_core.delivery.retry import PolicyFault, RetryPolicy, pause_of
 from nydus_core.delivery.rules import PLAIN, CallOptions, Rules
 from nydus_core.health import ENOUGH
 
@@ -101,9 +101,14 @@ def _attempts(ledger: Ledger, retry: RetryPolicy, options: CallOptions) -> Flow[
 
 
 def _paused(ledger: Ledger, retry: RetryPolicy, options: CallOptions) -> Flow[bool]:
-    """Wait before the same host is tried again; return False if the deadline comes first."""
+    """Wait before the same host is tried again; return False if the deadline comes first, or the policy knows no time."""
     if ledger.lanes and ledger.pauses:
-        pause, deadline = retry.backoff(ledger.attempt - 1), options.deadline
+        deadline = options.deadline
+        try:
+            pause = pause_of(retry, ledger.attempt - 1)
+        except PolicyFault as fault:
+            ledger.give_up(str(fault))
+            return False
         if deadline is not None and pause >= deadline.left():
             return False
         yield Pause(pause)

@@ -13,7 +13,7 @@ from nydus_core.command import Access, Command, Outcome, outcome_of
 from nydus_core.deadlines import Deadline
 from nydus_core.delivery.plan import Lane, Plan
 from nydus_core.delivery.reroute import Rerouter
-from nydus_core.delivery.retry import in_order
+from nydus_core.delivery.retry import PolicyFault, in_order, may_repeat
 from nydus_core.delivery.rules import CallOptions, Rules
 from nydus_core.engines import mark_if_answer
 from nydus_core.errors import (
@@ -239,7 +239,21 @@ class Ledger:
         if outcome is Outcome.NOT_SENT and self._elsewhere().should_move(lane.host, command, error):
             return True  # another host is no second attempt
         attempts = self._elsewhere().attempts(lane.positions[index], self.attempt)
-        return self._retry.repeats(command, outcome, attempts)
+        try:
+            return may_repeat(self._retry, command, outcome, attempts)
+        except PolicyFault as fault:
+            self._tell(lane.positions[index], str(fault))
+            return False
+
+    def give_up(self, why: str) -> None:
+        """Note on the errors of all commands that were to be tried again why they are not."""
+        for position in sorted({position for lane in self.lanes for position in lane.positions}):
+            self._tell(position, why)
+
+    def _tell(self, position: int, why: str) -> None:
+        error = self.outcomes[position]
+        if isinstance(error, Exception) and why not in getattr(error, "__notes__", ()):
+            error.add_note(why)
 
     def _elsewhere(self) -> Rerouter:
         if self._rerouter is None:

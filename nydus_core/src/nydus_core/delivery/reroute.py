@@ -81,6 +81,9 @@ class Rerouter:
         except RoutingError as why:
             error.add_note(f"it cannot go to other hosts instead: {why}")
             return range(0)
+        except Exception as fault:  # of a third party's router: the outcome stands
+            error.add_note(f"it cannot go to other hosts instead: the router raised {fault!r}")
+            return range(0)
         if rules.stale and command.access is Access.WRITE:
             rules.watches[host].take_out(error.__cause__ or error)
         places = self._plan.put(position, command, route, lanes)

@@ -11,9 +11,11 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from nydus_core.checks import is_time, written
 from nydus_core.command import Access, Command, Outcome, outcome_of
+from nydus_core.plain import plain
 
-__all__ = ["Repeat", "Retry", "RetryPolicy", "in_order"]
+__all__ = ["PolicyFault", "Repeat", "Retry", "RetryPolicy", "in_order", "may_repeat", "pause_of"]
 
 
 class Repeat(enum.Enum):
@@ -44,8 +46,51 @@ class RetryPolicy(Protocol):
         ...
 
     def backoff(self, attempt: int) -> float:
-        """Return the seconds to wait before the same host is tried again, after so many attempts."""
+        """Return the seconds to wait before the same host is tried again, after so many attempts: 0 or more."""
         ...
+
+
+class PolicyFault(Exception):
+    """A retry policy has raised, or answered nonsense. It is told beside the outcome of a command, and never hides it."""
+
+
+def pause_of(policy: RetryPolicy, attempt: int) -> float:
+    """Return the seconds that a policy wants to wait after so many attempts.
+
+    Raises:
+        PolicyFault: The policy raised, or its answer is no time.
+    """
+    try:
+        pause: float = plain(policy.backoff(attempt))
+    except Exception as error:
+        raise PolicyFault(_said(policy, f"backoff({attempt}) raised {_shown(error)}")) from error
+    if not is_time(pause) and not (type(pause) in (int, float) and pause == 0):
+        answer = f"backoff({attempt}) returned {written(pause)}; expected seconds, 0 or more"
+        raise PolicyFault(_said(policy, answer))
+    return pause
+
+
+def may_repeat(policy: RetryPolicy, command: Command, outcome: Outcome, attempt: int) -> bool:
+    """Ask a policy whether a command may be tried again. See ``RetryPolicy``.
+
+    Raises:
+        PolicyFault: The policy raised.
+    """
+    try:
+        return bool(policy.repeats(command, outcome, attempt))
+    except Exception as error:
+        raise PolicyFault(_said(policy, f"repeats() raised {_shown(error)}")) from error
+
+
+def _said(policy: RetryPolicy, fault: str) -> str:
+    return f"not tried again: the retry policy {type(policy).__name__} is at fault: {fault}"
+
+
+def _shown(error: Exception) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # whatever its text raises
+        return type(error).__name__
 
 
 class Retry:
