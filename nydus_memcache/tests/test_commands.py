@@ -489,6 +489,20 @@ def test_a_raw_command_that_is_refused_is_an_error(cluster: Cluster) -> None:
     assert cluster.on(0).raw_command("verbosity 0") == b"OK"
 
 
+def test_the_error_of_a_raw_command_shows_no_value(cluster: Cluster) -> None:
+    for command in ("nonsense k hunter2", "ms k wrong hunter2", "ms k 3 I hunter2\r\nhunter2", "set k x 0 hunter2"):
+        with pytest.raises(MemcacheError) as caught:
+            cluster.on(0).raw_command(command)
+        error = caught.value
+        assert "hunter2" not in f"{error} {error!r} {error.args} {error.__dict__} {error.__cause__}"
+        with pytest.raises(CommandError) as several, cluster.map() as conn:
+            conn.raw_command(command, key="k")
+        assert "hunter2" not in f"{several.value} {several.value.errors!r}"
+        assert "hunter2" not in f"{cluster.explain('raw_command', command, key='k')}"
+        assert "hunter2" not in repr(cluster.explain("raw_command", command, key="k"))
+        assert "hunter2" not in f"{cluster.explain('raw_command', command)!r}"
+
+
 # map() ---------------------------------------------------------------------------------------------------------
 
 

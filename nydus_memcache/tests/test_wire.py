@@ -285,15 +285,15 @@ def test_a_value_of_another_type_is_refused_unless_a_serde_is_given(value: Any) 
         (lambda c: c.set("k", b"", expire=1.5), "expire is 1.5"),
         (lambda c: c.set("k", b"", flags=2**32), "flags is 4294967296"),
         (lambda c: c.set("k", b"", flags=-1), "flags is -1"),
-        (lambda c: c.cas("k", b"", "12x"), "cas is '12x'; expected a token that gets"),
-        (lambda c: c.cas("k", b"", None), "cas is None"),
+        (lambda c: c.cas("k", b"", "12x"), "cas is of type str; expected a token that gets"),
+        (lambda c: c.cas("k", b"", None), "cas is of type NoneType"),
         (lambda c: c.cas("k", b"", -1), "cas is -1"),
         (lambda c: c.cas("k", b"", 1.5), "cas is 1.5"),
         (lambda c: c.incr("k", -1), "value is -1; expected an integer from 0"),
-        (lambda c: c.decr("k", "1"), "value is '1'"),
-        (lambda c: c.touch("k", "soon"), "expire is 'soon'"),
+        (lambda c: c.decr("k", "1"), "value is of type str"),
+        (lambda c: c.touch("k", "soon"), "expire is of type str"),
         (lambda c: c.flush_all(delay=-1), "delay is -1"),
-        (lambda c: c.cache_memlimit("all"), "memlimit is 'all'"),
+        (lambda c: c.cache_memlimit("all"), "memlimit is of type str"),
     ],
 )
 def test_a_number_that_memcached_would_not_take_is_refused(call: Callable[[Any], Any], why: str) -> None:
@@ -367,6 +367,28 @@ def test_the_size_of_a_value_is_counted_and_not_asked(data: Any) -> None:
 def test_a_number_that_will_not_do_is_refused_whatever_its_class(call: Callable[[Any], Any]) -> None:
     with pytest.raises(IllegalArgument, match="Nothing was sent"):
         call(surface())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c: c.set("k", 60, "hunter2"),
+        lambda c: c.cas("k", b"12", "hunter2"),
+        lambda c: c.cas("k", b"12", b"hunter2"),
+        lambda c: c.incr("k", "hunter2"),
+        lambda c: c.set("k", b"", flags="hunter2"),
+        lambda c: c.raw_command("ms k 7 hunter2ü"),
+        lambda c: c.raw_command(["hunter2"]),
+        lambda c: c.set("k", ["hunter2"]),
+    ],
+)
+def test_no_error_shows_a_value_not_even_in_the_wrong_place(call: Callable[[Any], Any]) -> None:
+    with pytest.raises(NydusError) as caught:
+        call(surface())
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "hunter2" not in f"{error} {error!r} {error.__dict__}"
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def test_words_of_stats_are_checked_too() -> None:

@@ -244,14 +244,15 @@ class Raw(Plain):
     ends_link = True
 
     def __init__(self, command: bytes, end: bytes, keys: Sequence[bytes]) -> None:
-        super().__init__("raw_command", command, (command,), keys, (command + b"\r\n",))
+        super().__init__("raw_command", b"raw_command", (command,), keys, (command + b"\r\n",))
         self.scope = Scope.UNKNOWN
         self.end = end
 
     def read(self, source: Source) -> list[Any]:
         answer = source.line(self.end)
         source.close()
-        return [refusal(answer, self.verb) or answer]
+        # The rest of the command may hold a value, which no error shows
+        return [refusal(answer, self.pieces[0].split(maxsplit=1)[0] if self.pieces[0].strip() else b"") or answer]
 
 
 class Shutdown(Plain):

@@ -95,8 +95,8 @@ class PickleSerde(PlainSerde):
             data, flags = pickle_serde.serialize(key, value)
         except Exception as error:  # whatever a class of the user's raises
             raise IllegalArgument(
-                f"the value for the key {key!r} is of type {type(value).__name__} and cannot be pickled: {error!r}. "
-                "Nothing was sent"
+                f"the value for the key {key!r} is of type {type(value).__name__} and cannot be pickled: "
+                f"{type(error).__name__}. Nothing was sent"
             ) from error
         return data, flags
 

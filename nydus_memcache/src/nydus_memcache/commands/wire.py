@@ -229,6 +229,12 @@ def _shown(given: object) -> str:
     return shown if len(shown) <= 80 else shown[:80] + "…"
 
 
+def _number_shown(given: object) -> str:
+    """Return the text for an argument that should be a number. Anything else may be a value in the wrong place."""
+    found = _plain(given)
+    return _shown(found) if type(found) in (int, float, bool) else f"of type {type(given).__name__}"
+
+
 def _raw(name: str, text: object, encoding: str) -> bytes:
     found = _plain(text)
     try:
@@ -269,7 +275,7 @@ def _integer(name: str, value: Any, allowed: range) -> bytes:
     number = whole(_plain(value))
     if number is None or number not in allowed:
         raise IllegalArgument(
-            f"{name} is {_shown(value)}; expected an integer from {allowed[0]} to {allowed[-1]}. Nothing was sent"
+            f"{name} is {_number_shown(value)}; expected an integer from {allowed[0]} to {allowed[-1]}. Nothing was sent"
         )
     return b"%d" % number
 
@@ -298,7 +304,7 @@ def _token(cas: object) -> bytes:
         or int(digits) not in _UINT64
     ):
         raise IllegalArgument(
-            f"cas is {_shown(cas)}; expected a token that gets() returned. Nothing was sent"
+            f"cas is {_number_shown(cas)}; expected a token that gets() returned. Nothing was sent"
         )
     return b" " + digits
 
