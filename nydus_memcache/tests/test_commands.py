@@ -490,7 +490,12 @@ def test_a_raw_command_that_is_refused_is_an_error(cluster: Cluster) -> None:
 
 
 def test_the_error_of_a_raw_command_shows_no_value(cluster: Cluster) -> None:
-    for command in ("nonsense k hunter2", "ms k wrong hunter2", "ms k 3 I hunter2\r\nhunter2", "set k x 0 hunter2"):
+    for command in (
+        "nonsense k hunter2",
+        "ms k wrong hunter2",
+        "ms k 3 I hunter2\r\nhunter2",
+        "set k x 0 hunter2",
+    ):
         with pytest.raises(MemcacheError) as caught:
             cluster.on(0).raw_command(command)
         error = caught.value

@@ -7,13 +7,17 @@ password. Here anything that can be read in two ways is refused. No error repeat
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
+import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from nydus_core.errors import ConfigError
 
-__all__ = ["UnreadableUrl", "Url", "check_host", "check_url", "read_address", "read_url"]
+__all__ = ["UnreadableUrl", "Url", "check_host", "check_socket_path", "check_url", "read_address", "read_url"]
 
 #: The remedy for a character that means something in a URL.
 _ENCODE = "percent-encode it, for instance with urllib.parse.quote(password, safe='')"
@@ -40,6 +44,27 @@ class Url:
     port: int | None
     path: str
     query: tuple[tuple[str, str], ...]
+
+    def with_query(self, found: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options that the URL stands for.
+
+        Parameters:
+            found: The options that its parts give; None for a part that it has not.
+            options: The options behind the ``?``.
+
+        Raises:
+            UnreadableUrl: A part and the text behind the ``?`` give the same option, or there is a user without a host.
+        """
+        has_user = self.username is not None or self.password is not None
+        if has_user and not self.host and not found.get("unix_socket_path"):
+            raise UnreadableUrl(
+                f"there is no host behind the '@'; if a user or a password has a '@', {_ENCODE}"
+            )
+        given = {name: value for name, value in found.items() if value is not None}
+        twice = sorted(given.keys() & options.keys())
+        if twice:
+            raise UnreadableUrl(f"it gives {twice[0]!r} twice: once more behind the '?'")
+        return {**given, **options}
 
 
 class UnreadableUrl(ValueError):
@@ -90,6 +115,9 @@ def read_url(url: str) -> Url:
         hint = "" if at else f"; if it is the end of a password, {_ENCODE}"
         raise UnreadableUrl(f"{error}{hint}") from None
     path, _, query = behind.partition("?")
+    names = [piece.partition("=")[0] for piece in query.split("&") if piece]
+    if len(set(names)) < len(names):
+        raise UnreadableUrl("an option stands twice in it")
     if any(piece and "=" not in piece for piece in query.split("&")):
         raise UnreadableUrl(f"an option has no '='; if a user or a password has a '&', {_ENCODE}")
     return Url(
@@ -187,20 +215,79 @@ def check_host(host: str, path: str) -> None:
 
 
 def _problem_of_host(host: str) -> str:
+    if not host:
+        return ""
     if "://" in host or "@" in host:
         return "found a URL or a user; expected a name or an address: a URL stands for a whole host"
+    wrong = re.search("[?#%=&;]", host)
+    if wrong is not None and not _is_ipv6(host):  # not shown: behind it there may be a secret
+        hint = ": options stand in a URL, or in a dict of options" if wrong[0] == "?" else ""
+        return f"found a name with {wrong[0]!r}; expected a name or an address{hint}"
+    shown = repr(host[:_LONGEST])
     if host.startswith(("/", "unix:")):
-        return f"found the path of a unix socket, {host!r}; give it as 'unix_socket_path'"
+        return f"found the path of a unix socket, {shown}; give it as 'unix_socket_path'"
     if "," in host or re.search(r"\s", host):
-        return f"found {host!r}; expected one name or address: each host has an entry of its own in 'hosts'"
+        return f"found {shown}; expected one name or address: each host has an entry of its own in 'hosts'"
     bare = re.fullmatch(r"\[(.*)\]", host)
     if bare is not None and _is_ipv6(bare[1]):
-        return f"found {host!r}; expected an address without brackets: {bare[1]!r}"
+        return f"found {shown}; expected an address without brackets: {bare[1]!r}"
     if ":" in host and not _is_ipv6(host):
         name, _, port = host.rpartition(":")
-        if name and port.isdecimal():
-            return f"found {host!r}; expected a name or an address: give the port as 'port': {int(port)}"
-        return f"found {host!r}; expected a name or an address"
+        if name and re.fullmatch("[0-9]{1,5}", port):
+            return f"found {shown}; expected a name or an address: give the port as 'port': {int(port)}"
+        return f"found {shown}; expected a name or an address"
     if "/" in host or "[" in host or "]" in host:
-        return f"found {host!r}; expected a name or an address"
+        return f"found {shown}; expected a name or an address"
+    return "" if _is_ipv6(host) else _problem_of_name(host)
+
+
+def _problem_of_name(host: str) -> str:
+    """Return why a text can be no name of a host; the texts show no more of it than the characters that are wrong."""
+    wrong = re.search(r"[^\w.-]", host)
+    if wrong is not None:
+        return f"found a name with {wrong[0]!r}; expected a name or an address"
+    if re.fullmatch(r"[\d.]+", host, re.ASCII):
+        try:
+            socket.inet_aton(host)
+        except OSError:
+            return f"found {host[:_LONGEST]!r}, which is no IPv4 address; expected a name or an address"
+        return ""
+    labels = host.removesuffix(".").split(".")
+    if any(not label or label[0] == "-" or label[-1] == "-" for label in labels):
+        return f"found {host[:_LONGEST]!r}; expected a name, whose parts neither are empty nor begin or end with '-'"
+    if len(host) > _LONGEST or any(len(label) > _LONGEST_LABEL for label in labels):
+        return f"found a name that is too long; expected at most {_LONGEST} characters, {_LONGEST_LABEL} in a part"
     return ""
+
+
+#: Characters of the name of a host, and of the parts of it between the dots: RFC 1035.
+_LONGEST, _LONGEST_LABEL = 253, 63
+
+
+def check_socket_path(path: str, place: str) -> None:
+    """Refuse a text for the path of a unix socket that no server can listen on.
+
+    Parameters:
+        path: The path.
+        place: The place of the option in the settings.
+
+    Raises:
+        ConfigError: The path is empty, a folder, or too long.
+    """
+    try:
+        size = len(os.fsencode(path))
+    except UnicodeEncodeError:  # half a character
+        raise ConfigError("found a path that cannot be written as bytes", place) from None
+    if not path or path.endswith("/"):
+        raise ConfigError(
+            f"found {path[:_LONGEST]!r}; expected the path of a unix socket, which is a file", place
+        )
+    if "\0" in path[1:] or size > _LONGEST_PATH:
+        raise ConfigError(
+            f"found a path of {size} bytes, or with a NUL in it; a unix socket has at most {_LONGEST_PATH} bytes",
+            place,
+        )
+
+
+#: Bytes that Linux has for the path of a unix socket.
+_LONGEST_PATH = 107

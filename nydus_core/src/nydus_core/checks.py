@@ -5,18 +5,21 @@ Each check raises ``ConfigError``, which names the value found, its place, and t
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from nydus_core.errors import ConfigError
-from nydus_core.plain import plain
+from nydus_core.plain import is_a, plain, whole
 from nydus_core.redaction import looks_secret
 
 __all__ = [
     "AT_MOST",
     "COUNT",
+    "ENCODING",
+    "ENCODING_ERRORS",
     "HOST",
     "PORT",
     "SECONDS",
@@ -33,6 +36,9 @@ __all__ = [
     "is_time",
     "nearest",
     "one_of",
+    "read_dict",
+    "read_items",
+    "read_list",
     "refuse",
     "refuse_uncalled",
     "refuse_unknown",
@@ -57,7 +63,10 @@ def is_time(value: object) -> bool:
 
 
 # Checks of settings, which look at the type, too
-COUNT: Check = (lambda value: type(value) is int and value >= 1, "a whole number, 1 or more")
+COUNT: Check = (
+    lambda value: type(value) is int and 1 <= value <= _LARGE,
+    "a whole number, 1 or more, up to a million",
+)
 SECONDS: Check = (is_time, "seconds, more than 0")
 SECONDS_OR_ZERO: Check = (
     lambda value: is_time(value) or (type(value) in (int, float) and value == 0),
@@ -72,11 +81,33 @@ SECONDS_OR_NONE: Check = (
     lambda seconds: seconds is None or 0 < seconds <= 1_000_000,
     "seconds, more than 0, or None for no limit",
 )
-AT_MOST: Check = (lambda most: most is None or most > 0, "1 or more, or None")
+AT_MOST: Check = (lambda most: most is None or 0 < most <= _LARGE, "1 or more, up to a million, or None")
+
+_LARGE = 1_000_000
 
 
-def check(value: Any, fits: Check, path: str) -> None:
-    """Check one value.
+def _is_codec(name: str) -> bool:
+    try:
+        "".encode(name)  # refuses codecs that are not for text
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
+def _is_handler(name: str) -> bool:
+    try:
+        codecs.lookup_error(name)
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
+ENCODING: Check = (_is_codec, "the name of an encoding of text, such as 'utf-8'")
+ENCODING_ERRORS: Check = (_is_handler, "'strict', 'replace', 'ignore', or another handler of decoding errors")
+
+
+def check(value: Any, fits: Check, path: str) -> Any:
+    """Check one value. Return it as a plain value: see ``plain``.
 
     Parameters:
         value: The value. The error shows it, so it must be no secret.
@@ -86,13 +117,18 @@ def check(value: Any, fits: Check, path: str) -> None:
     Raises:
         ConfigError: The value does not fit.
     """
-    is_right, expected = fits
-    if not is_right(value):
-        raise ConfigError(f"found {value!r}; expected {expected}", path)
+    (is_right, expected), value = fits, plain(value)
+    try:
+        right = is_right(value)
+    except (TypeError, ValueError):  # of another type
+        right = False
+    if not right:
+        raise ConfigError(f"found {written(value)}; expected {expected}", path)
+    return value
 
 
-def check_each(options: Mapping[str, Any], checks: Mapping[str, Check], path: str = "") -> None:
-    """Check all options that are set and have a check.
+def check_each(options: Mapping[str, Any], checks: Mapping[str, Check], path: str = "") -> dict[str, Any]:
+    """Check all options that are set and have a check. Return the options, those that have a check as plain values.
 
     Parameters:
         options: The options, by name. The error shows a value, so none with a check must be a secret.
@@ -102,12 +138,15 @@ def check_each(options: Mapping[str, Any], checks: Mapping[str, Check], path: st
     Raises:
         ConfigError: A value does not fit.
     """
-    for name, fits in checks.items():
-        if name in options:
-            check(options[name], fits, f"{path}.{name}" if path else name)
+    checked = {
+        name: check(options[name], fits, f"{path}.{name}" if path else name)
+        for name, fits in checks.items()
+        if name in options
+    }
+    return {**options, **checked}
 
 
-def check_type(value: Any, expected: type | tuple[type, ...], path: str) -> None:
+def check_type(value: Any, expected: type | tuple[type, ...], path: str) -> Any:
     """Check the type of a value. A whole number will do for a float; a bool is no number.
 
     Parameters:
@@ -115,18 +154,86 @@ def check_type(value: Any, expected: type | tuple[type, ...], path: str) -> None
         expected: The type, or the types to choose from.
         path: The place of the value in the settings.
 
+    Returns:
+        The value. A value of a subclass of text, bytes or a number is made plain.
+
     Raises:
         ConfigError: The value is of another type.
     """
-    types = expected if isinstance(expected, tuple) else (expected,)
-    fits = isinstance(value, types) or (float in types and isinstance(value, int))
-    if not fits or (isinstance(value, bool) and bool not in types):
+    types, value = expected if isinstance(expected, tuple) else (expected,), plain(value)
+    if int in types and float not in types and (number := whole(value)) is not None:
+        value = number
+    fits = is_a(value, *types) or (float in types and type(value) is int)
+    if not fits or (type(value) is bool and bool not in types):
         names = " or ".join("None" if each is type(None) else each.__name__ for each in types)
         raise ConfigError(f"found {shown(value, path.rpartition('.')[2])}; expected {names}", path)
+    return value
+
+
+def read_dict(given: Any, path: str, expected: str) -> dict[str, Any]:
+    """Read a dict of the settings, once. Its own methods are the user's, and may raise.
+
+    Parameters:
+        given: The dict, or another mapping.
+        path: The place of the dict in the settings.
+        expected: Words for what is expected in this place.
+
+    Returns:
+        A plain dict. Its keys are plain text.
+
+    Raises:
+        ConfigError: It is no mapping, or cannot be read, or a key is no text.
+    """
+    found: dict[str, Any] = {}
+    for key, value in read_items(given, path, expected):
+        if type(key) is not str:
+            raise ConfigError("expected text for the name of a setting", f"{path}[{written(key)}]")
+        found[key] = value
+    return found
+
+
+def read_items(given: Any, path: str, expected: str) -> list[tuple[Any, Any]]:
+    """Return the pairs of a mapping in the settings, with plain keys. See ``read_dict``.
+
+    Raises:
+        ConfigError: It is no mapping, or cannot be read.
+    """
+    if not is_a(given, Mapping):
+        raise ConfigError(f"found {shown(given)}; expected {expected}", path)
+    try:
+        pairs = dict.items(given) if is_a(given, dict) else [(key, given[key]) for key in given]
+        return [(plain(key), value) for key, value in pairs]
+    except Exception as error:
+        raise ConfigError(
+            f"the {type(given).__name__} cannot be read: {type(error).__name__}", path
+        ) from error
+
+
+def read_list(given: Any, path: str, expected: str) -> list[Any]:
+    """Read a list of the settings, once.
+
+    Parameters:
+        given: The list, or another sequence; text and bytes are none.
+        path: The place of the list in the settings.
+        expected: Words for what is expected in this place.
+
+    Raises:
+        ConfigError: It is no sequence, or cannot be read.
+    """
+    if not is_a(given, Sequence) or is_a(given, str, bytes, bytearray, memoryview):
+        raise ConfigError(f"found {shown(given)}; expected {expected}", path)
+    try:
+        if is_a(given, list):
+            return list(list.__iter__(given))
+        return list(tuple.__iter__(given)) if is_a(given, tuple) else list(given)
+    except Exception as error:
+        raise ConfigError(
+            f"the {type(given).__name__} cannot be read: {type(error).__name__}", path
+        ) from error
 
 
 def whole_number(given: Any, least: int, most: int, path: str) -> int:
-    """Return a value that has to be a whole number in a range.
+    """Return a value that has to be a whole number in a range, as a plain int.
 
     Parameters:
         given: The value.
@@ -137,9 +244,10 @@ def whole_number(given: Any, least: int, most: int, path: str) -> int:
     Raises:
         ConfigError: The value is no whole number, or out of range.
     """
-    if not isinstance(given, int) or isinstance(given, bool) or not least <= given <= most:
-        raise ConfigError(f"found {given!r}; expected a whole number, {least} to {most}", path)
-    return given
+    number = whole(given)
+    if number is None or not least <= number <= most:
+        raise ConfigError(f"found {written(given)}; expected a whole number, {least} to {most}", path)
+    return number
 
 
 def choose(known: Mapping[str, Any], given: Any, path: str) -> Any:
@@ -153,14 +261,15 @@ def choose(known: Mapping[str, Any], given: Any, path: str) -> Any:
     Raises:
         ConfigError: There is no value of that name; the error lists the names and suggests the nearest.
     """
-    if not isinstance(given, str) or given not in known:
-        near = nearest(str(given), known)
-        raise ConfigError(f"found {given!r}; expected one of {', '.join(known)}{near}", path)
-    return known[given]
+    name = plain(given)
+    if type(name) is not str or name not in known:
+        near = nearest(name, known) if type(name) is str else ""
+        raise ConfigError(f"found {written(name)}; expected one of {', '.join(known)}{near}", path)
+    return known[name]
 
 
-def one_of(value: Any, known: Sequence[str], path: str) -> None:
-    """Check that a value is a known word.
+def one_of(value: Any, known: Sequence[str], path: str) -> str:
+    """Check that a value is a known word. Return it as plain text.
 
     Parameters:
         value: The value.
@@ -170,9 +279,11 @@ def one_of(value: Any, known: Sequence[str], path: str) -> None:
     Raises:
         ConfigError: The value is no known word; the error lists the words and suggests the nearest.
     """
-    if value not in known:
-        near = nearest(value, known) if isinstance(value, str) else ""
-        raise ConfigError(f"found {value!r}; expected one of {', '.join(map(repr, known))}{near}", path)
+    word = plain(value)
+    if type(word) is not str or word not in known:
+        near = nearest(word, known) if type(word) is str else ""
+        raise ConfigError(f"found {written(word)}; expected one of {', '.join(map(repr, known))}{near}", path)
+    return word
 
 
 def refuse_unknown(found: Mapping[str, Any], known: Sequence[str], path: str) -> None:
@@ -188,11 +299,12 @@ def refuse_unknown(found: Mapping[str, Any], known: Sequence[str], path: str) ->
     """
     for name in found:
         if name not in known:
-            near = nearest(str(name), known)
+            near = nearest(name, known)
             instead = near
             if not near or len(known) <= 12:
                 instead = f"; known: {', '.join(sorted(known)) or 'none'}{near}"
-            raise ConfigError(f"unknown setting{instead}", f"{path}.{name}" if path else str(name))
+            named = name if len(name) <= _MOST_WRITTEN and name.isprintable() and name else written(name)
+            raise ConfigError(f"unknown setting{instead}", f"{path}.{named}" if path else named)
 
 
 def refuse(options: Mapping[str, Any], refused: Mapping[str, str]) -> None:
@@ -206,8 +318,15 @@ def refuse(options: Mapping[str, Any], refused: Mapping[str, str]) -> None:
         ConfigError: A refused option is set.
     """
     for name, why in refused.items():
-        if options.get(name):
+        if _is_set(options.get(name)):
             raise ConfigError(f"{name!r} is not for a host of a cluster: {why}", name)
+
+
+def _is_set(value: Any) -> bool:
+    try:
+        return bool(value)
+    except Exception:  # an object that cannot tell
+        return True
 
 
 def agreed(options: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -222,13 +341,20 @@ def agreed(options: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     first, *others = options
     for other in others:
         for name in (*first, *other):
-            if first.get(name) != other.get(name):
+            if not _are_alike(first.get(name), other.get(name)):
                 raise ConfigError(
-                    f"found {first.get(name)!r} and {other.get(name)!r}; all hosts of a cluster must have one "
+                    f"found {written(first.get(name))} and {written(other.get(name))}; all hosts of a cluster must have one "
                     f"{name}: set it in 'defaults'",
                     "hosts",
                 )
     return first
+
+
+def _are_alike(one: Any, other: Any) -> bool:
+    try:
+        return one is other or bool(one == other)
+    except Exception:  # objects that cannot tell
+        return False
 
 
 # Words for errors ------------------------------------------------------------------------------------------------
@@ -236,6 +362,8 @@ def agreed(options: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known name, or an empty text if no name is near."""
+    if len(name) > _MOST_WRITTEN:
+        return ""
     close: Sequence[str] = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic
 
 from nydus_core.aio import AsyncCluster
-from nydus_core.checks import nearest
+from nydus_core.checks import nearest, read_items
 from nydus_core.cluster import Cluster
 from nydus_core.create import C, create_async_cluster, create_cluster
 from nydus_core.errors import ConfigError
+from nydus_core.plain import is_a, plain
 from nydus_core.settings import read_toml
 from nydus_core.threads import Lock
 
@@ -151,12 +152,13 @@ def configure(settings: Mapping[str, Any] | None = None, /, **named: Any) -> Non
         if name != "CONNECTIONS":
             raise ConfigError(f"unknown setting; known: CONNECTIONS{nearest(name, ['CONNECTIONS'])}", name)
     wanted = given.get("CONNECTIONS", {})
-    if isinstance(wanted, str | os.PathLike):
-        wanted = read_toml(wanted)
-    if not isinstance(wanted, Mapping):
+    if is_a(wanted, str, os.PathLike):
+        wanted = read_toml(plain(wanted))
+    if not is_a(wanted, Mapping):
         raise ConfigError(
             f"found {type(wanted).__name__}; expected a dict of settings by name", "CONNECTIONS"
         )
+    wanted = dict(read_items(wanted, "CONNECTIONS", "a dict of settings by name"))
     CONNECTIONS.clear()
     CONNECTIONS.update(wanted)
     connections.reload()

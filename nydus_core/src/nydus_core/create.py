@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from nydus_core.aio import AsyncCluster
-from nydus_core.checks import SettingsWarning, nearest
+from nydus_core.checks import SettingsWarning, nearest, read_items, written
 from nydus_core.cluster import Cluster, ClusterBase
 from nydus_core.errors import ConfigError
+from nydus_core.plain import is_a, plain
 from nydus_core.plugins import hooks
 from nydus_core.settings import Blueprint, ClusterSettings, read_settings, read_toml
 from nydus_core.threads import refuse_eventlet
@@ -83,12 +84,14 @@ def create_async_cluster(
 def _create(settings: Mapping[str, Any] | str | os.PathLike[str], name: str | None, kind: type[C]) -> C:
     refuse_eventlet()
     where = ""
-    if isinstance(settings, str | os.PathLike):
-        settings, where = _named(settings, name)
+    if is_a(settings, str, os.PathLike):
+        settings, where = _named(plain(settings), name)
     elif name is not None:
-        raise ConfigError(f"found the name {name!r} beside a dict of settings; names are for TOML files")
+        raise ConfigError(
+            f"found the name {written(name)} beside a dict of settings; names are for TOML files"
+        )
     hooks.load()
-    given = settings
+    given: Any = settings
     if hooks.listens("nydus_configure"):
         given = _copied(settings)
         hooks.call("nydus_configure", settings=given)
@@ -103,6 +106,15 @@ def _create(settings: Mapping[str, Any] | str | os.PathLike[str], name: str | No
 
 
 def _named(path: str | os.PathLike[str], name: str | None) -> tuple[dict[str, Any], str]:
+    try:
+        path = os.fspath(path)
+    except Exception as error:
+        raise ConfigError(
+            f"found {type(path).__name__}; expected a dict, or the path of a TOML file"
+        ) from error
+    name = plain(name)
+    if not (name is None or type(name) is str):
+        raise ConfigError(f"found the name {written(name)}; expected the name of a cluster, as text")
     if "://" in str(path):
         raise ConfigError(
             "found a URL; expected a dict of settings, such as {'engine': 'redis', 'hosts': [the URL]}, or the path of a "
@@ -110,7 +122,7 @@ def _named(path: str | os.PathLike[str], name: str | None) -> tuple[dict[str, An
         )
     tables = read_toml(path)
     if name is None or name not in tables:
-        problem = "no name was given" if name is None else f"it has no cluster {name!r}"
+        problem = "no name was given" if name is None else f"it has no cluster {written(name)}"
         raise ConfigError(
             f"{problem}; it has: {', '.join(tables) or 'none'}{nearest(name or '', tables)}", str(path)
         )
@@ -120,12 +132,18 @@ def _named(path: str | os.PathLike[str], name: str | None) -> tuple[dict[str, An
 def _build(settings: ClusterSettings, kind: type[C]) -> C:
     blueprint = Blueprint(settings)
     engines = {key: blueprint.engine(key) for key in blueprint.hosts}
-    cluster_class = settings.cluster or kind
+    cluster_class: type[Any] = kind if settings.cluster is None else settings.cluster
     if not issubclass(cluster_class, kind):
         raise ConfigError(
             f"{cluster_class.__qualname__} is not {_KINDS[kind]}; expected a subclass", "cluster"
         )
-    cluster: C = cluster_class(engines, blueprint.surface(), settings.delivery)
+    surface = blueprint.surface()
+    try:
+        cluster: C = cluster_class(engines, surface, settings.delivery)
+    except Exception as error:
+        if settings.cluster is None or isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{cluster_class.__qualname__} cannot be made: {error}", "cluster") from error
     try:
         cluster.install_router(blueprint.router(cluster, engines), blueprint)
         if settings.fingerprint is not None:
@@ -142,8 +160,15 @@ def _build(settings: ClusterSettings, kind: type[C]) -> C:
 _KINDS: Mapping[type[Any], str] = {Cluster: "a Cluster", AsyncCluster: "an AsyncCluster"}
 
 
-def _copied(value: Any) -> Any:
-    """Copy dicts and lists, however deep, but not the user's objects in them, such as pools and classes."""
-    if isinstance(value, Mapping):
-        return {key: _copied(each) for key, each in value.items()}
-    return [_copied(each) for each in value] if isinstance(value, list) else value
+def _copied(value: Any, depth: int = 0) -> Any:
+    """Copy dicts and lists, but not the user's objects in them, such as pools and classes. Settings are not nested deeply."""
+    if depth > _DEEPEST:
+        return value
+    if type(value) is dict:
+        return {key: _copied(each, depth + 1) for key, each in value.items()}
+    if is_a(value, Mapping):
+        return dict(read_items(value, "", "a dict"))
+    return [_copied(each, depth + 1) for each in value] if type(value) is list else value
+
+
+_DEEPEST = 20

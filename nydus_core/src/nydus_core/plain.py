@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["plain", "whole"]
+__all__ = ["is_a", "plain", "whole"]
 
 
 def plain(value: Any) -> Any:
@@ -34,6 +34,16 @@ def plain(value: Any) -> Any:
 
 
 _EXACT = frozenset({str, int, bytes, float, bool, type(None)})
+
+
+def is_a(value: object, *kinds: type) -> bool:
+    """Tell whether a value is of one of some classes. The value is not asked, so it can neither pretend nor raise.
+
+    Parameters:
+        value: Any value.
+        kinds: The classes.
+    """
+    return issubclass(type(value), kinds)
 
 
 def whole(value: Any) -> int | None:

@@ -9,8 +9,19 @@ from typing import Any
 from pymemcache.client.base import KeepaliveOpts
 from pymemcache.serde import LegacyWrappingSerde
 
-from nydus_core.addresses import UnreadableUrl, check_host, read_url
-from nydus_core.checks import AT_MOST, HOST, PORT, SECONDS_OR_NONE, Check, agreed, check_each, refuse
+from nydus_core.addresses import UnreadableUrl, check_host, check_socket_path, read_url
+from nydus_core.checks import (
+    AT_MOST,
+    ENCODING,
+    HOST,
+    PORT,
+    SECONDS_OR_NONE,
+    Check,
+    agreed,
+    check_each,
+    refuse,
+    written,
+)
 from nydus_core.errors import ConfigError
 from nydus_memcache.commands import LEGAL_KEY, PickleSerde, PlainSerde, Serde, Wire
 
@@ -62,6 +73,8 @@ _RANGES: Mapping[str, Check] = {
     "timeout": SECONDS_OR_NONE,
     "connect_timeout": SECONDS_OR_NONE,
     "max_pool_size": AT_MOST,
+    "pool_idle_timeout": (lambda seconds: 0 <= seconds <= 1_000_000, "seconds, 0 for no limit, or more"),
+    "encoding": ENCODING,
 }
 
 
@@ -74,6 +87,8 @@ def check(options: Mapping[str, Any]) -> None:
     refuse(options, REFUSED)
     check_each(options, _RANGES)
     check_host(options.get("host", ""), "host")
+    if options.get("unix_socket_path") is not None:
+        check_socket_path(options["unix_socket_path"], "unix_socket_path")
     if options.get("unix_socket_path") is not None and options.get("tls_context") is not None:
         raise ConfigError("there is no TLS over a unix socket; expected one of the two", "tls_context")
     _prefix(options.get("key_prefix", b""))
@@ -129,25 +144,36 @@ def serde_of(options: Mapping[str, Any]) -> Serde:
     """
     serde, pickle = options.get("serde"), options.get("pickle", False)
     functions = options.get("serializer"), options.get("deserializer")
-    if (serde is not None) + bool(pickle) + (functions != (None, None)) > 1:
+    has_functions = any(function is not None for function in functions)
+    if (serde is not None) + bool(pickle) + has_functions > 1:
         raise ConfigError("found more than one of 'serde', 'pickle' and 'serializer'; keep one", "serde")
-    if functions != (None, None):
+    if has_functions:
+        for name, function in zip(("serializer", "deserializer"), functions, strict=True):
+            if function is not None and not callable(function):
+                raise ConfigError(f"found {written(function)}; expected a function", name)
         chosen: Any = LegacyWrappingSerde(*functions)
     else:
         chosen = serde if serde is not None else PickleSerde() if pickle else PlainSerde()
-    if not (hasattr(chosen, "serialize") and hasattr(chosen, "deserialize")):
+    if not (_has(chosen, "serialize") and _has(chosen, "deserialize")):
         raise ConfigError(
-            f"{serde!r} has no serialize(key, value) and deserialize(key, value, flags)", "serde"
+            f"{written(serde)} has no serialize(key, value) and deserialize(key, value, flags)", "serde"
         )
     found: Serde = chosen
     return found
 
 
+def _has(serde: Any, method: str) -> bool:
+    try:
+        return callable(getattr(serde, method, None))
+    except Exception:  # its own methods may raise
+        return False
+
+
 def _prefix(prefix: str | bytes) -> bytes:
-    found = prefix.encode("utf-8") if isinstance(prefix, str) else prefix
+    found = prefix.encode("utf-8", "backslashreplace") if isinstance(prefix, str) else prefix
     if found and (LEGAL_KEY.fullmatch(found) is None or (isinstance(prefix, str) and not prefix.isascii())):
         raise ConfigError(
-            f"found {prefix!r}; expected ASCII text, or bytes, without white space and control characters",
+            f"found {written(prefix)}; expected ASCII text, or bytes, without white space and control characters",
             "key_prefix",
         )
     return found
@@ -190,4 +216,4 @@ def from_url(url: str) -> dict[str, Any]:
             options["port"] = parts.port
     elif parts.path.strip("/"):
         options["unix_socket_path"] = parts.path
-    return options | dict(parts.query)
+    return parts.with_query(options, dict(parts.query))

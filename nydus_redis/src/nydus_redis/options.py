@@ -15,8 +15,20 @@ from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.retry import Retry
 
-from nydus_core.addresses import UnreadableUrl, check_host, read_url
-from nydus_core.checks import AT_MOST, HOST, PORT, SECONDS_OR_NONE, Check, agreed, check_each, refuse
+from nydus_core.addresses import UnreadableUrl, check_host, check_socket_path, read_url
+from nydus_core.checks import (
+    AT_MOST,
+    ENCODING,
+    ENCODING_ERRORS,
+    HOST,
+    PORT,
+    SECONDS_OR_NONE,
+    Check,
+    agreed,
+    check_each,
+    check_type,
+    refuse,
+)
 from nydus_core.errors import ConfigError
 
 try:
@@ -103,11 +115,14 @@ ASYNC_OPTION_TYPES: Mapping[str, Any] = {
 _RANGES: Mapping[str, Check] = {
     "host": HOST,
     "port": PORT,
-    "db": (lambda db: db >= 0, "the number of a database, 0 or more"),
+    "db": (lambda db: 0 <= db <= 0x7FFFFFFF, "the number of a database, 0 or more"),
     "timeout": SECONDS_OR_NONE,
     "socket_timeout": SECONDS_OR_NONE,
     "socket_connect_timeout": SECONDS_OR_NONE,
     "max_connections": AT_MOST,
+    "health_check_interval": (lambda seconds: 0 <= seconds <= 1_000_000, "seconds, 0 for never, or more"),
+    "encoding": ENCODING,
+    "encoding_errors": ENCODING_ERRORS,
     "protocol": (lambda protocol: protocol in (2, 3, "2", "3", None), "2 or 3"),
 }
 
@@ -123,9 +138,13 @@ def client_options(options: Mapping[str, Any], retry: type[Any] = Retry) -> dict
         ConfigError: An option would break a promise of the cluster.
     """
     refuse(options, REFUSED)
-    check_each(options, _RANGES)
+    options = check_each(options, _RANGES)
     check_host(options.get("host", ""), "host")
+    if options.get("unix_socket_path") is not None:
+        check_socket_path(options["unix_socket_path"], "unix_socket_path")
     pool = options.get("connection_pool")
+    if pool is not None:
+        check_type(pool, redis.ConnectionPool, "connection_pool")
     of_pool = None if pool is None else pool.connection_kwargs.get("retry")
     if of_pool is not None and of_pool.get_retries():
         raise ConfigError(
@@ -184,7 +203,7 @@ def from_url(url: str) -> dict[str, Any]:
         found |= {"host": parts.host or None, "port": parts.port, "db": _database(parts.path)}
     if parts.scheme in ("rediss", "valkeys"):
         found["ssl"] = True
-    return {name: value for name, value in found.items() if value is not None} | _query(parts.query)
+    return parts.with_query(found, _query(parts.query))
 
 
 def _database(path: str) -> int | None:

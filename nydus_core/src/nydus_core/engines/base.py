@@ -130,7 +130,7 @@ class EngineBase:
             "username": parts.username,
             "password": parts.password,
         }
-        return {name: value for name, value in found.items() if value is not None} | dict(parts.query)
+        return parts.with_query(found, dict(parts.query))
 
     def client(self, make_surface: SurfaceFactory, dispatch: Dispatch) -> Any:
         """Return an object on which every command goes to this host: by default a surface of the cluster's kind.

@@ -12,8 +12,9 @@ from typing import cast
 
 from importlib_metadata import Distribution, EntryPoint, entry_points
 
-from nydus_core.checks import nearest, shown
+from nydus_core.checks import nearest, shown, written
 from nydus_core.errors import PluginError
+from nydus_core.plain import is_a, plain
 
 __all__ = ["ENGINES", "PLUGINS", "ROUTERS", "find_class", "found", "import_dotted"]
 
@@ -44,19 +45,22 @@ def find_class(group: str, reference: object, path: str) -> type:
         PluginError: The name is unknown, known but not installed, installed but broken, or claimed by two
             distributions; or the name does not lead to a class.
     """
-    if isinstance(reference, str) and "://" in reference:
+    reference = plain(reference)
+    if type(reference) is str and "://" in reference:
         raise PluginError("found a URL; expected a class, a dotted path or a name", path)
-    if not isinstance(reference, str | type):
+    if not is_a(reference, str, type):
         name = "a name, a dotted path or a class" if group else "a dotted path or a class"
         raise PluginError(f"found {shown(reference)}; expected {name}", path)
-    named = _find(group, reference, path) if isinstance(reference, str) else reference
-    if isinstance(named, ModuleType):
+    named = _find(group, reference, path) if type(reference) is str else reference
+    if is_a(named, ModuleType):
         classes = [name for name, value in vars(named).items() if isinstance(value, type) and name[:1] != "_"]
         example = f", such as {reference}.{classes[0]}" if classes else ""
-        raise PluginError(f"found {reference!r}, which is a module; expected a class in it{example}", path)
-    if not isinstance(named, type):
         raise PluginError(
-            f"found {reference!r}, which is of type {type(named).__name__}; expected a class", path
+            f"found {written(reference)}, which is a module; expected a class in it{example}", path
+        )
+    if not is_a(named, type):
+        raise PluginError(
+            f"found {written(reference)}, which is of type {type(named).__name__}; expected a class", path
         )
     return named
 
@@ -79,19 +83,23 @@ def import_dotted(dotted: str, path: str) -> object:
     """
     module_name, _, attribute = dotted.rpartition(".")
     if not module_name:
-        raise PluginError(f"found {dotted!r}; expected a class or a dotted path, package.module.Class", path)
+        raise PluginError(
+            f"found {written(dotted)}; expected a class or a dotted path, package.module.Class", path
+        )
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise PluginError(f"cannot import {dotted!r}: {error}", path) from error
+        raise PluginError(f"cannot import {written(dotted)}: {_cut(error)}", path) from error
     except Exception as error:
-        raise PluginError(f"importing {dotted!r} failed: {type(error).__name__}: {error}", path) from error
+        raise PluginError(
+            f"importing {written(dotted)} failed: {type(error).__name__}: {_cut(error)}", path
+        ) from error
     try:
         return getattr(module, attribute)
     except AttributeError:
         public = [name for name in dir(module) if not name.startswith("_")]
         raise PluginError(
-            f"module {module_name!r} has no {attribute!r}{nearest(attribute, public)}", path
+            f"module {written(module_name)} has no {written(attribute)}{nearest(attribute, public)}", path
         ) from None
 
 
@@ -141,7 +149,17 @@ def _choose(group: str, name: str, path: str) -> EntryPoint:
     if package := INSTALL.get((group, name)):
         raise PluginError(f"{kind} {name!r} is not installed: pip install {package}", path)
     names = sorted({*known, *(other for of, other in INSTALL if of == group)})
-    raise PluginError(f"unknown {kind} {name!r}; known: {', '.join(names)}{nearest(name, names)}", path)
+    raise PluginError(
+        f"unknown {kind} {written(name)}; known: {', '.join(names)}{nearest(name, names)}", path
+    )
+
+
+def _cut(error: Exception) -> str:
+    return str(error)[:_MOST]
+
+
+#: Characters that are shown of an error from below.
+_MOST = 500
 
 
 def _load(point: EntryPoint, path: str) -> object:

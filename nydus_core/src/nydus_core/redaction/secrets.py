@@ -6,8 +6,11 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
+
+from nydus_core.plain import is_a, plain
 
 __all__ = ["forms_of", "looks_secret", "options_of", "secrets_in", "texts_of"]
 
@@ -55,7 +58,8 @@ def options_of(kind: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[st
 def secrets_in(options: Mapping[Any, Any], depth: int = 0) -> Iterator[tuple[str, bool]]:
     """Yield the secrets in options, each with whether it is the name of a user."""
     for name, value in options.items():
-        if isinstance(name, str) and looks_secret(name):
+        name = plain(name)
+        if type(name) is str and looks_secret(name):
             is_user = _NAMES_A_USER.search(name) is not None and re.search("pass|pwd|token", name) is None
             for text in texts_of(value):
                 yield from _secrets_of_url(text) if "://" in text else [(text, is_user)]
@@ -64,15 +68,16 @@ def secrets_in(options: Mapping[Any, Any], depth: int = 0) -> Iterator[tuple[str
 
 
 def _secrets_inside(value: Any, depth: int) -> Iterator[tuple[str, bool]]:
-    if isinstance(value, str | bytes):
+    value = plain(value)
+    if type(value) in (str, bytes):
         for text in texts_of(value):
             if "://" in text:
                 yield from _secrets_of_url(text)
-    elif isinstance(value, Mapping):
-        yield from secrets_in(value, depth)
-    elif isinstance(value, list | tuple):
+    elif is_a(value, Mapping):
+        yield from secrets_in(_read(value), depth)
+    elif type(value) in (list, tuple) and depth < _DEEPEST:
         for each in value:
-            yield from _secrets_inside(each, depth)
+            yield from _secrets_inside(each, depth + 1)
 
 
 def _secrets_of_url(url: str) -> Iterator[tuple[str, bool]]:
@@ -93,24 +98,48 @@ def _unquoted(text: str) -> Iterator[str]:
     yield from {text, unquote(text)} - {""}
 
 
-def texts_of(value: Any) -> Iterator[str]:
-    """Yield a secret as text. An object, such as a provider of credentials, is looked at for attributes that look secret."""
-    if isinstance(value, str):
+def texts_of(value: Any, depth: int = 0) -> Iterator[str]:
+    """Yield a secret as text. An object, such as a provider of credentials, is looked at for attributes that look secret.
+
+    Parameters:
+        value: The secret.
+        depth: How deep it stands in lists and dicts. Those may be circles, so there is an end.
+    """
+    value = plain(value)
+    if type(value) is str:
         yield value
-    elif isinstance(value, bytes | bytearray):
+    elif is_a(value, bytes, bytearray):
         yield bytes(value).decode("utf-8", "backslashreplace")
-    elif isinstance(value, int) and not isinstance(value, bool):
-        yield str(value)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for each in value:
-            yield from texts_of(each)
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from texts_of(each)
-    elif hasattr(value, "__dict__") and not isinstance(value, type) and not callable(value):
-        for name, each in vars(value).items():
-            if looks_secret(name) and isinstance(each, str | bytes):
-                yield from texts_of(each)
+    elif type(value) is int:
+        with suppress(ValueError):  # a number that Python does not write in digits: no text shows it
+            yield str(value)
+    elif depth > _DEEPEST:
+        return
+    elif is_a(value, list, tuple, set, frozenset):
+        with suppress(Exception):  # methods of the user's
+            for each in value:
+                yield from texts_of(each, depth + 1)
+    elif is_a(value, Mapping):
+        for each in _read(value).values():
+            yield from texts_of(each, depth + 1)
+    elif not is_a(value, type) and not callable(value):
+        for name, each in _attributes(value).items():
+            if is_a(name, str) and looks_secret(name) and is_a(each, str, bytes):
+                yield from texts_of(each, depth + 1)
+
+
+def _read(mapping: Any) -> dict[Any, Any]:
+    try:
+        return dict(dict.items(mapping) if is_a(mapping, dict) else mapping.items())
+    except Exception:  # methods of the user's
+        return {}
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    try:
+        return dict(vars(value))
+    except Exception:  # it has none, or its own methods raise
+        return {}
 
 
 def forms_of(secret: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nydus_core.checks import written
 from nydus_core.errors import ConfigError
 from nydus_core.routers.rules import differences, digest
 
@@ -65,12 +66,12 @@ def _guard_fingerprint(router: Any, names: Sequence[str], expected: str) -> None
         return
     family, was = found.partition(":")[0], expected.partition(":")[0]
     difference = (
-        f"the rule is {family!r}, expected {was!r}"
+        f"the rule is {family!r}, expected {written(was)}"
         if family != was
         else "the hosts, weights or options differ"
     )
     raise ConfigError(
-        f"keys do not live where they are expected to: found {found!r}, expected {expected!r}; {difference}. The hosts are "
+        f"keys do not live where they are expected to: found {found!r}, expected {written(expected)}; {difference}. The hosts are "
         f"{', '.join(names)}. To see what differs, guard with the router.rule() of the cluster that is right",
         "fingerprint",
     )

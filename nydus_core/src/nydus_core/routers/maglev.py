@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
-from nydus_core.checks import whole_number
+from nydus_core.checks import whole_number, written
 from nydus_core.errors import ConfigError
 from nydus_core.routers.hashes_wordwise import siphash
 from nydus_core.routers.keyed import LabelledRouter
@@ -46,7 +46,7 @@ class Maglev(LabelledRouter):
     ) -> None:
         super().__init__(nodes, **label_options)
         if not _is_prime(whole_number(table, 2, MOST, "router.table")):
-            raise ConfigError(f"found {table!r}; expected a prime number, 2 to {MOST}", "router.table")
+            raise ConfigError(f"found {written(table)}; expected a prime number, 2 to {MOST}", "router.table")
         if table < len(nodes):
             raise ConfigError(
                 f"found {table}; expected more places than the {len(nodes)} hosts", "router.table"

@@ -13,6 +13,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
+from nydus_core.checks import written
 from nydus_core.errors import ConfigError, HostListExhausted
 from nydus_core.routers.rules import digest
 from nydus_core.routers.subclasses import definer, given_tags, is_built_in, options_told
@@ -143,7 +144,7 @@ class NodeRouter:
         elif not any(node.weight for node in nodes):
             raise ConfigError("all weights are 0; expected one host or more with a weight above 0", "hosts")
         if not isinstance(hash_tags, bool):
-            raise ConfigError(f"found {hash_tags!r}; expected true or false", "router.hash_tags")
+            raise ConfigError(f"found {written(hash_tags)}; expected true or false", "router.hash_tags")
         self.nodes = tuple(nodes)
         self.names = tuple(node.name for node in nodes)
         self.hash_tags = hash_tags
@@ -251,14 +252,24 @@ def whole_weights(nodes: Sequence[Node], rule: str) -> list[int]:
         rule: The name of the rule that needs whole weights.
 
     Raises:
-        ConfigError: A weight is not whole.
+        ConfigError: A weight is not whole, or together they are more than a million: the rule has a table of that size.
     """
     for node in nodes:
         if node.weight != int(node.weight):
             raise ConfigError(
                 f"found {node.weight}; {rule} takes whole weights only", f"{where(node)}.weight"
             )
-    return [int(node.weight) for node in nodes]
+    weights = [int(node.weight) for node in nodes]
+    if sum(weights) > _MOST_WEIGHT:
+        heaviest = max(nodes, key=lambda node: node.weight)
+        raise ConfigError(
+            f"found {heaviest.weight}; {rule} takes weights of {_MOST_WEIGHT:,} together: only their ratios count",
+            f"{where(heaviest)}.weight",
+        )
+    return weights
+
+
+_MOST_WEIGHT = 1_000_000
 
 
 def where(node: Node) -> str:

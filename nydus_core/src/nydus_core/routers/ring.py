@@ -15,13 +15,17 @@ from nydus_core.checks import choose, whole_number
 from nydus_core.errors import ConfigError, HostListExhausted
 from nydus_core.routers.hashes import md5_words
 from nydus_core.routers.keyed import LabelledRouter, hash_named
-from nydus_core.routers.protocol import Node, refuse_weights, wrong_key
+from nydus_core.routers.protocol import Node, refuse_weights, where, wrong_key
 from nydus_core.routers.shares import SHARES
 
 __all__ = ["Ring"]
 
 #: The point that a hash belongs to: the first after it, the first not before it, or the last not after it.
 SUCCESSORS = {">": 0, ">=": 1, "<=": -1}
+
+
+#: A ring has a point for each label in memory, and each takes a hash.
+_MOST_LABELS = 10_000_000
 
 
 class Ring(LabelledRouter):
@@ -86,6 +90,12 @@ class Ring(LabelledRouter):
         counts = choose(SHARES, shares, "router.shares")(
             [node.weight for node in nodes], _vnodes(vnodes, self.names), points
         )
+        if sum(counts) > _MOST_LABELS:
+            heaviest = max(nodes, key=lambda node: node.weight)
+            raise ConfigError(
+                f"found {heaviest.weight}; the labels of all hosts would be {sum(counts):,}, expected {_MOST_LABELS:,} at most",
+                f"{where(heaviest)}.weight",
+            )
         labels = [
             [template.format(label=label, i=i) for i in range(count)]
             for label, count in zip(self.labels, counts, strict=True)

@@ -7,6 +7,7 @@ from binascii import crc_hqx
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
+from nydus_core.checks import written
 from nydus_core.errors import ConfigError
 from nydus_core.routers.keyed import KeyRouter
 from nydus_core.routers.protocol import Node, hash_tag, wrong_key
@@ -132,7 +133,7 @@ def _given(slots: Any, names: Sequence[str]) -> list[str]:
         if name not in names:
             raise ConfigError(f"there is no host {name!r}; hosts: {', '.join(names)}", "router.slots")
         if not isinstance(ranges, Sequence) or isinstance(ranges, str):
-            raise ConfigError(f"found {ranges!r}; expected a list of slots and of ranges", path)
+            raise ConfigError(f"found {written(ranges)}; expected a list of slots and of ranges", path)
         for each in ranges:
             for slot in _range(each, path):
                 if table[slot]:
@@ -153,5 +154,7 @@ def _range(given: Any, path: str) -> range:
         or not all(isinstance(end, int) and not isinstance(end, bool) for end in ends)
         or not 0 <= ends[0] <= ends[1] < SLOTS
     ):
-        raise ConfigError(f"found {given!r}; expected a slot, or the first and the last of a range", path)
+        raise ConfigError(
+            f"found {written(given)}; expected a slot, or the first and the last of a range", path
+        )
     return range(ends[0], ends[1] + 1)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from nydus_core.checks import written
 from nydus_core.errors import ConfigError
 from nydus_core.routers.protocol import hash_tag
 
@@ -76,7 +77,7 @@ def between(marks: Any) -> Callable[[bytes], bytes]:
     """
     if not isinstance(marks, str) or len(marks) != 2 or not marks.isascii():
         raise ConfigError(
-            f"found {marks!r}; expected two ASCII characters, such as '{{}}'", "router.hash_tag"
+            f"found {written(marks)}; expected two ASCII characters, such as '{{}}'", "router.hash_tag"
         )
     first, last = marks[0].encode(), marks[1].encode()
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from nydus_core.checks import nearest, without_secrets
+from nydus_core.checks import nearest, without_secrets, written
 from nydus_core.errors import ConfigError
+from nydus_core.plain import plain
 from nydus_core.redaction import Redactor, options_of
 from nydus_core.routers import BaseRouter, Node
 from nydus_core.settings.cluster import ClusterSettings
@@ -40,10 +41,9 @@ class Blueprint:
                 engine = kind(host.key, *host.args, **host.options)
         except ConfigError as error:
             raise error.under(host.path) from error
-        except (TypeError, ValueError) as error:
+        except Exception as error:
             # Not chained: the cause may show an option, password and all.
-            why = without_secrets(str(error))
-            raise ConfigError(f"{kind.__name__} refused these options: {why}", host.path) from None
+            raise ConfigError(f"{kind.__name__} refused these options: {_why(error)}", host.path) from None
         return engine
 
     def doubts(self, engines: Mapping[Any, Any]) -> list[str]:
@@ -79,7 +79,13 @@ class Blueprint:
         Raises:
             ConfigError: The hosts do not agree on how commands and replies look.
         """
-        return self.settings.engine.surface([host.options for host in self.hosts.values()])
+        kind = self.settings.engine
+        try:
+            return kind.surface([host.options for host in self.hosts.values()])
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"{kind.__name__} refused these options: {_why(error)}", "hosts") from None
 
     def router(self, cluster: Any, engines: Mapping[Any, Any]) -> Any:
         """Make the router; return None if the settings name none.
@@ -101,8 +107,10 @@ class Blueprint:
         try:
             with redactor.cleaning():
                 return kind(first, **self.settings.router_options)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"{kind.__name__} refused these options: {error}", "router") from error
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"{kind.__name__} refused these options: {_why(error)}", "router") from error
 
     # Changes ---------------------------------------------------------------------------------------------------------
 
@@ -149,12 +157,14 @@ class Blueprint:
 
     def _named(self, key: Any) -> HostSettings:
         by_name = {host.name: host for host in self.hosts.values()}
-        if str(key) not in by_name:
+        given = plain(key)
+        name = written(given) if type(given) is not str else given
+        if name not in by_name:
             known = ", ".join(map(repr, self.hosts))
             raise ConfigError(
-                f"there is no host {key!r}; known: {known}{nearest(str(key), by_name)}", "hosts"
+                f"there is no host {written(given)}; known: {known}{nearest(name, by_name)}", "hosts"
             )
-        return by_name[str(key)]
+        return by_name[name]
 
     def _with(self, hosts: list[HostSettings]) -> Blueprint:
         return Blueprint(replace(self.settings, hosts=in_order(hosts)))
@@ -162,10 +172,25 @@ class Blueprint:
 
 def _node(host: HostSettings, engine: Any) -> Node:
     """Return a host as the router sees it."""
-    path, name, port = (_own(engine, option) for option in ("unix_socket_path", "host", "port"))
-    address = path or (f"{name}:{port}" if name and port else "")
-    db = _own(engine, "db")
-    return Node(host.name, host.weight, engine.identifier, str(address), db if isinstance(db, int) else 0)
+    try:
+        path, name, port = (_own(engine, option) for option in ("unix_socket_path", "host", "port"))
+        address = path or (f"{name}:{port}" if name and port else "")
+        db = _own(engine, "db")
+        return Node(host.name, host.weight, engine.identifier, str(address), db if isinstance(db, int) else 0)
+    except Exception as error:  # of an engine of a third party
+        kind = type(engine).__name__
+        raise ConfigError(f"{kind} cannot tell the address of this host: {_why(error)}", host.path) from None
+
+
+def _why(error: Exception) -> str:
+    try:
+        return without_secrets(str(error))[:_MOST]
+    except Exception:  # its own text raises
+        return type(error).__name__
+
+
+#: Characters that are shown of an error from below.
+_MOST = 500
 
 
 def _own(engine: Any, attribute: str) -> Any:

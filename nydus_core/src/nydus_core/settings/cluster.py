@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nydus_core.checks import nearest, refuse_uncalled, refuse_unknown
+from nydus_core.checks import nearest, read_dict, refuse_uncalled, refuse_unknown, written
 from nydus_core.delivery import DeliverySettings
 from nydus_core.errors import ConfigError
+from nydus_core.plain import is_a, plain
 from nydus_core.plugins import ENGINES, ROUTERS, find_class
 from nydus_core.routers import BaseRouter
-from nydus_core.settings.hosts import HostSettings, read_hosts
+from nydus_core.settings.hosts import HostSettings, read_defaults, read_hosts
 from nydus_core.settings.resilience import RESILIENCE, read_resilience
 
 __all__ = ["ClusterSettings", "read_settings", "read_toml"]
@@ -62,11 +63,12 @@ def read_settings(settings: Mapping[str, Any], *, asynchronous: bool = False) ->
     Raises:
         ConfigError: Something is unknown, missing or wrong; ``PluginError`` if a name leads nowhere.
     """
-    if not isinstance(settings, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not is_a(settings, Mapping):
         raise ConfigError(
             f"found {type(settings).__name__}; expected a dict of settings, such as "
             "{'engine': 'redis', 'hosts': ['redis://localhost:6379/0']}"
         )
+    settings = read_dict(settings, "", "a dict of settings")
     refuse_unknown(settings, _KNOWN, "")
     engine = _engine(settings, "async" if asynchronous else "sync")
     router, options = _router(settings.get("router"))
@@ -78,18 +80,21 @@ def read_settings(settings: Mapping[str, Any], *, asynchronous: bool = False) ->
         options,
         None if cluster is None else find_class("", cluster, "cluster"),
         read_resilience(settings, engine),
-        dict(settings.get("defaults") or {}),
+        read_defaults(settings, engine),
         _fingerprint(settings.get("fingerprint")),
     )
 
 
 def _fingerprint(given: Any) -> str | Mapping[str, Any] | None:
-    if given is not None and not isinstance(given, str | Mapping):
+    found: str | Mapping[str, Any] | None = plain(given)
+    if is_a(found, Mapping):
+        return read_dict(found, "fingerprint", "the router.rule() of a cluster")
+    if found is not None and type(found) is not str:
         raise ConfigError(
             f"found {type(given).__name__}; expected a cluster's fingerprint, or its router.rule()",
             "fingerprint",
         )
-    return given
+    return found
 
 
 def read_toml(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
@@ -111,6 +116,10 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
         raise ConfigError(f"cannot read settings: {error.strerror}", str(path)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"is not TOML: {error}", str(path)) from error
+    except RecursionError:
+        raise ConfigError("cannot read settings: they are nested too deeply", str(path)) from None
+    except (ValueError, TypeError) as error:  # no path: text with a NUL in it
+        raise ConfigError(f"cannot read settings: {error}", written(path)) from error
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise ConfigError(
@@ -154,7 +163,7 @@ def _side_of(engine: type[Any], side: str, named: Any, path: str) -> type[Any]:
         return engine
     other = vars(engine).get(f"{side}_side")  # not inherited: a parent's other side does not fit
     if other is None:
-        shown = repr(named) if isinstance(named, str) else repr(engine.__qualname__)
+        shown = written(named) if is_a(named, str) else repr(engine.__qualname__)
         error = ConfigError(f"engine {shown} has no {side} side (it offers: {offered})", path)
         error.add_note(_remedy(engine, side))
         raise error
@@ -178,12 +187,12 @@ def _remedy(engine: type[Any], side: str) -> str:
 def _router(setting: Any) -> tuple[type[Any] | None, dict[str, Any]]:
     if setting is None:
         return None, {}
-    if not isinstance(setting, Mapping):
+    if not is_a(setting, Mapping):
         return _router_class(setting, "router"), {}
-    options = {str(name): value for name, value in setting.items()}
+    options = read_dict(setting, "router", "a dict with the name of a router and its options")
     if "name" not in options:
         near = next((nearest(name, ["name"]) for name in options if nearest(name, ["name"])), "")
-        found = f"found {', '.join(map(repr, options)) or 'nothing'} and no 'name'"
+        found = f"found {', '.join(map(written, options)) or 'nothing'} and no 'name'"
         raise ConfigError(f"{found}; expected {{'name': a router, **its options}}{near}", "router.name")
     router = _router_class(options.pop("name"), "router.name")
     parameters = list(inspect.signature(router).parameters.values())[1:]

@@ -10,12 +10,24 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from nydus_core.addresses import UnreadableUrl, check_host, check_url, read_address
-from nydus_core.checks import check_type, nearest, refuse, refuse_unknown, shown, without_secrets
+from nydus_core.checks import (
+    check_type,
+    nearest,
+    read_dict,
+    read_items,
+    read_list,
+    refuse,
+    refuse_unknown,
+    shown,
+    without_secrets,
+    written,
+)
 from nydus_core.errors import ConfigError
+from nydus_core.plain import is_a, plain, whole
 from nydus_core.redaction import Redactor
 from nydus_core.settings.texts import from_text
 
-__all__ = ["HostSettings", "in_order", "read_host", "read_hosts", "read_weight"]
+__all__ = ["HostSettings", "in_order", "read_defaults", "read_host", "read_hosts", "read_weight"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +67,7 @@ def read_hosts(settings: Mapping[str, Any], engine: type[Any]) -> tuple[HostSett
     Raises:
         ConfigError: Something is unknown, missing or wrong.
     """
-    defaults = settings.get("defaults") or {}
-    if not isinstance(defaults, Mapping):
-        raise ConfigError(f"found {shown(defaults)}; expected a dict of options for every host", "defaults")
-    _check_options(engine, defaults, "defaults")
+    defaults = read_defaults(settings, engine)
     hosts = in_order(
         [read_host(engine, key, given, defaults) for key, given in _entries(settings.get("hosts"), engine)]
     )
@@ -74,29 +83,57 @@ def read_hosts(settings: Mapping[str, Any], engine: type[Any]) -> tuple[HostSett
     return hosts
 
 
+def read_defaults(settings: Mapping[str, Any], engine: type[Any]) -> dict[str, Any]:
+    """Check the options for every host.
+
+    Parameters:
+        settings: The settings of the cluster.
+        engine: The class that talks to a host.
+
+    Raises:
+        ConfigError: Something is unknown or wrong.
+    """
+    given = settings.get("defaults")
+    if given is None:
+        return {}
+    defaults = _check_options(
+        engine, read_dict(given, "defaults", "a dict of options for every host"), "defaults"
+    )
+    if "weight" in defaults:
+        defaults["weight"] = read_weight(defaults["weight"], "defaults")
+    return defaults
+
+
 def _entries(hosts: Any, engine: type[Any]) -> list[tuple[Any, Any]]:
     """Return each host's key and settings, as they were given."""
-    if isinstance(hosts, int) and not isinstance(hosts, bool) and getattr(engine, "countable", False):
-        if hosts < 1:
-            raise ConfigError(f"found {hosts}; expected the number of hosts, 1 or more", "hosts")
-        hosts = [{}] * hosts
-    if isinstance(hosts, Mapping):
-        entries = list(hosts.items())
-    elif isinstance(hosts, Sequence) and not isinstance(hosts, str | bytes):
-        entries = list(enumerate(hosts))
+    countable = getattr(engine, "countable", False)
+    count = whole(hosts) if countable else None
+    if count is not None:
+        if not 1 <= count <= _MOST_HOSTS:
+            raise ConfigError(
+                f"found {written(count)}; expected the number of hosts, 1 or more, up to {_MOST_HOSTS:,}",
+                "hosts",
+            )
+        hosts = [{}] * count
+    expected = f"a dict of hosts by name, or a list{', or the number of hosts' if countable else ''}"
+    if hosts is None:
+        raise ConfigError(f"missing; expected {expected}", "hosts")
+    if is_a(hosts, Mapping):
+        entries = read_items(hosts, "hosts", expected)
     else:
-        problem = "missing" if hosts is None else f"found {shown(hosts)}"
-        number = ", or the number of hosts" if getattr(engine, "countable", False) else ""
-        raise ConfigError(f"{problem}; expected a dict of hosts by name, or a list{number}", "hosts")
+        entries = list(enumerate(read_list(hosts, "hosts", expected)))
     if not entries:
         raise ConfigError("found no hosts; expected one or more", "hosts")
     return entries
 
 
+_MOST_HOSTS = 10_000
+
+
 def in_order(hosts: Sequence[HostSettings]) -> tuple[HostSettings, ...]:
     """Return hosts in host order: by number where all keys are numbers, else as they come."""
     if all(host.name.isdecimal() for host in hosts):
-        return tuple(sorted(hosts, key=lambda host: int(host.key)))
+        return tuple(sorted(hosts, key=lambda host: int(host.name)))
     return tuple(hosts)
 
 
@@ -112,13 +149,40 @@ def read_host(engine: type[Any], key: Any, given: Any, defaults: Mapping[str, An
     Raises:
         ConfigError: Something is unknown, missing or wrong.
     """
-    if not isinstance(key, str | int) or isinstance(key, bool) or key == "" or "://" in str(key):
-        raise ConfigError(f"found the key {shown(key)}; expected a name or a number for each host", "hosts")
+    key = _checked_key(key)
     path = f"hosts[{key!r}]"
     options, args = _own_options(engine, given, path)
-    _check_options(engine, options, path)
-    merged = {**defaults, **options}
+    merged = {**defaults, **_check_options(engine, options, path)}
     return HostSettings(key, merged, read_weight(merged.pop("weight", 1), path), path, args)
+
+
+def _checked_key(given: Any) -> str | int:
+    """Return the key of a host as plain text, or as a plain number."""
+    key: Any = plain(given)
+    if type(key) is not str and (number := whole(key)) is not None:
+        key = number
+    if type(key) is int and -_MOST_NUMBER < key < _MOST_NUMBER:
+        return key
+    if type(key) is not str or not key or "://" in key:
+        raise ConfigError(f"found the key {shown(key)}; expected a name or a number for each host", "hosts")
+    if len(key) > _MOST_LETTERS or not _is_unicode(key):
+        raise ConfigError(
+            f"found the key {shown(key)}; expected a name of at most {_MOST_LETTERS} characters that can be written as UTF-8",
+            "hosts",
+        )
+    return key
+
+
+_MOST_NUMBER = 10**18
+_MOST_LETTERS = 1000
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a character
+        return False
+    return True
 
 
 def read_weight(weight: Any, path: str) -> float:
@@ -127,9 +191,18 @@ def read_weight(weight: Any, path: str) -> float:
     Raises:
         ConfigError: It is not a number, 0 or more.
     """
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
-        raise ConfigError(f"found {shown(weight)}; expected a number, 0 or more", f"{path}.weight")
-    return weight
+    number = whole(weight)
+    found: Any = plain(weight) if number is None else number
+    if type(found) not in (int, float) or not (found == 0 or _LEAST_WEIGHT <= found <= _MOST_WEIGHT):
+        raise ConfigError(
+            f"found {shown(weight)}; expected a number, 0 or more, up to {_MOST_WEIGHT:g}", f"{path}.weight"
+        )
+    share: float = found
+    return share
+
+
+#: Routers calculate with weights. Outside of these, shares would be lost in the last digits of a number.
+_LEAST_WEIGHT, _MOST_WEIGHT = 1e-9, 1e15
 
 
 def _own_options(engine: type[Any], given: Any, path: str) -> tuple[dict[str, Any], tuple[Any, ...]]:
@@ -137,17 +210,19 @@ def _own_options(engine: type[Any], given: Any, path: str) -> tuple[dict[str, An
 
     The settings are a dict, a URL, a list of positional arguments, or the first positional argument alone.
     """
+    given = plain(given)
     if given is None:
         return {}, ()
-    if isinstance(given, Mapping):
-        return {str(name): value for name, value in given.items()}, ()
-    if isinstance(given, str) and "://" in given:
+    if is_a(given, Mapping):
+        return read_dict(given, path, "a dict of options"), ()
+    if type(given) is str and "://" in given:
         return _from_url(engine, given, path), ()
-    args = tuple(given) if isinstance(given, Sequence) and not isinstance(given, str | bytes) else (given,)
+    is_list = is_a(given, Sequence) and not is_a(given, str, bytes)
+    args = tuple(read_list(given, path, "a list of options")) if is_list else (given,)
     known = _option_types(engine)
     if known is None:
         return {}, args
-    if isinstance(given, str) and _is_address(given, known):
+    if type(given) is str and _is_address(given, known):
         return _from_address(given, known, path), ()
     if len(args) > len(known):
         raise ConfigError(
@@ -173,7 +248,7 @@ def _from_address(text: str, known: Mapping[str, Any], path: str) -> dict[str, A
 
 
 def _from_url(engine: type[Any], url: str, path: str) -> dict[str, Any]:
-    scheme = url.partition("://")[0]
+    scheme = url.partition("://")[0].lower()
     schemes: Sequence[str] = getattr(engine, "url_schemes", ())
     if scheme not in schemes:
         takes = f"takes {', '.join(f'{known}://' for known in schemes)}" if schemes else "takes no URLs"
@@ -189,13 +264,20 @@ def _from_url(engine: type[Any], url: str, path: str) -> dict[str, Any]:
         raise Redactor({"url": url}).clean(error).under(path) from None
     except Exception as error:
         # Not chained: the cause may show the URL, password and all. A URL in its text goes, whatever it is.
-        why = without_secrets(Redactor({"url": url}).text(str(error).replace(url, f"{scheme}://***")))
+        why = without_secrets(Redactor({"url": url}).text(_text_of(error).replace(url, f"{scheme}://***")))
         raise ConfigError(f"found {shown(url)}: {why}", path) from None
     texts = dict(parse_qsl(behind.partition("?")[2], keep_blank_values=True))
     return {
         name: _converted(engine, name, value, path) if texts.get(name) == value else value
         for name, value in options.items()
     }
+
+
+def _text_of(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return type(error).__name__
 
 
 def _converted(engine: type[Any], name: str, text: str, path: str) -> Any:
@@ -222,10 +304,11 @@ def _option_types(engine: type[Any]) -> Mapping[str, Any] | None:
     return types
 
 
-def _check_options(engine: type[Any], options: Mapping[str, Any], path: str) -> None:
+def _check_options(engine: type[Any], options: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Check the options of a host. Return them, those whose types the engine tells as plain values."""
     known = _option_types(engine)
     if known is None:
-        return
+        return dict(options)
     refused: Mapping[str, str] = getattr(engine, "refused_options", {})
     useful = [name for name in known if name not in refused]
     refuse_unknown({name: None for name in options if name not in refused}, [*useful, "weight"], path)
@@ -233,9 +316,10 @@ def _check_options(engine: type[Any], options: Mapping[str, Any], path: str) -> 
         refuse({name: name not in known or value for name, value in options.items()}, refused)
     except ConfigError as error:
         raise error.under(path) from None
+    found: dict[str, Any] = {}
     for name, value in options.items():
-        if name == "host" and isinstance(value, str):
-            check_host(value, f"{path}.{name}")
         expected = known.get(name)
-        if expected is not None:
-            check_type(value, expected, f"{path}.{name}")
+        found[name] = value if expected is None else check_type(value, expected, f"{path}.{name}")
+        if name == "host" and is_a(value, str):
+            check_host(plain(value), f"{path}.{name}")
+    return found

@@ -15,11 +15,14 @@ from nydus_core.checks import (
     check,
     check_each,
     one_of,
+    read_dict,
     refuse_unknown,
+    written,
 )
 from nydus_core.delivery import DeliverySettings, Repeat, Retry, RetryPolicy
 from nydus_core.errors import ConfigError
 from nydus_core.health import BreakerSettings, Readmit
+from nydus_core.plain import is_a, plain
 from nydus_core.plugins import find_class, import_dotted
 
 __all__ = ["RESILIENCE", "read_resilience"]
@@ -40,7 +43,7 @@ def read_resilience(settings: Mapping[str, Any], engine: type[Any]) -> DeliveryS
     """
     deadline = settings.get("deadline")
     if deadline is not None:
-        check(deadline, SECONDS, "deadline")
+        deadline = check(deadline, SECONDS, "deadline")
     return DeliverySettings(
         _retry(settings.get("retry")),
         _health(settings.get("health")),
@@ -64,45 +67,49 @@ _HEALTH: Mapping[str, Check] = {
 def _options(given: Any, checks: Mapping[str, Check], path: str, *words: str) -> dict[str, Any]:
     """Return the options of a dict, checked, except those named in ``words``."""
     known = (*checks, *words)
-    if not isinstance(given, Mapping):
-        raise ConfigError(f"found {given!r}; expected a dict of options: {', '.join(known)}", path)
-    options = {str(name): value for name, value in given.items()}
+    if not is_a(given, Mapping):
+        raise ConfigError(f"found {written(given)}; expected a dict of options: {', '.join(known)}", path)
+    options = read_dict(given, path, f"a dict of options: {', '.join(known)}")
     refuse_unknown(options, known, path)
-    check_each(options, checks, path)
-    return options
+    return check_each(options, checks, path)
 
 
 def _on_host_down(given: Any) -> str | None:
-    if given is not None:
-        one_of(given, ("raise", "reroute"), "on_host_down")
-    word: str | None = given  # as it is: the str() of a member of an Enum is another word
-    return word
+    return None if given is None else one_of(given, ("raise", "reroute"), "on_host_down")
 
 
 def _retry(given: Any) -> RetryPolicy:
     if given is None:
         return Retry()
-    if isinstance(given, Mapping):
+    if is_a(given, Mapping):
         options = _options(given, _RETRY, "retry", "repeat")
         if "repeat" in options:
-            one_of(options["repeat"], [repeat.value for repeat in Repeat], "retry.repeat")
+            options["repeat"] = one_of(options["repeat"], [repeat.value for repeat in Repeat], "retry.repeat")
         return Retry(**options)
     policy = given
-    if isinstance(given, str | type):
+    if is_a(given, str, type):
         made = find_class("", given, "retry")
         try:
             policy = made()
-        except TypeError as error:
+        except Exception as error:
             raise ConfigError(
                 f"{made.__qualname__} cannot be made without arguments: {error}", "retry"
             ) from error
-    if not isinstance(policy, RetryPolicy):
+    if not _is_policy(policy):
         raise ConfigError(
-            f"found {policy!r}; expected a dict of options, or a policy with repeats(command, outcome, attempt) and "
+            f"found {written(policy)}; expected a dict of options, or a policy with repeats(command, outcome, attempt) and "
             "backoff(attempt)",
             "retry",
         )
-    return policy
+    found: RetryPolicy = policy
+    return found
+
+
+def _is_policy(given: Any) -> bool:
+    try:
+        return isinstance(given, RetryPolicy) and not isinstance(given, type)
+    except Exception:  # its own methods may raise
+        return False
 
 
 def _health(given: Any) -> BreakerSettings:
@@ -114,7 +121,8 @@ def _health(given: Any) -> BreakerSettings:
 def _readmit(given: Any, engine: type[Any]) -> str | Readmit:
     if given is None:
         return "keep"
-    if isinstance(given, str) and "." in given:
+    given = plain(given)
+    if type(given) is str and "." in given:
         given = import_dotted(given, "on_readmit")
     if callable(given):
         if inspect.iscoroutinefunction(given) and not getattr(engine, "is_async", False):
@@ -124,11 +132,10 @@ def _readmit(given: Any, engine: type[Any]) -> str | Readmit:
             )
         function: Readmit = given
         return function
-    one_of(given, ("keep", "flush"), "on_readmit")
-    if given == "flush" and not getattr(engine, "supports_flush", False):
+    word = one_of(given, ("keep", "flush"), "on_readmit")
+    if word == "flush" and not getattr(engine, "supports_flush", False):
         raise ConfigError(
             f"engine {engine.__name__} does not know how to delete all data of a host; give a function instead",
             "on_readmit",
         )
-    word: str = given  # not its str(): see _on_host_down
     return word

@@ -252,7 +252,9 @@ class Raw(Plain):
         answer = source.line(self.end)
         source.close()
         # The rest of the command may hold a value, which no error shows
-        return [refusal(answer, self.pieces[0].split(maxsplit=1)[0] if self.pieces[0].strip() else b"") or answer]
+        return [
+            refusal(answer, self.pieces[0].split(maxsplit=1)[0] if self.pieces[0].strip() else b"") or answer
+        ]
 
 
 class Shutdown(Plain):
