@@ -286,6 +286,16 @@ class TestReplies:
         assert ping(between) == PONG
         assert time.monotonic() - start >= 0.01 * len(PONG)
 
+    @both
+    def test_are_throttled(self, server: Listening, proxy: Proxies, tcp: bool) -> None:
+        between = proxy(server, tcp=tcp)
+        between.throttle = 100.0
+        start = time.monotonic()
+        assert ping(between) == PONG
+        assert time.monotonic() - start >= (len(b"PING\r\n") + len(PONG)) / 100
+        between.throttle = 0
+        assert ping(between) == PONG
+
     def test_trickle_one_by_one(self, server: Listening, proxy: Proxies) -> None:
         between = proxy(server)
         with connect(between) as client:
@@ -442,6 +452,8 @@ class TestRequests:
             between.garble(b"", times=0)
         with pytest.raises(ValueError, match="expected 0 or more"):
             between.trickle = -0.1
+        with pytest.raises(ValueError, match=r"found -1 bytes a second, expected 0 or more"):
+            between.throttle = -1
 
 
 class TestBlackhole:
@@ -651,12 +663,14 @@ def test_healing_undoes_every_fault(server: Listening, proxy: Proxies, tcp: bool
     between = proxy(server, tcp=tcp, delay=FOREVER)
     between.blackhole = between.swallow = True
     between.trickle = FOREVER
+    between.throttle = 0.001
     between.cut_requests(times=9)
     between.cut_replies(times=9)
     between.garble(b"?", times=9)
     between.refuse()
     between.heal()
     assert (between.blackhole, between.swallow, between.delay, between.trickle) == (False, False, 0, 0)
+    assert between.throttle == 0
     assert ask(between, INCR, b"\r\n") == b":1\r\n"
 
 

@@ -6,6 +6,9 @@ from weakref import WeakKeyDictionary
 
 __all__ = ["Cuts", "Faults"]
 
+#: Seconds between two pieces of bytes that are throttled.
+_BEAT = 0.01
+
 
 class _Order:
     """An order to cut the first ``times`` connections that forward ``after`` bytes since the order was given."""
@@ -63,6 +66,7 @@ class Faults:
         swallow: Whether replies are dropped.
         delay: Seconds that each chunk of replies is held.
         trickle: Seconds before each single byte of replies; 0 if they pass in chunks.
+        throttle: Bytes a second that pass in each direction of a connection; 0 for no limit.
         request_cuts: The cuts of connections on the way to the server.
         reply_cuts: The cuts of connections on the way back.
     """
@@ -72,9 +76,19 @@ class Faults:
         self.swallow = False
         self.delay = delay
         self.trickle = 0.0
+        self.throttle = 0.0
         self.request_cuts = Cuts()
         self.reply_cuts = Cuts()
         self._garble: list[bytes] = []
+
+    @property
+    def piece(self) -> int | None:
+        """The most bytes that pass at once; None for no limit."""
+        return max(1, int(self.throttle * _BEAT)) if self.throttle else None
+
+    def pause_before(self, count: int) -> float:
+        """Return the seconds to wait before so many bytes pass."""
+        return count / self.throttle if self.throttle else 0.0
 
     def garble(self, data: bytes, times: int) -> None:
         """Have the next ``times`` chunks of replies replaced by ``data``.

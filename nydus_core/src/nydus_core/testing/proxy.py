@@ -140,6 +140,17 @@ class FaultProxy:
         self._set("trickle", _seconds(seconds))
 
     @property
+    def throttle(self) -> float:
+        """Bytes a second that go through in each direction of each connection, as on a slow link. 0 is off."""
+        return self._relay.faults.throttle
+
+    @throttle.setter
+    def throttle(self, rate: float) -> None:
+        if rate < 0:
+            raise ValueError(f"found {rate} bytes a second, expected 0 or more")
+        self._set("throttle", float(rate))
+
+    @property
     def swallow(self) -> bool:
         """Whether replies are dropped. Requests are forwarded: the server does its work, and nobody is told."""
         return self._relay.faults.swallow

@@ -158,8 +158,9 @@ class Relay:
     async def _forward_request(self, link: _Link, server: socket.socket, chunk: bytes) -> bool:
         """Forward a chunk; return False if the connection is to be cut here."""
         while chunk:
+            await self._throttled(chunk)
             await self._passable()
-            count = _send(server, chunk, self.faults.request_cuts, link)
+            count = _send(server, chunk[: self.faults.piece], self.faults.request_cuts, link)
             if count:
                 self.requests.append(chunk[:count])
             if self.faults.request_cuts.due(link):
@@ -185,6 +186,7 @@ class Relay:
         """Forward a chunk; return False if the connection is to be cut here."""
         while chunk:
             await self._held(lambda: self.faults.trickle)
+            await self._throttled(chunk)
             await self._passable()
             if self.faults.swallow:
                 break
@@ -197,7 +199,7 @@ class Relay:
         return True
 
     def _reply(self, link: _Link, chunk: bytes) -> int:
-        piece = chunk[:1] if self.faults.trickle else chunk
+        piece = chunk[:1] if self.faults.trickle else chunk[: self.faults.piece]
         try:
             return _send(link.client, piece, self.faults.reply_cuts, link)
         except OSError:
@@ -206,6 +208,9 @@ class Relay:
     async def _passable(self) -> None:
         while self.faults.blackhole:
             await self._change.wait()
+
+    async def _throttled(self, chunk: bytes) -> None:
+        await self._held(lambda: self.faults.pause_before(len(chunk[: self.faults.piece])))
 
     async def _held(self, seconds: Callable[[], float]) -> None:
         """Wait for so many seconds, which may change while this waits."""

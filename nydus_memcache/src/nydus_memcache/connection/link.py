@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from pymemcache.client.base import KeepaliveOpts
 from pymemcache.exceptions import MemcacheUnexpectedCloseError, MemcacheUnknownError
 
+from nydus_core.sockets import LARGE, unsent
 from nydus_memcache.connection.turned_away import check_first_line, is_turned_away, turned_away
 
 __all__ = ["Address", "Link", "keep_alive", "ready"]
@@ -30,6 +31,8 @@ T = TypeVar("T")
 _READ, _READ_MOST = 65536, 1 << 20
 #: Bytes to hand over when a socket is writable again: a TLS record, which then fits without waiting.
 _WRITE = 16384
+#: How often to look, within a time limit, whether the server has taken more.
+_LOOKS = 8
 #: Seconds that stand for no limit. On a socket without a timeout ``send`` would wait until all is sent.
 _FOREVER = 7 * 86400.0
 
@@ -122,6 +125,7 @@ class Link:
         self._at = 0
         self._unsent = memoryview(b"")
         self._is_new = True  # whether no line was read yet
+        self._is_large = False  # whether the server may need some time to take the request
         self.sent = 0
         self.closed = False
 
@@ -154,6 +158,7 @@ class Link:
         self.sent = 0
         self._until = time.monotonic() + self._timeout
         self._unsent = memoryview(request)
+        self._is_large = len(request) > LARGE
         self._hand_over(self._at_once)
 
     def _hand_over(self, most: int | None) -> None:
@@ -175,11 +180,15 @@ class Link:
     def wait(self) -> None:
         """Wait for the answer to begin. The time counts from ``send``, so many hosts that hang cost one timeout.
 
+        Of a large request it counts from when the server has taken all of it.
+
         Raises:
             TimeoutError: No answer began.
         """
         if self._unsent:
             return
+        if self._is_large:
+            self._await_taken()
         readable, _ = ready(self._sock, max(0.0, self._until - time.monotonic()))
         if not readable:
             raise TimeoutError(f"no answer within {self._timeout} seconds")
@@ -263,6 +272,8 @@ class Link:
         received = None
         while self._unsent and received is None:
             received = self._receive_now(size) if self._push() else None
+        if self._is_large and received is None:
+            self._await_taken()
         try:
             received = self._sock.recv(size) if received is None else received
         except TimeoutError as error:
@@ -280,6 +291,22 @@ class Link:
             return None
         finally:
             self._sock.settimeout(self._timeout)
+
+    def _await_taken(self) -> None:
+        """Wait until the server has taken a large request, or answers. Each part that it takes renews the time.
+
+        Raises:
+            TimeoutError: The server took nothing for too long.
+        """
+        self._is_large = False
+        left, until = unsent(self._sock), time.monotonic() + self._timeout
+        while left and not ready(self._sock, self._timeout / _LOOKS)[0]:
+            before, left, now = left, unsent(self._sock), time.monotonic()
+            if left < before:
+                until = now + self._timeout
+            elif now >= until:
+                raise TimeoutError(f"nothing more was taken within {self._timeout} seconds")
+        self._until = time.monotonic() + self._timeout
 
     def _push(self) -> bool:
         """Send a piece when the socket takes it; return whether there are bytes to receive."""

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from pymemcache.exceptions import MemcacheUnexpectedCloseError
 
+from nydus_core.sockets import LARGE, unsent
 from nydus_memcache.commands import Source
 from nydus_memcache.connection.received_aio import NeedMore, Received
 from nydus_memcache.connection.turned_away import turned_away
@@ -21,6 +22,8 @@ __all__ = ["AsyncLink", "Reader"]
 
 #: Bytes that are handed over at once. Nobody can tell how many of them the socket has taken, so all count as sent.
 _WRITE = 65536
+#: How often to look, within a time limit, whether the server has taken more of a large request.
+_LOOKS = 8
 #: Seconds by which an event loop's clock may be early.
 _RESOLUTION = 0.001
 
@@ -60,7 +63,8 @@ class AsyncLink(asyncio.Protocol):
         self._answers: list[Any] = []
         self._waiter: asyncio.Future[None] | None = None
         self._unsent = memoryview(b"")
-        self._left = 0  # bytes that the socket had not taken when the timer was looked at
+        self._looks = False  # whether the server may need some time to take the request
+        self._taken = 0  # bytes of the request that the server had taken when it was looked at
         self._paused = False
         self._gone = self._loop.create_future()
         self.sent = 0
@@ -89,17 +93,19 @@ class AsyncLink(asyncio.Protocol):
         """
         self._readers, self._answers = readers, answers
         self._waiter = waiter = self._loop.create_future()
+        self._looks = False
         if self._timeout is not None:
             self._until = self._loop.time() + self._timeout
             if self._timer is None:
                 self._timer = self._loop.call_at(self._until, self._ring)
-        if len(request) <= _WRITE:
+        if len(request) <= LARGE:
             self.sent = len(request)
             self.transport.write(request)
         else:
             self.sent = 0
             self._unsent = memoryview(request)
             self._push()
+            self._watch_writing()
         if readers[0].silent:
             self._read()
         return waiter
@@ -178,19 +184,37 @@ class AsyncLink(asyncio.Protocol):
         if self._timeout is not None:
             self._until = self._loop.time() + self._timeout
 
+    def _watch_writing(self) -> None:
+        """See that the server takes more and more of a large request."""
+        if self._timeout is not None:
+            self._looks, self._taken = True, self._count_taken()
+            self._ring_at(min(self._until, self._loop.time() + self._timeout / _LOOKS))
+
+    def _count_taken(self) -> int:
+        transport = self.transport
+        size: int = transport.get_write_buffer_size()
+        return self.sent - size - unsent(transport.get_extra_info("socket"))
+
+    def _ring_at(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._ring)
+
     def _ring(self) -> None:
         """Look whether the time is over. One timer serves many requests, because starting a timer costs more."""
         self._timer = None
-        if self._waiter is None:
+        if self._waiter is None or self._timeout is None:
             return
-        left = self.transport.get_write_buffer_size()
-        if 0 < left != self._left:
-            self._renew()
-        self._left = left
-        if self._loop.time() < self._until - _RESOLUTION:
-            self._timer = self._loop.call_at(self._until, self._ring)
-        else:
+        if self._looks:
+            before, self._taken = self._taken, self._count_taken()
+            if self._taken > before:
+                self._renew()
+            self._looks = bool(self._unsent) or self._taken < self.sent
+        now = self._loop.time()
+        if now >= self._until - _RESOLUTION:
             self._fail(TimeoutError(f"no answer within {self._timeout} seconds"))
+        else:
+            self._ring_at(min(self._until, now + self._timeout / _LOOKS) if self._looks else self._until)
 
     # The connection -------------------------------------------------------------------------------------------------
 

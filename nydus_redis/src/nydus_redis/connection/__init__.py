@@ -5,7 +5,7 @@ from nydus_redis.connection.host import AsyncHost, BlockingHost
 from nydus_redis.connection.limit_aio import Limit
 from nydus_redis.connection.losses import AsyncPlainLosses, PlainLosses, hidden_loss
 from nydus_redis.connection.moves import Moves
-from nydus_redis.connection.patience import is_closed, shut, socket_of
+from nydus_redis.connection.patience import is_closed, shut
 from nydus_redis.connection.pool import Pool
 from nydus_redis.connection.pool_aio import PipelinePool, RedisConnector, heedful, waiting
 from nydus_redis.connection.replies import (
@@ -22,6 +22,7 @@ from nydus_redis.connection.replies import (
 )
 from nydus_redis.connection.replies_aio import async_read_reply, async_reader, push_reader, whole_answer
 from nydus_redis.connection.streams_aio import abort, async_write, interrupt, post
+from nydus_redis.connection.writing import socket_of, write
 
 __all__ = [
     "ANSWERS",
@@ -59,4 +60,5 @@ __all__ = [
     "socket_of",
     "waiting",
     "whole_answer",
+    "write",
 ]

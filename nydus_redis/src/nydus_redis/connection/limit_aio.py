@@ -3,17 +3,53 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import redis
 
-from nydus_redis.connection.streams_aio import interrupt
+from nydus_core.sockets import LARGE, unsent
+from nydus_redis.connection.streams_aio import interrupt, writer_of
 
-__all__ = ["Limit"]
+__all__ = ["Ear", "Limit", "listen"]
+
+
+class Ear:
+    """Hears when bytes come over a connection.
+
+    Attributes:
+        heard: When the last bytes came, by the clock of the event loop.
+    """
+
+    __slots__ = ("heard",)
+
+    def __init__(self) -> None:
+        self.heard = 0.0
+
+
+def listen(connection: Any) -> None:
+    """Have a connection tell, as ``nydus_ear``, when bytes come. Where redis-py has no such names, nobody hears anything."""
+    try:
+        stream = connection._reader
+        feed: Callable[[bytes], None] = stream.feed_data
+    except AttributeError:
+        return
+    if "feed_data" in vars(stream):  # it is told already
+        return
+    ear, now = Ear(), asyncio.get_running_loop().time
+
+    def feed_data(data: bytes) -> None:
+        ear.heard = now()
+        feed(data)
+
+    stream.feed_data = feed_data
+    connection.nydus_ear = ear
 
 
 class Limit:
-    """Interrupts a connection when the time for an answer is over. It is made when a request is sent.
+    """Interrupts a connection when nothing has come or gone for too long. It is made when a request is sent.
+
+    Each part of an answer that comes renews the time, and so does each part of a large request that the host takes.
 
     If the loop was busy when the time was over, an answer may have come that nobody has read. So the server is given the
     same time once more.
@@ -23,42 +59,84 @@ class Limit:
 
     Parameters:
         connection: redis-py's connection.
-        seconds: The time for an answer; None for no limit.
+        seconds: The time without progress; None for no limit.
+        waits: Seconds that the command asks the server to wait, in addition, before the answer begins.
     """
 
-    __slots__ = ("_connection", "_handle", "_loop", "_over", "_seconds", "_until", "_was_busy")
+    __slots__ = (
+        "_connection",
+        "_handle",
+        "_loop",
+        "_looks",
+        "_over",
+        "_seconds",
+        "_taken",
+        "_until",
+        "_was_busy",
+        "_written",
+    )
 
-    def __init__(self, connection: Any, seconds: float | None) -> None:
+    def __init__(self, connection: Any, seconds: float | None, waits: float = 0.0) -> None:
         self._connection = connection
         self._seconds = seconds
-        self._over = self._was_busy = False
+        self._over = self._was_busy = self._looks = False
+        self._written = self._taken = 0  # bytes of the request, and those that the host had taken when it was looked at
         self._handle: asyncio.TimerHandle | None = None
         if seconds is not None:
             self._loop = loop = asyncio.get_running_loop()
-            self._until = loop.time() + seconds
+            self._until = loop.time() + seconds + waits
             self._handle = loop.call_at(self._until, self._ring)
 
-    def renew(self, seconds: float) -> None:
-        """Give the server so many seconds from now on, for the next answer."""
-        if self._handle is None:
+    @property
+    def over(self) -> bool:
+        """Whether this limit has ended the connection."""
+        return self._over
+
+    def renew(self, waits: float = 0.0) -> None:
+        """Give the server its time from now on, for the next answer."""
+        if self._handle is None or self._seconds is None:
             return
-        self._seconds = seconds
-        until = self._loop.time() + seconds
+        until = self._loop.time() + self._seconds + waits
         if until < self._until:
-            self._handle.cancel()
-            self._handle = self._loop.call_at(until, self._ring)
+            self._ring_at(until)
         self._until = until
 
+    def wrote(self, size: int) -> None:
+        """Take note of a request, or of a part: if it is a large one, see that the host takes more and more of it."""
+        self._written += size
+        if self._written > LARGE and self._seconds is not None and not self._looks:
+            self._looks = True
+            self._taken = self._written - _not_taken(self._connection)
+            self._ring_at(min(self._loop.time() + self._seconds / _LOOKS, self._until))
+
+    def _ring_at(self, when: float) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle = self._loop.call_at(when, self._ring)
+
     def _ring(self) -> None:
-        now = self._loop.time()
-        if now > self._until + _LATE and not self._was_busy and self._seconds is not None:
+        now, seconds = self._loop.time(), self._seconds
+        assert seconds is not None
+        if now > self._until + _LATE and not self._was_busy:
             self._was_busy = True
-            self._until = now + self._seconds
-        if now < self._until - _RESOLUTION:
-            self._handle = self._loop.call_at(self._until, self._ring)
-            return
-        self._over = True
-        interrupt(self._connection)
+            self._until = now + seconds
+        ear = getattr(self._connection, "nydus_ear", None)
+        if ear is not None:
+            self._until = max(self._until, ear.heard + seconds)
+        if self._looks:
+            self._look(now + seconds)
+        if now >= self._until - _RESOLUTION:
+            self._over = True
+            interrupt(self._connection)
+        else:
+            self._ring_at(min(self._until, now + seconds / _LOOKS) if self._looks else self._until)
+
+    def _look(self, until: float) -> None:
+        """Give the host time until then, if it has taken more of the request since the last look."""
+        before, self._taken = self._taken, self._written - _not_taken(self._connection)
+        if self._taken > before:
+            self._until = max(self._until, until)
+        self._looks = self._taken < self._written
 
     def cancel(self) -> None:
         """End the limit: there is an answer."""
@@ -74,7 +152,19 @@ class Limit:
         return error
 
 
+def _not_taken(connection: Any) -> int:
+    """Return how many bytes of a request the host has not taken: in the buffer of the event loop, and of the kernel."""
+    writer = writer_of(connection)
+    if writer is None:
+        return 0
+    transport = writer.transport
+    size: int = transport.get_write_buffer_size()
+    return size + unsent(transport.get_extra_info("socket"))
+
+
 #: Seconds. A loop that comes later than this was busy, so the time is given once more.
 _LATE = 0.05
 #: Seconds that the clock of a loop may be early.
 _RESOLUTION = 0.001
+#: How often to look, within a time limit, whether the host has taken more of a large request.
+_LOOKS = 8

@@ -21,7 +21,9 @@ import redis
 import redis.asyncio
 
 from nydus_core.redaction import NO_SECRETS, Redactor
+from nydus_core.sockets import LARGE
 from nydus_redis.connection.moves import Moves
+from nydus_redis.connection.writing import piecemeal
 
 __all__ = [
     "Discreet",
@@ -31,7 +33,6 @@ __all__ = [
     "no_connecting",
     "patient",
     "shut",
-    "socket_of",
 ]
 
 _thread = threading.local()
@@ -124,6 +125,12 @@ class _Patient(Discreet):
             self.nydus_told(error)
             raise
 
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """Send a request. Its large pieces may take as long as the server takes more: see ``piecemeal``."""
+        if type(command) is not list or len(command) != 1 or len(command[0]) > LARGE:
+            command = piecemeal(self, [command] if isinstance(command, str) else command)
+        super().send_packed_command(command, check_health)  # type: ignore[misc]
+
 
 def patient(connection_class: type[Any], moves: Moves, redactor: Redactor = NO_SECRETS) -> type[Any]:
     """Return a subclass of a connection class that obeys ``no_connecting``, and connects anew after a move.
@@ -137,11 +144,6 @@ def patient(connection_class: type[Any], moves: Moves, redactor: Redactor = NO_S
     """
     body = {"nydus_moves": moves, "nydus_redactor": redactor}
     return type(connection_class.__name__, (_Patient, connection_class), body)
-
-
-def socket_of(connection: Any) -> Any:
-    """Return the socket of a connection; None if the connection is closed, or if redis-py does not show the socket."""
-    return getattr(connection, "_sock", None)
 
 
 def is_closed(connection: Any) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import select
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -17,9 +18,12 @@ import redis.asyncio
 
 from nydus_core.aio import FairPool
 from nydus_core.redaction import NO_SECRETS, Redactor
+from nydus_core.sockets import LARGE
+from nydus_redis.connection.limit_aio import Limit, listen
 from nydus_redis.connection.moves import Moves
 from nydus_redis.connection.patience import Discreet
-from nydus_redis.connection.streams_aio import abort, shows_its_state
+from nydus_redis.connection.replies import FAILURES, as_client_error
+from nydus_redis.connection.streams_aio import abort, shows_its_state, writer_of
 
 __all__ = ["PipelinePool", "RedisConnector", "heedful", "waiting"]
 
@@ -130,22 +134,81 @@ def heedful(connection_class: type[Any], redactor: Redactor = NO_SECRETS) -> typ
 class _Heedful(Discreet):
     """Mixed into redis-py's connection classes."""
 
+    socket_timeout: float | None
+    is_connected: bool
+    check_health: Callable[[], Awaitable[None]]
+
     async def connect(self, *args: Any, **kwargs: Any) -> None:
         try:
             await super().connect(*args, **kwargs)  # type: ignore[misc]
         except Exception as error:
             self.nydus_told(error)
             raise
+        listen(self)
 
-    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+    #: The size of a large request that was sent, until an answer is waited for.
+    nydus_sent = 0
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """Send a request. A large request may take as long as the server takes more."""
         task = asyncio.current_task()
         before = task.cancelling() if task is not None else 0
+        size = len(command) if isinstance(command, str | bytes) else sum(map(len, command))
         try:
-            await super().send_packed_command(*args, **kwargs)  # type: ignore[misc]
+            if size <= LARGE:
+                await super().send_packed_command(command, check_health)  # type: ignore[misc]
+            else:
+                await self._nydus_send_large(command, size, check_health)
         except Exception:
             _mind(task, before, self)
             raise
         _mind(task, before, self)
+
+    async def _nydus_send_large(self, command: Any, size: int, check_health: bool) -> None:
+        if not self.is_connected:
+            await self.connect()
+        if check_health:
+            await self.check_health()
+        writer = writer_of(self)
+        if writer is None:
+            await super().send_packed_command(command, False)  # type: ignore[misc]
+            return
+        limit = Limit(self, self.socket_timeout)
+        try:
+            writer.write(command if isinstance(command, bytes) else b"".join(command))
+            limit.wrote(size)
+            self.nydus_sent = size
+            await writer.drain()
+            if limit.over:
+                raise TimeoutError
+        except (OSError, TimeoutError) as error:
+            abort(self)
+            raise limit.cause(as_client_error(error)) from error
+        except BaseException:
+            abort(self)
+            raise
+        finally:
+            limit.cancel()
+
+    async def read_response(
+        self, disable_decoding: bool = False, timeout: float | None = None, **options: Any
+    ) -> Any:
+        """Read an answer. redis-py wants all of it within ``socket_timeout``; here each part that comes renews the time."""
+        if timeout is not None or not self.socket_timeout:
+            return await super().read_response(disable_decoding, timeout, **options)  # type: ignore[misc]
+        limit = Limit(self, self.socket_timeout)
+        if self.nydus_sent:
+            size, self.nydus_sent = self.nydus_sent, 0
+            limit.wrote(size)
+        try:
+            return await super().read_response(disable_decoding, math.inf, **options)  # type: ignore[misc]
+        except FAILURES as error:
+            cause = limit.cause(error)
+            if cause is error:
+                raise
+            raise cause from error
+        finally:
+            limit.cancel()
 
 
 def _mind(task: asyncio.Task[Any] | None, before: int, connection: Any) -> None:

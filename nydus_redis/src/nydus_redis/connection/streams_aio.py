@@ -8,24 +8,47 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["abort", "async_write", "interrupt", "post", "shows_its_state"]
+from nydus_core.sockets import LARGE
+
+__all__ = ["abort", "async_write", "interrupt", "post", "shows_its_state", "writer_of"]
 
 #: Bytes. After a larger request the writer waits until the socket has taken most of it.
 _MUCH = 65536
 
 
-async def async_write(connection: Any, packed: bytes) -> None:
-    """Send a request. Wait only if it is a large one, until the socket has taken most of it."""
+class Watch(Protocol):
+    """Is told how much of a request was written. See ``Limit``."""
+
+    def wrote(self, size: int) -> None:
+        """Take note of so many bytes."""
+        ...
+
+
+async def async_write(connection: Any, packed: bytes, limit: Watch) -> None:
+    """Send a request. Wait only if it is a large one, until the socket has taken most of it.
+
+    Parameters:
+        connection: redis-py's connection.
+        packed: The bytes.
+        limit: The time limit of the answer, which a host that takes more and more has longer.
+    """
     try:
         writer = connection._writer
     except AttributeError:
         await connection.send_packed_command([packed], check_health=False)
         return
     writer.write(packed)
-    if len(packed) > _MUCH:
-        await writer.drain()
+    if len(packed) > LARGE:
+        limit.wrote(len(packed))
+        if len(packed) > _MUCH:
+            await writer.drain()
+
+
+def writer_of(connection: Any) -> Any:
+    """Return the stream to write to; None if there is none, or if redis-py does not show it."""
+    return getattr(connection, "_writer", None)
 
 
 def post(connection: Any, *words: Any) -> None:

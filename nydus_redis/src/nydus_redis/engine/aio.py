@@ -147,10 +147,10 @@ class AsyncRedis(RedisHost):
             connection = await pool.take()
         except FAILURES as error:
             raise self.failed(HostDown, as_client_error(error), command) from error
-        limit = Limit(connection, None if self.timeout is None else self.timeout + command.waits)
+        limit = Limit(connection, self.timeout, command.waits)
         clean = False
         try:
-            await async_write(connection, command.packed)
+            await async_write(connection, command.packed, limit)
             value = command.parsed(await async_read_reply(connection, command))
             clean = True
             return command.signed(value, name_of(self)) if command.gives else value
@@ -182,7 +182,7 @@ class AsyncRedis(RedisHost):
         limit = Limit(connection, self.timeout)
         clean = False
         try:
-            await async_write(connection, _PING)
+            await async_write(connection, _PING, limit)
             try:
                 answer: Any = await async_reader(connection)()  # an error may be returned or raised
             except ANSWERS as error:

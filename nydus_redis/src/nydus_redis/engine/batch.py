@@ -22,6 +22,7 @@ from nydus_redis.connection import (
     reader,
     shut,
     socket_of,
+    write,
 )
 from nydus_redis.engine.host import RedisHost
 from nydus_redis.engine.outcomes import (
@@ -76,7 +77,7 @@ class RedisBatch:
             return
         self._clean = False
         try:
-            self._connection.send_packed_command([b"".join(self._packed())], check_health=False)
+            write(self._connection, b"".join(self._packed()))
         except FAILURES as error:
             self._failure = MaybeApplied, error
         timeout = self.engine.timeout

@@ -19,6 +19,7 @@ from nydus_redis.connection import (
     await_reply,
     read_reply,
     says_later,
+    write,
 )
 from nydus_redis.engine.batch import RedisBatch, TransactionBatch
 from nydus_redis.engine.host import RedisHost
@@ -119,7 +120,7 @@ class Redis(RedisHost):
             raise self.failed(HostDown, error, command) from error
         clean = False
         try:
-            connection.send_packed_command([command.packed], check_health=False)
+            write(connection, command.packed)
             if command.waits and self.timeout is not None:
                 await_reply(connection, self.timeout + command.waits)
             value = command.parsed(read_reply(connection, command))

@@ -62,10 +62,10 @@ class Exchange:
             return self._failed(HostDown, as_client_error(error))
         except CancelledError:
             return self._failed(HostDown, self._engine.unavailable(CANCELLED))
-        limit = Limit(connection, self._limit_of(self._commands[0]))
+        limit = Limit(connection, self._engine.timeout, self._commands[0].waits)
         clean = False
         try:
-            await async_write(connection, b"".join(self._packed()))
+            await async_write(connection, b"".join(self._packed()), limit)
             await self._read(connection, limit)
             clean = not self._moves.heard_among(self._outcomes)
         except FAILURES as error:
@@ -83,10 +83,6 @@ class Exchange:
         self._outcomes += [self._engine.failed(kind, cause, command) for command in missing]
         return self._outcomes
 
-    def _limit_of(self, command: RedisCommand) -> float | None:
-        timeout = self._engine.timeout
-        return None if timeout is None else timeout + command.waits
-
     def _packed(self) -> list[bytes]:
         return [command.packed for command in self._commands]
 
@@ -96,7 +92,7 @@ class Exchange:
         waiting = BlockingCommand in set(map(type, self._commands))
         for command in self._commands:
             if timeout is not None:
-                limit.renew(timeout + command.waits if waiting else timeout)
+                limit.renew(command.waits if waiting else 0.0)
             try:
                 if command.kwargs and not READING.isdisjoint(command.kwargs):
                     reply = await async_read_reply(connection, command)
@@ -125,8 +121,7 @@ class TransactionExchange(Exchange):
 
     async def _read_plainly(self, read: Callable[[], Awaitable[Any]], limit: Limit) -> Any:
         """Read a reply; return the value or the server's error."""
-        if self._engine.timeout is not None:
-            limit.renew(self._engine.timeout)
+        limit.renew()
         try:
             return await read()
         except ANSWERS as error:
