@@ -173,10 +173,10 @@ def test_a_connection_that_a_cancelled_task_gives_back_as_clean_is_found(
 def test_a_command_that_was_sent_and_cancelled_and_is_told_as_not_sent_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    failed = Exchange._failed
+    failed = Exchange._fail
     monkeypatch.setattr(
         Exchange,
-        "_failed",
+        "_fail",
         lambda self, kind, cause: failed(self, HostDown if cancelled() else kind, cause),
     )
     with Fleet() as fleet:

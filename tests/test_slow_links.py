@@ -169,7 +169,11 @@ def test_a_host_that_stops_taking_is_told(
 
     with pytest.raises(Exception) as caught:
         make_side().run(scenario)
-    failed = [each.error for each in caught.value.errors] if isinstance(caught.value, CommandError) else [caught.value]
+    failed = (
+        [each.error for each in caught.value.errors]
+        if isinstance(caught.value, CommandError)
+        else [caught.value]
+    )
     assert isinstance(failed[0], MaybeApplied)
     assert outcome_of(failed[-1]) in (Outcome.MAYBE_APPLIED, Outcome.NOT_SENT)
 

@@ -24,6 +24,7 @@ from nydus_core.aio.drivers import _Job
 from nydus_core.command import Command
 from nydus_core.delivery.plan import Lane
 from nydus_core.health.breaker import State
+from nydus_core.pieces import done
 from nydus_core.plugins.manager import hooks
 from waiting import TooShort, long_enough, no_hang, until_async
 
@@ -96,7 +97,7 @@ def test_a_lane_that_is_cancelled_before_its_task_began_was_not_sent() -> None:
         job = _Job(engine, Lane("a", [Command("incr", ("a",), {}, (b"a",))], [0]))  # type: ignore[arg-type]
         assert job.cancel(None)
         await asyncio.wait([job.task])
-        (outcome,) = job.outcomes()
+        (outcome,) = done(job.outcomes())
         assert isinstance(outcome, HostDown)
         assert "its task was cancelled" in str(outcome)
         assert engine.clients == []

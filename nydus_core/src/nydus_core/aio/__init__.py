@@ -3,6 +3,7 @@
 from nydus_core.aio.cluster import AsyncCluster
 from nydus_core.aio.engine import BaseAsyncEngine, one_by_one
 from nydus_core.aio.loops import PerLoop
+from nydus_core.aio.pieces import with_turns
 from nydus_core.aio.pool import Connector, FairPool
 from nydus_core.aio.threaded import ThreadedEngine
 from nydus_core.aio.workers import in_worker
@@ -16,4 +17,5 @@ __all__ = [
     "ThreadedEngine",
     "in_worker",
     "one_by_one",
+    "with_turns",
 ]

@@ -14,11 +14,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from nydus_core.aio.pieces import with_turns
 from nydus_core.command import Command
 from nydus_core.deadlines import Deadline
 from nydus_core.delivery import Flow, Interrupted, Lane, Pause, Step
 from nydus_core.engines import AsyncEngine
 from nydus_core.errors import CANCELLED, LATE, HostDown, HostError, MaybeApplied
+from nydus_core.pieces import COSTLY, Work, done, slices
 from nydus_core.redaction import redactor_of
 
 __all__ = ["run"]
@@ -52,11 +54,11 @@ async def run(flow: Flow[T], engines: Sequence[AsyncEngine], deadline: Deadline 
             jobs = _jobs(step, engines)
             try:
                 await _performed(step, jobs, deadline)
-                answers = [job.outcomes() for job in jobs]
+                answers = [await _told(job) for job in jobs]
             except CancelledError:
                 await _end(jobs, None)
                 with suppress(Interrupted):
-                    flow.throw(Interrupted([job.outcomes() for job in jobs]))
+                    flow.throw(Interrupted([done(job.outcomes()) for job in jobs]))
                 raise
             except BaseException as error:
                 for job in jobs:
@@ -66,6 +68,13 @@ async def run(flow: Flow[T], engines: Sequence[AsyncEngine], deadline: Deadline 
                 raise
     finally:
         flow.close()  # interrupted between two steps: it has promises to mark
+
+
+async def _told(job: _Job) -> list[Any]:
+    found, cancelled = await with_turns(job.outcomes())
+    if cancelled is not None:
+        raise cancelled
+    return found
 
 
 def _jobs(step: Step, engines: Sequence[AsyncEngine]) -> list[_Job]:
@@ -150,23 +159,34 @@ class _Job:
         self.task.cancel()
         return True
 
-    def outcomes(self) -> list[Any]:
+    def outcomes(self) -> Work[list[Any]]:
         """Return the outcomes of the commands. A failure after the cancellation is due to the cancellation."""
         commands = self._lane.commands
         if not self.task.done() or self.task.cancelled():
-            kind = MaybeApplied if self._started else HostDown
-            return [self._because(kind, command) for command in commands]
+            return (yield from self._all_because(MaybeApplied if self._started else HostDown))
         if self._why is None:
             return self.task.result()
         if self.task.exception() is not None:  # a fault of the engine, but nobody waits for it any more
-            return [self._because(MaybeApplied, command) for command in commands]
-        found = self.task.result()
-        return [
-            self._because(MaybeApplied if isinstance(outcome, MaybeApplied) else HostDown, command)
-            if isinstance(outcome, HostError)
-            else outcome
-            for outcome, command in zip(found, commands, strict=True)
-        ]
+            return (yield from self._all_because(MaybeApplied))
+        found, told = self.task.result(), list[Any]()
+        for piece in slices(len(commands), COSTLY):
+            told += [
+                self._because(MaybeApplied if isinstance(outcome, MaybeApplied) else HostDown, command)
+                if isinstance(outcome, HostError)
+                else outcome
+                for outcome, command in zip(found[piece], commands[piece], strict=True)
+            ]
+            if piece.stop < len(commands):
+                yield
+        return told
+
+    def _all_because(self, kind: type[HostError]) -> Work[list[Any]]:
+        told: list[Any] = []
+        for piece in slices(len(self._lane.commands), COSTLY):
+            told += [self._because(kind, command) for command in self._lane.commands[piece]]
+            if piece.stop < len(self._lane.commands):
+                yield
+        return told
 
     def ignore(self) -> None:
         """Take the exception of the task, so that Python does not report it: another one is raised already."""

@@ -199,18 +199,27 @@ class _Own:
             self.use = None
 
 
+#: How many commands are done one after the other before other tasks have a turn.
+_AT_ONCE = 100
+
+
 async def one_by_one(engine: Any, commands: Sequence[Command]) -> list[Any]:
     """Do commands one after the other, each by ``engine.call``: an ``exchange`` for clients without pipelines.
 
     A cancelled call whose ``CancelledError`` is raised from a ``HostDown`` was not sent.
     """
     outcomes: list[Any] = []
-    for command in commands:
+    for number, command in enumerate(commands, 1):
+        called = False
         try:
+            if not number % _AT_ONCE:
+                await asyncio.sleep(0)  # a client that never waits would keep other tasks from their turn
+            called = True
             outcomes.append(await engine.call(command))
         except CancelledError as cancelled:
             why = engine.unavailable(CANCELLED)
-            first = HostDown if isinstance(cancelled.__cause__, HostDown) else MaybeApplied
+            unsent = not called or isinstance(cancelled.__cause__, HostDown)
+            first = HostDown if unsent else MaybeApplied
             kinds: list[type[HostError]] = [first, *[HostDown] * len(commands)]
             rest = commands[len(outcomes) :]
             return outcomes + [

@@ -8,9 +8,10 @@ from typing import Any, Generic, NoReturn
 
 from nydus_core.cluster.promise import EventualCommand, abandon, settle
 from nydus_core.command import Command
-from nydus_core.delivery import Call, Flow, Interrupted, Plan, run
+from nydus_core.delivery import Call, Flow, Interrupted, Plan, in_turns, run
 from nydus_core.engines import E, Engine, SurfaceFactory, current_call, remember_call
 from nydus_core.errors import CommandError, CommandFailure, NotResolved, NydusError
+from nydus_core.pieces import Work, done, slices
 
 __all__ = ["Map", "MapBlock", "MapConnection"]
 
@@ -61,21 +62,35 @@ class _Queue:
         for promise in self.promises:
             abandon(promise, sent=sent)
 
-    def settle(self, plan: Plan, outcomes: Sequence[Any]) -> None:
+    def settle(self, plan: Plan, outcomes: Sequence[Any]) -> Work[None]:
         """Fill the promises."""
         self.state = "ended"
         failed = False
-        for promise, outcome in zip(self.promises, outcomes, strict=True):
-            settle(promise, outcome)
-            failed = failed or isinstance(outcome, Exception)
+        for piece in slices(len(self.promises), _SETTLED):
+            for promise, outcome in zip(self.promises[piece], outcomes[piece], strict=True):
+                settle(promise, outcome)
+                failed = failed or isinstance(outcome, Exception)
+            if piece.stop < len(self.promises):
+                yield
         if failed:
-            self.failures = [
-                CommandFailure(command.name, outcome, position, hosts)
-                for position, (command, outcome, hosts) in enumerate(
-                    zip(plan.commands, outcomes, plan.hosts(failed=True), strict=True)
-                )
-                if isinstance(outcome, Exception)
+            yield from self._list_failures(plan, outcomes)
+
+    def _list_failures(self, plan: Plan, outcomes: Sequence[Any]) -> Work[None]:
+        hosts = yield from plan.naming(failed=True)
+        failures: list[CommandFailure] = []
+        for piece in slices(len(hosts)):
+            failures += [
+                CommandFailure(plan.commands[position].name, outcomes[position], position, hosts[position])
+                for position in range(piece.start, piece.stop)
+                if isinstance(outcomes[position], Exception)
             ]
+            if piece.stop < len(hosts):
+                yield
+        self.failures = failures
+
+
+#: How many promises are filled at once.
+_SETTLED = 5000
 
 
 class MapConnection:
@@ -178,18 +193,21 @@ class MapBlock(Generic[E]):
         queue.state = "begun to send"
         try:
             plan = yield from call.plan(list(queue.commands))
+        except Interrupted:
+            queue.abandon("been cancelled", sent=False)
+            raise
         except BaseException:
             queue.abandon("been refused", sent=False)
             raise
         try:
             outcomes = yield from call.deliver(plan)
         except Interrupted:
-            queue.settle(plan, plan.outcomes[: len(plan.commands)])
+            done(queue.settle(plan, plan.outcomes[: len(plan.commands)]))
             raise
         except BaseException:
             queue.abandon("been interrupted", sent=True)
             raise
-        queue.settle(plan, outcomes)
+        yield from in_turns(queue.settle(plan, outcomes))
         if queue.failures and not self._fail_silently:
             raise CommandError(queue.failures)
 

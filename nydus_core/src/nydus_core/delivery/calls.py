@@ -12,11 +12,13 @@ from typing import Any, Generic
 
 from nydus_core.command import Command, Scope
 from nydus_core.deadlines import Deadline
-from nydus_core.delivery.flows import Flow, Interrupted, deliver
-from nydus_core.delivery.plan import Plan, make_plan
+from nydus_core.delivery.flows import Flow, deliver
+from nydus_core.delivery.plan import Plan, make_plan, planning
 from nydus_core.delivery.rules import CallOptions
 from nydus_core.delivery.snapshot import Snapshot
+from nydus_core.delivery.steps import TURN, Interrupted, in_turns
 from nydus_core.engines import E
+from nydus_core.pieces import PIECE, Work, done
 from nydus_core.plugins import hooks
 
 __all__ = ["Call"]
@@ -84,7 +86,8 @@ class Call(Generic[E]):
         placement = snapshot.placement
         if placement.by_keys and not placement.sole and Scope.UNKNOWN in map(_scope_of, commands):
             commands = yield from self._clarified(commands)
-        return make_plan(commands, snapshot.placement, transaction=options.transaction)
+        work = planning(commands, placement, transaction=options.transaction)
+        return (yield from in_turns(work, to_its_end=False))
 
     def deliver(self, plan: Plan) -> Flow[list[Any]]:
         """Deliver the plan of a ``map()``.
@@ -99,9 +102,9 @@ class Call(Generic[E]):
         try:
             outcomes = yield from deliver(plan, self._snapshot.rules, self._options)
         except Interrupted:
-            self._tell_of_batch(plan, start)
+            done(self._tell_of_batch(plan, start))
             raise
-        self._tell_of_batch(plan, start)
+        yield from in_turns(self._tell_of_batch(plan, start))
         return outcomes
 
     # Commands whose keys nobody can tell ------------------------------------------------------------------------------
@@ -110,7 +113,9 @@ class Call(Generic[E]):
         """Return the commands. Where the keys of a command cannot be told, a host is asked about it."""
         answers: dict[Any, Any] = {}
         clear: list[Command] = []
-        for command in commands:
+        for number, command in enumerate(commands, 1):
+            if not number % PIECE:
+                yield TURN
             unclear = command.scope is Scope.UNKNOWN and not command.keys
             question = command.question() if unclear else None
             if question is not None:
@@ -147,13 +152,15 @@ class Call(Generic[E]):
                 seconds=time.perf_counter() - start,
             )
 
-    def _tell_of_batch(self, plan: Plan, start: float) -> None:
+    def _tell_of_batch(self, plan: Plan, start: float) -> Work[None]:
         if hooks.listens("nydus_batch_done"):
+            seconds = time.perf_counter() - start
+            hosts = yield from plan.naming()
             hooks.call(
                 "nydus_batch_done",
                 cluster=self._cluster,
                 commands=plan.commands,
-                hosts=plan.hosts(),
+                hosts=hosts,
                 outcomes=tuple(plan.outcomes[: len(plan.commands)]),
-                seconds=time.perf_counter() - start,
+                seconds=seconds,
             )

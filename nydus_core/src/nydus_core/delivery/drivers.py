@@ -25,8 +25,9 @@ from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from nydus_core.deadlines import Deadline, work_until
-from nydus_core.delivery.flows import Flow, Pause, Step
+from nydus_core.delivery.flows import Flow, Step
 from nydus_core.delivery.plan import Lane
+from nydus_core.delivery.steps import Pause
 from nydus_core.engines import Batch, Engine
 from nydus_core.errors import LATE, HostDown, MaybeApplied
 from nydus_core.redaction import redactor_of

@@ -8,43 +8,18 @@ again, when, and where.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from nydus_core.delivery.ledger import Ledger
 from nydus_core.delivery.plan import Lane, Plan
 from nydus_core.delivery.retry import PolicyFault, RetryPolicy, pause_of
 from nydus_core.delivery.rules import PLAIN, CallOptions, Rules
+from nydus_core.delivery.steps import Interrupted, Pause, in_turns
 from nydus_core.health import ENOUGH
 
 __all__ = ["Flow", "Interrupted", "Pause", "Step", "deliver"]
 
 T_co = TypeVar("T_co", covariant=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """A wait before the next attempt.
-
-    Attributes:
-        seconds: How long.
-    """
-
-    seconds: float
-
-
-class Interrupted(BaseException):
-    """Thrown into a flow by a driver whose caller wants no more of it, such as a task that was cancelled.
-
-    The flow notes the outcomes that are known by then, and raises it again.
-
-    Parameters:
-        answers: For each lane under way the outcomes of its commands; none in a pause.
-    """
-
-    def __init__(self, answers: Sequence[Sequence[Any]]) -> None:
-        super().__init__(answers)
-        self.answers = answers
 
 
 #: The next thing that a flow wants done.
@@ -74,20 +49,24 @@ def deliver(plan: Plan, rules: Rules, options: CallOptions = PLAIN) -> Flow[list
     except Interrupted:
         plan.merge(ledger.outcomes)
         raise
-    return plan.merge(ledger.outcomes)
+    return (yield from in_turns(plan.merging(ledger.outcomes)))
 
 
 def _attempts(ledger: Ledger, retry: RetryPolicy, options: CallOptions) -> Flow[None]:
     deadline = options.deadline
     if options.first_error is not None:
-        ledger.note([[options.first_error]])
+        yield from in_turns(ledger.note([[options.first_error]]))
         if not (yield from _paused(ledger, retry, options)):
             return
     while ledger.lanes:
         if deadline is not None and not deadline.left():
-            ledger.expire(deadline)
+            yield from in_turns(ledger.expire(deadline))
             return
-        ledger.admit()
+        try:
+            yield from in_turns(ledger.admit())
+        except Interrupted:
+            ledger.give_up()
+            raise
         ledger.hasty = deadline is not None and deadline.left() < ENOUGH
         try:
             answers: Sequence[Sequence[Any]] = (yield ledger.lanes) if ledger.lanes else []
@@ -95,7 +74,7 @@ def _attempts(ledger: Ledger, retry: RetryPolicy, options: CallOptions) -> Flow[
             ledger.note_end(end.answers)
             raise
         ledger.overslept = deadline is not None and deadline.overslept
-        ledger.note(answers)
+        yield from in_turns(ledger.note(answers))
         if not (yield from _paused(ledger, retry, options)):
             return
 

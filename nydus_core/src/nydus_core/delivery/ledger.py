@@ -6,17 +6,18 @@ watch of a host knows whether it is up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nydus_core.command import Access, Command, Outcome, outcome_of
 from nydus_core.deadlines import Deadline
 from nydus_core.delivery.plan import Lane, Plan
 from nydus_core.delivery.reroute import Rerouter
-from nydus_core.delivery.retry import PolicyFault, in_order, may_repeat
+from nydus_core.delivery.retry import PolicyFault, may_repeat, ordering
 from nydus_core.delivery.rules import CallOptions, Rules
 from nydus_core.engines import mark_if_answer
 from nydus_core.errors import (
+    CANCELLED,
     DeadlineExceeded,
     HostDown,
     HostError,
@@ -24,8 +25,12 @@ from nydus_core.errors import (
     NotSentInTime,
 )
 from nydus_core.health import WatchBase
+from nydus_core.pieces import COSTLY, Pace, Work, done, slices
 
 __all__ = ["Ledger"]
+
+#: How many outcomes are noted at once, and how many commands are asked whether they are to be tried again.
+_QUICK, _ASKED = 10_000, 200
 
 
 class Ledger:
@@ -58,20 +63,30 @@ class Ledger:
         self.lanes: Sequence[Lane] = plan.lanes
         self.attempt = 1
         self.pauses = self.hasty = self.overslept = False
+        self._pace = Pace()
 
     # Before an attempt -----------------------------------------------------------------------------------------------
 
-    def expire(self, deadline: Deadline) -> None:
+    def expire(self, deadline: Deadline) -> Work[None]:
         """End the commands that were not sent when the deadline is over; commands that were tried end as they did."""
+        return self._end_unsent(NotSentInTime, lambda engine: engine.late(str(deadline)))
+
+    def give_up(self) -> None:
+        """End the commands that were not sent when the caller wants no more of them."""
+        done(self._end_unsent(HostDown, lambda engine: engine.unavailable(CANCELLED)))
+
+    def _end_unsent(self, kind: type[HostError], why: Callable[[Any], Exception]) -> Work[None]:
         for lane in self.lanes:
             engine = self._watches[lane.host].engine
             for command, position in zip(lane.commands, lane.positions, strict=True):
                 if self.outcomes[position] is None:
-                    error = engine.failed(NotSentInTime, engine.late(str(deadline)), command)
+                    error = engine.failed(kind, why(engine), command)
                     error.attempts = 0
                     self.outcomes[position] = error
+                    if self._pace.is_used_up(1, COSTLY):
+                        yield
 
-    def admit(self) -> None:
+    def admit(self) -> Work[None]:
         """Take the lanes of hosts that are down out of the next attempt: their commands are rerouted or refused."""
         watches = self._watches
         passing = [lane for lane in self.lanes if watches[lane.host].admits]
@@ -80,10 +95,10 @@ class Ledger:
         again = {lane.host: lane for lane in passing}
         for lane in self.lanes:
             if lane.host not in again or again[lane.host] is not lane:
-                self._refuse(lane, again)
+                yield from self._refuse(lane, again)
         self.lanes = list(again.values())
 
-    def _refuse(self, lane: Lane, again: dict[int, Lane]) -> None:
+    def _refuse(self, lane: Lane, again: dict[int, Lane]) -> Work[None]:
         rerouter = self._elsewhere()
         rerouter.note(lane)
         for command, position in zip(lane.commands, lane.positions, strict=True):
@@ -94,10 +109,12 @@ class Ledger:
                 self._move(command, position, lane.host, error, again)
             else:
                 rerouter.tell_bound(command, error)
+            if self._pace.is_used_up(1, COSTLY):
+                yield
 
     # After an attempt ------------------------------------------------------------------------------------------------
 
-    def note(self, answers: Sequence[Sequence[Any]]) -> None:
+    def note(self, answers: Sequence[Sequence[Any]]) -> Work[None]:
         """Note the outcomes of an attempt, and plan the lanes of the next.
 
         Parameters:
@@ -107,14 +124,17 @@ class Ledger:
         outcomes = self.outcomes
         self.pauses = False
         for lane, found in zip(self.lanes, answers, strict=True):
-            for position, outcome in zip(lane.positions, found, strict=True):
-                outcomes[position] = outcome
+            for piece in slices(len(found), _QUICK):
+                for position, outcome in zip(lane.positions[piece], found[piece], strict=True):
+                    outcomes[position] = outcome
+                if self._pace.is_used_up(piece.stop - piece.start, _QUICK):
+                    yield
             if self._rerouter is not None:
                 self._rerouter.note(lane)
             if any(issubclass(kind, Exception) for kind in set(map(type, found))):
-                self._watches[lane.host].keep_secrets(found)
-                self._judge_host(lane, found)
-                self._try_again(lane, found, again)
+                yield from self._keep_secrets(lane, found)
+                yield from self._judge_host(lane, found)
+                yield from self._try_again(lane, found, again)
             else:
                 self._watches[lane.host].succeeded()
         self.lanes = list(again.values())
@@ -130,16 +150,25 @@ class Ledger:
             if self._rerouter is not None:
                 self._rerouter.note(lane)
             self._watches[lane.host].keep_secrets(found)
-            self._note_errors(lane, found)
+            done(self._note_errors(lane, found))
 
-    def _note_errors(self, lane: Lane, found: Sequence[Any]) -> list[Any]:
-        noted = [
-            self._noted(outcome, command, position, lane.host)
-            for command, position, outcome in zip(lane.commands, lane.positions, found, strict=True)
-        ]
-        for outcome in noted:
-            if isinstance(outcome, HostError):
-                outcome.attempts = self.attempt
+    def _keep_secrets(self, lane: Lane, found: Sequence[Any]) -> Work[None]:
+        for piece in slices(len(found), COSTLY):
+            self._watches[lane.host].keep_secrets(found[piece])
+            if self._pace.is_used_up(piece.stop - piece.start, COSTLY):
+                yield
+
+    def _note_errors(self, lane: Lane, found: Sequence[Any]) -> Work[list[Any]]:
+        noted: list[Any] = []
+        for piece in slices(len(found)):
+            for command, position, outcome in zip(
+                lane.commands[piece], lane.positions[piece], found[piece], strict=True
+            ):
+                noted.append(self._noted(outcome, command, position, lane.host))
+                if isinstance(noted[-1], HostError):
+                    noted[-1].attempts = self.attempt
+            if self._pace.is_used_up(piece.stop - piece.start):
+                yield
         return noted
 
     def _noted(self, outcome: Any, command: Command, position: int, host: int) -> Any:
@@ -164,28 +193,28 @@ class Ledger:
         doubt.add_note(f"it was tried again: {error}")
         return doubt
 
-    def _judge_host(self, lane: Lane, found: Sequence[Any]) -> None:
+    def _judge_host(self, lane: Lane, found: Sequence[Any]) -> Work[None]:
         """Tell the watch of a host how the host has fared."""
         watch = self._watches[lane.host]
-        failures = [
-            (outcome, command)
-            for outcome, command in zip(found, lane.commands, strict=True)
-            if isinstance(outcome, HostError)
-        ]
-        outages = [
-            (failure, command)
-            for failure, command in failures
-            if watch.blames(failure) and not self._says_nothing(failure, command)
-        ]
-        outage = next((failure for failure, _ in outages if not self._was_too_short(failure)), None)
+        failures: list[HostError] = []
+        outages: list[HostError] = []
+        for piece in slices(len(found), _ASKED):
+            for outcome, command in zip(found[piece], lane.commands[piece], strict=True):
+                if isinstance(outcome, HostError):
+                    failures.append(outcome)
+                    if watch.blames(outcome) and not self._says_nothing(outcome, command):
+                        outages.append(outcome)
+            if self._pace.is_used_up(piece.stop - piece.start, _ASKED):
+                yield
+        outage = next((failure for failure in outages if not self._was_too_short(failure)), None)
         if outage is not None:
             watch.failed(outage.__cause__ or outage)
         elif not failures:
             watch.succeeded()
         elif outages:
-            watch.missed(outages[0][0].__cause__ or outages[0][0])
+            watch.missed(outages[0].__cause__ or outages[0])
         else:
-            self._note_denial(watch, [failure for failure, _ in failures])
+            self._note_denial(watch, failures)
 
     def _note_denial(self, watch: WatchBase[Any], failures: Sequence[HostError]) -> None:
         denial = next((failure for failure in failures if watch.denies(failure)), None)
@@ -202,30 +231,40 @@ class Ledger:
 
     # The next attempt ------------------------------------------------------------------------------------------------
 
-    def _try_again(self, lane: Lane, found: Sequence[Any], again: dict[int, Lane]) -> None:
+    def _try_again(self, lane: Lane, found: Sequence[Any], again: dict[int, Lane]) -> Work[None]:
         """Note the outcomes of a lane, and put the commands that are to be tried again into the next lanes."""
-        noted = self._note_errors(lane, found)
-        for command, outcome, told in zip(lane.commands, found, noted, strict=True):
-            if told is outcome and isinstance(outcome, HostError):
-                self._elsewhere().tell_bound(command, outcome)
-        wanted = [
-            index
-            for index, outcome in enumerate(found)
-            if isinstance(outcome, Exception) and self._wants(lane, index, outcome, outcome_of(noted[index]))
-        ]
+        noted = yield from self._note_errors(lane, found)
+        wanted: list[int] = []
+        for piece in slices(len(found), _ASKED):
+            for index in range(piece.start, piece.stop):
+                outcome, told = found[index], noted[index]
+                if told is outcome and isinstance(outcome, HostError):
+                    self._elsewhere().tell_bound(lane.commands[index], outcome)
+                if isinstance(outcome, Exception) and self._wants(lane, index, outcome, outcome_of(told)):
+                    wanted.append(index)
+            if self._pace.is_used_up(piece.stop - piece.start, _ASKED):
+                yield
         if self._options.transaction:
             wanted = wanted if len(wanted) == len(found) else []
         elif len(wanted) < len(found):
-            wanted = in_order(lane.commands, noted, wanted)
-        for index in wanted:
-            command, position = lane.commands[index], lane.positions[index]
-            if self._elsewhere().should_move(lane.host, command, found[index]):
-                self._move(command, position, lane.host, noted[index], again)
-            elif self._watches[lane.host].admits:
-                self.pauses = True
-                again.setdefault(lane.host, Lane(lane.host, transaction=self._options.transaction)).add(
-                    command, position
-                )
+            wanted = yield from ordering(lane.commands, noted, wanted)
+        for piece in slices(len(wanted), _ASKED):
+            for index in wanted[piece]:
+                self._put_again(lane, index, found[index], noted[index], again)
+            if self._pace.is_used_up(piece.stop - piece.start, _ASKED):
+                yield
+
+    def _put_again(
+        self, lane: Lane, index: int, outcome: HostError, told: HostError, again: dict[int, Lane]
+    ) -> None:
+        command, position = lane.commands[index], lane.positions[index]
+        if self._elsewhere().should_move(lane.host, command, outcome):
+            self._move(command, position, lane.host, told, again)
+        elif self._watches[lane.host].admits:
+            self.pauses = True
+            again.setdefault(lane.host, Lane(lane.host, transaction=self._options.transaction)).add(
+                command, position
+            )
 
     def _wants(self, lane: Lane, index: int, error: Exception, outcome: Outcome) -> bool:
         """Tell whether a command of a lane is to be tried again."""

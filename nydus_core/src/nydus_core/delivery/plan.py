@@ -19,8 +19,9 @@ from nydus_core.errors import (
     NotAnsweredInTime,
     host_error,
 )
+from nydus_core.pieces import Pace, Work, done, slices
 
-__all__ = ["Lane", "Parts", "Plan", "make_plan", "merged"]
+__all__ = ["Lane", "Parts", "Plan", "make_plan", "merged", "planning"]
 
 
 @dataclass(slots=True)
@@ -99,12 +100,18 @@ class Plan:
 
     def merge(self, outcomes: list[Any]) -> list[Any]:
         """Return the outcome of each command, given the outcomes of all positions. Keeps them in ``outcomes``."""
+        return done(self.merging(outcomes))
+
+    def merging(self, outcomes: list[Any]) -> Work[list[Any]]:
+        """Do the same as ``merge``, in pieces."""
         self.outcomes = outcomes
         if self.parts:
-            host_of = self._host_of()
+            pace, host_of = Pace(), (yield from self._host_of())
             for position, parts in reversed(self.parts.items()):  # parts of parts come later
                 names = [self._names(part, host_of) for part in parts.positions]
                 outcomes[position] = merged(parts, outcomes, names)
+                if pace.is_used_up(len(names)):
+                    yield
         return outcomes[: len(self.commands)]
 
     def hosts(self, *, failed: bool = False) -> list[tuple[str, ...]]:
@@ -113,14 +120,30 @@ class Plan:
         Parameters:
             failed: Of a command with several parts, only the hosts that failed.
         """
-        host_of = self._host_of()
-        return [
-            tuple(dict.fromkeys(self._names(position, host_of, failed)))
-            for position in range(len(self.commands))
-        ]
+        return done(self.naming(failed=failed))
 
-    def _host_of(self) -> dict[int, int]:
-        return {position: lane.host for lane in self.lanes for position in lane.positions} | self.moved
+    def naming(self, *, failed: bool = False) -> Work[list[tuple[str, ...]]]:
+        """Do the same as ``hosts``, in pieces."""
+        host_of = yield from self._host_of()
+        named: list[tuple[str, ...]] = []
+        for piece in slices(len(self.commands)):
+            named += [
+                tuple(dict.fromkeys(self._names(position, host_of, failed)))
+                for position in range(piece.start, piece.stop)
+            ]
+            if piece.stop < len(self.commands):
+                yield
+        return named
+
+    def _host_of(self) -> Work[dict[int, int]]:
+        host_of: dict[int, int] = {}
+        for lane in self.lanes:
+            for piece in slices(len(lane.positions), _QUICK):
+                host_of.update(dict.fromkeys(lane.positions[piece], lane.host))
+                if piece.stop < len(lane.positions):
+                    yield
+        host_of.update(self.moved)
+        return host_of
 
     def _names(self, position: int, host_of: Mapping[int, int], failed: bool = False) -> list[str]:
         parts = self.parts.get(position)
@@ -146,22 +169,39 @@ def make_plan(
     Raises:
         RoutingError: A command has no place. Nothing is to be sent then.
     """
+    return done(planning(commands, placement, host=host, transaction=transaction))
+
+
+def planning(
+    commands: Sequence[Command], placement: Placement, *, host: int | None = None, transaction: bool = False
+) -> Work[Plan]:
+    """Do the same as ``make_plan``, in pieces."""
     lanes: dict[int, Lane] = {}
     plan = Plan(commands, placement.names, len(commands))
     single = placement.single if host is None else lambda _: host
-    for position, command in enumerate(commands):
-        index = single(command)
-        if index is None:
-            plan.put(position, command, placement.route(command), lanes)
-            continue
-        lane = lanes.get(index) or lanes.setdefault(index, Lane(index))
-        lane.commands.append(command)
-        lane.positions.append(position)
+    pace = Pace()
+    for piece in slices(len(commands)):
+        for position, command in enumerate(commands[piece], piece.start):
+            index = single(command)
+            if index is None:
+                plan.put(position, command, placement.route(command), lanes)
+                if pace.is_used_up(1, _CUT):
+                    yield
+                continue
+            lane = lanes.get(index) or lanes.setdefault(index, Lane(index))
+            lane.commands.append(command)
+            lane.positions.append(position)
+        if pace.is_used_up(piece.stop - piece.start) and piece.stop < len(commands):
+            yield
     plan.lanes = list(lanes.values())
     if transaction:
         for lane in plan.lanes:
             lane.transaction = True
     return plan
+
+
+#: How many commands that may have to be cut are planned at once, and how many positions are looked at.
+_CUT, _QUICK = 200, 20_000
 
 
 def merged(parts: Parts, outcomes: Sequence[Any], hosts: Sequence[Sequence[str]]) -> Any:

@@ -13,9 +13,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from nydus_core.checks import is_time, written
 from nydus_core.command import Access, Command, Outcome, outcome_of
+from nydus_core.pieces import PIECE, Work, done
 from nydus_core.plain import plain
 
-__all__ = ["PolicyFault", "Repeat", "Retry", "RetryPolicy", "in_order", "may_repeat", "pause_of"]
+__all__ = ["PolicyFault", "Repeat", "Retry", "RetryPolicy", "in_order", "may_repeat", "ordering", "pause_of"]
 
 
 class Repeat(enum.Enum):
@@ -157,6 +158,11 @@ def in_order(commands: Sequence[Command], outcomes: Sequence[Any], wanted: Seque
         The indexes out of ``wanted`` of commands whose keys no later command concerns, unless that is tried again as well.
         Two reads may swap.
     """
+    return done(ordering(commands, outcomes, wanted))
+
+
+def ordering(commands: Sequence[Command], outcomes: Sequence[Any], wanted: Sequence[int]) -> Work[list[int]]:
+    """Do the same as ``in_order``, in pieces."""
     again: list[int] = []
     left = set(wanted)
     reads, writes = _Keys(), _Keys()  # of later commands that stay as they are
@@ -167,6 +173,8 @@ def in_order(commands: Sequence[Command], outcomes: Sequence[Any], wanted: Seque
             again.append(position)
         elif outcome_of(_error(outcomes[position])) is not Outcome.NOT_SENT:
             (writes if changes else reads).add(command)
+        if not position % PIECE:
+            yield
     return again[::-1]
 
 

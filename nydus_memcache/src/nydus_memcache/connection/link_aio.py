@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from pymemcache.exceptions import MemcacheUnexpectedCloseError
 
+from nydus_core.pieces import OF_LANE
 from nydus_core.sockets import LARGE, unsent
 from nydus_memcache.commands import Source
 from nydus_memcache.connection.received_aio import NeedMore, Received
@@ -22,6 +23,8 @@ __all__ = ["AsyncLink", "Reader"]
 
 #: Bytes that are handed over at once. Nobody can tell how many of them the socket has taken, so all count as sent.
 _WRITE = 65536
+#: Bytes that are received at once. They may hold some thousands of small values, which are read in a few milliseconds.
+_READ = 65536
 #: How often to look, within a time limit, whether the server has taken more of a large request.
 _LOOKS = 8
 #: Seconds by which an event loop's clock may be early.
@@ -63,6 +66,7 @@ class AsyncLink(asyncio.Protocol):
         self._answers: list[Any] = []
         self._waiter: asyncio.Future[None] | None = None
         self._unsent = memoryview(b"")
+        self._go_on: asyncio.Handle | None = None
         self._looks = False  # whether the server may need some time to take the request
         self._taken = 0  # bytes of the request that the server had taken when it was looked at
         self._paused = False
@@ -139,7 +143,7 @@ class AsyncLink(asyncio.Protocol):
         self._paused = False
         self._renew()
         self._push()
-        if self._waiter is not None and not self._paused:
+        if self._waiter is not None and not self._paused and self._go_on is None:
             self._read()
 
     # Reading --------------------------------------------------------------------------------------------------------
@@ -149,15 +153,19 @@ class AsyncLink(asyncio.Protocol):
         go_on = self._received.add(data)
         if self._waiter is not None:
             self._renew()
-            if go_on:
+            if go_on and self._go_on is None:
                 self._read()
 
     def _read(self) -> None:
         readers, answers, received = self._readers, self._answers, self._received
+        most = min(len(readers), len(answers) + OF_LANE)
         try:
-            while len(answers) < len(readers):
+            while len(answers) < most:
                 answers.append(readers[len(answers)].read(received))
                 received.answered()
+            if most < len(readers):
+                self._go_on = self._loop.call_soon(self._read_on)
+                return
         except NeedMore:
             return
         except Exception as error:
@@ -169,6 +177,12 @@ class AsyncLink(asyncio.Protocol):
             self.rested = self._loop.time()
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
+
+    def _read_on(self) -> None:
+        """Read further answers, after a turn of other tasks."""
+        self._go_on = None
+        if self._waiter is not None:
+            self._read()
 
     def _fail(self, error: Exception) -> None:
         waiter = self._waiter
@@ -225,6 +239,8 @@ class AsyncLink(asyncio.Protocol):
         self.transport.set_write_buffer_limits(
             high=0 if transport.get_extra_info("sslcontext") is None else 1
         )
+        if getattr(transport, "max_size", 0) > _READ:  # asyncio's own
+            self.transport.max_size = _READ
 
     def eof_received(self) -> None:
         """End the connection: the server will say no more. asyncio calls this."""
@@ -253,5 +269,8 @@ class AsyncLink(asyncio.Protocol):
         if self._waiter is not None:
             self._received.end(error)
             self._read()
+        while self._go_on is not None:  # the last answers, at once: whoever waits learns of the end
+            self._go_on.cancel()
+            self._read_on()
         if self._waiter is not None:
             self._fail(error)

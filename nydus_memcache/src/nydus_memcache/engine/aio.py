@@ -7,15 +7,16 @@ from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from nydus_core.aio import FairPool, PerLoop, one_by_one
+from nydus_core.aio import FairPool, PerLoop, one_by_one, with_turns
 from nydus_core.command import Command, Dispatch
 from nydus_core.engines import SurfaceFactory
 from nydus_core.errors import CANCELLED, HostDown, MaybeApplied
+from nydus_core.pieces import Work, slices
 from nydus_memcache import options as host_options
 from nydus_memcache.commands import MemcacheCommand, Plain
 from nydus_memcache.connection import AsyncLink, MemcacheConnector
 from nydus_memcache.engine.host import MemcacheHost
-from nydus_memcache.engine.runs import Failure, outcomes, runs
+from nydus_memcache.engine.runs import Failure, Run, grouping, outcomes, telling
 from nydus_memcache.errors import FAILURES, ServerFull
 from nydus_memcache.surface import AsyncSurfaces
 
@@ -110,28 +111,44 @@ class AsyncMemcache(MemcacheHost):
 
     async def exchange(self, commands: Sequence[Command], *, transaction: bool = False) -> list[Any]:
         """Send some commands together, and read all answers. See ``nydus_core.AsyncEngine.exchange``."""
-        if any(isinstance(command, MemcacheCommand) and command.ends_link for command in commands):
+        if any(issubclass(kind, MemcacheCommand) and kind.ends_link for kind in set(map(type, commands))):
             return await one_by_one(self, commands)
-        all_runs = runs(commands)
-        request = b"".join([run.request for run in all_runs])
+        (all_runs, request), cancelled = await with_turns(_prepared(commands))
+        if cancelled is not None:
+            return outcomes(self, all_runs, [], Failure(self._cause(cancelled)))
         if not request:
             return outcomes(self, all_runs, [None] * len(all_runs))
         pool = self.pool
         try:
             link = await pool.take()
         except _ENDS as error:
-            return outcomes(self, all_runs, [], Failure(self._cause(error)))
+            return await self._told(all_runs, [], Failure(self._cause(error)), error)
         answers: list[Any] = []
         failure: Failure | None = None
+        ended: BaseException | None = None
         clean = False
         try:
             await link.ask(request, all_runs, answers)
             clean = True
         except _ENDS as error:
+            ended = error
             failure = Failure(self._cause(error), link.sent)
         finally:
             pool.give(link, clean=clean)
-        return outcomes(self, all_runs, answers, failure)
+        return await self._told(all_runs, answers, failure, ended)
+
+    async def _told(
+        self,
+        all_runs: Sequence[Run],
+        answers: Sequence[Any],
+        failure: Failure | None,
+        error: BaseException | None,
+    ) -> list[Any]:
+        """Return the outcomes; with turns for other tasks, unless the task was cancelled: then they are wanted at once."""
+        if isinstance(error, CancelledError):
+            return outcomes(self, all_runs, answers, failure)
+        found, _ = await with_turns(telling(self, all_runs, answers, failure))
+        return found
 
     def _cause(self, error: BaseException) -> BaseException:
         cancelled = isinstance(error, CancelledError)
@@ -159,3 +176,14 @@ class AsyncMemcache(MemcacheHost):
         """Close the idle connections now, and the ones in use when they are given back."""
         self._retired = True
         self._pools.in_each(lambda pool: pool.retire())
+
+
+def _prepared(commands: Sequence[Command]) -> Work[tuple[list[Run], bytes]]:
+    """Return the runs of some commands, and the bytes of all."""
+    all_runs = yield from grouping(commands)
+    requests: list[bytes] = []
+    for piece in slices(len(all_runs)):
+        requests.append(b"".join([run.request for run in all_runs[piece]]))
+        if piece.stop < len(all_runs):
+            yield
+    return all_runs, b"".join(requests)

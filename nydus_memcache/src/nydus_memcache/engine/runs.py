@@ -14,11 +14,12 @@ from typing import Any, cast
 
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, MaybeApplied
+from nydus_core.pieces import COSTLY, OF_LANE, Pace, Work, done, slices
 from nydus_memcache.commands import Fetch, MemcacheCommand, Source, read_items, request_for
 from nydus_memcache.engine.host import MemcacheHost
 from nydus_memcache.errors import ServerFull
 
-__all__ = ["Failure", "Run", "outcomes", "runs"]
+__all__ = ["Failure", "Run", "grouping", "outcomes", "runs", "telling"]
 
 
 class Run:
@@ -62,16 +63,27 @@ class Run:
 
 def runs(commands: Sequence[Command]) -> list[Run]:
     """Group commands into runs, in the order in which they are sent."""
+    return done(grouping(commands))
+
+
+def grouping(commands: Sequence[Command]) -> Work[list[Run]]:
+    """Do the same as ``runs``, in pieces."""
     found: list[Run] = []
     verb: bytes | None = None
-    for command in cast("Sequence[MemcacheCommand]", commands):
-        if verb is not None and command.gathers == verb:
-            found[-1].commands.append(command)
-        else:
-            found.append(Run(command))
-            verb = command.gathers
-    for run in found:
-        run.seal()
+    for piece in slices(len(commands), OF_LANE):
+        for command in cast("Sequence[MemcacheCommand]", commands[piece]):
+            if verb is not None and command.gathers == verb:
+                found[-1].commands.append(command)
+            else:
+                found.append(Run(command))
+                verb = command.gathers
+        if piece.stop < len(commands):
+            yield
+    for piece in slices(len(found), OF_LANE):
+        for run in found[piece]:
+            run.seal()
+        if piece.stop < len(found):
+            yield
     return found
 
 
@@ -104,23 +116,48 @@ def outcomes(
         answers: The answers that were read, for the first runs or for all.
         failure: Why answers are missing, or not all was sent; None if nothing is missing.
     """
+    return done(telling(engine, all_runs, answers, failure))
+
+
+def telling(
+    engine: MemcacheHost, all_runs: Sequence[Run], answers: Sequence[Any], failure: Failure | None = None
+) -> Work[list[Any]]:
+    """Do the same as ``outcomes``, in pieces."""
     found: list[Any] = []
     if failure is None:
-        for run, answer in zip(all_runs, answers, strict=True):
-            found += [_outcome(engine, command, answer) for command in run.commands]
+        for piece in slices(len(all_runs), OF_LANE):
+            for run, answer in zip(all_runs[piece], answers[piece], strict=True):
+                if len(run.commands) > OF_LANE:
+                    yield from _tell_run(engine, run, answer, found)
+                    yield
+                else:
+                    found += [_outcome(engine, command, answer) for command in run.commands]
+            if piece.stop < len(all_runs):
+                yield
         return found
+    pace = Pace()
     ends = list(accumulate(len(run.request) for run in all_runs))
     heard = [end for run, end, _ in zip(all_runs, ends, answers, strict=False) if not run.silent]
     taken = 0 if isinstance(failure.cause, ServerFull) else max([failure.taken, *heard])
     for number, (run, end) in enumerate(zip(all_runs, ends, strict=True)):
         if not run.request or (number < len(answers) and (end <= taken or not run.silent)):
             answer = answers[number] if run.request else None
-            found += [_outcome(engine, command, answer) for command in run.commands]
+            yield from _tell_run(engine, run, answer, found)
         else:
             begun = end - len(run.request) < failure.sent and not isinstance(failure.cause, ServerFull)
             kind = MaybeApplied if begun else HostDown
-            found += [engine.failed(kind, failure.cause, command) for command in run.commands]
+            for piece in slices(len(run.commands), COSTLY):
+                found += [engine.failed(kind, failure.cause, command) for command in run.commands[piece]]
+                if pace.is_used_up(piece.stop - piece.start, COSTLY):
+                    yield
     return found
+
+
+def _tell_run(engine: MemcacheHost, run: Run, answer: Any, found: list[Any]) -> Work[None]:
+    for piece in slices(len(run.commands), OF_LANE):
+        found += [_outcome(engine, command, answer) for command in run.commands[piece]]
+        if piece.stop < len(run.commands):
+            yield
 
 
 def _outcome(engine: MemcacheHost, command: MemcacheCommand, answer: Any) -> Any:

@@ -66,8 +66,8 @@ class Limit:
     __slots__ = (
         "_connection",
         "_handle",
-        "_loop",
         "_looks",
+        "_loop",
         "_over",
         "_seconds",
         "_taken",
@@ -80,7 +80,9 @@ class Limit:
         self._connection = connection
         self._seconds = seconds
         self._over = self._was_busy = self._looks = False
-        self._written = self._taken = 0  # bytes of the request, and those that the host had taken when it was looked at
+        self._written = self._taken = (
+            0  # bytes of the request, and those that the host had taken when it was looked at
+        )
         self._handle: asyncio.TimerHandle | None = None
         if seconds is not None:
             self._loop = loop = asyncio.get_running_loop()

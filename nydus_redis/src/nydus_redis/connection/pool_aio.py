@@ -149,22 +149,22 @@ class _Heedful(Discreet):
     #: The size of a large request that was sent, until an answer is waited for.
     nydus_sent = 0
 
-    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+    async def send_packed_command(self, command: Any, *args: Any, **kwargs: Any) -> None:
         """Send a request. A large request may take as long as the server takes more."""
         task = asyncio.current_task()
         before = task.cancelling() if task is not None else 0
         size = len(command) if isinstance(command, str | bytes) else sum(map(len, command))
         try:
             if size <= LARGE:
-                await super().send_packed_command(command, check_health)  # type: ignore[misc]
+                await super().send_packed_command(command, *args, **kwargs)  # type: ignore[misc]
             else:
-                await self._nydus_send_large(command, size, check_health)
+                await self._nydus_send_large(command, size, *args, **kwargs)
         except Exception:
             _mind(task, before, self)
             raise
         _mind(task, before, self)
 
-    async def _nydus_send_large(self, command: Any, size: int, check_health: bool) -> None:
+    async def _nydus_send_large(self, command: Any, size: int, check_health: bool = True) -> None:
         if not self.is_connected:
             await self.connect()
         if check_health:

@@ -14,9 +14,6 @@ from nydus_core.sockets import LARGE
 
 __all__ = ["abort", "async_write", "interrupt", "post", "shows_its_state", "writer_of"]
 
-#: Bytes. After a larger request the writer waits until the socket has taken most of it.
-_MUCH = 65536
-
 
 class Watch(Protocol):
     """Is told how much of a request was written. See ``Limit``."""
@@ -42,8 +39,7 @@ async def async_write(connection: Any, packed: bytes, limit: Watch) -> None:
     writer.write(packed)
     if len(packed) > LARGE:
         limit.wrote(len(packed))
-        if len(packed) > _MUCH:
-            await writer.drain()
+        await writer.drain()
 
 
 def writer_of(connection: Any) -> Any:

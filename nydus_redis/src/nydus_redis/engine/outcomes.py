@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from typing import Any
 
@@ -52,8 +52,8 @@ def in_transaction(commands: Sequence[RedisCommand]) -> list[RedisCommand]:
 
 def outcomes_of_transaction(
     engine: RedisHost, commands: Sequence[RedisCommand], multi: Any, queued: Sequence[Any], replies: Any
-) -> list[Any]:
-    """Return the outcomes of commands between MULTI and EXEC.
+) -> Iterator[Any]:
+    """Return the outcomes of commands between MULTI and EXEC. Each value is made as it is asked for.
 
     Parameters:
         engine: The engine of the host.
@@ -66,31 +66,33 @@ def outcomes_of_transaction(
         Exception: The reply to EXEC cannot be understood.
     """
     found = iter(_outcomes_of_sent(engine, in_transaction(commands), multi, queued, replies))
-    return [
+    return (
         command.kwargs[EMPTY_RESPONSE] if EMPTY_RESPONSE in command.kwargs else next(found)
         for command in commands
-    ]
+    )
 
 
 def _outcomes_of_sent(
     engine: RedisHost, commands: Sequence[RedisCommand], multi: Any, queued: Sequence[Any], replies: Any
-) -> list[Any]:
+) -> Iterable[Any]:
     if isinstance(multi, Exception):  # no MULTI: each command was applied on its own
-        return [
+        return (
             reply if isinstance(reply, Exception) else engine.failed(MaybeApplied, multi, command)
             for command, reply in zip(commands, queued, strict=True)
-        ]
+        )
     if isinstance(replies, REFUSALS):
         raise replies  # or hiredis has raised the answer to the first command
     if isinstance(replies, Exception):  # nothing was applied
         errors = [error for error in queued if isinstance(error, Exception)]
         culprit = next((error for error in errors if not says_later(error)), errors[0] if errors else None)
-        return [error if isinstance(error, Exception) else _aborted(replies, culprit) for error in queued]
-    if not isinstance(replies, list):
-        raise InvalidResponse(f"EXEC was answered with a {type(replies).__name__}; expected a list")
-    return [
+        return (error if isinstance(error, Exception) else _aborted(replies, culprit) for error in queued)
+    if not isinstance(replies, list) or len(replies) != len(commands):
+        raise InvalidResponse(
+            f"EXEC was answered with a {type(replies).__name__}; expected a list of {len(commands)} replies"
+        )
+    return (
         outcome_of_reply(engine, command, reply) for command, reply in zip(commands, replies, strict=True)
-    ]
+    )
 
 
 def _aborted(abort: Exception, culprit: Exception | None) -> Exception:

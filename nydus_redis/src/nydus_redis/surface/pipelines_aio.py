@@ -14,6 +14,7 @@ from redis.asyncio.client import Pipeline
 
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, MaybeApplied, NotResolved
+from nydus_core.pieces import slices
 from nydus_core.redaction import redactor_of
 from nydus_redis.connection import FAILURES, AsyncPlainLosses, abort, as_client_error, hidden_loss
 from nydus_redis.surface.host_pipeline import FINAL, OfHost, sent_as, watch_is_lost
@@ -40,7 +41,10 @@ class AsyncClusterPipeline(ClusterPipelineBase):
         block = self._cluster.map(fail_silently=True, transaction=transaction)
         try:
             async with block as conn:
-                self._queue(conn, commands)
+                for piece in slices(len(commands)):
+                    self._queue(conn, commands[piece])
+                    if piece.stop < len(commands):
+                        await asyncio.sleep(0)
         except asyncio.CancelledError:
             with suppress(NotResolved):  # nothing was sent
                 self._note(block.connection)
