@@ -483,7 +483,12 @@ def test_subscriptions_follow_the_cluster_to_other_hosts(redis_servers: Servers)
         cluster.add_host("c", {"unix_socket_path": servers[2].path, "decode_responses": True})
         moved = [name for name in names if cluster.router.locate(name.encode()) == "c"]
         assert moved
-        assert nothing_more(subscriber)
+        until(
+            lambda: (
+                nothing_more(subscriber)
+                and cluster.on("c").pubsub_numsub(*moved) == [(name, 1) for name in moved]
+            )
+        )
         for name in names:
             cluster.publish(name, "hello")
         assert sorted(m["channel"] for m in said(subscriber, 21)) == sorted([*names, "news:7"])

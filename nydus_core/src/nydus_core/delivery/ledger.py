@@ -123,6 +123,7 @@ class Ledger:
         again: dict[int, Lane] = {}
         outcomes = self.outcomes
         self.pauses = False
+        self._pace = Pace()  # others had their turn while the hosts were at work
         for lane, found in zip(self.lanes, answers, strict=True):
             for piece in slices(len(found), _QUICK):
                 for position, outcome in zip(lane.positions[piece], found[piece], strict=True):

@@ -173,7 +173,7 @@ def ordering(commands: Sequence[Command], outcomes: Sequence[Any], wanted: Seque
             again.append(position)
         elif outcome_of(_error(outcomes[position])) is not Outcome.NOT_SENT:
             (writes if changes else reads).add(command)
-        if not position % PIECE:
+        if position and not position % PIECE:
             yield
     return again[::-1]
 

@@ -2,6 +2,7 @@
 
 from nydus_redis.connection.closing import AsyncClosingPool, ClosingPool
 from nydus_redis.connection.host import AsyncHost, BlockingHost
+from nydus_redis.connection.lasting import without_connecting
 from nydus_redis.connection.limit_aio import Limit
 from nydus_redis.connection.losses import AsyncPlainLosses, PlainLosses, hidden_loss
 from nydus_redis.connection.moves import Moves
@@ -60,5 +61,6 @@ __all__ = [
     "socket_of",
     "waiting",
     "whole_answer",
+    "without_connecting",
     "write",
 ]

@@ -8,12 +8,15 @@ from __future__ import annotations
 import selectors
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from redis.client import PubSubWorkerThread
+from redis.exceptions import PubSubError
 
+from nydus_core.errors import HostError
+from nydus_core.threads import renew_after_fork
 from nydus_redis.commands import Wire
 from nydus_redis.pubsub.base import SLICE, PubSubBase
 from nydus_redis.pubsub.hosts import Subscribers
@@ -55,6 +58,14 @@ class ClusterPubSub(PubSubBase[Subscriber]):
         super().__init__(Subscribers(cluster, wire, encoder, make_line), encoder, ignore_subscribe_messages)
         self.subscribed_event = threading.Event()
         self._lock = threading.RLock()
+        self._closings = 0
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """In a child process: subscribe anew, over connections of its own, when it is read. The parent's go on."""
+        self._lock = threading.RLock()
+        for line in self._all.lines.values():
+            line.after_fork()
 
     # Subscribing ------------------------------------------------------------------------------------------------
 
@@ -72,6 +83,7 @@ class ClusterPubSub(PubSubBase[Subscriber]):
 
         Raises:
             HostDown: A host cannot be reached. None of the new channels is subscribed to.
+            redis.PubSubError: The subscriptions were closed meanwhile.
         """
         self._subscribe(CHANNELS, args, kwargs)
 
@@ -96,9 +108,40 @@ class ClusterPubSub(PubSubBase[Subscriber]):
         self._unsubscribe(SHARD_CHANNELS, args)
 
     def _subscribe(self, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        wanted, closings = {**handlers(args), **kwargs}, self._closings
         with self._lock:
-            self._all.subscribe(kind, {**handlers(args), **kwargs})
+            hosts = self._all.hosts_of(kind, wanted)
+        self._have_ready(kind, hosts)
+        with self._lock:
+            if self._closings != closings:
+                raise PubSubError("it was closed before it was subscribed")
+            self._all.subscribe(kind, wanted)
             self._note_subscribed()
+
+    def _have_ready(self, kind: str, hosts: Sequence[tuple[Subscriber, Sequence[Any]]]) -> None:
+        """Connect to all hosts without a connection, at once. Other threads go on to read messages.
+
+        Raises:
+            HostDown: A host cannot be reached.
+        """
+        with self._lock:
+            opening = [line.begin() for line, _ in hosts]
+        for each in opening:
+            if each is not None:
+                each.wait()
+        with self._lock:
+            for line, names in hosts:
+                try:
+                    line.ready(kind, names)
+                except HostError:
+                    self._lost_line(line)
+                    raise
+
+    def _lost_line(self, lost: Subscriber) -> None:
+        for host, line in self._all.lines.items():
+            if line is lost:
+                self._lost(host)
+                return
 
     def _unsubscribe(self, kind: str, args: tuple[Any, ...]) -> None:
         with self._lock:
@@ -158,14 +201,17 @@ class ClusterPubSub(PubSubBase[Subscriber]):
     def _wait(self, seconds: float) -> None:
         """Wait until a host sends something, or until the time is over."""
         sockets = [line.socket for line in list(self._all.lines.values()) if line.subscribed]
+        shown = [each for each in sockets if each is not None]
+        if len(shown) < len(sockets):  # a connection is being opened, or cannot be waited for
+            seconds = min(seconds, 0.05)
         if not self.subscribed:
             self.subscribed_event.wait(seconds)
-        elif None in sockets or not sockets:
+        elif not shown:
             time.sleep(min(seconds, 0.05))
         else:
             try:
                 with selectors.DefaultSelector() as selector:
-                    for each in sockets:
+                    for each in shown:
                         selector.register(each, selectors.EVENT_READ)
                     selector.select(seconds)
             except (ValueError, OSError):  # another thread has closed a connection
@@ -232,6 +278,9 @@ class ClusterPubSub(PubSubBase[Subscriber]):
             HostDown: A host cannot be reached.
         """
         with self._lock:
+            hosts = [(line, ()) for line in self._all.lines.values() if line.subscribed]
+        self._have_ready("ping", hosts)
+        with self._lock:
             self._ping(message)
 
     def run_in_thread(
@@ -266,6 +315,7 @@ class ClusterPubSub(PubSubBase[Subscriber]):
         """End all subscriptions, and close the connections."""
         with self._lock:
             self._close()
+            self._closings += 1
             self.subscribed_event.clear()
 
     close = reset

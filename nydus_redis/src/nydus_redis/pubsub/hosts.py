@@ -132,7 +132,10 @@ class Subscribers(Generic[L]):
         return self.lines[host]
 
     def follow(self) -> None:
-        """Move subscriptions to the hosts where they belong now: subscribe on the new host, then unsubscribe on the old."""
+        """Move subscriptions to the hosts where they belong now: subscribe on the new host, then unsubscribe on the old.
+
+        A host without a connection is connected to first; until then the subscriptions stay where they are.
+        """
         if self._places.changed():
             self._places.refresh()
             self._moving, self._move_due = True, 0.0
@@ -149,18 +152,25 @@ class Subscribers(Generic[L]):
             for host in gone:
                 for _ in range(self.ledger.outstanding(entry, host)):
                     self._left(kind, self._as_replied(entry.name), host)
-            if entry.leaving is None:
-                self._move(kind, entry)
-        self._moving = False
+        moved = [self._move(kind, entry) for kind, entry in self.ledger if entry.leaving is None]
+        self._moving = not all(moved)
+        if self._moving:
+            self._move_due = 0.0  # connections are being opened
 
-    def _move(self, kind: str, entry: Entry) -> None:
+    def _move(self, kind: str, entry: Entry) -> bool:
+        """Move a subscription; return False if a connection to a new host is still being opened."""
         hosts = self._places.of(kind, entry.name)
-        for host in hosts - entry.hosts:
+        new = hosts - entry.hosts
+        opened = [self._line(host).open_soon() for host in new]
+        if not all(opened):
+            return False
+        for host in new:
             self._line(host).subscribe(kind, [entry.name])
             entry.hosts.add(host)
         for host in entry.hosts - hosts:
             self.lines[host].unsubscribe(kind, [entry.name])
             entry.hosts.discard(host)
+        return True
 
     def only_line(self) -> L | None:
         """Return the subscriber of the only host, made if need be; None if the cluster has several hosts."""

@@ -87,6 +87,12 @@ class AsyncSubscriber(SubscriberBase):
         except FAILURES as error:
             raise self._failed(error, kind, names) from error
 
+    def open_soon(self) -> bool:
+        """Begin to connect, if there is no connection; return whether there is one. See ``SubscriberBase.open_soon``."""
+        if self._connection is None and self._attempt is None and not self._closed:
+            self._attempt = asyncio.get_running_loop().create_task(self._try_again())
+        return self._connection is not None
+
     def subscribe(self, kind: str, names: Sequence[Any]) -> None:
         """Subscribe to names: now, or as soon as there is a connection."""
         self._names[kind].update(dict.fromkeys(map(self._encode, names)))
@@ -119,8 +125,8 @@ class AsyncSubscriber(SubscriberBase):
             if isinstance(message, Exception):
                 raise message
             return message
-        if self.subscribed and self._connection is None and self._attempt is None:
-            self._attempt = asyncio.get_running_loop().create_task(self._try_again())
+        if self.subscribed:
+            self.open_soon()
         return None
 
     def close(self) -> None:
