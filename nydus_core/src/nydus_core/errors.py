@@ -51,6 +51,7 @@ __all__ = [
     "HostError",
     "HostListExhausted",
     "MaybeApplied",
+    "NoEventLoop",
     "NotAnsweredInTime",
     "NotResolved",
     "NotSentInTime",
@@ -234,6 +235,10 @@ CANCELLED = "its task was cancelled"
 
 #: The class of an error, and the class to raise instead if the deadline was the cause.
 LATE: dict[type[HostError], type[HostError]] = {HostDown: NotSentInTime, MaybeApplied: NotAnsweredInTime}
+
+
+class NoEventLoop(NydusError, RuntimeError):
+    """An asynchronous cluster was used where no event loop of asyncio runs. Nothing was sent."""
 
 
 class NotResolved(NydusError):

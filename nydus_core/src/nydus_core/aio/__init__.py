@@ -5,6 +5,7 @@ from nydus_core.aio.engine import BaseAsyncEngine, one_by_one
 from nydus_core.aio.loops import PerLoop
 from nydus_core.aio.pieces import with_turns
 from nydus_core.aio.pool import Connector, FairPool
+from nydus_core.aio.running import running_loop
 from nydus_core.aio.threaded import ThreadedEngine
 from nydus_core.aio.workers import in_worker
 
@@ -17,5 +18,6 @@ __all__ = [
     "ThreadedEngine",
     "in_worker",
     "one_by_one",
+    "running_loop",
     "with_turns",
 ]

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, Self
 from nydus_core.aio.drivers import run
 from nydus_core.aio.mapping import AsyncMap
 from nydus_core.aio.monitor import AsyncAnnouncer, AsyncWatch
+from nydus_core.aio.running import running_loop
 from nydus_core.cluster import ClusterBase
 from nydus_core.command import Command
 from nydus_core.engines import AsyncEngine, current_call, remember_awaited_call
@@ -62,6 +63,7 @@ class AsyncCluster(ClusterBase[AsyncEngine]):
 
     async def aclose(self) -> None:
         """Close the connections to all hosts, and forget which are down. A later command opens new ones."""
+        running_loop()
         watches = self._snapshot.watches
         for watch in watches:
             watch.reset()
@@ -74,6 +76,7 @@ class AsyncCluster(ClusterBase[AsyncEngine]):
     close = disconnect = aclose
 
     async def __aenter__(self) -> Self:
+        running_loop()
         return self
 
     async def __aexit__(

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from nydus_core.aio.pieces import with_turns
+from nydus_core.aio.running import running_loop
 from nydus_core.command import Command
 from nydus_core.deadlines import Deadline
 from nydus_core.delivery import Flow, Interrupted, Lane, Pause, Step
@@ -40,7 +41,9 @@ async def run(flow: Flow[T], engines: Sequence[AsyncEngine], deadline: Deadline 
 
     Raises:
         CancelledError: The task was cancelled. The outcomes of its commands were noted before.
+        NoEventLoop: No event loop of asyncio is running in this thread.
     """
+    running_loop()
     answers: Sequence[Sequence[Any]] = ()
     started = False
     try:

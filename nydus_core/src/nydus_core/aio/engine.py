@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from nydus_core.aio.loops import PerLoop
 from nydus_core.command import Command
 from nydus_core.engines import EngineBase
-from nydus_core.errors import CANCELLED, HostDown, HostError, MaybeApplied
+from nydus_core.errors import CANCELLED, HostDown, HostError, MaybeApplied, NoEventLoop
 
 __all__ = ["BaseAsyncEngine", "one_by_one"]
 
@@ -72,6 +72,8 @@ class BaseAsyncEngine(EngineBase):
             use = await self._used()
         except CancelledError as cancelled:
             raise cancelled from self.failed(HostDown, self.unavailable(CANCELLED), command)
+        except NoEventLoop:
+            raise
         except Exception as error:
             raise self.failed(HostDown, error, command) from error
         try:

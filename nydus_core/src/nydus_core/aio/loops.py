@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+from nydus_core.aio.running import running_loop
 from nydus_core.threads import renew_after_fork
 
 __all__ = ["PerLoop"]
@@ -50,9 +51,9 @@ class PerLoop(Generic[T]):
         """Return the value of the running loop.
 
         Raises:
-            RuntimeError: No loop is running in this thread.
+            NoEventLoop: No event loop of asyncio is running in this thread.
         """
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         last, own = self._last
         if last is loop and own is not None:
             return own

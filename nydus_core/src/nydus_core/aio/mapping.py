@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import NoReturn
 
 from nydus_core.aio.drivers import run
+from nydus_core.aio.running import running_loop
 from nydus_core.cluster import MapBlock, MapConnection
 from nydus_core.engines import AsyncEngine
 
@@ -23,6 +24,7 @@ class AsyncMap(MapBlock[AsyncEngine]):
     __exit__ = __enter__
 
     async def __aenter__(self) -> MapConnection:
+        running_loop()
         return self._enter()
 
     async def __aexit__(

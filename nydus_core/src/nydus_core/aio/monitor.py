@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from nydus_core.aio.running import running_loop
 from nydus_core.engines import AsyncEngine
 from nydus_core.health import LONGEST, AnnouncerBase, Cancelable, State, WatchBase
 
@@ -36,7 +37,7 @@ class AsyncWatch(WatchBase[AsyncEngine]):
     _task: asyncio.Task[None] | None = None
 
     def _set_alarm(self, when: float, call: Callable[[], object]) -> Cancelable:
-        self._loop = loop = asyncio.get_running_loop()
+        self._loop = loop = running_loop()
         own = contextvars.Context()  # the probe has nothing to do with the call that made it necessary
         return loop.call_at(loop.time() + when - time.monotonic(), call, context=own)
 

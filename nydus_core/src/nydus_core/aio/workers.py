@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from typing import Any, Generic, TypeVar
 
+from nydus_core.aio.running import running_loop
 from nydus_core.threads import start
 
 __all__ = ["Job", "in_worker"]
@@ -25,7 +26,7 @@ class Job(Generic[T]):
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
         self._future: Future[T] = Future()
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._ends = ExitStack()
         self._waiters: list[asyncio.Future[None]] = []
         self._over = False

@@ -88,9 +88,9 @@ class AsyncMemcache(MemcacheHost):
         request = command.request
         if not request:
             return self.value(command, None)
+        pool = self.pool
         if command.silent:  # nothing is waited for: a task that sends many would keep others from their turn
             await asyncio.sleep(0)
-        pool = self.pool
         try:
             link = await pool.take()
         except FAILURES as error:

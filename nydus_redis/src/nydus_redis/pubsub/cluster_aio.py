@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from redis.exceptions import PubSubError
 
+from nydus_core.aio import running_loop
 from nydus_redis.commands import Wire
 from nydus_redis.pubsub.base import SLICE, PubSubBase
 from nydus_redis.pubsub.bell_aio import Bell
@@ -229,7 +230,7 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
 
     async def aclose(self) -> None:
         """End all subscriptions, and close the connections."""
-        here = asyncio.get_running_loop()
+        here = running_loop()
         tasks = [task for line in self._all.lines.values() for task in line.tasks]
         self._close()
         self._closings += 1
@@ -254,7 +255,7 @@ class AsyncClusterPubSub(PubSubBase[AsyncSubscriber]):
         Raises:
             RuntimeError: The subscriptions belong to another event loop, which is not closed.
         """
-        loop, before = asyncio.get_running_loop(), self._loop
+        loop, before = running_loop(), self._loop
         if loop is before:
             return
         lines = self._all.lines.values()
