@@ -65,7 +65,7 @@ def _attempts(ledger: Ledger, retry: RetryPolicy, options: CallOptions) -> Flow[
         try:
             yield from in_turns(ledger.admit())
         except Interrupted:
-            ledger.give_up()
+            ledger.abandon()
             raise
         ledger.hasty = deadline is not None and deadline.left() < ENOUGH
         try:

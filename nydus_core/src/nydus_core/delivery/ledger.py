@@ -71,7 +71,7 @@ class Ledger:
         """End the commands that were not sent when the deadline is over; commands that were tried end as they did."""
         return self._end_unsent(NotSentInTime, lambda engine: engine.late(str(deadline)))
 
-    def give_up(self) -> None:
+    def abandon(self) -> None:
         """End the commands that were not sent when the caller wants no more of them."""
         done(self._end_unsent(HostDown, lambda engine: engine.unavailable(CANCELLED)))
 
