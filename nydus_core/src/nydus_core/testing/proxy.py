@@ -216,6 +216,15 @@ class FaultProxy:
         self._need_tcp("reset()")
         self._worker.run(lambda: self._relay.drop(reset=True))
 
+    def forget(self) -> None:
+        """Let nothing more through on the connections that are open now; new connections work.
+
+        So does a firewall, or a load balancer, that has forgotten idle connections without closing them. Bytes of these
+        connections are thrown away in both directions, for good: ``heal()`` brings none of them back. The server sees the
+        end of a connection when its client closes it.
+        """
+        self._worker.do(self._relay.forget)
+
     def refuse(self) -> None:
         """Close all connections, as ``drop()`` does, and refuse connects until ``accept()``."""
         self._worker.run(self._relay.refuse)

@@ -30,6 +30,7 @@ class _Link:
         self.endpoints = endpoints
         self.server: socket.socket | None = None
         self.reset = False  # whether to close the client's connection by RST
+        self.forgotten = False  # whether its bytes are thrown away, both ways
 
 
 class Relay:
@@ -82,6 +83,13 @@ class Relay:
             task = self._loop.create_task(self._serve(link))
             self._open[link] = task
             task.add_done_callback(partial(self._ended, link))  # also if the task never began
+
+    def forget(self) -> None:
+        """Throw away the bytes of all connections, also if they wait to be taken, from now on."""
+        self.take_all()
+        for link in self._open:
+            link.forgotten = True
+        self.changed()
 
     def hang(self) -> None:
         """Take the connections that wait, and leave connects without an answer from now on."""
@@ -160,6 +168,8 @@ class Relay:
         while chunk:
             await self._throttled(chunk)
             await self._passable()
+            if link.forgotten:
+                return True
             count = _send(server, chunk[: self.faults.piece], self.faults.request_cuts, link)
             if count:
                 self.requests.append(chunk[:count])
@@ -176,7 +186,7 @@ class Relay:
         while chunk := await received(link.server):
             await self._held(lambda: self.faults.delay)
             await self._passable()
-            if self.faults.swallow:
+            if self.faults.swallow or link.forgotten:
                 continue
             if not await self._forward_reply(link, self.faults.garbled(chunk)):
                 return
@@ -188,7 +198,7 @@ class Relay:
             await self._held(lambda: self.faults.trickle)
             await self._throttled(chunk)
             await self._passable()
-            if self.faults.swallow:
+            if self.faults.swallow or link.forgotten:
                 break
             count = self._reply(link, chunk)
             if self.faults.reply_cuts.due(link):
