@@ -19,11 +19,12 @@ from typing import Any
 import pytest
 
 from chaos import runs
+from chaos.features import make_schedule
 from chaos.judge import judge
 from chaos.record import UNTOLD, Effect, Record, Rules, Truth
 from chaos.runner import allow, run, run_seed
 from chaos.runs import Result
-from chaos.schedule import CANCELS, FAULTS, ROUTERS, make_schedule
+from chaos.schedule import CANCELS, FAULTS, ROUTERS
 from chaos.servers import Fleet, parse_log
 from nydus_core.aio.pool import FairPool
 from nydus_core.command import Outcome

@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
+from chaos.features import FEATURES, make_schedule
 from chaos.report import Report
 from chaos.runner import run, run_seed
 from chaos.runs import Result
-from chaos.schedule import SIDES, make_schedule
+from chaos.schedule import SIDES
 from chaos.servers import Fleet
 
 __all__ = ["main"]
@@ -37,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--times", type=int, default=1, help="how often each is run: threads never meet twice alike"
     )
     parser.add_argument("--most", type=int, default=10, help="violations until it gives up")
+    parser.add_argument(
+        "--features", type=_features, help=f"of each schedule: none, all, or some of {', '.join(FEATURES)}"
+    )
     options = parser.parse_args(arguments)
     report, start = Report(), time.monotonic()
     sides = SIDES if options.side == "both" else (options.side,)
@@ -47,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for _ in range(options.times)
     ]
     failed = []
-    for result in _results(wanted, options.jobs):
+    for result in _results(wanted, options.jobs, options.features):
         report.add(result)
         if result.violations:
             failed.append(f"{result.schedule.seed} {result.schedule.side}")
@@ -64,15 +68,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def _results(wanted: Sequence[tuple[int, str]], jobs: int) -> Iterator[Result]:
+def _features(text: str) -> tuple[str, ...]:
+    names = {"none": [], "all": list(FEATURES)}.get(text, [name.strip() for name in text.split(",")])
+    if unknown := set(names) - set(FEATURES):
+        raise argparse.ArgumentTypeError(f"there is no feature {unknown}")
+    return tuple(names)
+
+
+def _results(
+    wanted: Sequence[tuple[int, str]], jobs: int, features: Sequence[str] | None
+) -> Iterator[Result]:
     if jobs == 1 or len(wanted) == 1:
         with Fleet() as fleet:
             for seed, side in wanted:
-                yield run(make_schedule(seed, side), fleet)
+                yield run(make_schedule(seed, side, features), fleet)
         return
     # Not by fork: a process of many threads is not to be copied
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(run_seed, seed, side) for seed, side in wanted]
+        futures = [pool.submit(run_seed, seed, side, features) for seed, side in wanted]
         try:
             yield from (future.result() for future in as_completed(futures))
         finally:

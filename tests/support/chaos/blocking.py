@@ -1,4 +1,4 @@
-"""A run of the blocking side: threads call a ``Cluster``."""
+"""A run of the blocking side: threads call a ``Cluster``. With signals, the main thread is one of them: see ``signalled``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from typing import Any
 
 from chaos.calls import call
 from chaos.record import Record
-from chaos.runs import Found, Run, T, stack_of
+from chaos.runs import Entry, Found, Run, T, stack_of
 from chaos.schedule import Op
+from chaos.signalled import Interrupts
 from nydus.db import create_cluster
 from nydus_core import CommandError
 from nydus_core.command import Outcome, outcome_of
@@ -24,15 +26,32 @@ class BlockingRun(Run):
     """Calls by threads."""
 
     def _open(self, stack: ExitStack, settings: dict[str, Any]) -> None:
+        self._interrupts = Interrupts(self._handle)
+        self._handled = iter(self._schedule.handler)
         self._cluster = stack.enter_context(create_cluster(settings))
 
     def _begin_calls(self) -> None:
+        """Start all threads. With signals, the calls of the first are left for the main thread."""
+        first = 1 if self._schedule.signals else 0
         self._threads = [
             threading.Thread(target=self._thread, args=(number, ops), name=f"chaos-{number}", daemon=True)
-            for number, ops in enumerate(self._schedule.threads)
+            for number, ops in list(enumerate(self._schedule.threads))[first:]
         ]
         for thread in self._threads:
             thread.start()
+
+    def _strike_all(self) -> None:
+        """Have faults strike from this thread; or, with signals, from another one, while this one calls."""
+        if not self._schedule.signals:
+            super()._strike_all()
+            return
+        striker = threading.Thread(target=super()._strike_all, name="chaos-striker", daemon=True)
+        with self._interrupts.taken(self._schedule.signals, self._start_of_faults) as hang:
+            striker.start()
+            self._thread(0, self._schedule.threads[0])
+        if hang:
+            self._fail("hang", f"the main thread, which took signals:\n{hang[0]}")
+        striker.join()
 
     def _hanging(self, until: float) -> list[str]:
         for thread in self._threads:
@@ -47,28 +66,94 @@ class BlockingRun(Run):
             except BaseException:
                 self._fail("strange error", f"{op}\n{traceback.format_exc()}")
 
+    def _handle(self) -> None:
+        """Call the cluster in the handler of a signal."""
+        if (op := next(self._handled, None)) is not None:
+            self._do(50, op)
+
     def _do(self, thread: int, op: Op) -> list[Record]:
-        with self._booked(thread, op) as (entry, records):  # noqa: SIM117 - the deadline's block is timed, too
-            with nullcontext() if op.deadline is None else self._cluster.deadline(op.deadline):
-                entry.found = self._map(op) if op.ops else self._single(op)
+        with self._booked(thread, op) as (entry, records):
+            begun = time.monotonic()
+            promises: list[Any] = []
+            try:
+                with self._interrupts.allowed():
+                    self._call(op, entry, promises)
+            except KeyboardInterrupt:
+                entry.cancelled, entry.until = "interrupt", time.monotonic() - begun
+                entry.found = self._interrupted(op, entry.found, promises)
         return records
 
+    def _call(self, op: Op, entry: Entry, promises: list[Any]) -> None:
+        # The deadline's block is timed, too
+        with nullcontext() if op.deadline is None else self._cluster.deadline(op.deadline):
+            if op.name == "map":
+                entry.found = self._map(op, promises)
+            elif op.ops:
+                entry.found = self._at_once(op, entry)
+            else:
+                entry.found = self._single(op)
+
+    def _interrupted(self, op: Op, found: Found, promises: Sequence[Any]) -> Found:
+        """What is known of a call that Ctrl-C has interrupted: that of its promises; of others nothing."""
+        if found:
+            return found
+        if op.name == "map":
+            return self._kept_by(op, promises)
+        return [(each, Outcome.MAYBE_APPLIED, None, None) for each in op.ops or (op,)]
+
     def _single(self, op: Op) -> Found:
-        client = self._client(op)
         try:
-            value = call(self._schedule.engine, client, op)
+            value = call(self._schedule.engine, self._client(op), op)
         except Exception as error:
             return [(op, outcome_of(error), None, error)]
         return [(op, Outcome.VALUE, self._value(op, value), None)]
 
-    def _map(self, op: Op) -> Found:
-        promises: list[Any] = []
+    def _map(self, op: Op, promises: list[Any]) -> Found:
         try:
             with self._cluster.map(transaction=op.transaction) as conn:
-                promises += [call(self._schedule.engine, conn, each) for each in op.ops]
+                for each in op.ops:
+                    promises.append(call(self._schedule.engine, conn, each))
         except CommandError:
             pass
         return self._kept_by(op, promises)
+
+    def _at_once(self, op: Op, entry: Entry) -> Found:
+        """A pipeline, or a transaction that watches a key."""
+        try:
+            values = getattr(self, f"_{op.name}")(op, entry)
+        except Exception as error:
+            values = [error] * len(op.ops)
+        return [self._ended(each, value) for each, value in zip(op.ops, values, strict=True)]
+
+    def _pipeline(self, op: Op, _: Entry) -> Any:
+        pipeline = self._client(op).pipeline(op.transaction)
+        self._queue(pipeline, op)
+        return pipeline.execute(raise_on_error=False)
+
+    def _watched(self, op: Op, entry: Entry) -> Any:
+        with self._client(op).pipeline() as pipeline:
+            pipeline.watch(*op.keys)
+            self._prepare(op, entry, pipeline)
+            return pipeline.execute(raise_on_error=False)
+
+    def _transact(self, op: Op, entry: Entry) -> Any:
+        return self._cluster.on_key(op.keys[0]).transaction(partial(self._prepare, op, entry), *op.keys)
+
+    def _prepare(self, op: Op, entry: Entry, pipeline: Any) -> None:
+        entry.seen = (pipeline.get(op.keys[0]) or b"").decode()
+        pipeline.multi()
+        self._queue(pipeline, op)
+
+    def _queue(self, pipeline: Any, op: Op) -> None:
+        for each in op.ops:
+            call(self._schedule.engine, pipeline, each)
+
+    def _crowd(self, op: Op, count: int) -> None:
+        threads = [threading.Thread(target=self._do, args=(99, op), daemon=True) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
     def _look(self, look: Callable[[], T]) -> T:
         return look()

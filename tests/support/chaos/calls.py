@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from chaos.schedule import Op
@@ -12,6 +12,11 @@ __all__ = ["call", "normal"]
 
 def _pairs(op: Op) -> dict[str, str]:
     return {key: f"{key}={token}" for key, token in zip(op.keys, op.tokens, strict=True)}
+
+
+def _since(op: Op) -> str:
+    """The entries that a command waits for: new ones, or if it waits for long, any."""
+    return "$" if op.wait < 0.1 else "0"
 
 
 _REDIS: dict[str, Callable[[Any, Op], Any]] = {
@@ -24,6 +29,12 @@ _REDIS: dict[str, Callable[[Any, Op], Any]] = {
     "mget": lambda client, op: client.mget(list(op.keys)),
     "refused": lambda client, op: client.lpush(op.keys[0], op.tokens[0]),
     "everyone": lambda client, op: client.ping(),
+    "feed": lambda client, op: client.rpush(op.keys[0], op.tokens[0]),
+    "enter": lambda client, op: client.xadd(op.keys[0], {"token": op.tokens[0]}),
+    "pop": lambda client, op: client.blpop([op.keys[0]], timeout=op.wait),
+    "move": lambda client, op: client.blmove(op.keys[1], op.keys[0], op.wait, "LEFT", "RIGHT"),
+    "rotate": lambda client, op: client.brpoplpush(op.keys[1], op.keys[0], timeout=op.wait),
+    "follow": lambda client, op: client.xread({op.keys[0]: _since(op)}, block=round(op.wait * 1000)),
 }
 _MEMCACHE: dict[str, Callable[[Any, Op], Any]] = {
     "incr": lambda client, op: client.incr(op.keys[0], 1),
@@ -63,11 +74,27 @@ def normal(op: Op, value: Any, *, several: bool) -> Any:
 
 
 def _normal(op: Op, value: Any) -> Any:
+    if op.name == "pop" and isinstance(value, (tuple, list)) and len(value) == 2:
+        key, element = map(_text, value)
+        return element if key == op.keys[0] else f"{element} of {key}"
+    if op.name == "follow":
+        return list(_tokens(value))
     if op.name == "mset" and value == []:  # the keys that memcached refused
         return True
     if isinstance(value, dict):
         return [_text(value.get(key)) for key in op.keys]
     return _text(value)
+
+
+def _tokens(value: Any) -> Iterator[str]:
+    """The tokens anywhere in an answer, whose form the protocol decides."""
+    if isinstance(value, dict):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _tokens(each)
+    elif value is not None and (text := str(_text(value))).startswith("<"):
+        yield text
 
 
 def _text(value: Any) -> Any:

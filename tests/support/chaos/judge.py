@@ -7,12 +7,14 @@ in time.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from chaos.record import UNTOLD, Effect, Record, Rules, Truth, Violation
+from chaos.queues import FOLLOWS, MOVES, POPS, Queues
+from chaos.record import UNTOLD, Effect, Epoch, Record, Rules, Truth, Violation
 from nydus_core.command import Outcome
 
 __all__ = ["judge"]
@@ -51,6 +53,7 @@ class _Judge:
             yield Violation("unknown write", f"{token} was applied, and nobody has called it")
         yield from self._order()
         yield from self._transactions()
+        yield from Queues(self._records, self._truth, self._rules, self._writers).violations()
 
     def _in_time(self, record: Record) -> Iterator[Violation]:
         took = record.ended - record.started
@@ -74,27 +77,36 @@ class _Judge:
             yield Violation("wrong host", f"{token} was applied on {astray}, not on {places}: {record}")
         counts = Counter(effect.host for effect in effects)
         if self._rules.everywhere and record.host is None:
+            always = set(places).intersection(*(epoch.members.values() for epoch in self._epochs(record)))
             for host in places:
-                yield from self._count(record, token, counts[host], f"on {host}", host in self._truth.blind)
+                unsure = host in self._truth.blind or host not in always
+                yield from self._count(record, token, counts[host], f"on {host}", unsure)
         else:
             blind = not self._truth.blind.isdisjoint(places)
             yield from self._count(record, token, len(effects), f"on {dict(counts)}", blind)
 
+    def _epochs(self, record: Record) -> Sequence[Epoch]:
+        return self._rules.at(record.started, record.ended)
+
     def _places(self, record: Record, key: str) -> Sequence[str]:
         """The hosts that a write may have been applied on."""
-        rules = self._rules
-        if record.host is not None:
-            return [record.host]
-        if rules.home is None or rules.reroutes:
-            return rules.hosts
-        return [rules.home(key)]
+        found = [place for epoch in self._epochs(record) for place in self._places_in(epoch, record, key)]
+        return list(dict.fromkeys(found))
 
-    def _count(self, record: Record, token: str, count: int, where: str, blind: bool) -> Iterator[Violation]:
+    def _places_in(self, epoch: Epoch, record: Record, key: str) -> Sequence[str]:
+        if record.host is not None:
+            return [epoch.members[record.host]] if record.host in epoch.members else []
+        home = epoch.place(key)
+        return list(epoch.members.values()) if home is None or self._rules.reroutes else [home]
+
+    def _count(self, record: Record, token: str, count: int, where: str, unsure: bool) -> Iterator[Violation]:
         repeats = self._rules.repeats(record.name)
         most = self._rules.most * len(self._rules.hosts) if repeats else 1
         least = 0
         if record.outcome is Outcome.VALUE:
-            least = 0 if blind else 1
+            least = 0 if unsure else 1
+            if record.name in MOVES and record.value is None:  # it has waited in vain
+                least = most = 0
         elif record.outcome is not Outcome.MAYBE_APPLIED:
             most = 0
         if not least <= count <= most:
@@ -104,31 +116,44 @@ class _Judge:
     # Answers ------------------------------------------------------------------------------------------------------
 
     def _answer(self, record: Record) -> Iterator[Violation]:
-        """Check a value: of a list, one for each host, every item."""
-        if record.name == "everyone":
-            if record.value != [True] * len(self._rules.hosts):
-                yield self._crossed(record, "expected an answer of each host")
-            return
-        if not self._rules.everywhere or record.host is not None:
-            yield from self._answer_of(record, record.value, None)
-            return
-        if not isinstance(record.value, list) or len(record.value) != len(self._rules.hosts):
-            yield self._crossed(record, "expected one answer a host")
-            return
-        for host, value in zip(self._rules.hosts, record.value, strict=True):
-            yield from self._answer_of(record, value, host)
+        """Check a value: it has to be right for the hosts that there were, or for the ones after a change meanwhile."""
+        found: list[Violation] = [self._crossed(record, "there were no hosts at all")]
+        for epoch in self._epochs(record):
+            found = list(self._answer_in(epoch, record))
+            if not found:
+                return
+        yield from found
 
-    def _answer_of(self, record: Record, value: Any, host: str | None) -> Iterator[Violation]:
+    def _answer_in(self, epoch: Epoch, record: Record) -> Iterator[Violation]:
+        """Check a value: of a list, one for each host, every item."""
+        members = list(epoch.members.values())
+        if record.host is not None and record.host not in epoch.members:
+            yield self._crossed(record, f"expected no answer: there is no host {record.host}")
+        elif record.name == "everyone":
+            if record.value != [True] * len(members):
+                yield self._crossed(record, "expected an answer of each host")
+        elif record.name in (*POPS, *FOLLOWS):
+            return  # ``queues`` looks at these
+        elif not self._rules.everywhere or record.host is not None:
+            place = None if record.host is None else epoch.members[record.host]
+            yield from self._answer_of(epoch, record, record.value, place)
+        elif not isinstance(record.value, list) or len(record.value) != len(members):
+            yield self._crossed(record, "expected one answer a host")
+        else:
+            for host, value in zip(members, record.value, strict=True):
+                yield from self._answer_of(epoch, record, value, host)
+
+    def _answer_of(self, epoch: Epoch, record: Record, value: Any, host: str | None) -> Iterator[Violation]:
         if record.name == "where":
-            yield from self._where(record, value, host)
+            yield from self._where(epoch, record, value, host)
         elif record.name == "get":
-            yield from self._read(record, record.keys[0], value, host)
+            yield from self._read(epoch, record, record.keys[0], value, host)
         elif record.name == "mget":
             if not isinstance(value, list) or len(value) != len(record.keys):
                 yield self._crossed(record, f"{value!r} is no answer for {len(record.keys)} keys")
                 return
             for key, each in zip(record.keys, value, strict=True):
-                yield from self._read(record, key, each, host)
+                yield from self._read(epoch, record, key, each, host)
         elif record.name == "refused" and not self._forgetful:
             yield self._crossed(record, "the server refuses this, so no value can be")
         else:
@@ -142,12 +167,8 @@ class _Judge:
     def _crossed(self, record: Record, why: str) -> Violation:
         return Violation("wrong answer", f"{why}: {record}")
 
-    def _where(self, record: Record, value: Any, host: str | None) -> Iterator[Violation]:
-        rules = self._rules
-        host = record.host or host
-        expected = [host] if host else rules.hosts
-        if host is None and rules.home is not None and not rules.reroutes:
-            expected = [rules.home(record.keys[0])]
+    def _where(self, epoch: Epoch, record: Record, value: Any, host: str | None) -> Iterator[Violation]:
+        expected = [host] if host else self._places_in(epoch, record, record.keys[0])
         if value not in expected and not (value is None and self._forgetful):
             yield self._crossed(record, f"expected the name of a host in {expected}")
 
@@ -157,6 +178,8 @@ class _Judge:
             if value is not True:
                 yield self._crossed(record, "expected True")
             return
+        if record.name in MOVES and value is None:
+            return
         effects = [effect for effect in self._effects(record.tokens[0]) if host in (None, effect.host)]
         replies = [effect.reply for effect in effects if effect.reply is not None]
         if record.name == "incr" and not self._rules.repeats("incr"):
@@ -165,13 +188,16 @@ class _Judge:
         if replies and value not in replies and not nothing_there:
             yield self._crossed(record, f"the server must have answered {replies}, found {value!r}")
 
-    def _read(self, record: Record, key: str, value: Any, host: str | None) -> Iterator[Violation]:
+    def _read(
+        self, epoch: Epoch, record: Record, key: str, value: Any, host: str | None
+    ) -> Iterator[Violation]:
         if ":text:" in key:
-            yield from self._read_text(record, key, value, host)
+            place = host or (epoch.place(key) if not self._rules.reroutes else None)
+            yield from self._read_text(record, key, value, place)
         else:
-            yield from self._read_value(record, key, value, host)
+            yield from self._read_value(record, key, value)
 
-    def _read_text(self, record: Record, key: str, value: Any, host: str | None) -> Iterator[Violation]:
+    def _read_text(self, record: Record, key: str, value: Any, place: str | None) -> Iterator[Violation]:
         if value is None:
             return
         tokens = _TOKEN.findall(value) if isinstance(value, str) else []
@@ -184,16 +210,12 @@ class _Judge:
                 yield self._crossed(record, f"{token} was never written to {key}")
             elif writer.started > record.ended:
                 yield self._crossed(record, f"{token} was read before it was written")
-        place = record.host or host or (self._home(key) if not self._rules.reroutes else None)
         final = self._truth.finals.get((place, key)) if place else None
         known = final is not None and not self._truth.flushed and place not in self._truth.blind
         if known and not str(final).startswith(value):
             yield self._crossed(record, f"{value!r} is not how {final!r} on {place} ever was")
 
-    def _home(self, key: str) -> str | None:
-        return self._rules.home(key) if self._rules.home is not None else None
-
-    def _read_value(self, record: Record, key: str, value: Any, host: str | None) -> Iterator[Violation]:
+    def _read_value(self, record: Record, key: str, value: Any) -> Iterator[Violation]:
         if value is not None:
             owner, _, token = value.partition("=") if isinstance(value, str) else ("", "", "")
             writer, written = self._writers.get(token, (None, ""))
@@ -210,6 +232,8 @@ class _Judge:
         A write that may have been applied can come late, and overwrite.
         """
         if self._rules.reroutes or self._truth.flushed or record.host is not None or self._truth.blind:
+            return
+        if self._moved(key, record.ended):
             return
         before = [
             write
@@ -230,11 +254,16 @@ class _Judge:
         if value not in [f"{key}={write.tokens[0]}" for write in allowed]:
             yield self._crossed(record, f"{value!r} of {key} is older than what the thread wrote before")
 
+    def _moved(self, key: str, ended: float) -> bool:
+        """Whether the home of a key has changed by then; or the hosts, where it has none."""
+        epochs = self._rules.at(-math.inf, ended)
+        return len({epoch.place(key) or tuple(epoch.members.values()) for epoch in epochs}) > 1
+
     # Order --------------------------------------------------------------------------------------------------------
 
     def _order(self) -> Iterator[Violation]:
         """Writes of one ``map()`` to one key are applied in their order."""
-        if self._rules.repeat != "reads" or (self._rules.home is None and not self._rules.everywhere):
+        if self._rules.repeat != "reads" or not (self._keyed or self._rules.everywhere):
             return
         groups: dict[tuple[int, str], list[Record]] = defaultdict(list)
         for record in self._records:
@@ -244,7 +273,17 @@ class _Judge:
             if len(records) > 1:
                 yield from self._order_of(records)
 
+    @property
+    def _keyed(self) -> bool:
+        """Whether a key has a home."""
+        return all(epoch.home is not None for epoch in self._rules.at(-math.inf, math.inf))
+
     def _order_of(self, records: Sequence[Record]) -> Iterator[Violation]:
+        hosts = {effect.host for record in records for effect in self._effects(record.tokens[0])}
+        bound = records[0].host is not None or not (self._rules.everywhere or self._rules.reroutes)
+        if len(hosts) > 1 and bound:
+            text = "\n    ".join(map(str, records))
+            yield Violation("scattered", f"the writes of one call to one key are on {hosts}:\n    {text}")
         for host in self._rules.hosts:
             found = [
                 (effect.at, record)
@@ -263,23 +302,42 @@ class _Judge:
             if record.transaction:
                 calls[record.call].append(record)
         for records in calls.values():
-            tokens = {
-                (key, token)
-                for record in records
-                if record.name != "refused"
-                for key, token in zip(record.keys, record.tokens, strict=False)
-            }
-            for host in self._rules.hosts:
-                meant = {token for key, token in tokens if host in self._places(records[0], key)}
-                if self._rules.reroutes or not meant:
-                    continue
-                found = [
-                    [effect for effect in self._effects(token) if effect.host == host] for token in meant
-                ]
-                blocks = {frozenset(_block(effect) for effect in effects) for effects in found}
-                if len(blocks) > 1:
-                    text = "\n    ".join(map(str, records))
-                    yield Violation("half a transaction", f"on {host}: blocks {blocks}\n    {text}")
+            found: list[Violation] = []
+            for epoch in self._rules.at(records[0].started, records[0].ended):
+                found = list(self._transaction_in(epoch, records))
+                if not found:
+                    break
+            yield from found
+            yield from self._unwatched(records)
+
+    def _transaction_in(self, epoch: Epoch, records: Sequence[Record]) -> Iterator[Violation]:
+        tokens = {
+            (key, token)
+            for record in records
+            if record.name != "refused"
+            for key, token in zip(record.keys, record.tokens, strict=False)
+        }
+        for host in self._rules.hosts:
+            meant = {token for key, token in tokens if host in self._places_in(epoch, records[0], key)}
+            if (self._rules.reroutes and records[0].host is None) or not meant:
+                continue
+            found = [[effect for effect in self._effects(token) if effect.host == host] for token in meant]
+            blocks = {frozenset(_block(effect) for effect in effects) for effects in found}
+            if len(blocks) > 1:
+                text = "\n    ".join(map(str, records))
+                yield Violation("half a transaction", f"on {host}: blocks {blocks}\n    {text}")
+
+    def _unwatched(self, records: Sequence[Record]) -> Iterator[Violation]:
+        """What was there when a key was watched is there when the transaction is applied."""
+        for record in records:
+            if record.seen is None:
+                continue
+            for effect in self._effects(record.tokens[0]):
+                wanted = len(record.seen) + len(record.tokens[0])
+                final = self._truth.finals.get((effect.host, record.keys[0]), "")
+                kept = self._truth.flushed or final.startswith(record.seen + record.tokens[0])
+                if effect.reply not in (None, wanted) or not kept:
+                    yield Violation("lost update", f"it was not {record.seen!r} any more: {record}")
 
 
 def _block(effect: Effect) -> object:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from nydus_core.command import Outcome
 
-__all__ = ["UNTOLD", "Effect", "Record", "Rules", "Truth", "Violation"]
+__all__ = ["UNTOLD", "Effect", "Epoch", "Record", "Rules", "Truth", "Violation"]
 
 #: The value of a call that was cancelled: a plugin was told that it has one, and nobody which.
 UNTOLD = "a value that nobody was told"
@@ -35,6 +36,7 @@ class Record:
         transaction: Whether it belongs to a ``map(transaction=True)``.
         faults: The kinds of faults that were at work meanwhile.
         cancelled: What cancelled the call; empty if nothing did, or too late.
+        seen: For a write in a transaction that watches its key, what was there when it was watched; None if nobody looked.
     """
 
     call: int
@@ -53,6 +55,7 @@ class Record:
     transaction: bool = False
     faults: frozenset[str] = frozenset()
     cancelled: str = ""
+    seen: str | None = None
 
     def __str__(self) -> str:
         where = f" on {self.host}" if self.host is not None else ""
@@ -96,6 +99,7 @@ class Truth:
         blind: Hosts that have forgotten some of what they did: their counts are lower bounds.
         uncounted: Names of writes that cannot be counted.
         flushed: Whether data were deleted meanwhile.
+        popped: By key of a queue, the tokens that were taken out of it, each with its host.
     """
 
     applied: Mapping[str, Sequence[Effect]]
@@ -103,6 +107,29 @@ class Truth:
     blind: frozenset[str] = frozenset()
     uncounted: frozenset[str] = frozenset()
     flushed: bool = False
+    popped: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A time in which the cluster has the same hosts, as far as a caller can tell.
+
+    Attributes:
+        begin: When the change to these hosts began, in seconds.
+        end: When the next change had ended.
+        members: What stands for each host in effects, by the name of the host, in host order: a host that is replaced has
+            the same name, and another server.
+        home: Returns the name of the host of a key; None if keys have none.
+    """
+
+    begin: float
+    end: float
+    members: Mapping[str, str]
+    home: Callable[[str], str] | None = None
+
+    def place(self, key: str) -> str | None:
+        """Return what stands for the host of a key; None if keys have no host."""
+        return None if self.home is None else self.members[self.home(key)]
 
 
 @dataclass(frozen=True)
@@ -110,12 +137,13 @@ class Rules:
     """What the settings promise.
 
     Attributes:
-        hosts: The names of the hosts, in host order.
+        hosts: What stands for hosts in effects, in host order: their names.
         home: Returns the host of a key; None if keys have none.
         everywhere: Whether every command goes to all hosts.
         reroutes: Whether a host that is down is replaced by another.
         repeat: The setting ``retry.repeat``.
         most: How often a command that may be repeated is applied by one host, at most.
+        epochs: The hosts that there were, one after the other; empty if ``hosts`` and ``home`` hold all the time.
     """
 
     hosts: Sequence[str]
@@ -124,6 +152,13 @@ class Rules:
     reroutes: bool = False
     repeat: str = "reads"
     most: int = 2
+    epochs: Sequence[Epoch] = ()
+
+    def at(self, started: float, ended: float) -> Sequence[Epoch]:
+        """Return the epochs that a call may have seen; it sees one of them."""
+        if not self.epochs:
+            return [Epoch(-math.inf, math.inf, {host: host for host in self.hosts}, self.home)]
+        return [each for each in self.epochs if each.begin <= ended and started <= each.end]
 
     def repeats(self, name: str) -> bool:
         """Tell whether a write may be applied more than once."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from chaos import runs
 from chaos.blocking import BlockingRun
+from chaos.features import make_schedule
 from chaos.runs import Result
-from chaos.schedule import Schedule, make_schedule
+from chaos.schedule import Schedule
 from chaos.servers import Fleet
 from chaos.tasks import AsyncioRun
 
@@ -24,11 +25,13 @@ def run(schedule: Schedule, fleet: Fleet) -> Result:
     return result
 
 
-def run_seed(seed: int, side: str = "blocking") -> Result:
-    """Run the schedule of a seed, on servers that this process keeps."""
+def run_seed(seed: int, side: str = "blocking", features: Iterable[str] | None = None) -> Result:
+    """Run the schedule of a seed, on servers that this process keeps; return what another process can be told."""
     global _fleet
     _fleet = _fleet or Fleet()
-    return run(make_schedule(seed, side), _fleet)
+    result = run(make_schedule(seed, side, features), _fleet)
+    result.evidence = None
+    return result
 
 
 def allow(limits: Mapping[str, float]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import ssl
 import sys
 import threading
 import time
@@ -20,11 +21,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from chaos.calls import normal
+from chaos.fronts import TlsFronts, can_speak_tls, certificate
 from chaos.judge import judge
-from chaos.record import Record, Rules, Violation
+from chaos.members import Members
+from chaos.record import Record, Rules, Truth, Violation
 from chaos.schedule import Fault, Op, Schedule
 from chaos.servers import Fleet, Preset
-from nydus_core.command import Outcome
+from nydus_core.command import Outcome, outcome_of
 from nydus_core.errors import NotResolved
 from nydus_core.testing import FaultProxy
 
@@ -38,6 +41,12 @@ SLACK = 1.5
 NO_DEADLINE = 10.0
 #: How many calls of a kind there may be afterwards.
 _AFTERWARDS = 80
+#: How many calls there may be until a host with dead connections is well again.
+_TRIES = 1000
+#: How many calls may wait for their timeout in vain until then.
+DEAD = 3
+#: Calls that no deadline ends: they are redis-py's.
+_WITHOUT_DEADLINES = ("watched", "transact")
 #: Seconds until no connection may be in use any more.
 AT_REST = 5.0
 #: Seconds until all callers have to be done.
@@ -57,6 +66,8 @@ class Result:
     skipped: str = ""
     #: The longest that the event loop has not come round.
     longest_turn: float = 0.0
+    #: What the judge was given; not for other processes.
+    evidence: tuple[list[Record], Truth, Rules] | None = None
 
     def __str__(self) -> str:
         found = "".join(f"\n{violation}" for violation in self.violations[:8])
@@ -79,6 +90,8 @@ class Entry:
     cancelled: str = ""
     #: Seconds from its beginning to the cancellation.
     until: float | None = None
+    #: What a transaction has seen at its key before it wrote.
+    seen: str | None = None
 
 
 class Run:
@@ -97,9 +110,13 @@ class Run:
         self._schedule = schedule
         self._fleet = fleet
         self._result = result
-        self._hosts = [f"h{number}" for number in range(schedule.hosts)]
-        self._servers = fleet.take(schedule.engine, schedule.hosts)
+        #: What stands for each server in effects. At first, the names of the hosts, too: see ``members``.
+        self._hosts = [f"h{number}" for number in range(schedule.servers)]
+        self._servers = fleet.take(schedule.engine, schedule.servers)
+        keyed = schedule.router not in ("none", "round-robin")
+        self._members = Members(self._hosts, schedule.hosts, self._host, keyed=keyed)
         self._calls = itertools.count(1)
+        self._tokens_afterwards = iter(range(_TRIES))
         self._struck: list[tuple[float, float, str]] = []
 
     # What a side does -----------------------------------------------------------------------------------------------
@@ -132,33 +149,46 @@ class Run:
 
     def all(self) -> None:
         """Run it and judge it."""
+        if self._schedule.tls and not can_speak_tls():
+            self._result.skipped = "there is no openssl on PATH, which makes the certificate"
+            return
         for server, host in zip(self._servers, self._hosts, strict=True):
             server.prepare(_preset(self._schedule, host))
         self._connections = [server.connections() for server in self._servers]
         files, threads = _files(), _threads()
         with ExitStack() as stack:
-            self._proxies = [
-                stack.enter_context(FaultProxy(server.path, tcp=self._schedule.tcp))
-                for server in self._servers
-            ]
+            self._proxies = self._fronts(stack)
             self._open(stack, self._settings())
             if self._result.skipped:
                 return
+            self._members.begin(self._cluster)
             self._start = time.monotonic()
+            self._fill_pools()
             if not self._traffic():
                 return
             self._heal()
             self._works_again()
+            self._recovers_from_dead_pools()
             self._nothing_in_use()
+            self._nothing_of_removed_hosts()
             self._close()
             self._quiet()
             truth = self._fleet.truth(self._servers, self._hosts, self._tokens())
         self._nothing_left(files, threads)
         self._result.applied = {token: len(effects) for token, effects in truth.applied.items()}
-        self._result.violations += judge(self._result.records, truth, self._rules())
+        self._result.evidence = (self._result.records, truth, self._rules())
+        self._result.violations += judge(*self._result.evidence)
 
     def _fail(self, kind: str, text: str) -> None:
         self._result.violations.append(Violation(kind, text))
+
+    def _fronts(self, stack: ExitStack) -> list[FaultProxy]:
+        """Put a proxy in front of each server; with TLS, in front of what speaks it there."""
+        targets: list[Any] = [server.path for server in self._servers]
+        if self._schedule.tls:
+            fronts = stack.enter_context(TlsFronts(targets))
+            targets = [("127.0.0.1", port) for port in fronts.ports]
+        return [stack.enter_context(FaultProxy(target, tcp=self._schedule.tcp)) for target in targets]
 
     # The cluster --------------------------------------------------------------------------------------------------
 
@@ -169,11 +199,11 @@ class Run:
         defaults: dict[str, Any] = {"timeout": schedule.timeout, most: schedule.most}
         if schedule.engine == "redis":
             defaults["protocol"] = schedule.protocol
+        if schedule.tls:
+            defaults |= _tls_options(schedule.engine)
         settings: dict[str, Any] = {
             "engine": schedule.engine,
-            "hosts": {
-                name: self._host(name, proxy) for name, proxy in zip(self._hosts, self._proxies, strict=True)
-            },
+            "hosts": self._members.hosts(),
             "defaults": defaults,
             "retry": {
                 "attempts": schedule.attempts,
@@ -188,11 +218,12 @@ class Run:
             settings["deadline"] = schedule.deadline
         if router != "none":
             settings["router"] = router
-        if router in ("partition", "consistent"):
+        if router not in ("none", "round-robin"):
             settings["on_host_down"] = reroute or "raise"
         return settings
 
-    def _host(self, name: str, proxy: FaultProxy) -> dict[str, Any]:
+    def _host(self, name: str, server: int) -> dict[str, Any]:
+        proxy = self._proxies[server]
         address = (
             {"host": proxy.host, "port": proxy.port}
             if self._schedule.tcp
@@ -201,34 +232,40 @@ class Run:
         return {**address, "identifier": f"chaos://{name}"}  # so that keys live where they did the last time
 
     def _rules(self) -> Rules:
-        schedule, router = self._schedule, self._cluster.router
-        keyed = schedule.router.startswith(("partition", "consistent"))
+        schedule = self._schedule
         return Rules(
             self._hosts,
-            (lambda key: str(router.locate(key.encode()))) if keyed else None,
             everywhere=schedule.router == "none",
             reroutes=schedule.reroutes,
             repeat=schedule.repeat,
             most=schedule.attempts,
+            epochs=self._members.epochs,
         )
 
     # Traffic ------------------------------------------------------------------------------------------------------
 
     def _traffic(self) -> bool:
         """Let all call while faults strike; False if one of them hangs."""
+        self._start_of_faults = time.monotonic()
         self._begin_calls()
-        for at, _, strike in sorted(self._strikes(), key=lambda strike: strike[:2]):
-            time.sleep(max(0.0, self._start + at - time.monotonic()))
-            strike()
-        hanging = self._hanging(self._start + WATCHDOG)
+        self._strike_all()
+        hanging = self._hanging(time.monotonic() + WATCHDOG)
         for text in hanging:
             self._fail("hang", text)
         return not hanging
 
+    def _strike_all(self) -> None:
+        """Do what the schedule says, each at its time."""
+        for at, _, strike in sorted(self._strikes(), key=lambda strike: strike[:2]):
+            time.sleep(max(0.0, self._start_of_faults + at - time.monotonic()))
+            strike()
+
     @contextmanager
     def _booked(self, thread: int, op: Op) -> Iterator[tuple[Entry, list[Record]]]:
         """Book a call: what is put into the entry meanwhile becomes records afterwards."""
-        seconds = op.deadline or self._schedule.deadline
+        seconds = None if op.name in _WITHOUT_DEADLINES else op.deadline or self._schedule.deadline
+        if op.name == "pipeline" and op.host is not None:
+            seconds = None
         limit = NO_DEADLINE if seconds is None else seconds + SLACK
         entry, records = Entry(), list[Record]()
         number = next(self._calls)
@@ -255,6 +292,7 @@ class Run:
                 transaction=op.transaction,
                 faults=self._at_work(started, ended),
                 cancelled=entry.cancelled,
+                seen=entry.seen if position == 0 else None,
             )
             for position, (each, outcome, value, error) in enumerate(entry.found)
         ]
@@ -268,12 +306,21 @@ class Run:
     def _value(self, op: Op, value: Any) -> Any:
         return normal(op, value, several=self._everywhere and op.host is None)
 
+    def _ended(self, op: Op, value: Any) -> tuple[Op, Outcome, Any, BaseException | None]:
+        """What a command of a pipeline ended in."""
+        if isinstance(value, Exception):
+            return op, outcome_of(value), None, value
+        return op, Outcome.VALUE, self._value(op, value), None
+
     def _kept_by(self, op: Op, promises: Sequence[Any]) -> Found:
         """What the promises of a ``map()`` have become."""
         found: Found = []
-        for each, promise in zip(op.ops, promises, strict=True):
-            value = promise.value if promise.outcome is Outcome.VALUE else None
-            found.append((each, promise.outcome, self._value(each, value), _error_of(promise)))
+        missing = op.ops[len(promises) :]  # not even called: the block was interrupted before
+        found += [(each, Outcome.NOT_SENT, None, None) for each in missing]
+        for each, promise in zip(op.ops, promises, strict=False):
+            outcome = _outcome_of(promise)
+            value = promise.value if outcome is Outcome.VALUE else None
+            found.append((each, outcome, self._value(each, value), _error_of(promise)))
         return found
 
     @property
@@ -284,7 +331,15 @@ class Run:
         """An answer of the server is one that it gives: anything else is an error that nobody has made sense of."""
         if record.outcome is not Outcome.SERVER_ERROR:
             return
-        expected = ("WRONGTYPE", "cannot increment or decrement non-numeric value", "is loading the dataset")
+        expected = ["WRONGTYPE", "cannot increment or decrement non-numeric value", "is loading the dataset"]
+        if record.transaction:
+            expected += [
+                "Watched variable changed",
+                "Transaction aborted",
+                "which closed the connection that watched keys",
+            ]
+        if self._schedule.changes:
+            expected += ["there is no host", "lives on host"]
         if not any(words in record.error for words in expected):
             where = "" if error is None else "".join(traceback.format_exception(error))
             self._fail("strange error", f"{record}\n{where}")
@@ -303,6 +358,8 @@ class Run:
             )
             if end is not None:
                 yield fault.start + fault.seconds, number, end
+        for number, change in enumerate(self._schedule.changes, len(self._schedule.faults)):
+            yield change.start, number, partial(self._members.change, change, self._start, self._look)
 
     def _strike(self, strike: Callable[[], object], fault: Fault, lasts: float) -> None:
         now = time.monotonic()
@@ -327,9 +384,9 @@ class Run:
     def _works_again(self) -> None:
         """Every host answers again, and then everything works, on all connections."""
         where = f"c{self._schedule.seed}:where"
-        for number, host in enumerate(self._hosts):
+        for host in self._members.servers:
             for _ in until(8.0):
-                if self._do(99, Op("where", (where,), host=number))[0].outcome is Outcome.VALUE:
+                if self._do(99, Op("where", (where,), host=_number(host)))[0].outcome is Outcome.VALUE:
                     break
             else:
                 self._fail(
@@ -349,11 +406,65 @@ class Run:
         seed = self._schedule.seed
         ops = [Op("everyone")]
         for number in range(first, first + 8):
-            ops += [Op("where", (f"c{seed}:where",), host=host) for host in range(len(self._hosts))]
+            ops += [Op("where", (f"c{seed}:where",), host=host) for host in self._numbers()]
             own = Op("incr", (f"c{seed}:own:<99.{number}>",), (f"<99.{number}>",))
             text = Op("append", (f"c{seed}:text:{number % 4}",), (f"<98.{number}>",))
             ops.append(Op("map", ops=(own, text)))
         return [record for op in ops for record in self._do(99, op)]
+
+    def _numbers(self) -> list[int]:
+        """The numbers of the hosts that there are now."""
+        return [_number(host) for host in self._members.servers]
+
+    def _fill_pools(self) -> None:
+        """Open so many connections to each host that are idle afterwards."""
+        for host in self._numbers() if self._schedule.idle else ():
+            proxy = self._proxies[self._members.servers[f"h{host}"]]
+            proxy.delay = 0.02
+            self._crowd(Op("where", (f"c{self._schedule.seed}:where",), host=host), self._schedule.idle)
+            proxy.delay = 0.0
+
+    def _crowd(self, op: Op, count: int) -> None:
+        """Do a call so many times at once."""
+        raise NotImplementedError
+
+    def _recovers_from_dead_pools(self) -> None:
+        """A host whose idle connections are dead is well again after one timeout, whatever the pool holds.
+
+        It is counted how many calls fail one after the other after their timeout. On a busy machine more than one may; a
+        pool that is used up one by one costs as many as it holds.
+        """
+        for host in self._numbers() if self._schedule.idle else ():
+            proxy = self._proxies[self._members.servers[f"h{host}"]]
+            proxy.delay = 0.02
+            self._crowd(Op("where", (f"c{self._schedule.seed}:where",), host=host), self._schedule.idle)
+            proxy.delay = 0.0
+            held = self._look(lambda host=host: _idle(self._cluster.hosts[f"h{host}"]))  # type: ignore[misc]
+            proxy.forget()
+            failed = 0
+            for _ in until(8.0):
+                token = f"<97.{next(self._tokens_afterwards)}>"
+                op = Op("incr", (f"c{self._schedule.seed}:own:{token}",), (token,), host=host)
+                outcome = self._do(99, op)[0].outcome
+                if outcome is Outcome.VALUE:
+                    break
+                failed += outcome is Outcome.MAYBE_APPLIED
+                time.sleep(0.02)  # the breaker may be open
+            most = max(1, min(DEAD, held // 2))
+            if failed > most:
+                self._fail(
+                    "dead pool", f"h{host} held {held} dead connections, and {failed} calls waited in vain"
+                )
+
+    def _nothing_of_removed_hosts(self) -> None:
+        """The connections of a host that was removed are closed when the calls that used them have ended."""
+        gone = set(range(len(self._servers))) - set(self._members.servers.values())
+        for server in gone:
+            for _ in until(AT_REST):
+                if not self._proxies[server].open_connections:
+                    break
+            else:
+                self._fail("connections of a removed host", f"to server {server}")
 
     def _nothing_in_use(self) -> None:
         """What deadlines left behind may take its own timeout to end."""
@@ -405,11 +516,12 @@ class Run:
 
 def _preset(schedule: Schedule, host: str) -> Preset:
     seed = schedule.seed
-    ops = [each for ops in schedule.threads for op in ops for each in (op, *op.ops)]
+    ops = [each for ops in (*schedule.threads, schedule.handler) for op in ops for each in (op, *op.ops)]
     values = {f"c{seed}:where": host, **{f"c{seed}:wrong:{number}": "text" for number in range(2)}}
     counters = [op.keys[0] for op in ops if op.name == "incr"] + [
         f"c{seed}:own:<99.{number}>" for number in range(_AFTERWARDS)
     ]
+    counters += [f"c{seed}:own:<97.{number}>" for number in range(_TRIES * bool(schedule.idle))]
     texts = [f"c{seed}:{kind}:{number}" for kind in ("text", "list") for number in range(4)]
     return Preset(values, counters, texts)
 
@@ -449,6 +561,7 @@ def _actions(
         "cut_replies": (lambda: proxy.cut_replies(after, fault.times), None),
         "swallow": (set_to("swallow", True), end_swallow),
         "reset": (proxy.reset, None),
+        "forget": (proxy.forget, None),
         "drop": (proxy.drop, None),
         "trickle": (set_to("trickle", 0.001 + fault.amount * 0.01), set_to("trickle", 0.0)),
         "garble": (lambda: proxy.garble(garbage, fault.times), None),
@@ -456,6 +569,18 @@ def _actions(
         "kill": (server.kill, server.start),
     }
     return table[fault.kind]
+
+
+def _tls_options(engine: str) -> dict[str, Any]:
+    if engine == "redis":
+        return {"ssl": True, "ssl_ca_certs": str(certificate()), "ssl_check_hostname": False}
+    context = ssl.create_default_context(cafile=str(certificate()))
+    context.check_hostname = False
+    return {"tls_context": context}
+
+
+def _number(host: str) -> int:
+    return int(host.removeprefix("h"))
 
 
 def until(seconds: float) -> Iterator[None]:
@@ -512,6 +637,15 @@ def _in_use(engine: Any) -> int:
 def _idle(engine: Any) -> int:
     pool = getattr(engine, "engine", engine).pool
     return len(pool._available_connections if hasattr(pool, "_available_connections") else pool._idle)
+
+
+def _outcome_of(promise: Any) -> Outcome:
+    """Return the outcome of a promise; where Ctrl-C has struck before it had one, nobody knows it."""
+    try:
+        outcome: Outcome = promise.outcome
+    except NotResolved:
+        return Outcome.MAYBE_APPLIED
+    return outcome
 
 
 def _error_of(promise: Any) -> BaseException | None:

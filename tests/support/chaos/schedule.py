@@ -11,7 +11,20 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["CANCELS", "FAULTS", "SIDES", "Cancel", "Fault", "Op", "Schedule", "make_schedule"]
+__all__ = [
+    "CANCELS",
+    "FAULTS",
+    "SIDES",
+    "Cancel",
+    "Change",
+    "Fault",
+    "Maker",
+    "Op",
+    "Schedule",
+    "Signal",
+    "basic_schedule",
+    "some_cancel",
+]
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,7 @@ class Op:
         deadline: Seconds for a ``cluster.deadline`` block around it; None for no block.
         pause: Seconds that its caller waits before.
         cancel: How it is cancelled; None if it is not.
+        wait: Seconds that a command asks the server to wait, at most.
     """
 
     name: str
@@ -54,6 +68,39 @@ class Op:
     deadline: float | None = None
     pause: float = 0.0
     cancel: Cancel | None = None
+    wait: float = 0.0
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of the hosts while calls run.
+
+    Attributes:
+        kind: ``add``, ``remove``, ``replace`` (by another server, of the same name) or ``weight``.
+        host: The number of the host.
+        start: Seconds from the beginning.
+        weight: The weight that it gets.
+        server: The number of its server.
+    """
+
+    kind: str
+    host: int
+    start: float
+    weight: int = 1
+    server: int = 0
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A signal to the main thread, which calls.
+
+    Attributes:
+        kind: ``call``, whose handler calls the same cluster, or ``interrupt``, as Ctrl-C.
+        start: Seconds from the beginning.
+    """
+
+    kind: str
+    start: float
 
 
 @dataclass(frozen=True)
@@ -95,6 +142,13 @@ class Schedule:
         listens: Whether a plugin is told how each call ended.
         debug: Whether the event loop is in debug mode.
         threaded: Whether the blocking engine does the commands, in worker threads.
+        features: What it has besides: see ``features``.
+        servers: How many servers there are; as many as hosts, or more, which changes bring in.
+        changes: Changes of the hosts.
+        signals: Signals to the first caller, which is the main thread then.
+        handler: What the handlers of signals call, one after the other.
+        idle: How many connections to each host are opened before the calls begin.
+        tls: Whether hosts are reached over TLS.
     """
 
     seed: int
@@ -116,6 +170,13 @@ class Schedule:
     listens: bool = False
     debug: bool = False
     threaded: bool = False
+    features: frozenset[str] = frozenset()
+    servers: int = 0
+    changes: tuple[Change, ...] = ()
+    signals: tuple[Signal, ...] = ()
+    handler: tuple[Op, ...] = ()
+    idle: int = 0
+    tls: bool = False
 
     @property
     def reroutes(self) -> bool:
@@ -140,6 +201,7 @@ class Schedule:
         words += ["flush on readmit"] if self.readmit == "flush" else []
         words += ["with a listener"] if self.listens else []
         words += ["threaded"] if self.threaded else []
+        words += sorted(self.features)
         return ", ".join(words)
 
     def __str__(self) -> str:
@@ -148,9 +210,13 @@ class Schedule:
             f" (amount {fault.amount:.2f}, {fault.times} times)"
             for fault in self.faults
         )
+        changes = "".join(
+            f"\n  {change.start:.3f} s: {change.kind} host {change.host} (server {change.server}, weight {change.weight})"
+            for change in self.changes
+        )
         calls = sum(len(ops) for ops in self.threads)
         callers = "threads" if self.side == "blocking" else "tasks"
-        return f"seed {self.seed}: {self.name}; {len(self.threads)} {callers}, {calls} calls{faults}"
+        return f"seed {self.seed}: {self.name}; {len(self.threads)} {callers}, {calls} calls{faults}{changes}"
 
 
 #: Who calls: threads a ``Cluster``, or tasks of one event loop an ``AsyncCluster``.
@@ -179,8 +245,8 @@ _LATE = ("delay", "stop", "blackhole")
 ROUTERS = ("partition", "partition+reroute", "consistent+reroute", "consistent", "round-robin", "none")
 
 
-def make_schedule(seed: int, side: str = "blocking") -> Schedule:
-    """Make the schedule of a seed. That of the asyncio side has more callers, and cancels some of their calls."""
+def basic_schedule(seed: int, side: str = "blocking") -> Schedule:
+    """Make the schedule of a seed, without features. That of the asyncio side has more callers, and cancels some of their calls."""
     dice = random.Random(f"chaos {seed}")
     engine = ("redis", "memcache")[seed % 2]  # so that any range of seeds has both
     hosts = dice.choice((2, 3, 3))
@@ -189,7 +255,7 @@ def make_schedule(seed: int, side: str = "blocking") -> Schedule:
     # A memcached that was flushed, or killed, tells less
     readmit = "flush" if engine == "redis" and router.endswith("+reroute") and dice.random() < 0.3 else "keep"
     faults = [_fault(dice, hosts, tcp, engine) for _ in range(dice.randint(3, 7))]
-    maker = _Maker(dice, seed, engine, router, hosts)
+    maker = Maker(dice, seed, engine, router, hosts)
     count = dice.randint(2, 4)
     schedule = Schedule(
         seed=seed,
@@ -214,7 +280,7 @@ def make_schedule(seed: int, side: str = "blocking") -> Schedule:
 def _with_tasks(schedule: Schedule) -> Schedule:
     """Have tasks make the calls of the threads, some of the maps as pipelines, and more tasks further ones; cancel some."""
     dice = random.Random(f"chaos asyncio {schedule.seed}")
-    maker = _Maker(dice, schedule.seed, schedule.engine, schedule.router, schedule.hosts)
+    maker = Maker(dice, schedule.seed, schedule.engine, schedule.router, schedule.hosts)
     first = len(schedule.threads)
     more = [tuple(maker.thread(first + number)) for number in range(dice.choice((0, 2, 4, 8)))]
     share = dice.choice((0.15, 0.3, 0.6))
@@ -224,7 +290,7 @@ def _with_tasks(schedule: Schedule) -> Schedule:
             host = dice.choice((None, dice.randrange(schedule.hosts)))
             ops = tuple(dataclasses.replace(each, host=host) for each in op.ops)
             op = dataclasses.replace(op, name="pipeline", ops=ops, host=host)
-        return dataclasses.replace(op, cancel=_cancel(dice)) if dice.random() < share else op
+        return dataclasses.replace(op, cancel=some_cancel(dice)) if dice.random() < share else op
 
     return dataclasses.replace(
         schedule,
@@ -236,7 +302,7 @@ def _with_tasks(schedule: Schedule) -> Schedule:
     )
 
 
-def _cancel(dice: random.Random) -> Cancel:
+def some_cancel(dice: random.Random) -> Cancel:
     """Between two turns of the loop, about when an answer comes, or while it waits in vain."""
     kind = dice.choice(CANCELS)
     if dice.random() < 0.4:
@@ -258,7 +324,7 @@ def _fault(dice: random.Random, hosts: int, tcp: bool, engine: str) -> Fault:
     )
 
 
-class _Maker:
+class Maker:
     """Makes the calls of threads. Keys and tokens are used by one write only, so that each can be counted."""
 
     def __init__(self, dice: random.Random, seed: int, engine: str, router: str, hosts: int) -> None:
@@ -281,10 +347,10 @@ class _Maker:
             (1, self._refused),
         ]
 
-    def thread(self, number: int) -> Iterator[Op]:
-        """Make all calls of a thread."""
+    def thread(self, number: int, count: int = 0) -> Iterator[Op]:
+        """Make all calls of a thread, ``count`` or some."""
         self._thread = number
-        for _ in range(self._dice.randint(25, 45)):
+        for _ in range(count or self._dice.randint(25, 45)):
             yield dataclasses.replace(
                 self._call(),
                 pause=min(0.08, self._dice.expovariate(90)),

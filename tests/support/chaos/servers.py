@@ -48,6 +48,7 @@ class Done:
     applied: dict[str, list[Effect]] = field(default_factory=lambda: defaultdict(list))
     finals: dict[str, str] = field(default_factory=dict)
     flushed: bool = False
+    popped: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
 class Server(Protocol):
@@ -152,34 +153,68 @@ class RedisHost(_Process):
 def parse_log(log: bytes, host: str) -> Done:
     """Read an append-only file: what was applied, in order, and what the server answered to it."""
     done = Done()
-    texts: dict[str, str] = defaultdict(str)
-    sizes: dict[str, int] = defaultdict(int)
+    data = _Data(done)
     for at, (block, name, *words) in enumerate(_blocks(_commands(log))):
         if name in ("FLUSHALL", "FLUSHDB"):
             done.flushed = True
-            texts.clear()
-            sizes.clear()
+            data.flush()
+        elif name in _TAKES:
+            data.take(name, words, at, block, host)
         for key, value in _pairs(name, words):
-            if name == "INCRBY":
-                sizes[key] += int(value)
-                reply: Any = sizes[key]
-            elif name == "APPEND":
-                texts[key] += value
-                reply = len(texts[key])
-            elif name == "LPUSH":
-                sizes[key] += 1
-                reply = sizes[key]
-            else:
-                reply = True
+            reply = data.reply(name, key, value)
             token = (_TOKEN.findall(value) or _TOKEN.findall(key) or [f"{name} {key} {value}"])[-1]
             done.applied[token].append(Effect(host, at, reply, block))
-    done.finals = dict(texts)
+    done.finals = dict(data.texts)
     return done
 
 
+#: Commands that take an element out of a list, each with the end of the list that it takes from.
+_TAKES = {"LPOP": 0, "RPOP": -1, "LMOVE": 0, "RPOPLPUSH": -1}
+
+
+class _Data:
+    """The data of a server, as far as its answers depend on them."""
+
+    def __init__(self, done: Done) -> None:
+        self._done = done
+        self.texts: dict[str, str] = defaultdict(str)
+        self._counts: dict[str, int] = defaultdict(int)
+        self._lists: dict[str, list[str]] = defaultdict(list)
+
+    def flush(self) -> None:
+        for data in (self.texts, self._counts, self._lists):
+            data.clear()
+
+    def reply(self, name: str, key: str, value: str) -> Any:
+        """Apply a write, and return what it was answered; None if that cannot be told."""
+        if name == "INCRBY":
+            self._counts[key] += int(value)
+            return self._counts[key]
+        if name == "APPEND":
+            self.texts[key] += value
+            return len(self.texts[key])
+        if name in ("LPUSH", "RPUSH"):
+            self._lists[key].insert(0 if name == "LPUSH" else len(self._lists[key]), value)
+            return len(self._lists[key])
+        return None if name == "XADD" else True
+
+    def take(self, name: str, words: Sequence[str], at: int, block: int | None, host: str) -> None:
+        """Take an element out of a list; a move puts it at a key whose name has the token."""
+        key = words[0]
+        end = -1 if words[2:3] == ["RIGHT"] else _TAKES[name]
+        value = self._lists[key].pop(end)
+        self._done.popped[key].append(value)
+        if name in ("LMOVE", "RPOPLPUSH"):
+            token = _TOKEN.findall(words[1])[-1]
+            self._lists[words[1]].append(value)
+            self._done.applied[token].append(Effect(host, at, value, block))
+
+
 def _pairs(name: str, words: Sequence[str]) -> Iterable[tuple[str, str]]:
-    if name in ("INCRBY", "APPEND", "LPUSH", "SET"):
+    if name in ("INCRBY", "APPEND", "LPUSH", "RPUSH", "SET"):
         return [(words[0], words[1])]
+    if name == "XADD":
+        return [(words[0], words[-1])]
     return zip(words[::2], words[1::2], strict=True) if name == "MSET" else ()
 
 
@@ -349,6 +384,7 @@ class Fleet:
     ) -> Truth:
         """Ask servers what they have done, for all of a schedule."""
         applied: dict[str, list[Effect]] = defaultdict(list)
+        popped: dict[str, list[tuple[str, str]]] = defaultdict(list)
         finals, flushed = {}, False
         for server, host in zip(servers, hosts, strict=True):
             done = server.done(host, tokens)
@@ -356,6 +392,8 @@ class Fleet:
                 applied[token] += effects
             finals.update({(host, key): value for key, value in done.finals.items()})
             flushed = flushed or done.flushed
+            for key, taken in done.popped.items():
+                popped[key] += [(host, token) for token in taken]
         memcached = bool(servers) and isinstance(servers[0], MemcachedHost)
         return Truth(
             {token: effects for token, effects in applied.items() if effects},
@@ -363,6 +401,7 @@ class Fleet:
             frozenset(host for server, host in zip(servers, hosts, strict=True) if server.blind),
             frozenset({"renew", "refused"} if memcached else ()),
             flushed,
+            dict(popped),
         )
 
     def end(self) -> None:

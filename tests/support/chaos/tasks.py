@@ -23,7 +23,7 @@ from chaos.calls import call
 from chaos.record import UNTOLD, Record
 from chaos.runs import SLACK, WATCHDOG, Found, Run, T, stack_of, until
 from chaos.schedule import Cancel, Op
-from nydus_core import CommandError, ConfigError, create_async_cluster, hookimpl
+from nydus_core import CommandError, ConfigError, RoutingError, create_async_cluster, hookimpl
 from nydus_core.aio.threaded import ThreadedEngine
 from nydus_core.command import Outcome, outcome_of
 from nydus_core.plugins.manager import hooks
@@ -91,7 +91,7 @@ class AsyncioRun(Run):
         with self._booked(number, op) as (entry, records):
             attempt = _Attempt(self, op)
             await attempt.run(op.cancel)
-            entry.found = attempt.found()
+            entry.found, entry.seen = attempt.found(), attempt.seen
             if attempt.answered is None and op.cancel is not None:
                 entry.cancelled, entry.until = op.cancel.kind, attempt.cancelled_at
         if attempt.lost:
@@ -100,6 +100,10 @@ class AsyncioRun(Run):
             for text in attempt.untold():
                 self._fail("a plugin was told otherwise", "\n    ".join([text, *map(str, records)]))
         return records
+
+    def _crowd(self, op: Op, count: int) -> None:
+        for each in [self._submit(self._done(99, op)) for _ in range(count)]:
+            each.result(WATCHDOG)
 
     def _look(self, look: Callable[[], T]) -> T:
         async def looked() -> T:
@@ -113,7 +117,7 @@ class AsyncioRun(Run):
         super()._works_again()
         at_once = min(self._schedule.most or 0, 4) + 2  # more calls than connections, where there is a limit
         where = (f"c{self._schedule.seed}:where",)
-        ops = [Op("where", where, host=host) for host in range(len(self._hosts))] * at_once
+        ops = [Op("where", where, host=host) for host in self._numbers()] * at_once
         for last in [each.result(WATCHDOG) for each in [self._submit(self._insist(op)) for op in ops]]:
             if last.outcome is not Outcome.VALUE:
                 self._fail("not well again", f"of {len(ops)} at once: {last}")
@@ -222,6 +226,7 @@ class _Attempt:
         answered: What its commands ended in; None if it was cancelled before.
         lost: Whether it was cancelled, and went on as if it was not.
         cancelled_at: Seconds from its beginning to the cancellation.
+        seen: What a transaction has seen at its key before it wrote.
     """
 
     def __init__(self, run: AsyncioRun, op: Op) -> None:
@@ -234,6 +239,7 @@ class _Attempt:
         self.answered: Found | None = None
         self.lost = False
         self.cancelled_at: float | None = None
+        self.seen: str | None = None
 
     async def run(self, cancel: Cancel | None) -> None:
         """Call, and be cancelled."""
@@ -294,22 +300,21 @@ class _Attempt:
         _told.set(self._told)
         run, op = self._run, self._op
         with nullcontext() if op.deadline is None else run._cluster.deadline(op.deadline):
-            if op.name == "pipeline":
-                self.answered = await self._pipeline()
-            elif op.ops:
+            if op.name == "map":
                 await self._map()
                 self.answered = run._kept_by(op, self._promises)
+            elif op.ops:
+                self.answered = await self._at_once()
             else:
                 self.answered = await self._single()
 
     async def _single(self) -> Found:
         run, op = self._run, self._op
-        client = run._client(op)
         try:
-            value = await call(run._schedule.engine, client, op)
+            value = await call(run._schedule.engine, run._client(op), op)
         except Exception as error:
             value = error
-        return [self._ended(op, value)]
+        return [run._ended(op, value)]
 
     async def _map(self) -> None:
         run, op = self._run, self._op
@@ -321,21 +326,38 @@ class _Attempt:
         except CommandError:
             pass
 
-    async def _pipeline(self) -> Found:
-        run, op = self._run, self._op
-        pipeline = run._client(op).pipeline(op.transaction)
-        for each in op.ops:
-            call(run._schedule.engine, pipeline, each)
+    async def _at_once(self) -> Found:
+        """A pipeline, or a transaction that watches a key."""
+        op = self._op
         try:
-            values = await pipeline.execute(raise_on_error=False)
+            values = await getattr(self, f"_{op.name}")()
         except Exception as error:
             values = [error] * len(op.ops)
-        return [self._ended(each, value) for each, value in zip(op.ops, values, strict=True)]
+        return [self._run._ended(each, value) for each, value in zip(op.ops, values, strict=True)]
 
-    def _ended(self, op: Op, value: Any) -> tuple[Op, Outcome, Any, BaseException | None]:
-        if isinstance(value, Exception):
-            return op, outcome_of(value), None, value
-        return op, Outcome.VALUE, self._run._value(op, value), None
+    async def _pipeline(self) -> Any:
+        pipeline = self._run._client(self._op).pipeline(self._op.transaction)
+        self._queue(pipeline)
+        return await pipeline.execute(raise_on_error=False)
+
+    async def _watched(self) -> Any:
+        async with self._run._client(self._op).pipeline() as pipeline:
+            await pipeline.watch(*self._op.keys)
+            await self._prepare(pipeline)
+            return await pipeline.execute(raise_on_error=False)
+
+    async def _transact(self) -> Any:
+        client = self._run._cluster.on_key(self._op.keys[0])
+        return await client.transaction(self._prepare, *self._op.keys)
+
+    async def _prepare(self, pipeline: Any) -> None:
+        self.seen = (await pipeline.get(self._op.keys[0]) or b"").decode()
+        pipeline.multi()
+        self._queue(pipeline)
+
+    def _queue(self, pipeline: Any) -> None:
+        for each in self._op.ops:
+            call(self._run._schedule.engine, pipeline, each)
 
     def found(self) -> Found:
         """Return what is known of the commands."""
@@ -358,8 +380,15 @@ class _Attempt:
 
     def untold(self) -> Iterator[str]:
         """Yield where a plugin was told nothing, too much, or other than the caller."""
-        if not self._begun or (self._op.name == "pipeline" and self._op.host is not None):
+        op = self._op
+        if (
+            not self._begun
+            or op.name in ("watched", "transact")
+            or (op.name == "pipeline" and op.host is not None)
+        ):
             return  # a pipeline on one host is redis-py's own
+        if self.answered is not None and any(isinstance(error, RoutingError) for *_, error in self.answered):
+            return  # there was no host to ask
         if not self._told and self._op.name == "map" and self.answered is None:
             return  # cancelled within the block
         if len(self._told) != 1:
