@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 __all__ = ["Cuts", "Faults"]
 
@@ -63,6 +63,7 @@ class Faults:
 
     Attributes:
         blackhole: Whether nothing passes, in either direction.
+        forgotten: The connections on which nothing passes, in either direction.
         swallow: Whether replies are dropped.
         delay: Seconds that each chunk of replies is held.
         trickle: Seconds before each single byte of replies; 0 if they pass in chunks.
@@ -73,6 +74,7 @@ class Faults:
 
     def __init__(self, delay: float = 0.0) -> None:
         self.blackhole = False
+        self.forgotten: WeakSet[object] = WeakSet()
         self.swallow = False
         self.delay = delay
         self.trickle = 0.0

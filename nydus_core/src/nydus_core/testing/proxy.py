@@ -217,11 +217,9 @@ class FaultProxy:
         self._worker.run(lambda: self._relay.drop(reset=True))
 
     def forget(self) -> None:
-        """Let nothing more through on the connections that are open now; new connections work.
+        """Have the connections that are open now go dead, as a firewall does that has forgotten them.
 
-        So does a firewall, or a load balancer, that has forgotten idle connections without closing them. Bytes of these
-        connections are thrown away in both directions, for good: ``heal()`` brings none of them back. The server sees the
-        end of a connection when its client closes it.
+        Nothing goes through on them, in either direction, until ``heal()``; neither end is told. New connections work.
         """
         self._worker.do(self._relay.forget)
 

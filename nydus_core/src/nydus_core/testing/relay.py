@@ -30,7 +30,6 @@ class _Link:
         self.endpoints = endpoints
         self.server: socket.socket | None = None
         self.reset = False  # whether to close the client's connection by RST
-        self.forgotten = False  # whether its bytes are thrown away, both ways
 
 
 class Relay:
@@ -85,11 +84,9 @@ class Relay:
             task.add_done_callback(partial(self._ended, link))  # also if the task never began
 
     def forget(self) -> None:
-        """Throw away the bytes of all connections, also if they wait to be taken, from now on."""
+        """Let nothing pass any more on the connections that are open by now."""
         self.take_all()
-        for link in self._open:
-            link.forgotten = True
-        self.changed()
+        self.faults.forgotten.update(self._open)
 
     def hang(self) -> None:
         """Take the connections that wait, and leave connects without an answer from now on."""
@@ -142,7 +139,7 @@ class Relay:
                     pass
 
     async def _serve(self, link: _Link) -> None:
-        await self._passable()
+        await self._passable(link)
         link.server = await connected(link.endpoints)
         if not link.server:
             return
@@ -159,7 +156,7 @@ class Relay:
             while chunk := await received(link.client):
                 if not await self._forward_request(link, link.server, chunk):
                     return
-            await self._passable()
+            await self._passable(link)
         shut(link.server)
         await self._loop.create_future()  # for ever: the server has to close the connection now
 
@@ -167,9 +164,7 @@ class Relay:
         """Forward a chunk; return False if the connection is to be cut here."""
         while chunk:
             await self._throttled(chunk)
-            await self._passable()
-            if link.forgotten:
-                return True
+            await self._passable(link)
             count = _send(server, chunk[: self.faults.piece], self.faults.request_cuts, link)
             if count:
                 self.requests.append(chunk[:count])
@@ -185,20 +180,20 @@ class Relay:
         assert link.server
         while chunk := await received(link.server):
             await self._held(lambda: self.faults.delay)
-            await self._passable()
-            if self.faults.swallow or link.forgotten:
+            await self._passable(link)
+            if self.faults.swallow:
                 continue
             if not await self._forward_reply(link, self.faults.garbled(chunk)):
                 return
-        await self._passable()
+        await self._passable(link)
 
     async def _forward_reply(self, link: _Link, chunk: bytes) -> bool:
         """Forward a chunk; return False if the connection is to be cut here."""
         while chunk:
             await self._held(lambda: self.faults.trickle)
             await self._throttled(chunk)
-            await self._passable()
-            if self.faults.swallow or link.forgotten:
+            await self._passable(link)
+            if self.faults.swallow:
                 break
             count = self._reply(link, chunk)
             if self.faults.reply_cuts.due(link):
@@ -215,8 +210,8 @@ class Relay:
         except OSError:
             return len(chunk)  # nobody hears the reply, and the requests have still to reach the server
 
-    async def _passable(self) -> None:
-        while self.faults.blackhole:
+    async def _passable(self, link: _Link) -> None:
+        while self.faults.blackhole or link in self.faults.forgotten:
             await self._change.wait()
 
     async def _throttled(self, chunk: bytes) -> None:
