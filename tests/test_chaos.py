@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,11 @@ from typing import Any
 import pytest
 
 from chaos import runs
-from chaos.features import make_schedule
+from chaos.features import FEATURES, fits, make_schedule
 from chaos.judge import judge
 from chaos.record import UNTOLD, Effect, Record, Rules, Truth
-from chaos.runner import allow, run, run_seed
-from chaos.runs import Result
-from chaos.schedule import CANCELS, FAULTS, ROUTERS
+from chaos.runner import allow, run, run_and_lie, run_seed
+from chaos.schedule import CANCELS, FAULTS, ROUTERS, SIDES, basic_schedule
 from chaos.servers import Fleet, parse_log
 from nydus_core.aio.pool import FairPool
 from nydus_core.command import Outcome
@@ -49,14 +48,16 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(runs, name, seconds)
 
 
-Alone = Callable[..., Result]
+Alone = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
 def alone() -> Iterator[Alone]:
     """Runs the schedule of a seed in a process of its own, whose threads and files belong to no other test."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), allow, (PATIENCE,)) as process:
-        yield lambda seed, side="blocking": process.submit(run_seed, seed, side).result()
+        yield lambda seed, side="blocking", call=run_seed, *more: process.submit(
+            call, seed, side, *(more or ((),))
+        ).result()
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,42 @@ def test_every_outcome_is_true_whatever_fails_and_whatever_is_cancelled(alone: A
     assert not result.violations, str(result)
 
 
+#: For each feature: seeds whose schedules have keys with a home, and the lies that the judge has to see in one of them.
+NEW: dict[str, tuple[tuple[int, ...], set[str]]] = {
+    "dead pools": ((44, 55), {"applied twice", "told as done"}),
+    "small deadlines": ((56, 65, 62, 59), {"told as not sent in a hurry", "too late"}),
+    "signals": ((62, 65, 56, 59, 100), {"told as not sent after an interrupt"}),
+    "membership": (
+        (55, 56, 62, 63, 65),
+        {"on the host of another time", "answered by a host that is gone", "applied twice"},
+    ),
+    "tls": ((56, 65, 62, 63), {"applied twice", "on another host"}),
+    "blocking commands": ((56, 62, 70, 90), {"given to two", "lost", "taken from elsewhere", "moved twice"}),
+    "one host": ((56, 62, 100, 70), {"half applied", "overwritten", "told as done"}),
+}
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("feature", FEATURES)
+def test_with_every_feature_every_outcome_is_true_and_no_lie_would_be(
+    alone: Alone, feature: str, side: str
+) -> None:
+    seeds, lies = NEW[feature]
+    if not fits(feature, basic_schedule(seeds[0], side)):
+        pytest.skip("only threads take signals")
+    seen: set[str] = set()
+    for number, seed in enumerate(seeds):
+        result, caught = alone(seed, side, run_and_lie, [feature], lies)
+        if result.skipped:
+            pytest.skip(result.skipped)
+        assert not result.violations, str(result)
+        assert False not in caught.values(), caught
+        seen |= {lie for lie, found in caught.items() if found}
+        if number and seen == lies:  # both engines, where both have it
+            break
+    assert seen == lies
+
+
 # Schedules -------------------------------------------------------------------------------------------------------
 
 
@@ -88,10 +125,15 @@ def test_a_schedule_is_made_of_its_seed_alone() -> None:
 
 
 def test_the_schedules_of_a_long_run_have_everything() -> None:
-    missing: set[Any] = {*FAULTS, "reads", "idempotent", "all"}
+    missing: set[Any] = {*FAULTS, "forget", "reads", "idempotent", "all"}
     missing |= {(engine, router) for engine in ("redis", "memcache") for router in ROUTERS}
+    missing |= {(name, engine) for name in FEATURES for engine in ("redis", "memcache")}
+    missing -= {("blocking commands", "memcache"), ("one host", "memcache")}
+    missing |= {"add", "remove", "replace", "weight", "call", "interrupt"}
     for seed in range(1, 501):
         schedule = make_schedule(seed)
+        missing -= {(name, schedule.engine) for name in schedule.features}
+        missing -= {change.kind for change in schedule.changes} | {each.kind for each in schedule.signals}
         missing -= {fault.kind for fault in schedule.faults}
         missing -= {schedule.repeat, (schedule.engine, schedule.router)}
         if not missing:
@@ -106,13 +148,38 @@ def test_no_write_leaves_what_another_one_does(side: str) -> None:
     assert len(tokens) == len(set(tokens)) > 50
 
 
+def test_a_seed_has_the_features_that_are_asked_for_and_its_own_otherwise() -> None:
+    assert make_schedule(7, features=()).features == frozenset()
+    assert make_schedule(7, features=FEATURES).features == {
+        name for name in FEATURES if name not in ("blocking commands", "one host")
+    }
+    chosen = [make_schedule(seed).features for seed in range(1, 101)]
+    assert {len(features) for features in chosen} == {0, 1, 2, 3}
+    plain = dataclasses.replace(make_schedule(7, features=()), servers=0)
+    assert plain == basic_schedule(7)
+
+
+def test_two_hosts_are_left_whatever_changes() -> None:
+    for seed in range(1, 200):
+        schedule = make_schedule(seed, features=["membership"])
+        servers = dict(enumerate(range(schedule.hosts)))
+        for change in schedule.changes:
+            if change.kind in ("remove", "replace"):
+                del servers[change.host]
+                assert len(servers) >= 2
+            if change.kind in ("add", "replace"):
+                assert change.host not in servers
+                assert change.server not in servers.values()
+                servers[change.host] = change.server
+
+
 def test_tasks_call_what_threads_do_and_are_cancelled_in_every_way() -> None:
-    schedules = [make_schedule(seed, "asyncio") for seed in range(1, 21)]
+    schedules = [make_schedule(seed, "asyncio", ()) for seed in range(1, 21)]
     assert {op.cancel.kind for each in schedules for ops in each.threads for op in ops if op.cancel} == set(
         CANCELS
     )
     assert {each.listens for each in schedules} == {True, False}
-    threads, tasks = make_schedule(7).threads, make_schedule(7, "asyncio").threads
+    threads, tasks = basic_schedule(7).threads, basic_schedule(7, "asyncio").threads
     assert [[op.keys for op in ops] for ops in threads] == [
         [op.keys for op in ops] for ops in tasks[: len(threads)]
     ]
@@ -122,10 +189,12 @@ def test_tasks_call_what_threads_do_and_are_cancelled_in_every_way() -> None:
 # Mutants: what the proof has to see ------------------------------------------------------------------------------
 
 
-def violations(fleet: Fleet, seeds: range, kind: str, side: str = "blocking") -> bool:
+def violations(
+    fleet: Fleet, seeds: Iterable[int], kind: str, side: str = "blocking", features: Sequence[str] = ()
+) -> bool:
     """Whether schedules find a violation of this kind. The first of the seeds nearly always does."""
     for seed in seeds:
-        found = run(make_schedule(seed, side), fleet).violations
+        found = run(make_schedule(seed, side, features), fleet).violations
         if any(kind in str(violation) for violation in found):
             return True
     return False
@@ -194,7 +263,7 @@ def test_a_turn_that_a_cancelled_task_keeps_is_found(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(FairPool, "give", kept)
     monkeypatch.setattr(runs, "AT_REST", 0.5)
-    schedule = make_schedule(100, "asyncio")
+    schedule = make_schedule(100, "asyncio", ())
     many = dataclasses.replace(schedule, faults=(), threads=schedule.threads[:2], most=100)  # some are left
     with Fleet() as fleet:
         assert "connections in use" in kinds(run(many, fleet).violations)

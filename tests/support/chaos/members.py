@@ -10,6 +10,7 @@ from typing import Any
 
 from chaos.record import Epoch
 from chaos.schedule import Change
+from nydus.db import create_cluster
 
 __all__ = ["Members"]
 
@@ -21,7 +22,7 @@ class Members:
         names: What stands for each server in effects.
         hosts: How many hosts there are in the beginning: each has the server of its number.
         settings: Returns the settings of a host, by its name and the number of its server.
-        keyed: Whether the router gives a key a host.
+        router: The setting ``router``, if that gives a key a host; else empty.
 
     Attributes:
         servers: The number of the server of each host, in host order.
@@ -29,20 +30,21 @@ class Members:
     """
 
     def __init__(
-        self, names: Sequence[str], hosts: int, settings: Callable[[str, int], dict[str, Any]], *, keyed: bool
+        self, names: Sequence[str], hosts: int, settings: Callable[[str, int], dict[str, Any]], router: str
     ) -> None:
+        self._weights: dict[str, int] = {}
         self.servers = {f"h{number}": number for number in range(hosts)}
         self.epochs: list[Epoch] = []
         self._names = names
         self._settings = settings
-        self._keyed = keyed
+        self._router = router
 
     def hosts(self) -> dict[str, dict[str, Any]]:
         """Return the settings of all hosts."""
         return {name: self._settings(name, server) for name, server in self.servers.items()}
 
     def begin(self, cluster: Any) -> None:
-        """Begin the first epoch."""
+        """Begin the first epoch of a cluster that was just made."""
         self._cluster = cluster
         self.epochs = [Epoch(-math.inf, math.inf, *self._now())]
 
@@ -59,15 +61,17 @@ class Members:
             with self._changed(start):
                 do(lambda: self._cluster.remove_host(name))
                 del self.servers[name]
+                self._weights.pop(name, None)
         if change.kind in ("add", "replace"):
-            settings = {**self._settings(name, change.server)}
+            settings = self._settings(name, change.server)
             settings |= {"weight": change.weight} if change.weight > 1 else {}
             with self._changed(start):
                 do(lambda: self._cluster.add_host(name, settings))
-                self.servers[name] = change.server
+                self.servers[name], self._weights[name] = change.server, change.weight
         if change.kind == "weight":
             with self._changed(start):
                 do(lambda: self._cluster.set_weight(name, change.weight))
+                self._weights[name] = change.weight
 
     @contextmanager
     def _changed(self, start: float) -> Iterator[None]:
@@ -81,7 +85,15 @@ class Members:
 
     def _now(self) -> tuple[Mapping[str, str], Callable[[str], str] | None]:
         members = {name: self._names[server] for name, server in self.servers.items()}
-        if not self._keyed:
-            return members, None
-        router = self._cluster.router
-        return members, lambda key: str(router.locate(key.encode()))
+        return members, self._home() if self._router else None
+
+    def _home(self) -> Callable[[str], str]:
+        """The placement of another cluster, which has these hosts from the start."""
+        hosts = {
+            name: {"identifier": f"chaos://{name}", "port": int(name.removeprefix("h")) + 1}
+            | ({"weight": weight} if (weight := self._weights.get(name, 1)) > 1 else {})
+            for name in self.servers
+        }
+        with create_cluster({"engine": "redis", "router": self._router, "hosts": hosts}) as other:
+            router: Any = other.router
+        return lambda key: str(router.locate(key.encode()))

@@ -11,9 +11,10 @@ from chaos.features import make_schedule
 from chaos.runs import Result
 from chaos.schedule import Schedule
 from chaos.servers import Fleet
+from chaos.spoil import caught
 from chaos.tasks import AsyncioRun
 
-__all__ = ["allow", "run", "run_seed"]
+__all__ = ["allow", "run", "run_and_lie", "run_seed"]
 
 
 def run(schedule: Schedule, fleet: Fleet) -> Result:
@@ -32,6 +33,17 @@ def run_seed(seed: int, side: str = "blocking", features: Iterable[str] | None =
     result = run(make_schedule(seed, side, features), _fleet)
     result.evidence = None
     return result
+
+
+def run_and_lie(
+    seed: int, side: str, features: Iterable[str], lies: Iterable[str]
+) -> tuple[Result, dict[str, bool | None]]:
+    """Run the schedule of a seed, and tell of each lie about it whether the judge sees it: see ``spoil``."""
+    global _fleet
+    _fleet = _fleet or Fleet()
+    result = run(make_schedule(seed, side, features), _fleet)
+    evidence, result.evidence = result.evidence, None
+    return result, {name: caught(name, evidence) for name in lies} if evidence is not None else {}
 
 
 def allow(limits: Mapping[str, float]) -> None:

@@ -113,8 +113,9 @@ class Run:
         #: What stands for each server in effects. At first, the names of the hosts, too: see ``members``.
         self._hosts = [f"h{number}" for number in range(schedule.servers)]
         self._servers = fleet.take(schedule.engine, schedule.servers)
-        keyed = schedule.router not in ("none", "round-robin")
-        self._members = Members(self._hosts, schedule.hosts, self._host, keyed=keyed)
+        router = schedule.router.partition("+")[0]
+        keyed = router not in ("none", "round-robin")
+        self._members = Members(self._hosts, schedule.hosts, self._host, router if keyed else "")
         self._calls = itertools.count(1)
         self._tokens_afterwards = iter(range(_TRIES))
         self._struck: list[tuple[float, float, str]] = []
@@ -266,14 +267,15 @@ class Run:
         seconds = None if op.name in _WITHOUT_DEADLINES else op.deadline or self._schedule.deadline
         if op.name == "pipeline" and op.host is not None:
             seconds = None
-        limit = NO_DEADLINE if seconds is None else seconds + SLACK
+        slack = SLACK * (3 if self._schedule.debug else 1)  # asyncio's debug mode takes its time
+        limit = NO_DEADLINE if seconds is None else seconds + slack
         entry, records = Entry(), list[Record]()
         number = next(self._calls)
         started = time.monotonic()
         yield entry, records
         ended = time.monotonic()
         if entry.cancelled and entry.until is not None:
-            limit = min(limit, entry.until + SLACK)
+            limit = min(limit, entry.until + slack)
         records += [
             Record(
                 call=number,

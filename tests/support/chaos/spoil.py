@@ -256,7 +256,10 @@ def _answered_by_a_host_that_is_gone(
 #: The lies, each with the word by which the judge calls it.
 LIES: dict[str, tuple[Lie, str]] = {
     "told as not sent": (_told_as_not_sent, "not sent, applied 1 times"),
-    "told as not sent after an interrupt": (_told_as_not_sent_after("interrupt"), "not sent, applied 1 times"),
+    "told as not sent after an interrupt": (
+        _told_as_not_sent_after("interrupt"),
+        "not sent, applied 1 times",
+    ),
     "told as not sent in a hurry": (_told_as_not_sent_in_a_hurry, "not sent, applied 1 times"),
     "told as done": (_told_as_done, "value, applied 0 times"),
     "applied twice": (_applied_twice, "applied 2 times"),
