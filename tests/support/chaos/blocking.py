@@ -66,6 +66,10 @@ class BlockingRun(Run):
             except BaseException:
                 self._fail("strange error", f"{op}\n{traceback.format_exc()}")
 
+    def _may_be_lost(self) -> int:
+        struck = self._interrupts.struck
+        return struck // 10 + (struck > 0)
+
     def _handle(self) -> None:
         """Call the cluster in the handler of a signal."""
         if (op := next(self._handled, None)) is not None:

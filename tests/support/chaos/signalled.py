@@ -28,9 +28,13 @@ class Interrupts:
 
     Parameters:
         handle: What a handler does, other than to interrupt.
+
+    Attributes:
+        struck: How many calls were interrupted.
     """
 
     def __init__(self, handle: Callable[[], None]) -> None:
+        self.struck = 0
         self._handle = handle
         self._allowed = False
         self._hangs = False
@@ -100,4 +104,5 @@ class Interrupts:
             raise _Hang
         if self._allowed:
             self._allowed = False
+            self.struck += 1
             raise KeyboardInterrupt

@@ -69,9 +69,9 @@ def _told_as_not_sent_after(cancelled: str) -> Lie:
 
 
 def _told_as_not_sent_in_a_hurry(records: Sequence[Record], truth: Truth, rules: Rules) -> Evidence | None:
-    """One whose deadline was over: the limit says that there was one."""
+    """One whose deadline was over when it was applied."""
     for record, effects in _writes(records, truth, rules):
-        if effects and record.outcome is Outcome.MAYBE_APPLIED and record.limit < 10:
+        if effects and record.outcome is Outcome.MAYBE_APPLIED and "the deadline of" in record.error:
             return _changed(records, record, outcome=Outcome.NOT_SENT), truth, rules
     return None
 
