@@ -242,10 +242,12 @@ class _Judge:
         ]
         stray = [write for write in self._renewals[key] if write.host is not None]
         mine = [write for write in self._renewals[key] if write.thread == record.thread]
-        done = [number for number, write in enumerate(before) if write.outcome is Outcome.VALUE]
+        done = [write for write in before if write.outcome is Outcome.VALUE]
         if not done or len(mine) + len(stray) < len(self._renewals[key]):
             return
-        allowed = [before[done[-1]]]
+        # Handlers of signals interrupt each other: the later call may be the earlier write
+        allowed = [write for write in done if not any(_before(write, later) for later in done)]
+        allowed += [write for write in mine if not _before(write, record) and not _before(record, write)]
         allowed += [write for write in self._renewals[key] if write.outcome is Outcome.MAYBE_APPLIED]
         allowed += stray  # by cluster.on(): they count where that host is the key's home
         if self._rules.repeats("renew"):
@@ -346,5 +348,7 @@ def _block(effect: Effect) -> object:
 
 
 def _before(first: Record, second: Record) -> bool:
-    """Whether a command of a thread was to be done before another."""
-    return (first.call, first.position) < (second.call, second.position)
+    """Whether a command of a thread was to be done before another, and not in the middle of it."""
+    if first.call == second.call:
+        return first.position < second.position
+    return first.call < second.call and first.ended <= second.started

@@ -32,7 +32,18 @@ from nydus_core.command import Outcome, outcome_of
 from nydus_core.errors import NotResolved
 from nydus_core.testing import FaultProxy
 
-__all__ = ["NO_DEADLINE", "SLACK", "WATCHDOG", "Entry", "Found", "Result", "Run", "stack_of", "until"]
+__all__ = [
+    "NO_DEADLINE",
+    "SLACK",
+    "WATCHDOG",
+    "Entry",
+    "Found",
+    "Result",
+    "Run",
+    "actions",
+    "stack_of",
+    "until",
+]
 
 T = TypeVar("T")
 
@@ -352,7 +363,7 @@ class Run:
     def _strikes(self) -> Iterator[tuple[float, int, Callable[[], object]]]:
         for number, fault in enumerate(self._schedule.faults):
             proxy, server = self._proxies[fault.host], self._servers[fault.host]
-            strike, end = _actions(fault, proxy, server, self._schedule.timeout)
+            strike, end = actions(fault, proxy, server, self._schedule.timeout)
             lasts = fault.seconds if end is not None else WATCHDOG
             yield (
                 fault.start,
@@ -533,7 +544,7 @@ def _preset(schedule: Schedule, host: str) -> Preset:
     return Preset(values, counters, texts)
 
 
-def _actions(
+def actions(
     fault: Fault, proxy: FaultProxy, server: Any, timeout: float
 ) -> tuple[Callable[[], object], Callable[[], object] | None]:
     """What makes a fault strike, and what ends it; None if it ends by itself, or with the schedule."""

@@ -135,6 +135,15 @@ class RedisHost(_Process):
         ask(self, b"".join(commands) + b"ECHO prepared\r\n", b"prepared\r\n")
         self._mark = len(self._log())
 
+    def number(self, key: str) -> int:
+        """Return the number at a key; 0 if there is none."""
+        answer = ask(self, f"GET {key}\r\nECHO end\r\n".encode(), b"$3\r\nend\r\n")
+        return 0 if answer.startswith(b"$-1") else int(answer.split(b"\r\n")[1])
+
+    def length(self, key: str) -> int:
+        """Return the length of a list."""
+        return int(ask(self, f"LLEN {key}\r\n".encode(), b"\r\n")[1:])
+
     def connections(self) -> int:
         found = re.search(rb"connected_clients:(\d+)", ask(self, b"INFO clients\r\n", b"\r\n"))
         assert found is not None
@@ -292,6 +301,21 @@ class MemcachedHost(_Process):
         self._watcher.sendall(b"watch mutations\r\n")
         assert self._watcher.recv(4) == b"OK\r\n"
         self._settle()
+
+    def unwatch(self) -> None:
+        """Stop watching mutations: nobody reads them."""
+        if self._watcher is not None:
+            self._watcher.close()
+        self._watcher = None
+
+    def refill(self) -> None:
+        """Fill it again after it was killed."""
+        self.prepare(self._preset)
+        self.unwatch()
+
+    def number(self, key: str) -> int:
+        """Return the number at a key; 0 if there is none."""
+        return int(self._values([key]).get(key, "0"))
 
     def _settle(self) -> None:
         """Wait until connections that were closed just now are gone from the count."""
