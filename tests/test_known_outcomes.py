@@ -117,8 +117,8 @@ def test_memcached_with_asyncio(memcached_servers: MemcachedServers) -> None:
     servers = memcached_servers(2)
     with cluster_of(*servers, engine="memcache", serde=Picky()) as cluster:
         cluster.set("text", b"text")
-    cluster = async_cluster_of(*servers, engine="memcache", serde=Picky())
-    assert asyncio.run(async_ends_of(cluster, calls)) == outcomes
+    other = async_cluster_of(*servers, engine="memcache", serde=Picky())
+    assert asyncio.run(async_ends_of(other, calls)) == outcomes
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from nydus_core import EventualCommand, HostDown, MaybeApplied
 from nydus_core.cluster.promise import abandon, settle
-from nydus_core.command import Command, Outcome
+from nydus_core.command import Command, Outcome, mark_answer
 from nydus_core.errors import NotResolved
 
 
@@ -323,7 +323,7 @@ def test_the_traceback_of_an_error_does_not_grow_with_each_use() -> None:
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
-        (LookupError("WRONGTYPE"), Outcome.SERVER_ERROR),
+        (mark_answer(LookupError("WRONGTYPE")), Outcome.SERVER_ERROR),
         (HostDown("refused"), Outcome.NOT_SENT),
         (MaybeApplied("lost"), Outcome.MAYBE_APPLIED),
     ],

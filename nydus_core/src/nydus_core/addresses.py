@@ -50,10 +50,10 @@ class Url:
 
         Parameters:
             found: The options that its parts give; None for a part that it has not.
-            options: The options behind the ``?``.
+            options: The options behind the ``?``. They count where a part says the same.
 
         Raises:
-            UnreadableUrl: A part and the text behind the ``?`` give the same option, or there is a user without a host.
+            UnreadableUrl: There is a user without a host.
         """
         has_user = self.username is not None or self.password is not None
         if has_user and not self.host and not found.get("unix_socket_path"):
@@ -61,9 +61,6 @@ class Url:
                 f"there is no host behind the '@'; if a user or a password has a '@', {_ENCODE}"
             )
         given = {name: value for name, value in found.items() if value is not None}
-        twice = sorted(given.keys() & options.keys())
-        if twice:
-            raise UnreadableUrl(f"it gives {twice[0]!r} twice: once more behind the '?'")
         return {**given, **options}
 
 

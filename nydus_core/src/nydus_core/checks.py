@@ -64,8 +64,8 @@ def is_time(value: object) -> bool:
 
 # Checks of settings, which look at the type, too
 COUNT: Check = (
-    lambda value: type(value) is int and 1 <= value <= _LARGE,
-    "a whole number, 1 or more, up to a million",
+    lambda value: type(value) is int and 1 <= value <= 10**12,
+    "a whole number, 1 or more",
 )
 SECONDS: Check = (is_time, "seconds, more than 0")
 SECONDS_OR_ZERO: Check = (
@@ -81,7 +81,7 @@ SECONDS_OR_NONE: Check = (
     lambda seconds: seconds is None or 0 < seconds <= 1_000_000,
     "seconds, more than 0, or None for no limit",
 )
-AT_MOST: Check = (lambda most: most is None or 0 < most <= _LARGE, "1 or more, up to a million, or None")
+AT_MOST: Check = (lambda most: most is None or 0 < most <= _LARGE, "1 or more, or None")
 
 _LARGE = 1_000_000
 
@@ -263,7 +263,7 @@ def choose(known: Mapping[str, Any], given: Any, path: str) -> Any:
     """
     name = plain(given)
     if type(name) is not str or name not in known:
-        near = nearest(name, known) if type(name) is str else ""
+        near = nearest(name if type(name) is str else written(name), known)
         raise ConfigError(f"found {written(name)}; expected one of {', '.join(known)}{near}", path)
     return known[name]
 
@@ -364,7 +364,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known name, or an empty text if no name is near."""
     if len(name) > _MOST_WRITTEN:
         return ""
-    close: Sequence[str] = difflib.get_close_matches(name, list(known), n=1)
+    words = [word for word in known if is_a(word, str)]
+    close: Sequence[str] = difflib.get_close_matches(name, words, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -375,16 +376,19 @@ def written(value: Any) -> str:
         value: The value, which must be no secret.
     """
     value = plain(value)
+    if (
+        type(value) is int and value.bit_length() > _MOST_BITS
+    ):  # of some lengths Python does not write the digits
+        return f"a number of {value.bit_length()} bits"
     try:
         text = repr(value)
-    except ValueError:  # a number that Python does not write in digits
-        return f"a number of {value.bit_length()} bits" if type(value) is int else _unknown(value)
     except Exception:  # whatever a method of the user's raises
         return _unknown(value)
     return text if len(text) <= _MOST_WRITTEN else f"{text[:_MOST_WRITTEN]}…"
 
 
 _MOST_WRITTEN = 200
+_MOST_BITS = 128
 
 
 def _unknown(value: Any) -> str:
@@ -402,7 +406,7 @@ def shown(value: Any, name: str = "") -> str:
     if looks_secret(name) or not (value is None or type(value) in (str, int, float, bool)):
         return f"a value of type {kind}"
     if type(value) is str and "://" in value:
-        return f"{kind} '{value.partition('://')[0]}://***'"
+        return f"{kind} '{value.partition('://')[0][:_MOST_WRITTEN]}://***'"
     return f"{kind} {without_secrets(written(value))}"
 
 

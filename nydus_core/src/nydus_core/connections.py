@@ -52,7 +52,9 @@ class _ClustersByName(Mapping[str, C], Generic[C]):
         known = self._settings()
         if name not in known:
             names = ", ".join(map(repr, known)) or "none; call nydus.conf.configure(CONNECTIONS=…) first"
-            raise UnknownConnection(f"there is no cluster {name!r}; there is {names}{nearest(name, known)}")
+            raise UnknownConnection(
+                f"there is no cluster {name!r}; there is {names}{nearest(str(name), known)}"
+            )
         try:
             return self._create(known[name])
         except ConfigError as error:
@@ -153,7 +155,11 @@ def configure(settings: Mapping[str, Any] | None = None, /, **named: Any) -> Non
             raise ConfigError(f"unknown setting; known: CONNECTIONS{nearest(name, ['CONNECTIONS'])}", name)
     wanted = given.get("CONNECTIONS", {})
     if is_a(wanted, str, os.PathLike):
-        wanted = read_toml(plain(wanted))
+        if not (wanted := plain(wanted)):
+            raise ConfigError(
+                "found an empty path; expected a dict of settings by name, or a path", "CONNECTIONS"
+            )
+        wanted = read_toml(wanted)
     if not is_a(wanted, Mapping):
         raise ConfigError(
             f"found {type(wanted).__name__}; expected a dict of settings by name", "CONNECTIONS"

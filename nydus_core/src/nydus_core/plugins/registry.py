@@ -62,7 +62,8 @@ def find_class(group: str, reference: object, path: str) -> type:
         raise PluginError(
             f"found {written(reference)}, which is of type {type(named).__name__}; expected a class", path
         )
-    return named
+    found_class: type = named  # type: ignore[assignment]  # is_a() has told
+    return found_class
 
 
 def _find(group: str, name: str, path: str) -> object:

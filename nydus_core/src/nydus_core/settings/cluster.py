@@ -109,25 +109,29 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     Raises:
         ConfigError: There is no such file, or it is not TOML, or holds anything but tables.
     """
+    place = str(path) if str(path) and len(str(path)) <= _MOST_LETTERS else written(path)
     try:
         with Path(path).open("rb") as file:
             tables = tomllib.load(file)
     except OSError as error:
-        raise ConfigError(f"cannot read settings: {error.strerror}", str(path)) from error
+        raise ConfigError(f"cannot read settings: {error.strerror}", place) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"is not TOML: {error}", str(path)) from error
+        raise ConfigError(f"is not TOML: {error}", place) from error
     except RecursionError:
-        raise ConfigError("cannot read settings: they are nested too deeply", str(path)) from None
+        raise ConfigError("cannot read settings: they are nested too deeply", place) from None
     except (ValueError, TypeError) as error:  # no path: text with a NUL in it
-        raise ConfigError(f"cannot read settings: {error}", written(path)) from error
+        raise ConfigError(f"cannot read settings: {error}", place) from error
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise ConfigError(
                 f"found {type(table).__name__}; expected a table of settings for each cluster",
-                f"{path}: {name}",
+                f"{place}: {name}",
             )
     return tables
 
+
+#: Letters of a path that an error shows.
+_MOST_LETTERS = 1000
 
 #: The attributes that engines of each side must have.
 _ENGINE_HAS = {

@@ -194,9 +194,7 @@ def read_weight(weight: Any, path: str) -> float:
     number = whole(weight)
     found: Any = plain(weight) if number is None else number
     if type(found) not in (int, float) or not (found == 0 or _LEAST_WEIGHT <= found <= _MOST_WEIGHT):
-        raise ConfigError(
-            f"found {shown(weight)}; expected a number, 0 or more, up to {_MOST_WEIGHT:g}", f"{path}.weight"
-        )
+        raise ConfigError(f"found {shown(weight)}; expected a number, 0 or more", f"{path}.weight")
     share: float = found
     return share
 
