@@ -36,7 +36,7 @@ ARGUMENTS: Mapping[str, Words] = {
     "CLIENT NO-TOUCH": ("ON",),
     "CLIENT REPLY": ("OFF",),
     "CLIENT TRACKING": ("ON",),
-    "HELLO": ("2",),
+    "HELLO": ("3",),
     "HIMPORT DISCARD": ("fields",),
     "HIMPORT PREPARE": ("fields", "a"),
     "HIMPORT SET": ("k", "fields", "1"),
@@ -186,7 +186,7 @@ async def all_are_well(side: Side, cluster: Any, server: PrivateServer) -> None:
 
 def is_odd(listed: Mapping[str, str]) -> bool:
     """Tell whether a connection has a state that a new connection does not have."""
-    plain = {"db": "0", "sub": "0", "psub": "0", "watch": "0", "user": "default", "resp": "3", "capa": ""}
+    plain = {"db": "0", "sub": "0", "psub": "0", "watch": "0", "user": "default", "resp": "2", "capa": ""}
     return not set(listed["flags"]) <= set("NU") or any(
         listed.get(name, is_) != is_ for name, is_ in plain.items()
     )
@@ -218,7 +218,7 @@ def test_a_state_of_a_connection_is_refused_by_clients(
     (server,) = redis_servers(1)
 
     async def scenario(side: Side) -> None:
-        cluster = side.cluster(settings_of(server, names="a"))
+        cluster = side.cluster(settings_of(server, names="a", protocol=2))
         await side(cluster.set("k", "v"))
         await all_are_refused(side, cluster, road, OF_PIPELINES if road is pipeline_of_a_plain_client else ())
         await all_are_well(side, cluster, server)
@@ -234,7 +234,7 @@ def test_a_state_of_a_connection_is_refused_by_pipelines(
     (server,) = redis_servers(1)
 
     async def scenario(side: Side) -> None:
-        cluster = side.cluster(settings_of(server, names="a"))
+        cluster = side.cluster(settings_of(server, names="a", protocol=2))
         await side(cluster.set("k", "v"))
         for way, transaction in product(WAYS, (True, False)):
             if name == "cluster" and way is at_once_by_hand:  # which its pipeline never does
@@ -263,7 +263,7 @@ def test_a_pipeline_of_one_host_leaves_nothing_of_its_own_words(
     (server,) = redis_servers(1)
 
     async def scenario(side: Side) -> None:
-        cluster = side.cluster(settings_of(server, names="a"))
+        cluster = side.cluster(settings_of(server, names="a", protocol=2))
         await side(cluster.set("k", "v"))
         for written in (name, name.lower(), name.encode()):
             for make in (PIPELINES["host"], PIPELINES["key"], PIPELINES["json"]):
@@ -325,7 +325,7 @@ def test_no_spelling_passes(side: Side, redis_servers: Servers) -> None:
     (server,) = redis_servers(1)
 
     async def scenario(side: Side) -> None:
-        cluster = side.cluster(settings_of(server, names="a"))
+        cluster = side.cluster(settings_of(server, names="a", protocol=2))
         await side(cluster.set("k", "v"))
         async with side.map(cluster) as conn:
             promised = conn.echo("SELECT")
@@ -349,7 +349,7 @@ def test_a_transaction_function_leaves_nothing(side: Side, redis_servers: Server
     (server,) = redis_servers(1)
 
     async def scenario(side: Side) -> None:
-        cluster = side.cluster(settings_of(server, names="a"))
+        cluster = side.cluster(settings_of(server, names="a", protocol=2))
         await side(cluster.set("k", "v"))
 
         def after_multi(pipeline: Any) -> None:
@@ -373,7 +373,7 @@ def test_a_client_of_its_own_keeps_its_state_to_itself(side: Side, redis_servers
     (server,) = redis_servers(1)
 
     async def scenario(side: Side) -> None:
-        cluster = side.cluster(settings_of(server, names="a"))
+        cluster = side.cluster(settings_of(server, names="a", protocol=2))
         await side(cluster.set("k", "v"))
         for _ in range(2):
             client = cluster.on("a").client()
@@ -405,7 +405,7 @@ def test_a_script_leaves_nothing(side: Side, redis_servers: Servers) -> None:
     (server,) = redis_servers(1)
 
     async def scenario(side: Side) -> None:
-        cluster = side.cluster(settings_of(server, names="a"))
+        cluster = side.cluster(settings_of(server, names="a", protocol=2))
         await side(cluster.set("k", "v"))
         for text in SCRIPTS:
             for client in (cluster, cluster.on("a"), cluster.on_key("k")):
@@ -428,7 +428,7 @@ def test_pipelines_of_groups_work(side: Side, redis_servers: Servers) -> None:
     (server,) = redis_servers(1)
 
     async def scenario(side: Side) -> None:
-        cluster = side.cluster(settings_of(server, names="a"))
+        cluster = side.cluster(settings_of(server, names="a", protocol=2))
         for client in (cluster, cluster.on("a")):
             for group in (client.json(), client.ts(), client.ft("index")):
                 pipeline = group.pipeline(transaction=False)
