@@ -11,10 +11,11 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 SCHEDULES := 500
 SEED := 1
 SIDE := both
+DURATION := 600
 RUNS := 20
 LOAD := 4
 
-.PHONY: help test test-all test-modules soak chaos check format demo bench peers docs command-table clean
+.PHONY: help test test-all test-modules soak soak-traffic chaos check format demo bench peers docs command-table clean
 
 help:
 	@echo "Targets:"
@@ -50,6 +51,11 @@ chaos: ## random faults on real servers: was every outcome true? SCHEDULES=500 S
 	@tools/need_memcached
 	@tools/setup .venv test
 	PYTHONPATH=tests/support .venv/bin/python -m chaos --schedules $(SCHEDULES) --seed $(SEED) --side $(SIDE)
+
+soak-traffic: ## mixed work, kills and pauses for DURATION=600 seconds: is all true, and memory, files, connections flat?
+	@tools/need_memcached
+	@tools/setup .venv test
+	PYTHONPATH=tests/support .venv/bin/python -m chaos.soak --seconds $(DURATION) --seed $(SEED)
 
 check: ## format, lint, types (mypy and pyright), rooms and plain words
 	@tools/setup .venv test check

@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import random
 import time
+import traceback
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
@@ -92,7 +93,11 @@ class Caller:
         except RoutingError as error:  # its host has just gone
             self.book.note(kind, outcome_of(error))
         except Exception as error:
-            self.book.complain(f"{self.name} {kind}: {type(error).__name__}: {error}")
+            self._strange(kind, error)
+
+    def _strange(self, kind: str, error: Exception) -> None:
+        trace = "".join(traceback.format_exception(error))
+        self.book.complain(f"{self.name} {kind}: {trace}")
 
     def _key(self) -> str:
         return f"{self.name}:{self._dice.randrange(COUNTERS)}"
@@ -119,7 +124,7 @@ class Caller:
         if outcome_of(error) is not Outcome.SERVER_ERROR or isinstance(error, RoutingError):
             return
         if not any(words in str(error) for words in ("LOADING", "loading", "Watched variable changed")):
-            self.book.complain(f"{self.name} {kind}: {type(error).__name__}: {error}")
+            self._strange(kind, error)
 
     # Kinds of calls ---------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from nydus_core.command import Outcome
 
 __all__ = ["Book", "Marks", "untrue"]
 
-_MOST_TEXTS = 20
+_MOST_TEXTS = 3
 
 
 class Marks:

@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import sys
 import threading
@@ -24,6 +25,8 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from chaos.callers import COUNTERS, NAMES, Caller, Subscriber, drive
@@ -62,12 +65,12 @@ ALLOWANCES = {
 
 #: Mistakes to be made on purpose, so that one can see that they are found. Each is called often.
 LEAKS: dict[str, Callable[[Soak], object]] = {
-    "memory, MB": lambda soak: soak.kept.append(bytearray(400_000)),
-    "objects": lambda soak: soak.kept.append([[] for _ in range(400)]),
-    "files": lambda soak: soak.kept.append(open("/dev/null")),  # noqa: SIM115
+    "memory, MB": lambda soak: soak.kept.append(os.urandom(1_000_000)),
+    "objects": lambda soak: soak.kept.append([[] for _ in range(3000)]),
+    "files": lambda soak: soak.kept.extend(Path("/dev/null").open() for _ in range(5)),  # noqa: SIM115
     "threads": lambda soak: threading.Thread(target=soak.over.wait, daemon=True).start(),
     "tasks": lambda soak: soak.loop.call_soon_threadsafe(soak.leave_task),
-    "connections": lambda soak: soak.kept.append(soak.leave_connection()),
+    "connections": lambda soak: soak.kept.extend(soak.leave_connection() for _ in range(5)),
     "counts": lambda soak: soak.callers[0].book.acknowledged.update([f"{soak.callers[0].name}:0"]),
 }
 
@@ -99,7 +102,8 @@ class Soak:
         self._books: list[Book] = []
         self._kills = False
         self.callers: list[Any] = []
-        self.over = threading.Event()
+        self.over: threading.Event = threading.Event()
+        self.loop: asyncio.AbstractEventLoop
         self.kept: list[Any] = []
         self.samples: list[Sample] = []
 
@@ -122,7 +126,8 @@ class Soak:
     def _start_servers(self, stack: ExitStack) -> None:
         self._servers: dict[str, list[Any]] = {}
         self._proxies: dict[str, list[FaultProxy]] = {}
-        for engine, kind in (("redis", RedisHost), ("memcache", MemcachedHost)):
+        kinds: dict[str, Callable[[], Any]] = {"redis": RedisHost, "memcache": MemcachedHost}
+        for engine, kind in kinds.items():
             servers = [kind() for _ in range(SERVERS)]
             for server in servers:
                 stack.callback(server.end)
@@ -160,9 +165,7 @@ class Soak:
         ):
             settings = self._settings(engine, numbers)
             self._clusters["blocking", name] = create_cluster(settings)
-            self._clusters["asyncio", name] = self._in_loop(
-                lambda settings=settings: create_async_cluster(settings)
-            )
+            self._clusters["asyncio", name] = self._in_loop(partial(create_async_cluster, settings))
 
     def _in_loop(self, job: Callable[[], Any]) -> Any:
         async def done() -> Any:
