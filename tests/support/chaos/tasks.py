@@ -117,7 +117,7 @@ class AsyncioRun(Run):
         super()._works_again()
         at_once = min(self._schedule.most or 0, 4) + 2  # more calls than connections, where there is a limit
         where = (f"c{self._schedule.seed}:where",)
-        ops = [Op("where", where, host=host) for host in self._numbers()] * at_once
+        ops = [self._unhurried(Op("where", where, host=host)) for host in self._numbers()] * at_once
         for last in [each.result(WATCHDOG) for each in [self._submit(self._insist(op)) for op in ops]]:
             if last.outcome is not Outcome.VALUE:
                 self._fail("not well again", f"of {len(ops)} at once: {last}")
