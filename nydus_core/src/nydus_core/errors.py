@@ -17,6 +17,7 @@
     │   └── NotAnsweredInTime  also a MaybeApplied
     ├── CommandError           some commands of a map() failed; has .errors
     ├── NotResolved            a promise was used before its map() block ended
+    ├── NoEventLoop            an asynchronous cluster where no event loop of asyncio runs; also a RuntimeError
     └── ReentrantCall          a signal handler or finalizer needs what its own thread is using
 
 A ``HostError`` is also an instance of the client library's own error: a ``HostDown`` of the Redis engine is a

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import struct
+import sys
 from typing import Any
-
-try:
-    import fcntl
-    import termios
-except ImportError:  # Windows
-    fcntl = termios = None  # type: ignore[assignment]
 
 __all__ = ["LARGE", "unsent"]
 
 #: Bytes. A larger request may take long on its way to a host that is well.
 LARGE = 16384
 
-_QUESTION = getattr(termios, "TIOCOUTQ", None)
+try:
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
+except ImportError:  # Windows
+
+    def _bytes_left(number: int) -> int:
+        return 0
+
+else:
+
+    def _bytes_left(number: int) -> int:
+        answer: bytes = ioctl(number, TIOCOUTQ, bytes(4))
+        return int.from_bytes(answer, sys.byteorder, signed=True)
 
 
 def unsent(sock: Any) -> int:
@@ -31,11 +37,7 @@ def unsent(sock: Any) -> int:
     Returns:
         The bytes; 0 where the kernel does not tell, and for a closed socket.
     """
-    if sock is None or _QUESTION is None:
-        return 0
     try:
-        answer: bytes = fcntl.ioctl(sock.fileno(), _QUESTION, bytes(4))
+        return 0 if sock is None else _bytes_left(sock.fileno())
     except (OSError, ValueError):
         return 0
-    (count,) = struct.unpack("i", answer)
-    return int(count)

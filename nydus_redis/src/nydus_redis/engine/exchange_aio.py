@@ -86,7 +86,7 @@ class Exchange:
         return self._outcomes
 
     def _fail(self, kind: type[HostError], cause: Exception) -> Work[None]:
-        """End the commands without an outcome in an error. What was not written by then was not sent."""
+        """End the commands without an outcome in an error. A command that was not written by then was not sent."""
         commands, engine, written = self._commands, self._engine, self._written
         first = len(self._outcomes)
         for piece in slices(len(commands) - first, COSTLY):
