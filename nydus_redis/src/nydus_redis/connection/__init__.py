@@ -2,7 +2,7 @@
 
 from nydus_redis.connection.closing import AsyncClosingPool, ClosingPool
 from nydus_redis.connection.host import AsyncHost, BlockingHost
-from nydus_redis.connection.lasting import without_connecting
+from nydus_redis.connection.lasting import free_lock, without_connecting
 from nydus_redis.connection.limit_aio import Limit
 from nydus_redis.connection.losses import AsyncPlainLosses, PlainLosses, hidden_loss
 from nydus_redis.connection.moves import Moves
@@ -46,6 +46,7 @@ __all__ = [
     "async_reader",
     "async_write",
     "await_reply",
+    "free_lock",
     "heedful",
     "hidden_loss",
     "interrupt",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ import redis
 from nydus_redis.connection.patience import is_closed
 from nydus_redis.connection.replies import FAILURES
 
-__all__ = ["without_connecting"]
+__all__ = ["free_lock", "without_connecting"]
 
 #: The methods with which redis-py connects. Older versions have the first alone.
 _CONNECTING = ("connect", "connect_check_health")
@@ -48,3 +49,9 @@ def without_connecting(connection: Any) -> Generator[None]:
     finally:
         for name in names:
             vars(connection).pop(name, None)
+
+
+def free_lock(subscriptions: Any) -> None:
+    """Give redis-py's subscriptions a new lock, in a child process: a thread of the parent may have held theirs."""
+    if hasattr(subscriptions, "_lock"):
+        subscriptions._lock = threading.RLock()

@@ -7,7 +7,6 @@ A connection is opened in a thread, while messages of other hosts are read.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -19,7 +18,14 @@ from redis.exceptions import ResponseError
 from nydus_core.command import Command, key_bytes
 from nydus_core.errors import HostDown, HostError
 from nydus_core.redaction import redactor_of
-from nydus_redis.connection import FAILURES, as_client_error, is_closed, socket_of, without_connecting
+from nydus_redis.connection import (
+    FAILURES,
+    as_client_error,
+    free_lock,
+    is_closed,
+    socket_of,
+    without_connecting,
+)
 from nydus_redis.pubsub.ledger import CHANNELS, LEAVING, PATTERNS, SHARD_CHANNELS
 from nydus_redis.pubsub.opening import HandOver, Opening
 
@@ -226,8 +232,7 @@ class Subscriber(SubscriberBase):
         """In a child process: connect anew when it is read. The connection belongs to the parent, which goes on to use it."""
         self._opening = None
         self._pool.ready = None
-        if hasattr(self._pubsub, "_lock"):
-            self._pubsub._lock = threading.RLock()
+        free_lock(self._pubsub)
         self._disconnect()
 
     # Subscribing ------------------------------------------------------------------------------------------------
