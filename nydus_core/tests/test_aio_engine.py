@@ -318,7 +318,7 @@ def test_each_loop_has_its_own_and_that_of_a_closed_one_is_forgotten() -> None:
     in_loop(main)
     assert len(made) == 2
     assert len(own) == 0
-    with pytest.raises(RuntimeError, match="no running event loop"):
+    with pytest.raises(RuntimeError, match="needs a running event loop"):
         own.get()
 
 

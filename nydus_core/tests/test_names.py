@@ -129,6 +129,7 @@ def test_the_core_exports_these_names_and_no_others() -> None:
         "HostHealth",
         "HostListExhausted",
         "MaybeApplied",
+        "NoEventLoop",
         "NydusError",
         "Outcome",
         "PluginError",
@@ -171,6 +172,7 @@ TREE = {
     "NotAnsweredInTime": (errors.MaybeApplied, errors.DeadlineExceeded),
     "CommandError": (errors.NydusError,),
     "NotResolved": (errors.NydusError,),
+    "NoEventLoop": (errors.NydusError, RuntimeError),
     "ReentrantCall": (errors.NydusError,),
 }
 

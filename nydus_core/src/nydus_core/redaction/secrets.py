@@ -103,7 +103,7 @@ def texts_of(value: Any, depth: int = 0) -> Iterator[str]:
 
     Parameters:
         value: The secret.
-        depth: How deep it stands in lists and dicts. Those may be circles, so there is an end.
+        depth: How deep it stands in lists and dicts. They may be circles, so there is an end.
     """
     value = plain(value)
     if type(value) is str:

@@ -1,4 +1,4 @@
-"""What has to begin anew: after a fork, and when gevent has replaced the threads of Python."""
+"""New beginnings: after a fork, and when gevent has replaced the threads of Python."""
 
 from __future__ import annotations
 
