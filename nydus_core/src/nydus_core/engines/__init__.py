@@ -1,8 +1,10 @@
-"""Engines: the protocols, the class to start from, and surfaces and batches for clients without their own."""
+"""Engines: the protocols, the class to start from, pools, and surfaces and batches for clients without their own."""
 
 from nydus_core.engines.base import EngineBase, mark_if_answer, name_of, place_of
 from nydus_core.engines.batches import SerialBatch
 from nydus_core.engines.legacy import BasePipeline
+from nydus_core.engines.loan import Loan
+from nydus_core.engines.pool import MAX_CONNECTIONS, BlockingConnector, SharedPool, Turn, all_in_use
 from nydus_core.engines.protocol import AnyEngine, AsyncEngine, Batch, E, Engine, SurfaceFactory
 from nydus_core.engines.starting import BaseEngine
 from nydus_core.engines.surface import (
@@ -14,17 +16,23 @@ from nydus_core.engines.surface import (
 )
 
 __all__ = [
+    "MAX_CONNECTIONS",
     "AnyEngine",
     "AsyncEngine",
     "BaseEngine",
     "BasePipeline",
     "Batch",
+    "BlockingConnector",
     "E",
     "Engine",
     "EngineBase",
+    "Loan",
     "PlainSurface",
     "SerialBatch",
+    "SharedPool",
     "SurfaceFactory",
+    "Turn",
+    "all_in_use",
     "current_call",
     "mark_if_answer",
     "name_of",

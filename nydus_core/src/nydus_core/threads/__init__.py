@@ -5,12 +5,13 @@ first use. A child process has threads and locks of its own, and so has a progra
 """
 
 from nydus_core.threads.forks import Renewable, refuse_eventlet, renew_after_fork
-from nydus_core.threads.locks import Lock
+from nydus_core.threads.locks import Bell, Lock
 from nydus_core.threads.timer import Alarm, set_alarm
 from nydus_core.threads.workers import in_thread, start
 
 __all__ = [
     "Alarm",
+    "Bell",
     "Lock",
     "Renewable",
     "in_thread",
