@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from nydus_core.aio.turns import Turns
+from nydus_core.engines import all_in_use
 
 __all__ = ["Connector", "FairPool"]
 
@@ -57,7 +58,7 @@ class FairPool(Generic[C]):
     def __init__(self, connector: Connector[C], size: int, patience: float | None) -> None:
         self._connector = connector
         self._size = size
-        self._turns = Turns(size, patience, lambda: connector.exhausted(_exhausted(size, patience)))
+        self._turns = Turns(size, patience, lambda: connector.exhausted(all_in_use(size, patience)))
         self._idle: list[C] = []
         self._used: set[C] = set()
         self._closings = 0
@@ -98,7 +99,16 @@ class FairPool(Generic[C]):
                 connector.shut(connection)
                 raise
             connector.shut(connection)
+            self.drop_idle()  # the others were used longer ago
         return await connector.open()
+
+    async def open(self) -> C:
+        """Open a connection that is not counted, without waiting in line: for a probe. The caller has to shut it."""
+        return await self._connector.open()
+
+    def shut(self, connection: C) -> None:
+        """Close a connection that was opened by ``open``."""
+        self._connector.shut(connection)
 
     def give(self, connection: C, *, clean: bool) -> None:
         """Give a connection back. One that may still get an answer to what was sent is closed, and so is one from before
@@ -136,8 +146,14 @@ class FairPool(Generic[C]):
                     goodbye.cancel()
                     self._connector.shut(connection)
 
+    def drop_idle(self) -> None:
+        """Close the idle connections: the host, or the way to it, was found out of order."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            self._connector.shut(connection)
+
     def drop(self) -> None:
-        """The same, without waiting."""
+        """The same as ``aclose``, without waiting."""
         for connection in self._forget():
             self._connector.shut(connection)
 
@@ -157,10 +173,6 @@ class FairPool(Generic[C]):
         self.drop()
         if not self._busy:
             self._end()
-
-
-def _exhausted(size: int, patience: float | None) -> str:
-    return f"all {size} connections are in use, and none fell free within {patience or 0:g} seconds"
 
 
 def _nothing() -> None:

@@ -192,6 +192,11 @@ class ThreadedEngine(EngineBase):
         """Close all connections. A later command opens new ones."""
         await in_worker(self.engine.close)
 
+    def drop_idle(self) -> None:
+        """Close the idle connections, if the blocking side can."""
+        if hasattr(type(self.engine), "drop_idle"):
+            self.engine.drop_idle()
+
     def retire(self) -> None:
         """Close all connections as they fall out of use."""
         if in_thread(self.engine.retire) is None:

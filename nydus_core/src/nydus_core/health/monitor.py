@@ -218,6 +218,7 @@ class WatchBase(Generic[E]):
     # Probes --------------------------------------------------------------------------------------------------------
 
     def _opened(self, cause: BaseException) -> None:
+        self._drop_idle()
         logger.warning(
             "host %s (%s) is taken for down: %s",
             self.name,
@@ -228,6 +229,18 @@ class WatchBase(Generic[E]):
         listener = self._listener()
         if planned and listener is not None:
             listener.host_down(self.name, cause)
+
+    def _drop_idle(self) -> None:
+        """Have the host close its idle connections: they may be dead, and would be found so one by one."""
+        if hasattr(
+            type(self.engine), "drop_idle"
+        ):  # not the engine itself, which may hand names to its client
+            engine: Any = self.engine
+            try:
+                engine.drop_idle()
+            except Exception as error:
+                self.redactor.clean(error)
+                logger.exception("the idle connections of host %s cannot be closed", self.name)
 
     def _plan_probe(self) -> bool:
         """Plan the next probe, if the host is down; return False, and take it for well, if that cannot be done."""
