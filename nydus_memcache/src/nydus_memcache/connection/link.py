@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from pymemcache.client.base import KeepaliveOpts
 from pymemcache.exceptions import MemcacheUnexpectedCloseError, MemcacheUnknownError
 
+from nydus_core.deadlines import time_left
 from nydus_core.sockets import LARGE, unsent
 from nydus_memcache.connection.turned_away import check_first_line, is_turned_away, turned_away
 
@@ -71,7 +72,7 @@ class Address:
     def _unix(self, path: str) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            sock.settimeout(self.connect_timeout)
+            sock.settimeout(time_left(self.connect_timeout))
             sock.connect(path)
         except BaseException:
             sock.close()
@@ -79,7 +80,7 @@ class Address:
         return sock
 
     def _tcp(self, host: str, port: int) -> socket.socket:
-        sock = socket.create_connection((host, port), self.connect_timeout)
+        sock = socket.create_connection((host, port), time_left(self.connect_timeout))
         try:
             if self.no_delay:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -112,7 +113,11 @@ class Link:
     Attributes:
         sent: How many bytes of the last request the socket has taken.
         closed: Whether the connection is closed, and cannot be used again.
+        used: When a request was last sent, or the connection was opened, on the clock of ``time.monotonic``.
+        nydus_permit: Belongs to the pool.
     """
+
+    nydus_permit: Any = None
 
     def __init__(self, sock: socket.socket, timeout: float | None) -> None:
         self._sock = sock
@@ -121,6 +126,7 @@ class Link:
         # A TLS socket returns only when it has sent all that it was given
         self._at_once = _WRITE if isinstance(sock, ssl.SSLSocket) else None
         self._until = 0.0
+        self.used = time.monotonic()
         self._buffer = b""
         self._at = 0
         self._unsent = memoryview(b"")
@@ -156,7 +162,8 @@ class Link:
             OSError: The connection is broken; ``sent`` tells whether the server may have got a part of the request.
         """
         self.sent = 0
-        self._until = time.monotonic() + self._timeout
+        self.used = time.monotonic()
+        self._until = self.used + self._timeout
         self._unsent = memoryview(request)
         self._is_large = len(request) > LARGE
         self._hand_over(self._at_once)

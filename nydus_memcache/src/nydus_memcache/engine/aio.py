@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from nydus_core.aio import FairPool, PerLoop, one_by_one, with_turns
 from nydus_core.command import Command, Dispatch
-from nydus_core.engines import SurfaceFactory
+from nydus_core.engines import MAX_CONNECTIONS, SurfaceFactory
 from nydus_core.errors import CANCELLED, HostDown, MaybeApplied
 from nydus_core.pieces import Work, slices
 from nydus_memcache import options as host_options
@@ -21,9 +21,6 @@ from nydus_memcache.errors import FAILURES, ServerFull
 from nydus_memcache.surface import AsyncSurfaces
 
 __all__ = ["AsyncMemcache"]
-
-#: The most connections of a host in one event loop, where the settings do not say.
-MAX_CONNECTIONS = 100
 
 #: The errors that an exchange can end in, besides errors of this program.
 _ENDS: tuple[type[BaseException], ...] = (*FAILURES, CancelledError)
@@ -104,6 +101,8 @@ class AsyncMemcache(MemcacheHost):
             clean = True
         except FAILURES as error:
             sent = link.sent and not isinstance(error, ServerFull)
+            if not isinstance(error, ServerFull):
+                pool.drop_idle()  # they are as dead, if a firewall has forgotten them
             raise self.failed(MaybeApplied if sent else HostDown, error, command) from error
         finally:
             pool.give(link, clean=clean)
@@ -133,6 +132,8 @@ class AsyncMemcache(MemcacheHost):
         except _ENDS as error:
             ended = error
             failure = Failure(self._cause(error), link.sent)
+            if not isinstance(error, ServerFull | CancelledError):
+                pool.drop_idle()  # they are as dead, if a firewall has forgotten them
         finally:
             pool.give(link, clean=clean)
         return await self._told(all_runs, answers, failure, ended)
@@ -160,7 +161,14 @@ class AsyncMemcache(MemcacheHost):
         Raises:
             Exception: The host is not up.
         """
-        await self.call(Plain("version", b"version", (), (), (b"version\r\n",)))
+        command = Plain("version", b"version", (), (), (b"version\r\n",))
+        pool, answers = self.pool, list[Any]()
+        link = await pool.open()  # not one that was open: a host may be up while its connections are dead
+        try:
+            await link.ask(command.request, (command,), answers)
+        finally:
+            pool.shut(link)
+        self.value(command, answers[0])
 
     async def flush(self) -> None:
         """Delete all items of the host."""
@@ -171,6 +179,10 @@ class AsyncMemcache(MemcacheHost):
         pool = self.pool
         self._pools.in_each(lambda each: None if each is pool else each.drop())
         await pool.aclose()
+
+    def drop_idle(self) -> None:
+        """Close the idle connections, in each event loop: the host was found down."""
+        self._pools.in_each(lambda pool: pool.drop_idle())
 
     def retire(self) -> None:
         """Close the idle connections now, and the ones in use when they are given back."""

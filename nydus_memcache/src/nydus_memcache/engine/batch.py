@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from nydus_core.command import Command
-from nydus_memcache.connection import Link, Pool
+from nydus_core.engines import Loan, SharedPool, Turn
+from nydus_memcache.connection import Link
 from nydus_memcache.engine.host import MemcacheHost
 from nydus_memcache.engine.runs import Failure, outcomes, runs
-from nydus_memcache.errors import FAILURES
+from nydus_memcache.errors import FAILURES, ServerFull
 
 __all__ = ["MemcacheBatch"]
 
@@ -17,15 +18,19 @@ __all__ = ["MemcacheBatch"]
 class MemcacheBatch:
     """Commands on their way to one host. See ``nydus_core.engines.Batch``."""
 
-    def __init__(self, engine: MemcacheHost, pool: Pool, commands: Sequence[Command]) -> None:
+    def __init__(self, engine: MemcacheHost, pool: SharedPool[Link], commands: Sequence[Command]) -> None:
         self.engine = engine
         self._pool = pool
         self._runs = runs(commands)
         self._request = b"".join([run.request for run in self._runs])
-        self._link: Link | None = None
+        self._loan: Loan[Link] = Loan(pool, Link.shut)
+        self._turn: Turn | None = None
         self._failure: Exception | None = None
-        self._clean = True
-        self._begun = self._aborted = False
+        self._begun = self._sending = self._aborted = False
+
+    @property
+    def _link(self) -> Link | None:
+        return self._loan.connection
 
     @property
     def overlaps(self) -> bool:
@@ -35,42 +40,49 @@ class MemcacheBatch:
     @property
     def ready(self) -> bool:
         """Whether there is an open connection. It is claimed here, so that nobody else takes it."""
-        if self._link is None and self._request:
-            self._link = self._pool.idle()
-        return self._link is not None or not self._request
+        return not self._request or self._loan.claim()
 
     def send(self) -> None:
         """Write as much as the socket takes at once."""
         try:
             if not self.ready:
-                self._link = self._pool.take()
+                self._turn = Turn()
+                if not self._aborted:
+                    self._loan.take(self._turn)
             # Set before _aborted is read; abort() sets _aborted before it reads _begun. So one of the two sees the other
             self._begun = True
             if self._link is not None and not self._aborted:
-                self._clean = False
+                self._loan.clean, self._sending = False, True
                 self._link.send(self._request)
         except FAILURES as error:
             self._failure = self._why_failed(error)
 
     def _why_failed(self, error: Exception) -> Exception:
-        return error if self._link is None or self._aborted else self._link.why(error)
+        if self._link is None or self._aborted:
+            return error
+        cause = self._link.why(error)
+        if not isinstance(cause, ServerFull):
+            self._pool.drop_idle()  # they are as dead, if a firewall has forgotten them
+        return cause
 
     def receive(self) -> list[Any]:
         """Write the rest, and read all answers; return the outcome of each command."""
         answers: list[Any] = []
-        if self._aborted and self._clean and self._request:
+        if self._aborted and not self._sending and self._request:
             self._failure = self.engine.late("aborted")
         if self._failure is None:
             try:
                 self._read(answers)
             except FAILURES as error:
                 self._failure = self._why_failed(error)
-        return outcomes(self.engine, self._runs, answers, self._why())
+        found = outcomes(self.engine, self._runs, answers, self._why())
+        self._loan.give_back()  # not when all hosts are done: others may wait for it, and this caller for others
+        return found
 
     def _why(self) -> Failure | None:
         if self._failure is None:
             return None
-        sent = 0 if self._link is None or self._clean else self._link.sent
+        sent = self._link.sent if self._link is not None and self._sending else 0
         return Failure(self._failure, sent, sent)
 
     def _read(self, answers: list[Any]) -> None:
@@ -83,7 +95,7 @@ class MemcacheBatch:
         for run in self._runs:
             answers.append(run.read(link))
         link.flush()
-        self._clean = True
+        self._loan.clean = True
 
     def fileno(self) -> int | None:
         """Return the number of the socket that answers come from; None if there are no answers to wait for."""
@@ -93,17 +105,14 @@ class MemcacheBatch:
         """Shut the connection, so that a thread that waits for an answer is free; without a connection, never send."""
         self._aborted = True
         if self._begun:
-            if self._link is not None:
-                self._link.shut()
+            self._loan.interrupt()
             return None
         if not self._request:
             return None
+        if self._turn is not None:
+            self._turn.give_up()
         return outcomes(self.engine, self._runs, [], Failure(self.engine.late("aborted")))
 
     def close(self) -> None:
         """Give the connection back; close it first if answers are still to come."""
-        if self._link is not None:
-            if not self._clean:
-                self._link.close()
-            self._pool.give(self._link)
-            self._link = None
+        self._loan.give_back()

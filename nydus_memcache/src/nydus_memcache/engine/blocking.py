@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 from pymemcache.client.base import PooledClient
 
 from nydus_core.command import Command
-from nydus_core.engines import Batch, SerialBatch, SurfaceFactory
+from nydus_core.engines import MAX_CONNECTIONS, Batch, SerialBatch, SharedPool, SurfaceFactory
 from nydus_core.errors import HostDown, MaybeApplied
 from nydus_memcache import options as host_options
 from nydus_memcache.commands import MemcacheCommand, Plain
-from nydus_memcache.connection import Pool
+from nydus_memcache.connection import Link, LinkConnector
 from nydus_memcache.engine.batch import MemcacheBatch
 from nydus_memcache.engine.host import MemcacheHost
 from nydus_memcache.errors import FAILURES, ServerFull
@@ -37,7 +37,8 @@ class Memcache(MemcacheHost):
         host: The name or address of the server.
         port: The port of the server.
         unix_socket_path: The unix socket of the server, instead of host and port.
-        timeout: Seconds that connecting, and waiting for an answer, may take; None for no limit.
+        timeout: Seconds that connecting, waiting for an answer, and waiting for a connection may take, each; None for no
+            limit.
         connect_timeout: Seconds that connecting may take, if not ``timeout``.
         identifier: The name that the ``consistent`` router hashes; by default ``memcache://host:port/``, as in nydus 0.11,
             or ``memcache:///path`` of the unix socket.
@@ -48,9 +49,10 @@ class Memcache(MemcacheHost):
             - ``serde`` (or ``serializer`` and ``deserializer``): turns values into bytes and back, with ``encoding`` for
               text that the serde returns. ``pickle``, an option of Nydus: use pymemcache's ``pickle_serde``, where all who
               can write to the servers are trusted.
-            - ``max_pool_size``: the most connections in use at once; a command beyond is refused as not sent.
+            - ``max_pool_size``: the most connections at once, by default 100. Threads beyond wait in line.
             - ``pool_idle_timeout``: seconds until a connection that is not used is closed; 0 for never.
-            - ``no_delay`` (here True by default), ``socket_keepalive``, ``tls_context``, ``lock_generator``.
+            - ``no_delay`` (here True by default), ``socket_keepalive``, ``tls_context``.
+            - ``lock_generator``: for the client of pymemcache behind ``connection``. The engine needs no lock.
 
     Raises:
         ConfigError: An option would undo a promise of the cluster (``default_noreply``, ``ignore_exc``), or makes no
@@ -62,11 +64,10 @@ class Memcache(MemcacheHost):
     def _prepare(self) -> None:
         self._client: PooledClient | None = None
         self._making = Lock()
-        self.pool = Pool(
-            self.address.connect,
-            self.options.get("max_pool_size"),
-            self.options.get("pool_idle_timeout", 0),
-            self.options.get("lock_generator") or Lock,
+        self.pool: SharedPool[Link] = SharedPool(
+            LinkConnector(self.address, self.options.get("pool_idle_timeout", 0)),
+            self.options.get("max_pool_size") or MAX_CONNECTIONS,
+            self.timeout,
         )
 
     @classmethod
@@ -89,7 +90,7 @@ class Memcache(MemcacheHost):
 
     def close(self) -> None:
         """Close all connections. A later command opens new ones."""
-        self.pool.close()
+        self.pool.drop()
         self._close_client()
 
     def _close_client(self) -> None:
@@ -103,11 +104,26 @@ class Memcache(MemcacheHost):
         Raises:
             Exception: The host is not up.
         """
-        self.call(Plain("version", b"version", (), (), (b"version\r\n",)))
+        command = Plain("version", b"version", (), (), (b"version\r\n",))
+        link = self.pool.open()  # not one that was open: a host may be up while its connections are dead
+        try:
+            link.send(command.request)
+            self.value(command, command.read(link))
+        except FAILURES as error:
+            cause = link.why(error)
+            if cause is error:
+                raise
+            raise cause from error
+        finally:
+            self.pool.shut(link)
 
     def flush(self) -> None:
         """Delete all items of the host."""
         self.call(Plain("flush_all", b"flush_all", (), (), (b"flush_all\r\n",)))
+
+    def drop_idle(self) -> None:
+        """Close the idle connections: the host was found down."""
+        self.pool.drop_idle()
 
     def retire(self) -> None:
         """Close the idle connections now, and the ones in use when they are given back."""
@@ -124,19 +140,20 @@ class Memcache(MemcacheHost):
             link = self.pool.take()
         except FAILURES as error:
             raise self.failed(HostDown, error, command) from error
+        clean = False
         try:
             link.send(request)
             answer = command.read(link)
             link.flush()
-        except BaseException as error:
-            cause = link.why(error) if isinstance(error, FAILURES) else error
+            clean = True
+        except FAILURES as error:
+            cause = link.why(error)
             sent = link.sent and not isinstance(cause, ServerFull)
-            link.close()
-            if not isinstance(cause, FAILURES):
-                raise
+            if not isinstance(cause, ServerFull):
+                self.pool.drop_idle()  # they are as dead, if a firewall has forgotten them
             raise self.failed(MaybeApplied if sent else HostDown, cause, command) from cause
         finally:
-            self.pool.give(link)
+            self.pool.give(link, clean=clean)
         return self.value(command, answer)
 
     def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
