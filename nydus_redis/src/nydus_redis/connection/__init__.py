@@ -6,8 +6,7 @@ from nydus_redis.connection.lasting import free_lock, without_connecting
 from nydus_redis.connection.limit_aio import Limit
 from nydus_redis.connection.losses import AsyncPlainLosses, PlainLosses, hidden_loss
 from nydus_redis.connection.moves import Moves
-from nydus_redis.connection.patience import is_closed, shut
-from nydus_redis.connection.pool import Pool
+from nydus_redis.connection.pool import Connections, GivenConnections, OwnConnections, waits_among
 from nydus_redis.connection.pool_aio import PipelinePool, RedisConnector, heedful, waiting
 from nydus_redis.connection.replies import (
     ANSWERS,
@@ -19,9 +18,11 @@ from nydus_redis.connection.replies import (
     read_reply,
     reader,
     says_full,
+    says_goodbye,
     says_later,
 )
 from nydus_redis.connection.replies_aio import async_read_reply, async_reader, push_reader, whole_answer
+from nydus_redis.connection.sockets import is_closed, shut
 from nydus_redis.connection.streams_aio import abort, async_write, interrupt, post
 from nydus_redis.connection.writing import socket_of, write
 
@@ -34,11 +35,13 @@ __all__ = [
     "AsyncPlainLosses",
     "BlockingHost",
     "ClosingPool",
+    "Connections",
+    "GivenConnections",
     "Limit",
     "Moves",
+    "OwnConnections",
     "PipelinePool",
     "PlainLosses",
-    "Pool",
     "RedisConnector",
     "abort",
     "as_client_error",
@@ -57,10 +60,12 @@ __all__ = [
     "read_reply",
     "reader",
     "says_full",
+    "says_goodbye",
     "says_later",
     "shut",
     "socket_of",
     "waiting",
+    "waits_among",
     "whole_answer",
     "without_connecting",
     "write",

@@ -11,7 +11,7 @@ from nydus_core.aio import FairPool
 from nydus_core.engines import AnyEngine
 from nydus_core.errors import HostError
 from nydus_redis.connection.moves import Moves
-from nydus_redis.connection.pool import Pool
+from nydus_redis.connection.pool import Connections
 from nydus_redis.connection.pool_aio import PipelinePool
 
 __all__ = ["AsyncHost", "BlockingHost"]
@@ -27,7 +27,7 @@ class BlockingHost(_AnyHost, Protocol):
     """The engine of one host, with blocking calls."""
 
     @property
-    def connections(self) -> Pool:
+    def connections(self) -> Connections:
         """The connections of the host."""
         ...
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import redis
 
-from nydus_redis.connection.patience import is_closed
 from nydus_redis.connection.replies import FAILURES
+from nydus_redis.connection.sockets import is_closed
 
 __all__ = ["free_lock", "without_connecting"]
 

@@ -1,128 +1,284 @@
-"""The connections to one host, for blocking calls: redis-py's pool, in which no command gets the answer to another.
+"""The connections to one host, for blocking calls: redis-py's connections, in pools in which no command gets the answer to another.
 
-redis-py opens connections, greets the server and keeps idle connections. This module sees to it that nothing is unread on a
-connection that is taken, and that a connection is closed if its replies were not read when it is given back.
+Commands that wait for long at the server, such as BLPOP, have a pool of their own: however many wait, other commands find a
+connection. A pool that the settings give is used as it is.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakSet
 
 import redis
 
+from nydus_core.engines import SharedPool, Turn
 from nydus_core.redaction import NO_SECRETS, Redactor
 from nydus_core.threads import renew_after_fork
+from nydus_redis.commands import BlockingCommand, RedisCommand
+from nydus_redis.connection.connector import PooledConnector, discreet
 from nydus_redis.connection.moves import Moves
-from nydus_redis.connection.patience import allow_connecting, free_locks, no_connecting, patient, shut
-from nydus_redis.connection.replies import FAILURES, only_pushes
+from nydus_redis.connection.replies import only_pushes
+from nydus_redis.connection.sockets import shut
 
-__all__ = ["Pool"]
+__all__ = ["Connections", "GivenConnections", "OwnConnections", "waits_among"]
 
 
-class Pool:
-    """The connections to one host. Threads may share it.
+def waits_among(commands: Sequence[RedisCommand]) -> bool:
+    """Tell whether the server may hold back the answer to any of some commands because the command asks for it."""
+    return BlockingCommand in set(map(type, commands)) and any(command.waits for command in commands)
 
-    Parameters:
-        redis_py: redis-py's pool.
-        own: Whether the pool belongs to this host alone. A pool that the settings gave is never closed from here.
-        redactor: Takes the host's secrets out of the errors of connecting.
+
+class Connections:
+    """The connections to one host. Threads may share them.
 
     Attributes:
-        redis_py: redis-py's pool.
+        redis_py: A pool of redis-py on the connections for commands, for redis-py's own clients and pipelines.
+        commands: The pool for commands.
+        blocking: The pool for commands that wait at the server.
+        held: A pool of redis-py without a limit, for connections that are held for long, as by subscriptions.
         moves: Is told the answers of the host, and whether it is a replica.
-        subscribers: The subscriptions, each with its ``connection``, that hold a connection of the pool.
+        subscribers: The subscriptions, each with its ``connection``.
     """
 
-    def __init__(self, redis_py: redis.ConnectionPool, *, own: bool, redactor: Redactor = NO_SECRETS) -> None:
-        self.subscribers: WeakSet[Any] = WeakSet()
-        self.redis_py = redis_py
-        self._own = own
-        self._retired = False
-        self.moves = Moves()
-        if own:
-            redis_py.connection_class = patient(redis_py.connection_class, self.moves, redactor)
-        self._may_claim = own and not redis_py.connection_kwargs.get("health_check_interval")
-        renew_after_fork(self)
+    redis_py: redis.ConnectionPool
+    commands: Any
+    blocking: Any
+    held: redis.ConnectionPool
 
-    def after_fork(self) -> None:
-        """In a child process: wait for no thread of the parent. redis-py opens new connections there."""
-        free_locks(self.redis_py)
+    def __init__(self) -> None:
+        self.subscribers: WeakSet[Any] = WeakSet()
+        self.moves = Moves()
 
     def take(self) -> Any:
-        """Take a connection that is ready to send; nothing of a command has been sent when this raises.
-
-        A connection that the server has closed meanwhile, or that holds more bytes than were asked for, is replaced.
-
-        Raises:
-            Exception: One of ``FAILURES``: there is no connection.
-        """
-        allow_connecting()
-        connection = self._in_step()
-        try:
-            connection.check_health()
-        except BaseException:
-            self._put_back(connection, clean=False)
-            raise
-        return connection
-
-    def claim(self) -> Any | None:
-        """Take an open connection without waiting; None if there is none, or if that is not certain."""
-        if not self._may_claim:
-            return None
-        with no_connecting():
-            try:
-                return self._in_step()
-            except FAILURES:
-                return None
+        """Take a connection for commands. See ``nydus_core.engines.SharedPool.take``."""
+        return self.commands.take()
 
     def give(self, connection: Any, *, clean: bool) -> None:
-        """Give a connection back.
+        """Give a connection for commands back. It is closed unless ``clean`` says that all replies were read."""
+        self.commands.give(connection, clean=clean)
 
-        Parameters:
-            connection: The connection.
-            clean: Whether all replies were read. If not, the connection is closed.
-        """
-        self._put_back(connection, clean)
+    def open(self) -> Any:
+        """Open a connection for a probe, without waiting for one that is in use."""
+        raise NotImplementedError
 
-    def _put_back(self, connection: Any, clean: bool) -> None:
-        try:
-            if not clean or (self._retired and self._own):
-                connection.disconnect()
-        finally:
-            self.redis_py.release(connection)
+    def shut(self, connection: Any) -> None:
+        """Close a connection that was opened for a probe."""
+        raise NotImplementedError
+
+    def drop_idle(self) -> None:
+        """Close the idle connections: the host, or the way to it, was found out of order."""
+        raise NotImplementedError
 
     def close(self) -> None:
-        """Close the idle connections, unless the pool is not this host's own, and those of subscriptions.
+        """Close the idle connections, and those of subscriptions; connections in use are closed when they are given back.
 
         A later command opens new ones. A subscription reports that it was lost, if it is read again, and begins anew.
         """
-        self._close_idle()
         for subscriber in list(self.subscribers):
             if subscriber.connection is not None:
                 shut(subscriber.connection)
 
-    def _close_idle(self) -> None:
-        if self._own:
-            self.redis_py.disconnect(inuse_connections=False)
+    def retire(self, then: Callable[[], object] | None = None) -> None:
+        """Close the idle connections, and each connection in use when it is given back.
 
-    def retire(self) -> None:
-        """Close the idle connections, and each connection in use when it is given back."""
-        self._retired = True
-        self._close_idle()
+        Parameters:
+            then: Called when no connection is in use any more.
+        """
+        raise NotImplementedError
 
-    def _in_step(self) -> Any:
+
+class OwnConnections(Connections):
+    """Connections that belong to one host alone.
+
+    Parameters:
+        redis_py: The pool that redis-py has made of the settings. It becomes a pool on top of the pool for commands.
+        size: The most connections for commands, and as many for commands that wait at the server.
+        patience: Seconds that a thread waits in line for a connection; None for no limit.
+        redactor: Takes the host's secrets out of the errors of connecting.
+        before: Is called before a connection is opened.
+    """
+
+    def __init__(
+        self,
+        redis_py: Any,
+        size: int,
+        patience: float | None,
+        redactor: Redactor = NO_SECRETS,
+        before: Callable[[], object] | None = None,
+    ) -> None:
+        super().__init__()
+        redis_py.connection_class = discreet(redis_py.connection_class, redactor, before)
+        self._connector = PooledConnector(redis_py, self.moves)
+        self.commands: SharedPool[Any] = SharedPool(self._connector, size, patience)
+        self.blocking: SharedPool[Any] = SharedPool(self._connector, size, patience)
+        self.held = _HeldPool(redis_py, self._connector)
+        # redis-py has told others of this very pool: those that renew a token, and those that hear of maintenance
+        redis_py.__class__ = _CommandPool
+        redis_py.nydus_pools = self.commands, self.blocking
+        self.redis_py = redis_py
+
+    def open(self) -> Any:
+        """Open a connection for a probe. It is not counted."""
+        return self._connector.open()
+
+    def shut(self, connection: Any) -> None:
+        """Close a connection that was opened for a probe."""
+        self._connector.shut(connection)
+
+    def drop_idle(self) -> None:
+        """Close the idle connections: the host, or the way to it, was found out of order."""
+        self.commands.drop_idle()
+        self.blocking.drop_idle()
+
+    def close(self) -> None:
+        """Close all connections, those in use when they are given back. See ``Connections.close``."""
+        self.commands.drop()
+        self.blocking.drop()
+        super().close()
+
+    def retire(self, then: Callable[[], object] | None = None) -> None:
+        """Close all connections, those in use when they are given back, and keep none from now on."""
+        is_last = iter((False, True))  # next() cannot be divided: only the second pool that ends is the last
+
+        def ended() -> None:
+            if next(is_last) and then is not None:
+                then()
+
+        self.commands.retire(ended)
+        self.blocking.retire(ended)
+
+
+class _CommandPool(redis.ConnectionPool):
+    """A pool of redis-py's kind, on top of pools of our own: for redis-py's clients and pipelines on one host.
+
+    Attributes:
+        nydus_pools: The pools for commands, and for commands that wait at the server.
+    """
+
+    nydus_pools: tuple[SharedPool[Any], SharedPool[Any]]
+
+    def get_connection(self, *args: Any, **kwargs: Any) -> Any:
+        """Take a connection for commands."""
+        return self.nydus_pools[0].take()
+
+    def release(self, connection: Any) -> None:
+        """Give a connection back. redis-py has closed it if anything went wrong."""
+        self.nydus_pools[0].give(connection, clean=True)
+
+    def disconnect(self, inuse_connections: bool = True) -> None:
+        """Close the idle connections, and the others when they are given back."""
+        for pool in self.nydus_pools:
+            if inuse_connections:
+                pool.drop()
+            else:
+                pool.drop_idle()
+
+    def reset(self) -> None:
+        """Begin anew, as redis-py does in a child process: our pools have done so themselves."""
+
+    def re_auth_callback(self, token: Any) -> None:
+        """Use a new token: connections from before are closed as they fall out of use, and new ones greet with the token."""
+        self.disconnect()
+
+    def _get_free_connections(self) -> Any:
+        return [connection for pool in self.nydus_pools for connection in pool.idle]
+
+    def _get_in_use_connections(self) -> Any:
+        return {connection for pool in self.nydus_pools for connection in pool.in_use}
+
+    _available_connections = property(_get_free_connections)
+    _in_use_connections = property(_get_in_use_connections)
+
+
+class _HeldPool(redis.ConnectionPool):
+    """A pool of redis-py's kind without a limit, which keeps no idle connections: each is used by one holder, for long.
+
+    Parameters:
+        redis_py: A pool of redis-py with the same settings.
+        connector: Opens the connections.
+    """
+
+    def __init__(self, redis_py: Any, connector: PooledConnector) -> None:
+        super().__init__(connection_class=redis_py.connection_class, **redis_py.connection_kwargs)
+        self._connector = connector
+
+    def get_connection(self, *args: Any, **kwargs: Any) -> Any:
+        """Open a connection."""
+        return self._connector.open()
+
+    def release(self, connection: Any) -> None:
+        """Close a connection."""
+        connection.disconnect()
+
+
+class GivenConnections(Connections):
+    """The connections of a pool that the settings gave. It is used as it is, and never closed from here.
+
+    Parameters:
+        redis_py: redis-py's pool.
+    """
+
+    def __init__(self, redis_py: Any) -> None:
+        super().__init__()
+        self.redis_py = self.held = redis_py
+        self.commands = self.blocking = _GivenPool(redis_py)
+
+    def open(self) -> Any:
+        """Take a connection, and connect it anew."""
+        connection = self.commands.take()
         try:
-            connection: Any = self.redis_py.get_connection()
-        except BaseException as error:
-            if not isinstance(error, redis.RedisError):
-                # redis-py would take this connection for an open one, and go on in the middle of the greeting
-                self.redis_py.disconnect(inuse_connections=False)
+            connection.disconnect()
+            connection.connect()
+        except BaseException:
+            self.commands.give(connection, clean=False)
             raise
+        return connection
+
+    def shut(self, connection: Any) -> None:
+        """Close a connection, and give it back."""
+        self.commands.give(connection, clean=False)
+
+    def drop_idle(self) -> None:
+        """Do nothing: the pool belongs to others too. redis-py connects a dead connection anew, when it was found dead."""
+
+    def retire(self, then: Callable[[], object] | None = None) -> None:
+        """Do nothing: the pool belongs to others too."""
+
+
+class _GivenPool:
+    """A pool of redis-py, with the calls of ``nydus_core.engines.SharedPool``.
+
+    Parameters:
+        redis_py: redis-py's pool.
+    """
+
+    def __init__(self, redis_py: Any) -> None:
+        self._redis_py = redis_py
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """In a child process: wait for no thread of the parent, which may have held a lock at the fork.
+
+        redis-py opens new connections there.
+        """
+        for name in ("_lock", "_fork_lock"):
+            if hasattr(self._redis_py, name):
+                setattr(self._redis_py, name, threading.RLock())
+
+    def take(self, turn: Turn | None = None) -> Any:
+        """Take a connection that is ready to send.
+
+        Raises:
+            Exception: One of ``FAILURES``: there is no connection.
+        """
+        connection = self._redis_py.get_connection()
         try:
             self._have_in_step(connection)
+            connection.check_health()
         except BaseException:
-            self._put_back(connection, clean=False)
+            self.give(connection, clean=False)
             raise
         return connection
 
@@ -131,7 +287,7 @@ class Pool:
 
         redis-py does so too, but not where it expects push messages (about maintenance, by default over TCP).
         """
-        expects_pushes = getattr(self.redis_py, "maint_notifications_enabled", None)
+        expects_pushes = getattr(self._redis_py, "maint_notifications_enabled", None)
         if expects_pushes is None or not expects_pushes():
             return
         if connection.can_read() and not only_pushes(connection):
@@ -139,3 +295,15 @@ class Pool:
             connection.connect()
             if connection.can_read() and not only_pushes(connection):
                 raise redis.ConnectionError("the server says more than it was asked for")
+
+    def claim(self) -> Any | None:
+        """Return None: redis-py's pool may connect, which takes time."""
+        return None
+
+    def give(self, connection: Any, *, clean: bool) -> None:
+        """Give a connection back."""
+        try:
+            if not clean:
+                connection.disconnect()
+        finally:
+            self._redis_py.release(connection)

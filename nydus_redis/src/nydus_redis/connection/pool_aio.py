@@ -21,8 +21,8 @@ from nydus_core.redaction import NO_SECRETS, Redactor
 from nydus_core.sockets import LARGE
 from nydus_redis.connection.limit_aio import Limit, listen
 from nydus_redis.connection.moves import Moves
-from nydus_redis.connection.patience import Discreet
 from nydus_redis.connection.replies import FAILURES, as_client_error
+from nydus_redis.connection.sockets import Discreet
 from nydus_redis.connection.streams_aio import abort, shows_its_state, writer_of
 
 __all__ = ["PipelinePool", "RedisConnector", "heedful", "waiting"]
@@ -91,7 +91,10 @@ class RedisConnector:
         if not await self._is_quiet(connection):
             return False
         if connection.health_check_interval:
-            await connection.check_health()
+            try:
+                await connection.check_health()
+            except (redis.RedisError, OSError):
+                return False
         return True
 
     async def _is_quiet(self, connection: Any) -> bool:

@@ -36,6 +36,7 @@ __all__ = [
     "read_reply",
     "reader",
     "says_full",
+    "says_goodbye",
     "says_later",
     "says_replica",
 ]
@@ -77,6 +78,11 @@ def says_full(error: Exception) -> bool:
     The greeting of a connection meets this answer first, but not every connection has a greeting.
     """
     return isinstance(error, redis.ConnectionError) and str(error).endswith("max number of clients reached")
+
+
+def says_goodbye(outcome: Any) -> bool:
+    """Tell whether an outcome is the answer to a request that the server cannot read. The server closes the connection."""
+    return isinstance(outcome, ResponseError) and str(outcome).startswith("Protocol error")
 
 
 def says_replica(answer: Exception) -> bool:

@@ -62,7 +62,7 @@ class AsyncEmbedded(EmbeddedHost, AsyncRedis):
         self._retired = True
         self._loops_in_use = len(self._own)
         if self._loops_in_use:
-            self._own.in_each(lambda own: own.commands.retire(self._leave))
+            self._own.in_each(lambda own: own.retire(self._leave))
         else:
             self._stop()
 

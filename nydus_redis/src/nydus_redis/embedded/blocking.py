@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ from nydus_core.command import Dispatch
 from nydus_core.engines import SurfaceFactory
 from nydus_core.threads import Lock
 from nydus_redis import options as host_options
-from nydus_redis.connection import Pool
+from nydus_redis.connection import Connections, OwnConnections
 from nydus_redis.embedded.server import PrivateServer, ServerError
 from nydus_redis.engine import Redis, RedisHost
 from nydus_redis.options import TIMEOUT
@@ -113,67 +112,6 @@ class EmbeddedHost(RedisHost):
         }
 
 
-class _ServerPool(Pool):
-    """The connections to a private server: the first waits for the server, the last ends a retired host.
-
-    Parameters:
-        redis_py: redis-py's pool.
-        served: The server.
-        close: Closes the host; called when the pool is retired and no connection is in use.
-    """
-
-    def __init__(
-        self,
-        redis_py: redis.ConnectionPool,
-        served: ServedServer,
-        close: weakref.WeakMethod[Callable[[], None]],
-    ) -> None:
-        super().__init__(redis_py, own=True)
-        self._served, self._close = served, close
-        self._counting = threading.Lock()
-        self._in_use = 0
-
-    def take(self) -> Any:
-        """Take a connection, once the server answers. See ``Pool.take``."""
-        if not self._served.answers:
-            self._served.wait()
-        self._count(1)
-        try:
-            return super().take()
-        except BaseException:
-            self._count(-1)
-            raise
-
-    def claim(self) -> Any | None:
-        """Take an open connection without waiting for anything. See ``Pool.claim``."""
-        connection = super().claim()
-        if connection is not None:
-            self._count(1)
-        return connection
-
-    def give(self, connection: Any, *, clean: bool) -> None:
-        """Give a connection back. See ``Pool.give``."""
-        try:
-            super().give(connection, clean=clean)
-        finally:
-            self._count(-1)
-
-    def retire(self) -> None:
-        """Close the host as soon as no connection is in use."""
-        with self._counting:
-            self._retired = True
-        self._count(0)
-
-    def _count(self, change: int) -> None:
-        with self._counting:
-            self._in_use += change
-            last = self._retired and not self._in_use
-        if last:
-            close = self._close()
-            if close is not None:  # else nobody holds the host, and its server has ended with it
-                close()
-
-
 class Embedded(EmbeddedHost, Redis):
     """A private Redis or Valkey server and a host on it: ``{'engine': 'embedded', 'hosts': 3}`` is a whole cluster.
 
@@ -204,10 +142,30 @@ class Embedded(EmbeddedHost, Redis):
             self._served.wait()
         return super().client(make_surface, dispatch)
 
-    def _pool_of(self, redis_py: redis.ConnectionPool, own: bool) -> Pool:
-        return _ServerPool(redis_py, self._served, weakref.WeakMethod(self.close))
+    def _own(self, redis_py: redis.ConnectionPool, size: int, patience: float | None) -> Connections:
+        served = weakref.ref(
+            self._served
+        )  # a class of connections is in a circle with itself: see ServedServer
+
+        def wait() -> None:
+            found = served()
+            if found is not None and not found.answers:
+                found.wait()
+
+        return OwnConnections(redis_py, size, patience, self.redactor, wait)
 
     def close(self) -> None:
         """Close the connections and stop the server. Its data are gone, and later commands fail."""
         super().close()
         self._served.end()
+
+    def retire(self) -> None:
+        """Stop the server as soon as no connection is in use."""
+        close = weakref.WeakMethod(self.close)
+
+        def end() -> None:
+            found = close()
+            if found is not None:  # else nobody holds the host, and its server has ended with it
+                found()
+
+        self.connections.retire(end)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 from weakref import WeakSet
 
@@ -10,7 +10,7 @@ import redis.asyncio
 
 from nydus_core.aio import FairPool, PerLoop
 from nydus_core.command import Command, Dispatch
-from nydus_core.engines import SurfaceFactory, name_of
+from nydus_core.engines import MAX_CONNECTIONS, SurfaceFactory, name_of
 from nydus_core.errors import HostDown
 from nydus_redis import options as host_options
 from nydus_redis.commands import RedisCommand, UnreadableReply
@@ -27,6 +27,7 @@ from nydus_redis.connection import (
     async_write,
     heedful,
     interrupt,
+    says_goodbye,
     says_later,
     whole_answer,
 )
@@ -36,9 +37,6 @@ from nydus_redis.surface import async_host_client, async_surfaces
 
 __all__ = ["AsyncRedis"]
 
-#: The most connections of a host in one event loop, where the settings do not say: redis.asyncio's own number.
-MAX_CONNECTIONS = 100
-
 
 class _InLoop:
     """The connections in one event loop: for commands, for pipelines of redis-py, and for long use as by subscriptions."""
@@ -46,14 +44,42 @@ class _InLoop:
     def __init__(self, template: Any, size: int, patience: float | None, moves: Moves) -> None:
         connector = RedisConnector(template.connection_class, dict(template.connection_kwargs), moves)
         self.commands: FairPool[Any] = FairPool(connector, size, patience)
+        self.blocking: FairPool[Any] = FairPool(connector, size, patience)
         self.pipelines = PipelinePool(self.commands, template)
         self.held, self.hold = connector.held, connector.open
         self.subscribers: WeakSet[Any] = WeakSet()
 
     async def end(self) -> None:
         """Close the connections: the event loop ends."""
-        self.commands.drop()
+        self.drop()
         await self.held.disconnect()
+
+    def drop(self) -> None:
+        """Close the idle connections, and the others when they are given back."""
+        self.commands.drop()
+        self.blocking.drop()
+
+    def drop_idle(self) -> None:
+        """Close the idle connections."""
+        self.commands.drop_idle()
+        self.blocking.drop_idle()
+
+    def retire(self, then: Callable[[], object] | None = None) -> None:
+        """Close all connections, those in use when they are given back, and keep none from now on.
+
+        Parameters:
+            then: Called when no connection is in use any more.
+        """
+        left = 2
+
+        def ended() -> None:
+            nonlocal left
+            left -= 1
+            if not left and then is not None:
+                then()
+
+        self.commands.retire(ended)
+        self.blocking.retire(ended)
 
 
 class AsyncRedis(RedisHost):
@@ -98,7 +124,7 @@ class AsyncRedis(RedisHost):
     def _connect_in_loop(self) -> _InLoop:
         own = _InLoop(self._template, self._size, self.timeout, self.moves)
         if self._retired:
-            own.commands.retire()
+            own.retire()
         return own
 
     @classmethod
@@ -142,12 +168,13 @@ class AsyncRedis(RedisHost):
     async def call(self, command: Command) -> Any:
         """Send one command and return the value. See ``nydus_core.AsyncEngine.call``."""
         assert isinstance(command, RedisCommand)
-        pool = self._own.get().commands
+        own, waits = self._own.get(), command.waits
+        pool = own.blocking if waits else own.commands
         try:
             connection = await pool.take()
         except FAILURES as error:
             raise self.failed(HostDown, as_client_error(error), command) from error
-        limit = Limit(connection, self.timeout, command.waits)
+        limit = Limit(connection, self.timeout, waits)
         clean = False
         try:
             await async_write(connection, command.packed, limit)
@@ -155,21 +182,26 @@ class AsyncRedis(RedisHost):
             clean = True
             return command.signed(value, name_of(self)) if command.gives else value
         except ANSWERS as answer:
-            clean = not self.moves.heard(answer)
+            clean = not (self.moves.heard(answer) or says_goodbye(answer))
             raise
         except FAILURES as error:
             clean = isinstance(error, UnreadableReply)
+            if not clean:
+                own.drop_idle()  # they are as dead, if a firewall has forgotten them
             cause = limit.cause(as_client_error(error))
-            raise self.failed(self.kind_of(cause), cause, command) from error
+            if cause is not error:
+                cause.__cause__ = error
+            cause = self.cause_of(cause, len(command.packed))
+            raise self.failed(self.kind_of(cause), cause, command) from cause
         finally:
             limit.cancel()
             pool.give(connection, clean=clean)
 
     async def exchange(self, commands: Sequence[Command], *, transaction: bool = False) -> list[Any]:
         """Send some commands as one pipeline; with MULTI and EXEC around them for a transaction."""
-        return await (TransactionExchange if transaction else Exchange)(
-            self, self.pool, self.moves, commands
-        ).run()
+        own = self._own.get()
+        made = (TransactionExchange if transaction else Exchange)(self, own, self.moves, commands)
+        return await made.run()
 
     async def probe(self) -> None:
         """Find out whether the host is up: send PING. The host is up if it answers anything but "later".
@@ -178,16 +210,14 @@ class AsyncRedis(RedisHost):
             Exception: The host is down.
         """
         pool = self._own.get().commands
-        connection = await pool.take()
+        connection = await pool.open()  # not one that was open: a host may be up while those are dead
         limit = Limit(connection, self.timeout)
-        clean = False
         try:
             await async_write(connection, _PING, limit)
             try:
                 answer: Any = await async_reader(connection)()  # an error may be returned or raised
             except ANSWERS as error:
                 answer = whole_answer(error)
-            clean = True
             if isinstance(answer, Exception) and says_later(answer):
                 raise answer
         except FAILURES as error:
@@ -197,7 +227,7 @@ class AsyncRedis(RedisHost):
             raise cause from error
         finally:
             limit.cancel()
-            pool.give(connection, clean=clean)
+            pool.shut(connection)
 
     async def flush(self) -> None:
         """Delete all keys of the host's database."""
@@ -211,17 +241,22 @@ class AsyncRedis(RedisHost):
         read again, and begins anew.
         """
         own = self._own.get()
-        self._own.in_each(lambda each: None if each is own else each.commands.drop())
+        self._own.in_each(lambda each: None if each is own else each.drop())
+        own.blocking.drop()
         await own.commands.aclose()
         await own.held.disconnect(inuse_connections=False)
         for subscriber in list(own.subscribers):
             if subscriber.connection is not None:
                 interrupt(subscriber.connection)
 
+    def drop_idle(self) -> None:
+        """Close the idle connections, in each event loop: the host was found down."""
+        self._own.in_each(lambda own: own.drop_idle())
+
     def retire(self) -> None:
         """Close the idle connections, and each connection in use when it is given back."""
         self._retired = True
-        self._own.in_each(lambda own: own.commands.retire())
+        self._own.in_each(lambda own: own.retire())
 
 
 _PING = b"*1\r\n$4\r\nPING\r\n"

@@ -9,19 +9,22 @@ from typing import Any, cast
 from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.command import Command
+from nydus_core.engines import Loan, Turn
 from nydus_core.errors import HostDown, HostError, MaybeApplied
 from nydus_redis.commands import READING, BlockingCommand, CursorCommand, RedisCommand
 from nydus_redis.connection import (
     ANSWERS,
     FAILURES,
-    Pool,
+    Connections,
     as_client_error,
     await_reply,
     read_plainly,
     read_reply,
     reader,
+    says_goodbye,
     shut,
     socket_of,
+    waits_among,
     write,
 )
 from nydus_redis.engine.host import RedisHost
@@ -43,14 +46,15 @@ class RedisBatch:
 
     overlaps = True
 
-    def __init__(self, engine: RedisHost, pool: Pool, commands: Sequence[Command]) -> None:
+    def __init__(self, engine: RedisHost, connections: Connections, commands: Sequence[Command]) -> None:
         self.engine = engine
-        self._pool = pool
+        self._connections = connections
         self.commands = cast(Sequence[RedisCommand], commands)
-        self._connection: Any = None
+        pool = connections.blocking if waits_among(self.commands) else connections.commands
+        self._loan: Loan[Any] = Loan(pool, shut)
+        self._turn: Turn | None = None
         self._failure: tuple[type[HostError], Exception] | None = None
         self._until: float | None = None
-        self._clean = True
         self._may_be_sent = self._aborted = False
 
     @property
@@ -60,14 +64,20 @@ class RedisBatch:
         A large request is never ready: sending may have to wait until the server has read some of it.
         """
         if self._connection is None and sum(map(len, self._packed())) <= _AT_ONCE:
-            self._connection = self._pool.claim()
+            return self._loan.claim()
         return self._connection is not None
+
+    @property
+    def _connection(self) -> Any:
+        return self._loan.connection
 
     def send(self) -> None:
         """Write all commands at once."""
         try:
-            if self._connection is None:
-                self._connection = self._pool.take()
+            if self._loan.connection is None:
+                self._turn = Turn()
+                if not self._aborted:
+                    self._loan.take(self._turn)
         except FAILURES as error:
             self._failure = HostDown, error
             return
@@ -75,17 +85,20 @@ class RedisBatch:
         if self._aborted:
             self._failure = HostDown, self.engine.late("aborted")
             return
-        self._clean = False
+        self._loan.clean = False
         try:
             write(self._connection, b"".join(self._packed()))
         except FAILURES as error:
-            self._failure = MaybeApplied, error
+            self._failure = MaybeApplied, self._cause_of(error)
         timeout = self.engine.timeout
         if timeout is not None:
             self._until = time.monotonic() + timeout + self.commands[0].waits
 
     def _packed(self) -> list[bytes]:
         return [command.packed for command in self.commands]
+
+    def _cause_of(self, error: Exception) -> Exception:
+        return self.engine.cause_of(error, sum(map(len, self._packed())))
 
     def receive(self) -> list[Any]:
         """Read all replies; return the outcome of each command."""
@@ -94,14 +107,19 @@ class RedisBatch:
             try:
                 self._wait()
                 self._read(outcomes)
-                self._clean = not self._pool.moves.heard_among(outcomes)
+                self._loan.clean = not (
+                    self._connections.moves.heard_among(outcomes) or says_goodbye(outcomes[-1])
+                )
             except FAILURES as error:
-                cause = as_client_error(error)
+                cause = self._cause_of(as_client_error(error))
                 self._failure = MaybeApplied if outcomes else self.engine.kind_of(cause), cause
         if self._failure is not None:
             kind, cause = self._failure
+            if self._connection is not None and not self._aborted:
+                self._connections.drop_idle()  # they are as dead, if a firewall has forgotten them
             missing = self.commands[len(outcomes) :]
             outcomes += [self.engine.failed(kind, cause, command) for command in missing]
+        self._loan.give_back()  # not when all hosts are done: others may wait for it, and this caller for others
         return outcomes
 
     def _wait(self) -> None:
@@ -150,16 +168,16 @@ class RedisBatch:
         """Shut the connection, so that nobody waits for it any longer. If nothing was sent yet, nothing will be."""
         self._aborted = True
         if self._may_be_sent:
-            shut(self._connection)
+            self._loan.interrupt()
             return None
+        if self._turn is not None:
+            self._turn.give_up()
         late = self.engine.late("aborted")
         return [self.engine.failed(HostDown, late, command) for command in self.commands]
 
     def close(self) -> None:
         """Give the connection back. It is closed if replies are still to come."""
-        if self._connection is not None:
-            self._pool.give(self._connection, clean=self._clean)
-            self._connection = None
+        self._loan.give_back()
 
 
 class TransactionBatch(RedisBatch):

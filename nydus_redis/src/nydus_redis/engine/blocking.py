@@ -8,16 +8,19 @@ from typing import Any, ClassVar
 import redis
 
 from nydus_core.command import Command, Dispatch
-from nydus_core.engines import Batch, SurfaceFactory, name_of
+from nydus_core.engines import MAX_CONNECTIONS, Batch, SurfaceFactory, name_of
 from nydus_core.errors import HostDown
 from nydus_redis import options as host_options
 from nydus_redis.commands import RedisCommand, UnreadableReply
 from nydus_redis.connection import (
     ANSWERS,
     FAILURES,
-    Pool,
+    Connections,
+    GivenConnections,
+    OwnConnections,
     await_reply,
     read_reply,
+    says_goodbye,
     says_later,
     write,
 )
@@ -39,12 +42,15 @@ class Redis(RedisHost):
         host: The name or address of the host.
         port: The port.
         db: The number of the database.
-        timeout: Seconds that connecting, and waiting for an answer, may take; None for no limit.
+        timeout: Seconds that connecting, waiting for an answer, and waiting for a connection may take, each; None for no
+            limit.
         password: The password. It is never shown.
         unix_socket_path: The path of a unix socket, instead of host and port.
         identifier: The name of the host for the ``consistent`` router; by default ``redis://host:port/db``, as in
             nydus 0.11.
-        options: Further options of ``redis.Redis``.
+        options: Further options of ``redis.Redis``:
+
+            - ``max_connections``: the most connections at once, by default 100. More threads wait in line.
 
     Raises:
         ConfigError: An option would break a promise of the cluster.
@@ -54,12 +60,17 @@ class Redis(RedisHost):
 
     def _prepare(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         self._client = redis.Redis(**host_options.client_options(options))
-        self.connections = self._pool_of(self._client.connection_pool, options.get("connection_pool") is None)
-        connection_options: Mapping[str, Any] = self.pool.connection_kwargs
+        pool: Any = self._client.connection_pool
+        connection_options: Mapping[str, Any] = pool.connection_kwargs
+        if options.get("connection_pool") is None:
+            size, patience = options.get("max_connections"), connection_options.get("socket_timeout")
+            self.connections = self._own(pool, size or MAX_CONNECTIONS, patience)
+        else:
+            self.connections = GivenConnections(pool)
         return connection_options
 
-    def _pool_of(self, redis_py: redis.ConnectionPool, own: bool) -> Pool:
-        return Pool(redis_py, own=own, redactor=self.redactor)
+    def _own(self, redis_py: redis.ConnectionPool, size: int, patience: float | None) -> Connections:
+        return OwnConnections(redis_py, size, patience, self.redactor)
 
     @property
     def pool(self) -> redis.ConnectionPool:
@@ -84,6 +95,10 @@ class Redis(RedisHost):
         """Close the connections of the pool. A later command opens new ones."""
         self.connections.close()
 
+    def drop_idle(self) -> None:
+        """Close the idle connections: the host was found down."""
+        self.connections.drop_idle()
+
     def retire(self) -> None:
         """Close the idle connections of the pool, and each connection in use when it is given back."""
         self.connections.retire()
@@ -94,8 +109,7 @@ class Redis(RedisHost):
         Raises:
             Exception: The host is down.
         """
-        connection = self.connections.take()
-        clean = False
+        connection = self.connections.open()  # not one that was open: a host may be up while those are dead
         try:
             connection.send_command("PING", check_health=False)
             try:
@@ -103,9 +117,8 @@ class Redis(RedisHost):
             except ANSWERS as answer:
                 if says_later(answer):
                     raise
-            clean = True
         finally:
-            self.connections.give(connection, clean=clean)
+            self.connections.shut(connection)
 
     def flush(self) -> None:
         """Delete all keys of the host's database."""
@@ -114,26 +127,31 @@ class Redis(RedisHost):
     def call(self, command: Command) -> Any:
         """Send one command and return the value. See ``nydus_core.Engine.call``."""
         assert isinstance(command, RedisCommand)
+        connections, waits = self.connections, command.waits
+        pool = connections.blocking if waits else connections.commands
         try:
-            connection = self.connections.take()
+            connection = pool.take()
         except FAILURES as error:
             raise self.failed(HostDown, error, command) from error
         clean = False
         try:
             write(connection, command.packed)
-            if command.waits and self.timeout is not None:
-                await_reply(connection, self.timeout + command.waits)
+            if waits and self.timeout is not None:
+                await_reply(connection, self.timeout + waits)
             value = command.parsed(read_reply(connection, command))
             clean = True
             return command.signed(value, name_of(self)) if command.gives else value
         except ANSWERS as answer:
-            clean = not self.connections.moves.heard(answer)
+            clean = not (connections.moves.heard(answer) or says_goodbye(answer))
             raise
         except FAILURES as error:
             clean = isinstance(error, UnreadableReply)
-            raise self.failed(self.kind_of(error), error, command) from error
+            if not clean:
+                connections.drop_idle()  # they are as dead, if a firewall has forgotten them
+            cause = self.cause_of(error, len(command.packed))
+            raise self.failed(self.kind_of(cause), cause, command) from cause
         finally:
-            self.connections.give(connection, clean=clean)
+            pool.give(connection, clean=clean)
 
     def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
         """Prepare some commands to be sent as one pipeline; with MULTI and EXEC around them for a transaction."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError, sleep
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from redis.utils import HIREDIS_AVAILABLE
 
@@ -22,6 +22,8 @@ from nydus_redis.connection import (
     async_read_reply,
     async_reader,
     async_write,
+    says_goodbye,
+    waits_among,
     whole_answer,
 )
 from nydus_redis.engine.host import RedisHost
@@ -35,29 +37,41 @@ from nydus_redis.engine.outcomes import (
 __all__ = ["Exchange", "TransactionExchange"]
 
 
+class _Connections(Protocol):
+    """The connections of a host in one event loop."""
+
+    commands: FairPool[Any]
+    blocking: FairPool[Any]
+
+    def drop_idle(self) -> None:
+        """Close the idle connections."""
+        ...
+
+
 class Exchange:
     """A pipeline to one host.
 
     Parameters:
         engine: The engine of the host.
-        pool: The connections.
+        connections: The connections.
         moves: Is told the answers of the host.
         commands: The commands, in order.
     """
 
     def __init__(
-        self, engine: RedisHost, pool: FairPool[Any], moves: Moves, commands: Sequence[Command]
+        self, engine: RedisHost, connections: _Connections, moves: Moves, commands: Sequence[Command]
     ) -> None:
         self._engine = engine
         self._moves = moves
-        self._pool = pool
+        self._connections = connections
         self._commands = cast(Sequence[RedisCommand], commands)
         self._outcomes: list[Any] = []
         self._written = 0  # how many commands were written, or begun to be
 
     async def run(self) -> list[Any]:
         """Send the commands and read the replies; return the outcome of each."""
-        pool = self._pool
+        connections = self._connections
+        pool = connections.blocking if waits_among(self._commands) else connections.commands
         try:
             connection = await pool.take()
         except FAILURES as error:
@@ -72,9 +86,11 @@ class Exchange:
         try:
             await self._write(connection, limit)
             await self._read(connection, limit)
-            clean = not self._moves.heard_among(self._outcomes)
+            clean = not (self._moves.heard_among(self._outcomes) or says_goodbye(self._outcomes[-1]))
         except FAILURES as error:
-            failure = limit.cause(as_client_error(error))
+            connections.drop_idle()  # they are as dead, if a firewall has forgotten them
+            size = sum(len(command.packed) for command in self._commands)
+            failure = self._engine.cause_of(limit.cause(as_client_error(error)), size)
         except CancelledError:  # the outcomes are wanted at once, so without turns for others
             done(self._fail(MaybeApplied, self._engine.unavailable(CANCELLED)))
         finally:

@@ -25,6 +25,14 @@ tell_outcome(Outcome.NOT_SENT, redis.DataError)
 _ALL_IN_USE = ("Too many connections", "No connection available")
 
 
+#: Bytes. A server may close the connection in the middle of a larger request, because it takes no such value.
+_LARGE = 65536
+
+
+class CutOff(redis.ConnectionError):
+    """The server closed the connection while it was sent a large request. That does not speak against the host."""
+
+
 #: A server that does not know a greeting repeats the first words of it, passwords among them, up to some length.
 _GREETING = re.compile(
     "(unknown command ['`](?:hello|auth)['`]), with args beginning with:.*", re.IGNORECASE | re.DOTALL
@@ -109,16 +117,31 @@ class RedisHost(EngineBase):
     def is_outage(self, cause: BaseException) -> bool:
         """Tell whether a failure counts against the host.
 
-        An answer that cannot be parsed does not count. Neither does a pool without a free connection, or a greeting that
+        An answer that cannot be parsed does not count. Neither does a connection that was closed during a large request. Neither does a pool without a free connection, or a greeting that
         the server refuses.
         """
-        if isinstance(cause, UnreadableReply | UnicodeDecodeError) or self.is_denied(cause):
+        if isinstance(cause, UnreadableReply | UnicodeDecodeError | CutOff) or self.is_denied(cause):
             return False
         return not (str(cause).startswith(_ALL_IN_USE) or is_own_want(cause))
 
     def kind_of(self, cause: Exception) -> type[HostError]:
         """Return the outcome of a command that got no answer: maybe applied, unless the server has read nothing."""
         return HostDown if says_full(cause) else MaybeApplied
+
+    def cause_of(self, cause: Exception, size: int) -> Exception:
+        """Return the cause of a failure: ``CutOff`` if the server may have closed the connection because of the request.
+
+        Parameters:
+            cause: The error of the connection.
+            size: The bytes of the request.
+        """
+        if size <= _LARGE or not isinstance(cause, redis.ConnectionError) or says_full(cause):
+            return cause
+        cut_off = CutOff(
+            f"{cause} The request has {size} bytes: a value may be larger than the server takes (proto-max-bulk-len)"
+        )
+        cut_off.__cause__ = cause
+        return cut_off
 
     def is_denied(self, cause: BaseException) -> bool:
         """Tell whether the server has refused the greeting: the user, the password, the database or the protocol."""

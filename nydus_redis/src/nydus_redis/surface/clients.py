@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, Self
 
 import redis
+from redis.client import Monitor, PubSub
 from redis.exceptions import NoScriptError
 
 from nydus_core.checks import nearest
@@ -46,6 +47,9 @@ def no_such_command(name: str, kind: type[Any]) -> AttributeError:
     near = "" if name.startswith("_") else nearest(name, dir(kind))
     return AttributeError(f"redis-py has no command {name!r}{near}")
 
+
+_Monitor: Any = Monitor  # has no types
+_PubSub: Any = PubSub
 
 #: Names that only redis-py's pipelines have.
 _OF_PIPELINES = ("multi", "execute", "discard", "exec")
@@ -114,8 +118,12 @@ class _HostClient(_RunsScripts, Ending, IteratingOverHost, NoGroupPipelines, OfS
 
     def client(self) -> Any:
         """Return a client with connections of its own, which are closed at its end: no other client gets their state."""
-        own: Any = ClosingPool(self.connection_pool)
+        own: Any = ClosingPool(self.nydus_engine.connections.held)
         return redis.Redis(connection_pool=own, single_connection_client=True)
+
+    def monitor(self) -> Any:
+        """Return redis-py's reader of the commands that the host receives. It holds a connection of its own."""
+        return _Monitor(self.nydus_engine.connections.held)
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> HostPipeline:
         """Return a pipeline of redis-py, which is sent at most once."""
@@ -129,8 +137,7 @@ class _HostClient(_RunsScripts, Ending, IteratingOverHost, NoGroupPipelines, OfS
 
     def pubsub(self, **kwargs: Any) -> Any:
         """Return redis-py's own subscriptions, on this host."""
-        redis_py: Any = redis.Redis
-        subscriber: Any = redis_py.pubsub(self, **kwargs)
+        subscriber: Any = _PubSub(self.nydus_engine.connections.held, **kwargs)
         self.nydus_engine.connections.subscribers.add(subscriber)
         return admitting(subscriber, self.nydus_admit, self.nydus_wire)
 
