@@ -20,7 +20,7 @@ import selectors
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -91,14 +91,28 @@ def _exchange(lanes: Sequence[Lane], engines: Sequence[Engine]) -> list[list[Any
         for batch, has_to_wait in zip(batches, waits, strict=True):
             if not has_to_wait:
                 batch.send()
-        late = [number for number, has_to_wait in enumerate(waits) if has_to_wait]
-        _at_once([_Job(batches[number].send, hosts[number], True) for number in late])
+        # A host that has to be waited for is waited for apart, up to its answers: who waits in line for a connection to one
+        # host must not keep, meanwhile, a connection to another, for which somebody else may be in line
         return _at_once(
             [
-                _Job(batch.receive, host, not batch.overlaps)
-                for batch, host in zip(batches, hosts, strict=True)
+                _exchange_of(batch, host)
+                if has_to_wait
+                else _Job(batch.receive, batch, host, not batch.overlaps)
+                for batch, host, has_to_wait in zip(batches, hosts, waits, strict=True)
             ]
         )
+
+
+def _exchange_of(batch: Batch, host: Engine) -> _Job[list[Any]]:
+    """Return the job to send and receive. Where sending is apart, only that counts among the threads of the host."""
+    if batch.overlaps:
+        return _Job(batch.receive, batch, host, True, batch.send)
+
+    def exchange() -> list[Any]:
+        batch.send()
+        return batch.receive()
+
+    return _Job(exchange, batch, host, True)
 
 
 @contextmanager
@@ -117,8 +131,16 @@ class _Job(NamedTuple, Generic[T]):
     """Something to be done for a host."""
 
     do: Callable[[], T]
+    batch: Batch
     host: Engine
     waits: bool  # then it gets a thread
+    first: Callable[[], object] | None = None  # see ``threads.start``
+
+    def here(self) -> T:
+        """Do it in the calling thread."""
+        if self.first is not None:
+            self.first()
+        return self.do()
 
 
 def _at_once(jobs: Sequence[_Job[T]]) -> list[T]:
@@ -131,13 +153,21 @@ def _at_once(jobs: Sequence[_Job[T]]) -> list[T]:
     try:
         for number, future in futures.items():
             # If there is no thread, or enough are at work for this host, the calling thread does it
-            if start(future, jobs[number].do, host=jobs[number].host, in_line=False):
+            if start(
+                future, jobs[number].do, host=jobs[number].host, in_line=False, first=jobs[number].first
+            ):
                 started.add(number)
-        here = {number: job.do() for number, job in enumerate(jobs) if number not in started}
+        left = [number for number in range(len(jobs)) if number not in started]
+        here = {number: jobs[number].here() for number in sorted(left, key=lambda number: jobs[number].waits)}
         return [
             futures[number].result() if number in started else here[number] for number in range(len(jobs))
         ]
-    finally:  # also after a Ctrl-C: nobody may be left using a connection
+    except BaseException:  # a Ctrl-C waits for no answers
+        for number in started:
+            with suppress(Exception):
+                jobs[number].batch.abort()
+        raise
+    finally:  # nobody may be left using a connection
         wait([future for future in futures.values() if not future.cancel()])
 
 
