@@ -28,8 +28,8 @@ from chaos.servers import Fleet, parse_log
 from nydus_core.aio.pool import FairPool
 from nydus_core.command import Outcome
 from nydus_core.delivery.retry import Retry
+from nydus_core.engines import SharedPool
 from nydus_core.errors import HostDown
-from nydus_redis.connection.pool import Pool
 from nydus_redis.engine.exchange_aio import Exchange
 
 SUPPORT = Path(__file__).parent / "support"
@@ -207,9 +207,9 @@ def test_a_write_that_is_repeated_is_found(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_connection_with_replies_to_come_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    put_back = Pool._put_back
+    give = SharedPool.give
     monkeypatch.setattr(
-        Pool, "_put_back", lambda self, connection, clean: put_back(self, connection, clean=True)
+        SharedPool, "give", lambda self, connection, clean: give(self, connection, clean=True)
     )
     with Fleet() as fleet:
         assert violations(fleet, range(114, 400, 2), "wrong answer")

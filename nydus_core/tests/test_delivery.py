@@ -319,7 +319,12 @@ class RedisStack:
 
     @staticmethod
     def in_use(cluster: Any) -> int:
-        return sum(len(engine.pool._in_use_connections) for engine in cluster.hosts.values())
+        pools = [engine.connections.commands for engine in cluster.hosts.values()]
+        return sum(pool.busy for pool in pools)
+
+    @staticmethod
+    def pool(cluster: Any) -> Any:
+        return cluster.hosts[0].connections.commands
 
 
 class MemcacheStack:
@@ -351,7 +356,11 @@ class MemcacheStack:
                 client.set(key, b"0", noreply=False)
 
     def in_use(self, cluster: Any) -> int:
-        return sum(len(engine.pool._used) + engine.pool._opening for engine in cluster.hosts.values())
+        return sum(engine.pool.busy for engine in cluster.hosts.values())
+
+    @staticmethod
+    def pool(cluster: Any) -> Any:
+        return cluster.hosts[0].pool
 
 
 def _made(engine: str, hosts: list[dict[str, Any]], settings: dict[str, Any]) -> Any:
@@ -833,6 +842,7 @@ def test_a_pool_that_is_exhausted_is_no_fault_of_its_host(
     cluster = close(stack.cluster(front, defaults=limit, health={"failures": 1}, retry=ONCE))
     stack.incr(cluster, "k")
     front.blackhole = True
+    stack.pool(cluster)._patience = 0.05
     with ThreadPoolExecutor(1) as thread:
         busy = thread.submit(stack.incr, cluster, "k")
         until(lambda: stack.in_use(cluster) == 1)

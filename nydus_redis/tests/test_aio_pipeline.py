@@ -45,7 +45,9 @@ async def all_connections_work(cluster: AsyncCluster, host: Any, size: int) -> N
     async with client.client() as one:
         while sum(each["cmd"] == "blpop" for each in await one.client_list()) < size:
             await asyncio.sleep(0.01)
-        while len(await one.client_list()) > size + 1:  # the server has yet to notice that some were closed
+        while (
+            len(await one.client_list()) > 2 * size + 1
+        ):  # the server has yet to notice that some were closed
             await asyncio.sleep(0.01)
         for i in range(size):
             await one.rpush(f"turn{i}", i)

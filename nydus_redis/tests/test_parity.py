@@ -79,6 +79,8 @@ class Pair:
         )
         self.plain.ping()
         self.cluster.ping()
+        for host in range(3):  # commands that wait have connections of their own, which are greeted first
+            self.cluster.on(host).blpop("none", timeout=0.01)
         self.home = int(self.cluster.router.locate(b"{k}s"))
 
     def refuses(self, sample: Call, client: Any) -> bool:

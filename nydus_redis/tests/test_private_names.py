@@ -34,9 +34,9 @@ from redis.utils import HIREDIS_AVAILABLE
 import nydus_redis
 from nydus_core import AsyncCluster, Cluster, MaybeApplied, create_async_cluster, create_cluster
 from nydus_core.testing import FaultProxy
-from nydus_redis.connection import Moves, losses
-from nydus_redis.connection.patience import is_closed, no_connecting, patient, shut
+from nydus_redis.connection import losses
 from nydus_redis.connection.replies_aio import whole_answer
+from nydus_redis.connection.sockets import is_closed, shut
 from nydus_redis.embedded.server import PrivateServer
 from nydus_redis.engine.aio import AsyncRedis
 from nydus_redis.engine.blocking import Redis
@@ -401,13 +401,15 @@ def test_a_closed_connection_is_not_connected_where_a_thread_must_not_wait(
     hide: Callable[..., None], redis_servers: Servers, names: tuple[str, ...]
 ) -> None:
     hide(BLOCKING, *names)
-    connection = patient(Connection, Moves())(path=redis_servers(1)[0].path)
-    with no_connecting(), pytest.raises(redis.ConnectionError, match="it is not connected"):
-        connection.connect()
-    connection.connect()
-    connection.send_command("PING")
-    assert connection.read_response() == b"PONG"
+    engine = Redis(0, unix_socket_path=redis_servers(1)[0].path)
+    pool: Any = engine.connections.commands
+    pool.give(pool.take(), clean=True)
+    (connection,) = pool.idle
     connection.disconnect()
+    assert pool.claim() is None
+    assert not pool.in_use
+    assert pool.take() is not connection
+    engine.close()
 
 
 @pytest.mark.parametrize("names", OF_BLOCKING, ids="+".join)

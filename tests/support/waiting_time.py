@@ -70,7 +70,7 @@ def _idle(engine: Any) -> Iterable[Any]:
     found = getattr(pool, "_available_connections", None)  # redis-py's
     if found is None:
         found = pool._idle
-    return [each[0] if isinstance(each, tuple) else each for each in found]
+    return list(found)
 
 
 def _tell_socket(connection: Any, seconds: float | None) -> None:

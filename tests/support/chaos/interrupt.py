@@ -51,8 +51,11 @@ def main(engine: str, paths: Sequence[str], deadline: float | None) -> None:
 
 
 def _used(cluster: Any) -> int:
-    pools = [engine.pool for engine in cluster.hosts.values()]
-    return sum(len(pool._used if hasattr(pool, "_used") else pool._in_use_connections) for pool in pools)
+    engines = cluster.hosts.values()
+    return sum(
+        engine.connections.commands.busy if hasattr(engine, "connections") else engine.pool.busy
+        for engine in engines
+    )
 
 
 if __name__ == "__main__":

@@ -664,9 +664,9 @@ def _in_use(engine: Any) -> int:
         pool, "_turns"
     ):  # that of the asyncio side: a turn that was not given back is as good as in use
         return int(max(len(pool._used), pool._busy, pool._size - pool._turns.free))
-    if hasattr(pool, "_in_use_connections"):
-        return len(pool._in_use_connections)
-    return len(pool._used) + int(pool._opening)
+    if hasattr(engine, "connections"):
+        return int(engine.connections.commands.busy + engine.connections.blocking.busy)
+    return int(pool.busy)
 
 
 def _idle(engine: Any) -> int:
