@@ -20,7 +20,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from weakref import ref
 
 from nydus_core.deadlines import time_left
-from nydus_core.threads import Bell, renew_after_fork
+from nydus_core.threads import Bell, refuse_eventlet, renew_after_fork
 
 __all__ = ["MAX_CONNECTIONS", "BlockingConnector", "Pooled", "SharedPool", "Turn", "all_in_use"]
 
@@ -322,6 +322,7 @@ class SharedPool(Generic[C]):
         connection: C | None = None
         permit.era = self._era
         try:
+            refuse_eventlet()
             connection = self._connector.open()
             permit.connection = ref(connection)
             connection.nydus_permit = permit
