@@ -7,6 +7,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import os
+import ssl
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import nullcontext
 from pathlib import Path
@@ -527,6 +530,36 @@ def test_tcp_tls_and_urls(redis_servers: Servers, certificate: Path) -> None:
     (server,) = redis_servers(1, tcp=True)
     with TlsFront(server, certificate) as front:
         run(main(front, server))
+
+
+def test_the_connections_of_a_host_share_a_tls_context_that_no_event_loop_makes(
+    certificate: Path, redis_servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads all certificates of the system: a loop that does so for each connection gets nothing else done."""
+    makers: list[int] = []
+    make = ssl.create_default_context
+
+    def counted(*args: Any, **kwargs: Any) -> ssl.SSLContext:
+        makers.append(threading.get_ident())
+        return make(*args, **kwargs)
+
+    async def main(front: TlsFront) -> None:
+        options = {"timeout": LONG, "ssl_ca_certs": str(certificate)}
+        settings = {"engine": Redis, "hosts": [f"rediss://localhost:{front.port}"], "defaults": options}
+        async with create_async_cluster(settings) as cluster:
+            await asyncio.gather(*(cluster.set("k", "v") for _ in range(30)))
+            assert front.connections > 10
+            assert len(makers) == 1
+            os.utime(certificate, ns=(1, 1))  # another certificate, perhaps
+            async with cluster.pubsub() as subscriber:
+                await subscriber.subscribe("news")
+        assert len(makers) == 2
+        assert threading.get_ident() not in makers
+
+    (server,) = redis_servers(1, tcp=True)
+    monkeypatch.setattr(ssl, "create_default_context", counted)
+    with TlsFront(server, certificate) as front:
+        run(main(front))
 
 
 # Replies -------------------------------------------------------------------------------------------------------

@@ -472,6 +472,7 @@ class Run:
                     break
                 failed += outcome is Outcome.MAYBE_APPLIED
                 time.sleep(0.02)  # the breaker may be open
+            proxy.heal()
             most = max(1, min(DEAD, held // 2))
             if failed > most:
                 self._fail(

@@ -24,6 +24,7 @@ from nydus_redis.connection.moves import Moves
 from nydus_redis.connection.replies import FAILURES, as_client_error
 from nydus_redis.connection.sockets import Discreet
 from nydus_redis.connection.streams_aio import abort, shows_its_state, writer_of
+from nydus_redis.connection.tls_aio import TlsContext
 
 __all__ = ["PipelinePool", "RedisConnector", "heedful", "waiting"]
 
@@ -131,7 +132,11 @@ def heedful(connection_class: type[Any], redactor: Redactor = NO_SECRETS) -> typ
         connection_class: redis-py's class.
         redactor: The redactor of the host.
     """
-    return type(connection_class.__name__, (_Heedful, connection_class), {"nydus_redactor": redactor})
+    return type(
+        connection_class.__name__,
+        (_Heedful, connection_class),
+        {"nydus_redactor": redactor, "nydus_tls": TlsContext()},
+    )
 
 
 class _Heedful(Discreet):
@@ -141,8 +146,11 @@ class _Heedful(Discreet):
     is_connected: bool
     check_health: Callable[[], Awaitable[None]]
 
+    nydus_tls: TlsContext
+
     async def connect(self, *args: Any, **kwargs: Any) -> None:
         try:
+            await self.nydus_tls.lend(self)
             await super().connect(*args, **kwargs)  # type: ignore[misc]
         except Exception as error:
             self.nydus_told(error)
