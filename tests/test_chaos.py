@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.client import Pipeline
 
 from chaos import runs
 from chaos.features import FEATURES, fits, make_schedule
@@ -26,11 +27,14 @@ from chaos.runner import allow, run, run_and_lie, run_seed
 from chaos.schedule import CANCELS, FAULTS, ROUTERS, SIDES, basic_schedule
 from chaos.servers import Fleet, parse_log
 from nydus_core.aio.pool import FairPool
+from nydus_core.cluster.membership import Membership
 from nydus_core.command import Outcome
 from nydus_core.delivery.retry import Retry
 from nydus_core.engines import SharedPool
 from nydus_core.errors import HostDown
+from nydus_redis import Redis
 from nydus_redis.engine.exchange_aio import Exchange
+from nydus_redis.surface import host_pipeline
 
 SUPPORT = Path(__file__).parent / "support"
 
@@ -267,6 +271,41 @@ def test_a_turn_that_a_cancelled_task_keeps_is_found(monkeypatch: pytest.MonkeyP
     many = dataclasses.replace(schedule, faults=(), threads=schedule.threads[:2], most=100)  # some are left
     with Fleet() as fleet:
         assert "connections in use" in kinds(run(many, fleet).violations)
+
+
+def test_keys_that_stay_where_they_were_although_a_host_was_added_are_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    change = Membership._change
+
+    def late(self: Any, how: Any) -> None:
+        before = self._snapshot
+        change(self, how)
+        if set(before.by_key) < set(self._snapshot.by_key):
+            self._snapshot = self._snapshot.over(self._snapshot.by_key, before.router)
+
+    monkeypatch.setattr(Membership, "_change", late)
+    with Fleet() as fleet:
+        assert violations(fleet, (55, 56, 62, 63, 65, 44), "wrong host", features=["membership"])
+
+
+def test_a_pipeline_of_one_host_that_was_sent_and_is_told_as_not_sent_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(host_pipeline, "MaybeApplied", HostDown)
+    monkeypatch.setattr(Redis, "kind_of", lambda self, cause: HostDown)
+    with Fleet() as fleet:
+        assert violations(fleet, range(100, 400, 2), "not sent, applied", features=["one host"])
+
+
+def test_keys_that_nobody_watches_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def watch(self: Any, *names: Any) -> bool:
+        self.watching = True
+        return True
+
+    monkeypatch.setattr(Pipeline, "watch", watch)
+    with Fleet() as fleet:
+        assert violations(fleet, range(56, 400, 2), "lost update", features=["one host"])
 
 
 # Forks and interrupts --------------------------------------------------------------------------------------------
