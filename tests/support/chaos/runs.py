@@ -471,6 +471,8 @@ class Run:
                 if outcome is Outcome.VALUE:
                     break
                 failed += outcome is Outcome.MAYBE_APPLIED
+                # Probes wait in vain, too, where they are given a connection of the pool
+                failed = max(failed, self._look(lambda host=host: self._failures(host)))  # type: ignore[misc]
                 time.sleep(0.02)  # the breaker may be open
             proxy.heal()
             most = max(1, min(DEAD, held // 2))
@@ -478,6 +480,10 @@ class Run:
                 self._fail(
                     "dead pool", f"h{host} held {held} dead connections, and {failed} calls waited in vain"
                 )
+
+    def _failures(self, host: int) -> int:
+        """How many attempts and probes on a host have failed one after the other."""
+        return int(self._cluster.health()[f"h{host}"].failures)
 
     def _nothing_of_removed_hosts(self) -> None:
         """The connections of a host that was removed are closed when the calls that used them have ended."""
