@@ -508,6 +508,8 @@ class Run:
         else:
             self._fail("connections in use", str(used))
         most = self._schedule.most
+        if most is not None and "blocking commands" in self._schedule.features:
+            most *= 2  # commands that wait have connections of their own
         idle = self._look(lambda: {host: _idle(engine) for host, engine in self._cluster.hosts.items()})
         for host, count in idle.items():
             if most is not None and count > most:
