@@ -23,7 +23,7 @@ from nydus_core.command import Access, Command, Outcome, mark_answer, outcome_of
 from nydus_core.deadlines import Deadline
 from nydus_core.delivery.flows import Pause, deliver
 from nydus_core.delivery.placement import Placement
-from nydus_core.delivery.plan import Lane, Plan, make_plan
+from nydus_core.delivery.plan import Lane, Plan, make_plan, plan_for
 from nydus_core.delivery.retry import Retry
 from nydus_core.delivery.rules import CallOptions, Rules
 from nydus_core.errors import NotAnsweredInTime, NotSentInTime, is_own_want
@@ -550,7 +550,7 @@ def test_a_broadcast_is_never_sent_elsewhere() -> None:
 def test_a_command_for_a_host_that_the_user_named_is_never_sent_elsewhere() -> None:
     run = rerouting()
     command = read("ab")
-    plan = make_plan([command], run.placement, host=0)
+    plan = plan_for(command, run.placement, 0)
     [error] = run(unless(a=HostDown), plan=plan, host=0)
     assert isinstance(error, HostDown)
     assert run.rounds == [{"a": ["ab"]}] * 2

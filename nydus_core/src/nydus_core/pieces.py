@@ -5,7 +5,7 @@ A function that works in pieces is a generator, which yields between two of them
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 __all__ = ["COSTLY", "OF_LANE", "PIECE", "Pace", "Work", "done", "slices"]
@@ -42,17 +42,18 @@ class Pace:
         return True
 
 
-def slices(length: int, most: int = PIECE) -> Iterator[slice]:
-    """Yield the slices that cut a sequence into pieces."""
-    for start in range(0, length, most):
-        yield slice(start, min(start + most, length))
+def slices(length: int, most: int = PIECE) -> Iterable[slice]:
+    """Return the slices that cut a sequence into pieces."""
+    if length <= most:  # nearly always
+        return (slice(0, length),) if length else ()
+    return (slice(start, min(start + most, length)) for start in range(0, length, most))
 
 
 def done(work: Work[T]) -> T:
     """Do some work in one go; return the result."""
-    while True:
-        try:
+    try:
+        while True:
             next(work)
-        except StopIteration as end:
-            value: T = end.value
-            return value
+    except StopIteration as end:
+        value: T = end.value
+        return value

@@ -53,7 +53,10 @@ class PerLoop(Generic[T]):
         Raises:
             NoEventLoop: No event loop of asyncio is running in this thread.
         """
-        loop = running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = running_loop()  # which says what to do
         last, own = self._last
         if last is loop and own is not None:
             return own

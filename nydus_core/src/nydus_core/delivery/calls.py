@@ -13,7 +13,7 @@ from typing import Any, Generic
 from nydus_core.command import Command, Scope
 from nydus_core.deadlines import Deadline
 from nydus_core.delivery.flows import Flow, deliver
-from nydus_core.delivery.plan import Plan, make_plan, planning
+from nydus_core.delivery.plan import Plan, plan_for, planning
 from nydus_core.delivery.rules import CallOptions
 from nydus_core.delivery.snapshot import Snapshot
 from nydus_core.delivery.steps import TURN, Interrupted, in_turns
@@ -62,7 +62,7 @@ class Call(Generic[E]):
         if index is None:
             plan = yield from self.plan([command])
         else:
-            plan = make_plan([command], self._snapshot.placement, host=index)
+            plan = plan_for(command, self._snapshot.placement, index)
         try:
             (outcome,) = yield from deliver(plan, self._snapshot.rules, self._options)
         except Interrupted:
@@ -131,7 +131,7 @@ class Call(Generic[E]):
         """Ask the hosts, one after the other, until one answers; return its value, or the last error."""
         answer: Any = None
         for host in range(len(self._snapshot.engines)):
-            plan = make_plan([question], self._snapshot.placement, host=host)
+            plan = plan_for(question, self._snapshot.placement, host)
             options = CallOptions(self._options.deadline, host=host)
             (answer,) = yield from deliver(plan, self._snapshot.rules, options)
             if not isinstance(answer, Exception):

@@ -125,11 +125,14 @@ class Ledger:
         self.pauses = False
         self._pace = Pace()  # others had their turn while the hosts were at work
         for lane, found in zip(self.lanes, answers, strict=True):
-            for piece in slices(len(found), _QUICK):
-                for position, outcome in zip(lane.positions[piece], found[piece], strict=True):
-                    outcomes[position] = outcome
-                if self._pace.is_used_up(piece.stop - piece.start, _QUICK):
-                    yield
+            if len(found) == 1:  # a single command, and a short way for it
+                outcomes[lane.positions[0]] = found[0]
+            else:
+                for piece in slices(len(found), _QUICK):
+                    for position, outcome in zip(lane.positions[piece], found[piece], strict=True):
+                        outcomes[position] = outcome
+                    if self._pace.is_used_up(piece.stop - piece.start, _QUICK):
+                        yield
             if self._rerouter is not None:
                 self._rerouter.note(lane)
             if any(issubclass(kind, Exception) for kind in set(map(type, found))):

@@ -21,7 +21,7 @@ from nydus_core.errors import (
 )
 from nydus_core.pieces import Pace, Work, done, slices
 
-__all__ = ["Lane", "Parts", "Plan", "make_plan", "merged", "planning"]
+__all__ = ["Lane", "Parts", "Plan", "make_plan", "merged", "plan_for", "planning"]
 
 
 @dataclass(slots=True)
@@ -155,31 +155,38 @@ class Plan:
         return [name for part in chosen for name in self._names(part, host_of, failed)]
 
 
-def make_plan(
-    commands: Sequence[Command], placement: Placement, *, host: int | None = None, transaction: bool = False
-) -> Plan:
+def plan_for(command: Command, placement: Placement, host: int) -> Plan:
+    """Plan one command whose host is known.
+
+    Parameters:
+        command: The command.
+        placement: Where keys live.
+        host: The index of its host.
+    """
+    plan = Plan([command], placement.names, 1)
+    plan.lanes = [Lane(host, [command], [0])]
+    return plan
+
+
+def make_plan(commands: Sequence[Command], placement: Placement, *, transaction: bool = False) -> Plan:
     """Plan some commands.
 
     Parameters:
         commands: The commands, by position. The commands of one host keep their order.
         placement: Where keys live.
-        host: The index of the host that all of them go to, if that is known.
         transaction: Whether each host must apply all of its commands or none.
 
     Raises:
         RoutingError: A command has no place. Nothing is to be sent then.
     """
-    return done(planning(commands, placement, host=host, transaction=transaction))
+    return done(planning(commands, placement, transaction=transaction))
 
 
-def planning(
-    commands: Sequence[Command], placement: Placement, *, host: int | None = None, transaction: bool = False
-) -> Work[Plan]:
+def planning(commands: Sequence[Command], placement: Placement, *, transaction: bool = False) -> Work[Plan]:
     """Do the same as ``make_plan``, in pieces."""
     lanes: dict[int, Lane] = {}
     plan = Plan(commands, placement.names, len(commands))
-    single = placement.single if host is None else lambda _: host
-    pace = Pace()
+    single, pace = placement.single, Pace()
     for piece in slices(len(commands)):
         for position, command in enumerate(commands[piece], piece.start):
             index = single(command)

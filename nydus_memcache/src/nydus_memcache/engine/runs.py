@@ -63,6 +63,11 @@ class Run:
 
 def runs(commands: Sequence[Command]) -> list[Run]:
     """Group commands into runs, in the order in which they are sent."""
+    if len(commands) == 1:  # a single command, and a short way for it
+        (only,) = cast("Sequence[MemcacheCommand]", commands)
+        run = Run(only)
+        run.request = only.request
+        return [run]
     return done(grouping(commands))
 
 
@@ -116,6 +121,8 @@ def outcomes(
         answers: The answers that were read, for the first runs or for all.
         failure: Why answers are missing, or not all was sent; None if nothing is missing.
     """
+    if failure is None and len(all_runs) == 1 == len(all_runs[0].commands):
+        return [_outcome(engine, all_runs[0].commands[0], answers[0])]
     return done(telling(engine, all_runs, answers, failure))
 
 
