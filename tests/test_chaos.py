@@ -35,6 +35,7 @@ from nydus_core.errors import HostDown
 from nydus_redis import Redis
 from nydus_redis.engine.exchange_aio import Exchange
 from nydus_redis.surface import host_pipeline
+from thinned import WHOLE, thinned
 
 SUPPORT = Path(__file__).parent / "support"
 
@@ -70,13 +71,13 @@ def fleet() -> Iterator[Fleet]:
         yield fleet
 
 
-@pytest.mark.parametrize("seed", range(1, 31))
+@pytest.mark.parametrize("seed", thinned(range(1, 31), 2))
 def test_every_outcome_is_true_whatever_fails(alone: Alone, seed: int) -> None:
     result = alone(seed)
     assert not result.violations, str(result)
 
 
-@pytest.mark.parametrize("seed", range(1, 11))
+@pytest.mark.parametrize("seed", thinned(range(1, 11), 2))
 def test_every_outcome_is_true_whatever_fails_and_whatever_is_cancelled(alone: Alone, seed: int) -> None:
     result = alone(seed, "asyncio")
     if result.skipped:
@@ -108,7 +109,7 @@ def test_with_every_feature_every_outcome_is_true_and_no_lie_would_be(
     if not fits(feature, basic_schedule(seeds[0], side)):
         pytest.skip("only threads take signals")
     seen: set[str] = set()
-    for number, seed in enumerate(seeds):
+    for number, seed in enumerate(seeds if WHOLE else seeds[:1]):
         result, caught = alone(seed, side, run_and_lie, [feature], lies)
         if result.skipped:
             pytest.skip(result.skipped)
@@ -117,7 +118,7 @@ def test_with_every_feature_every_outcome_is_true_and_no_lie_would_be(
         seen |= {lie for lie, found in caught.items() if found}
         if number and seen == lies:  # both engines, where both have it
             break
-    assert seen == lies
+    assert seen == lies or not WHOLE
 
 
 # Schedules -------------------------------------------------------------------------------------------------------

@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 
 from given import MemcachedServers, RedisServers
+from thinned import thinned
 from waiting import LONG
 
 pytestmark = [
     pytest.mark.slow_env,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here"),
 ]
+
+WHEN = ("early", "late", "forked")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -42,14 +45,15 @@ def run(
     return start
 
 
-@pytest.mark.parametrize("deadline", [0, 30])
-@pytest.mark.parametrize("when", ["early", "late", "forked"])
+@pytest.mark.parametrize(
+    ("when", "deadline"), thinned([(when, seconds) for when in WHEN for seconds in (30, 0)], 2)
+)
 def test_greenlets_of_gevent_share_a_cluster(run: Run, when: str, deadline: float) -> None:
     done = run("gevent", when, deadline)
     assert (done.returncode, done.stdout) == (0, "600\n"), done.stderr
 
 
-@pytest.mark.parametrize("when", ["early", "late", "forked"])
+@pytest.mark.parametrize("when", WHEN)
 def test_eventlet_is_refused_with_the_reason(run: Run, when: str) -> None:
     done = run("eventlet", when, 30)
     assert done.returncode == 1

@@ -187,7 +187,7 @@ def test_callers_beyond_the_limit_wait_in_line(engine: str, side: Side, front: A
         cluster = side.cluster(settings(engine, front, retry=ONCE, options=options))
 
         async def work() -> None:
-            for _ in range(10):
+            for _ in range(3):
                 await side(cluster.get("a1"))
                 async with side.map(cluster) as conn:
                     conn.get("a2")

@@ -61,8 +61,8 @@ def road(call: Callable[[], Any]) -> list[str]:
 @pytest.mark.parametrize(
     ("planned", "stays", "returns"),
     [
-        pytest.param(False, 9, 1, id="direct"),
-        pytest.param(True, 32, 16, id="planned"),
+        pytest.param(False, 10, 1, id="direct"),
+        pytest.param(True, 50, 30, id="planned"),  # a dozen are the pool of connections, which is our own
     ],
 )
 def test_an_incr_does_not_wander(planned: bool, stays: int, returns: int, redis_servers: Any) -> None:

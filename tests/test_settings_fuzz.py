@@ -34,6 +34,7 @@ from nydus_memcache.engine import AsyncMemcache, Memcache
 from nydus_redis.embedded import Embedded
 from nydus_redis.engine import AsyncRedis, Redis
 from odd import Index, Level, Word, lying
+from thinned import WHOLE, thinned
 
 pytestmark = pytest.mark.filterwarnings("ignore::nydus_core.checks.SettingsWarning")
 
@@ -191,9 +192,10 @@ OBJECTS: list[Any] = [
     ),
     *(pathlib.Path("/x"), inspect, redis.ConnectionPool, redis.Redis(), lying(object)()),
 ]
-ODD = [*NUMBERS, *TEXTS, *OBJECTS]
+ALL_ODD = [*NUMBERS, *TEXTS, *OBJECTS]
+ODD = thinned(ALL_ODD, 3)
 #: A part of them, where the same check is reached in another way.
-SOME = ODD[::7]
+SOME = ALL_ODD[::7] if WHOLE else ALL_ODD[3::23]
 
 #: Values that a TOML file, or JSON, can hold.
 PLAIN: list[Any] = [
@@ -259,7 +261,7 @@ ENGINES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
 CASES = [(name, option) for name, (engine, _) in ENGINES.items() for option in options_of(engine)]
 
 
-@pytest.mark.parametrize(("name", "option"), CASES)
+@pytest.mark.parametrize(("name", "option"), thinned(CASES, 4))
 def test_every_option_of_a_host(name: str, option: str) -> None:
     engine, create = ENGINES[name]
 
@@ -269,7 +271,7 @@ def test_every_option_of_a_host(name: str, option: str) -> None:
     assert faults(make, ODD if engine.option_types().get(option) else SOME) == []
 
 
-@pytest.mark.parametrize(("name", "option"), CASES)
+@pytest.mark.parametrize(("name", "option"), thinned(CASES, 4, 1))
 def test_every_default(name: str, option: str) -> None:
     engine, create = ENGINES[name]
 
@@ -279,7 +281,7 @@ def test_every_default(name: str, option: str) -> None:
     assert faults(make, SOME) == []
 
 
-@pytest.mark.parametrize(("name", "option"), CASES)
+@pytest.mark.parametrize(("name", "option"), thinned(CASES, 4, 2))
 def test_every_option_of_a_host_that_is_added(name: str, option: str) -> None:
     engine, create = ENGINES[name]
     cluster = create({"engine": engine, "router": PartitionRouter, "hosts": {"a": {}}})
@@ -389,7 +391,7 @@ def test_every_option_of_a_router(router: str) -> None:
         )
 
     for option in sorted(names):
-        assert faults(make(option), ODD[::2]) == [], option
+        assert faults(make(option), thinned(ALL_ODD, 14)) == [], option
 
 
 def _parameters(kind: type[Any]) -> list[str]:
@@ -403,7 +405,7 @@ def _parameters(kind: type[Any]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("option", [*Embedded.option_types(), "weight", "unknown"])
+@pytest.mark.parametrize("option", thinned([*Embedded.option_types(), "weight", "unknown"], 5))
 def test_every_option_of_an_embedded_host(option: str) -> None:
     """Values that are taken start a server, so only a few are tried that look right."""
 
@@ -461,7 +463,7 @@ def test_every_part_of_a_url(name: str, scheme: str) -> None:
             "{s}://h?{x}",
             "{x}://h",
         ),
-        *(f"{{s}}://h?{option}={{x}}" for option in options_of(engine)),
+        *(f"{{s}}://h?{option}={{x}}" for option in thinned(options_of(engine), 8)),
     ]
     for form in forms:
         urls = [form.format(s=scheme, x=text) for text in TEXTS_IN_URLS]
@@ -490,7 +492,7 @@ def test_every_option_in_a_toml_file_and_in_named_connections(name: str, tmp_pat
 
         return make
 
-    for option in options_of(engine):
+    for option in thinned(options_of(engine), 8):
         assert faults(from_file(option), PLAIN) == [], option
         assert faults(named(option), SOME) == [], option
 

@@ -979,8 +979,8 @@ def test_nothing_is_left_behind_by_many_calls_that_were_too_late(
         # What could not be interrupted, connecting, has a timeout of its own
         until(lambda: pool.busy == 0)
         until(lambda: stack.in_use(cluster) == 0)
-    if how == "hangs":
-        assert all(isinstance(error, DeadlineExceeded) for error in ended)
+    if how == "hangs":  # many of these short misses in a row take the host out
+        assert all(isinstance(error, DeadlineExceeded) or "taken for down" in str(error) for error in ended)
     front.accept()
     again: list[int] = []
 

@@ -49,6 +49,8 @@ def deliver(plan: Plan, rules: Rules, options: CallOptions = PLAIN) -> Flow[list
     except Interrupted:
         plan.merge(ledger.outcomes)
         raise
+    if not plan.parts:
+        return plan.merge(ledger.outcomes)
     return (yield from in_turns(plan.merging(ledger.outcomes)))
 
 
@@ -62,11 +64,12 @@ def _attempts(ledger: Ledger, retry: RetryPolicy, options: CallOptions) -> Flow[
         if deadline is not None and not deadline.left():
             yield from in_turns(ledger.expire(deadline))
             return
-        try:
-            yield from in_turns(ledger.admit())
-        except Interrupted:
-            ledger.abandon()
-            raise
+        if not ledger.all_admitted():
+            try:
+                yield from in_turns(ledger.admit())
+            except Interrupted:
+                ledger.abandon()
+                raise
         ledger.hasty = deadline is not None and deadline.left() < ENOUGH
         try:
             answers: Sequence[Sequence[Any]] = (yield ledger.lanes) if ledger.lanes else []

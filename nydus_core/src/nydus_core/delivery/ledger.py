@@ -86,12 +86,15 @@ class Ledger:
                     if self._pace.is_used_up(1, COSTLY):
                         yield
 
+    def all_admitted(self) -> bool:
+        """Tell whether all lanes may go to their hosts."""
+        watches = self._watches
+        return all(watches[lane.host].admits for lane in self.lanes)
+
     def admit(self) -> Work[None]:
         """Take the lanes of hosts that are down out of the next attempt: their commands are rerouted or refused."""
         watches = self._watches
         passing = [lane for lane in self.lanes if watches[lane.host].admits]
-        if len(passing) == len(self.lanes):
-            return
         again = {lane.host: lane for lane in passing}
         for lane in self.lanes:
             if lane.host not in again or again[lane.host] is not lane:

@@ -100,6 +100,9 @@ class Plan:
 
     def merge(self, outcomes: list[Any]) -> list[Any]:
         """Return the outcome of each command, given the outcomes of all positions. Keeps them in ``outcomes``."""
+        if not self.parts:
+            self.outcomes = outcomes
+            return outcomes[: len(self.commands)]
         return done(self.merging(outcomes))
 
     def merging(self, outcomes: list[Any]) -> Work[list[Any]]:

@@ -13,7 +13,7 @@ from nydus_redis.connection.streams_aio import abort
 __all__ = ["AsyncClosingPool", "ClosingPool"]
 
 
-class ClosingPool:
+class _Closing:
     """A pool of redis-py that closes each connection before it goes back.
 
     Parameters:
@@ -26,6 +26,10 @@ class ClosingPool:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pool, name)
 
+
+class ClosingPool(_Closing):
+    """Such a pool for blocking calls."""
+
     def release(self, connection: Any) -> None:
         """Close a connection, and give it back."""
         try:
@@ -34,10 +38,10 @@ class ClosingPool:
             self._pool.release(connection)
 
 
-class AsyncClosingPool(ClosingPool):
+class AsyncClosingPool(_Closing):
     """The same for a pool of ``redis.asyncio``."""
 
-    async def release(self, connection: Any) -> None:  # type: ignore[override]
+    async def release(self, connection: Any) -> None:
         """Close a connection at once, since a task may be cancelled here, and give it back."""
         abort(connection)
         await self._pool.release(connection)
