@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 #: How many commands are dealt with at once: a millisecond or two. A lane of one host among many takes less at once, for all
 #: lanes may work in one turn of an event loop. An error costs far more than a value, so fewer of them are dealt with.
-PIECE, OF_LANE, COSTLY = 1000, 256, 16
+PIECE, OF_LANE, COSTLY = 500, 128, 16
 
 #: Work in pieces: yields between two of them, and returns the result.
 Work = Generator[None, None, T]

@@ -90,7 +90,7 @@ class _Queue:
 
 
 #: How many promises are filled at once.
-_SETTLED = 5000
+_SETTLED = 2500
 
 
 class MapConnection:

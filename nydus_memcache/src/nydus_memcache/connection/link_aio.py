@@ -23,8 +23,10 @@ __all__ = ["AsyncLink", "Reader"]
 
 #: Bytes that are handed over at once. Nobody can tell how many of them the socket has taken, so all count as sent.
 _WRITE = 65536
-#: Bytes that are received at once. They may hold some thousands of small values, which are read in a few milliseconds.
-_READ = 65536
+#: Bytes that are received at once. They may hold some hundreds of small values, which are read in a few milliseconds.
+_READ = 16384
+#: The same in the middle of a large value, which is not read before all of it has come.
+_READ_LARGE = 262144
 #: How often to look, within a time limit, whether the server has taken more of a large request.
 _LOOKS = 8
 #: Seconds by which an event loop's clock may be early.
@@ -69,7 +71,7 @@ class AsyncLink(asyncio.Protocol):
         self._go_on: asyncio.Handle | None = None
         self._looks = False  # whether the server may need some time to take the request
         self._taken = 0  # bytes of the request that the server had taken when it was looked at
-        self._paused = False
+        self._paused = self._chooses_size = False
         self._gone = self._loop.create_future()
         self.sent = 0
         self.rested = self._loop.time()
@@ -151,6 +153,8 @@ class AsyncLink(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes that have come. asyncio calls this."""
         go_on = self._received.add(data)
+        if self._chooses_size:
+            self.transport.max_size = _READ if go_on else _READ_LARGE
         if self._waiter is not None:
             self._renew()
             if go_on and self._go_on is None:
@@ -239,7 +243,8 @@ class AsyncLink(asyncio.Protocol):
         self.transport.set_write_buffer_limits(
             high=0 if transport.get_extra_info("sslcontext") is None else 1
         )
-        if getattr(transport, "max_size", 0) > _READ:  # asyncio's own
+        self._chooses_size = getattr(transport, "max_size", 0) > _READ  # asyncio's own
+        if self._chooses_size:
             self.transport.max_size = _READ
 
     def eof_received(self) -> None:

@@ -110,9 +110,9 @@ class AsyncMemcache(MemcacheHost):
 
     async def exchange(self, commands: Sequence[Command], *, transaction: bool = False) -> list[Any]:
         """Send some commands together, and read all answers. See ``nydus_core.AsyncEngine.exchange``."""
-        if any(issubclass(kind, MemcacheCommand) and kind.ends_link for kind in set(map(type, commands))):
+        (all_runs, request, ends_link), cancelled = await with_turns(_prepared(commands))
+        if ends_link and cancelled is None:
             return await one_by_one(self, commands)
-        (all_runs, request), cancelled = await with_turns(_prepared(commands))
         if cancelled is not None:
             return outcomes(self, all_runs, [], Failure(self._cause(cancelled)))
         if not request:
@@ -190,12 +190,18 @@ class AsyncMemcache(MemcacheHost):
         self._pools.in_each(lambda pool: pool.retire())
 
 
-def _prepared(commands: Sequence[Command]) -> Work[tuple[list[Run], bytes]]:
-    """Return the runs of some commands, and the bytes of all."""
+def _prepared(commands: Sequence[Command]) -> Work[tuple[list[Run], bytes, bool]]:
+    """Return the runs of some commands, the bytes of all, and whether one of the commands ends the connection."""
+    ends_link = False
+    for piece in slices(len(commands)):
+        kinds = set(map(type, commands[piece]))
+        ends_link = ends_link or any(issubclass(kind, MemcacheCommand) and kind.ends_link for kind in kinds)
+        if piece.stop < len(commands):
+            yield
     all_runs = yield from grouping(commands)
     requests: list[bytes] = []
     for piece in slices(len(all_runs)):
         requests.append(b"".join([run.request for run in all_runs[piece]]))
         if piece.stop < len(all_runs):
             yield
-    return all_runs, b"".join(requests)
+    return all_runs, b"".join(requests), ends_link

@@ -72,22 +72,19 @@ def runs(commands: Sequence[Command]) -> list[Run]:
 
 
 def grouping(commands: Sequence[Command]) -> Work[list[Run]]:
-    """Do the same as ``runs``, in pieces."""
+    """Do the same as ``runs``, in pieces. No run is longer than a piece, so its answer is soon read."""
     found: list[Run] = []
-    verb: bytes | None = None
     for piece in slices(len(commands), OF_LANE):
+        begun, verb = len(found), None
         for command in cast("Sequence[MemcacheCommand]", commands[piece]):
             if verb is not None and command.gathers == verb:
                 found[-1].commands.append(command)
             else:
                 found.append(Run(command))
                 verb = command.gathers
-        if piece.stop < len(commands):
-            yield
-    for piece in slices(len(found), OF_LANE):
-        for run in found[piece]:
+        for run in found[begun:]:
             run.seal()
-        if piece.stop < len(found):
+        if piece.stop < len(commands):
             yield
     return found
 
@@ -131,25 +128,22 @@ def telling(
 ) -> Work[list[Any]]:
     """Do the same as ``outcomes``, in pieces."""
     found: list[Any] = []
+    pace = Pace()
     if failure is None:
-        for piece in slices(len(all_runs), OF_LANE):
-            for run, answer in zip(all_runs[piece], answers[piece], strict=True):
-                if len(run.commands) > OF_LANE:
-                    yield from _tell_run(engine, run, answer, found)
-                    yield
-                else:
-                    found += [_outcome(engine, command, answer) for command in run.commands]
-            if piece.stop < len(all_runs):
+        for run, answer in zip(all_runs, answers, strict=True):
+            found += [_outcome(engine, command, answer) for command in run.commands]
+            if pace.is_used_up(len(run.commands), OF_LANE):
                 yield
         return found
-    pace = Pace()
     ends = list(accumulate(len(run.request) for run in all_runs))
     heard = [end for run, end, _ in zip(all_runs, ends, answers, strict=False) if not run.silent]
     taken = 0 if isinstance(failure.cause, ServerFull) else max([failure.taken, *heard])
     for number, (run, end) in enumerate(zip(all_runs, ends, strict=True)):
         if not run.request or (number < len(answers) and (end <= taken or not run.silent)):
             answer = answers[number] if run.request else None
-            yield from _tell_run(engine, run, answer, found)
+            found += [_outcome(engine, command, answer) for command in run.commands]
+            if pace.is_used_up(len(run.commands), OF_LANE):
+                yield
         else:
             begun = end - len(run.request) < failure.sent and not isinstance(failure.cause, ServerFull)
             kind = MaybeApplied if begun else HostDown
@@ -158,13 +152,6 @@ def telling(
                 if pace.is_used_up(piece.stop - piece.start, COSTLY):
                     yield
     return found
-
-
-def _tell_run(engine: MemcacheHost, run: Run, answer: Any, found: list[Any]) -> Work[None]:
-    for piece in slices(len(run.commands), OF_LANE):
-        found += [_outcome(engine, command, answer) for command in run.commands[piece]]
-        if piece.stop < len(run.commands):
-            yield
 
 
 def _outcome(engine: MemcacheHost, command: MemcacheCommand, answer: Any) -> Any:

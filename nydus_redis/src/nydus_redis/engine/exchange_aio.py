@@ -71,8 +71,11 @@ class Exchange:
     async def run(self) -> list[Any]:
         """Send the commands and read the replies; return the outcome of each."""
         connections = self._connections
-        pool = connections.blocking if waits_among(self._commands) else connections.commands
         try:
+            waits, cancelled = await with_turns(self._waits())
+            if cancelled is not None:
+                raise cancelled
+            pool = connections.blocking if waits else connections.commands
             connection = await pool.take()
         except FAILURES as error:
             await with_turns(self._fail(HostDown, as_client_error(error)))
@@ -100,6 +103,15 @@ class Exchange:
             kind = MaybeApplied if self._outcomes else self._engine.kind_of(failure)
             await with_turns(self._fail(kind, failure))
         return self._outcomes
+
+    def _waits(self) -> Work[bool]:
+        """Tell whether any command asks the server to wait."""
+        for piece in slices(len(self._commands)):
+            if waits_among(self._commands[piece]):
+                return True
+            if piece.stop < len(self._commands):
+                yield
+        return False
 
     def _fail(self, kind: type[HostError], cause: Exception) -> Work[None]:
         """End the commands without an outcome in an error. A command that was not written by then was not sent."""
