@@ -401,6 +401,31 @@ def test_a_thread_that_has_a_lock_is_refused_and_others_wait() -> None:
         """It is free again."""
 
 
+# The end of Python ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_finalizer_at_the_very_end_waits_for_no_thread(used: bool) -> None:
+    program = f"""
+        import builtins, time
+        from nydus_core.threads import in_thread, set_alarm
+        class Last:
+            def __del__(self):
+                print(in_thread(int))
+                try:
+                    set_alarm(time.monotonic(), int)
+                except RuntimeError as error:
+                    print(error)
+        builtins.last = Last()
+        if {used}:
+            in_thread(int).result()
+            set_alarm(time.monotonic(), int)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, timeout=LONG, check=True, capture_output=True, text=True)
+    assert done.stdout == "None\nno thread runs any more: Python is ending\n"
+
+
 # Forks ---------------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -33,6 +34,8 @@ def set_alarm(when: float, call: Callable[[], object]) -> Alarm:
         ConfigError: The program has come to use eventlet.
     """
     global _timer
+    if sys.is_finalizing():  # the thread there is will run no more, and on Python 3.11 start() hangs
+        raise RuntimeError("no thread runs any more: Python is ending")
     timer = _timer
     if timer.era != era():
         refuse_eventlet()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -61,6 +62,10 @@ def start(
         False if there is no thread to be had: then the job is not done.
     """
     global _workers
+    if (
+        sys.is_finalizing()
+    ):  # a finalizer calls: the threads there are will run no more, and on Python 3.11 start() hangs
+        return False
     workers = _workers
     if workers.era != era():
         refuse_eventlet()
