@@ -671,6 +671,7 @@ def test_forgotten_connections_pass_nothing_until_it_heals_and_new_ones_work(
         assert ask(between, INCR, b"\r\n") == b":2\r\n"
         settle(between)
         assert hears_nothing(client)
+        assert between.used_in_vain == 1
         between.heal()
         assert read(client, 4) == b":3\r\n"
     until(lambda: between.open_connections == 0)

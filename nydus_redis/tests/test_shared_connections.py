@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import redis
+import redis.asyncio
 
 from clusters import settings_of
 from nydus_core import RoutingError
@@ -442,5 +443,25 @@ def test_pipelines_of_groups_work(side: Side, redis_servers: Servers) -> None:
             pipeline = client.json().pipeline()
             pipeline.get("k")
             assert pipeline.command_stack[0][0][0] == "JSON.GET"
+
+    side.run(scenario)
+
+
+@on_both_sides
+def test_a_client_of_redis_py_on_the_pool_leaves_its_state_to_nobody(
+    side: Side, redis_servers: Servers
+) -> None:
+    (server,) = redis_servers(1)
+
+    async def scenario(side: Side) -> None:
+        cluster = side.cluster(settings_of(server, names="a", protocol=2))
+        await side(cluster.set("k", "v"))
+        blocking = side.name == "blocking"
+        pool: Any = cluster["a"].pool if blocking else cluster["a"].pipelines
+        client = (redis.Redis if blocking else redis.asyncio.Redis)(connection_pool=pool)
+        for words in (("SELECT", 5), ("MULTI",), ("CLIENT NO-TOUCH", "ON")):
+            await side(client.execute_command(*words))
+            assert await side(cluster.get("k")) == b"v"
+        await all_are_well(side, cluster, server)
 
     side.run(scenario)

@@ -453,8 +453,7 @@ class Run:
     def _recovers_from_dead_pools(self) -> None:
         """A host whose idle connections are dead is well again after one timeout, whatever the pool holds.
 
-        It is counted how many calls fail one after the other after their timeout. On a busy machine more than one may; a
-        pool that is used up one by one costs as many as it holds.
+        It is counted how many of them are used, for calls and probes: one. A pool that is used up one by one uses all.
         """
         for host in self._numbers() if self._schedule.idle else ():
             proxy = self._proxies[self._members.servers[f"h{host}"]]
@@ -463,27 +462,16 @@ class Run:
             proxy.delay = 0.0
             held = self._look(lambda host=host: _idle(self._cluster.hosts[f"h{host}"]))  # type: ignore[misc]
             proxy.forget()
-            failed = 0
             for _ in until(8.0):
                 token = f"<97.{next(self._tokens_afterwards)}>"
                 op = Op("incr", (f"c{self._schedule.seed}:own:{token}",), (token,), host=host)
-                outcome = self._do(99, self._unhurried(op))[0].outcome
-                if outcome is Outcome.VALUE:
+                if self._do(99, self._unhurried(op))[0].outcome is Outcome.VALUE:
                     break
-                failed += outcome is Outcome.MAYBE_APPLIED
-                # Probes wait in vain, too, where they are given a connection of the pool
-                failed = max(failed, self._look(lambda host=host: self._failures(host)))  # type: ignore[misc]
                 time.sleep(0.02)  # the breaker may be open
+            used = proxy.used_in_vain
             proxy.heal()
-            most = max(1, min(DEAD, held // 2))
-            if failed > most:
-                self._fail(
-                    "dead pool", f"h{host} held {held} dead connections, and {failed} calls waited in vain"
-                )
-
-    def _failures(self, host: int) -> int:
-        """How many attempts and probes on a host have failed one after the other."""
-        return int(self._cluster.health()[f"h{host}"].failures)
+            if used > DEAD:
+                self._fail("dead pool", f"h{host} held {held} dead connections, and {used} were used")
 
     def _nothing_of_removed_hosts(self) -> None:
         """The connections of a host that was removed are closed when the calls that used them have ended."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from nydus_core.aio.turns import Turns
-from nydus_core.engines import all_in_use
+from nydus_core.engines import all_in_use, in_vain
 
 __all__ = ["Connector", "FairPool"]
 
@@ -58,7 +58,7 @@ class FairPool(Generic[C]):
     def __init__(self, connector: Connector[C], size: int, patience: float | None) -> None:
         self._connector = connector
         self._size = size
-        self._turns = Turns(size, patience, lambda: connector.exhausted(all_in_use(size, patience)))
+        self._turns = Turns(size, patience, lambda: in_vain(connector.exhausted(all_in_use(size, patience))))
         self._idle: list[C] = []
         self._used: set[C] = set()
         self._closings = 0

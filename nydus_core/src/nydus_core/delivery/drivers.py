@@ -70,6 +70,9 @@ def run(flow: Flow[T], engines: Sequence[Engine], deadline: Deadline | None = No
                 for engine in engines:
                     redactor_of(engine).clean(error)
                 flow.throw(error)  # it has promises to mark
+                interrupt = error.__context__
+                if isinstance(error, RuntimeError) and isinstance(interrupt, KeyboardInterrupt):
+                    raise interrupt from None  # it came while Python's own Future.result() had no lock to release
                 raise
     finally:
         flow.close()  # interrupted between two steps: it has promises to mark

@@ -15,7 +15,7 @@ from nydus_core.delivery.plan import Lane, Plan
 from nydus_core.delivery.reroute import Rerouter
 from nydus_core.delivery.retry import PolicyFault, may_repeat, ordering
 from nydus_core.delivery.rules import CallOptions, Rules
-from nydus_core.engines import mark_if_answer
+from nydus_core.engines import mark_if_answer, waited_in_vain
 from nydus_core.errors import (
     CANCELLED,
     DeadlineExceeded,
@@ -277,6 +277,8 @@ class Ledger:
         """Tell whether a command of a lane is to be tried again."""
         command = lane.commands[index]
         if isinstance(error, DeadlineExceeded) or self._watches[lane.host].denies(error):
+            return False
+        if waited_in_vain(error):  # for all the time that it has
             return False
         if not isinstance(error, HostError) and not self._watches[lane.host].engine.is_passing(
             error, command

@@ -4,7 +4,15 @@ from nydus_core.engines.base import EngineBase, mark_if_answer, name_of, place_o
 from nydus_core.engines.batches import SerialBatch
 from nydus_core.engines.legacy import BasePipeline
 from nydus_core.engines.loan import Loan
-from nydus_core.engines.pool import MAX_CONNECTIONS, BlockingConnector, SharedPool, Turn, all_in_use
+from nydus_core.engines.pool import (
+    MAX_CONNECTIONS,
+    BlockingConnector,
+    SharedPool,
+    Turn,
+    all_in_use,
+    in_vain,
+    waited_in_vain,
+)
 from nydus_core.engines.protocol import AnyEngine, AsyncEngine, Batch, E, Engine, SurfaceFactory
 from nydus_core.engines.starting import BaseEngine
 from nydus_core.engines.surface import (
@@ -34,10 +42,12 @@ __all__ = [
     "Turn",
     "all_in_use",
     "current_call",
+    "in_vain",
     "mark_if_answer",
     "name_of",
     "named_as_called",
     "place_of",
     "remember_awaited_call",
     "remember_call",
+    "waited_in_vain",
 ]

@@ -22,7 +22,16 @@ from weakref import ref
 from nydus_core.deadlines import time_left
 from nydus_core.threads import Bell, refuse_eventlet, renew_after_fork
 
-__all__ = ["MAX_CONNECTIONS", "BlockingConnector", "Pooled", "SharedPool", "Turn", "all_in_use"]
+__all__ = [
+    "MAX_CONNECTIONS",
+    "BlockingConnector",
+    "Pooled",
+    "SharedPool",
+    "Turn",
+    "all_in_use",
+    "in_vain",
+    "waited_in_vain",
+]
 
 #: The most connections for commands to a host, where the settings do not say, on both sides.
 MAX_CONNECTIONS = 100
@@ -85,6 +94,19 @@ def all_in_use(size: int, patience: float | None) -> str:
         patience: Seconds that the caller has waited.
     """
     return f"all {size} connections are in use, and none fell free within {patience or 0:g} seconds"
+
+
+def in_vain(error: Exception) -> Exception:
+    """Mark the error of a caller that waited in line in vain, and return it. It does not stand in line again."""
+    error.nydus_in_vain = True  # type: ignore[attr-defined]
+    return error
+
+
+def waited_in_vain(error: BaseException | None) -> bool:
+    """Tell whether an error, or its cause, is that of a caller that waited in line in vain."""
+    return error is not None and bool(
+        getattr(error, "nydus_in_vain", False) or getattr(error.__cause__, "nydus_in_vain", False)
+    )
 
 
 class Turn:
@@ -352,7 +374,7 @@ class SharedPool(Generic[C]):
                 if turn.over:
                     raise self._connector.exhausted("nobody waits for the answer any more")
                 if until is not None and time.monotonic() >= until:
-                    raise self._connector.exhausted(all_in_use(self._size, patience))
+                    raise in_vain(self._connector.exhausted(all_in_use(self._size, patience)))
                 if turn not in line:  # an interrupt took the thread that had taken it out of the line
                     line.appendleft(turn)
         finally:

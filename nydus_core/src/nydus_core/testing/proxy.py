@@ -223,6 +223,11 @@ class FaultProxy:
         """
         self._worker.do(self._relay.forget)
 
+    @property
+    def used_in_vain(self) -> int:
+        """The number of connections that somebody has sent something on since ``forget()`` made them dead."""
+        return self._worker.look(lambda: len(self._relay.used_in_vain))
+
     def refuse(self) -> None:
         """Close all connections, as ``drop()`` does, and refuse connects until ``accept()``."""
         self._worker.run(self._relay.refuse)

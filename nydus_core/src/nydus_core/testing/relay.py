@@ -45,6 +45,7 @@ class Relay:
         faults: The faults that bytes meet. After a change, ``changed()`` is to be called.
         connections: The number of connections that were taken so far.
         requests: The bytes that were forwarded to servers so far, by chunks.
+        used_in_vain: The forgotten connections on which something was sent since.
     """
 
     def __init__(self, listener: Listener, endpoints: Endpoints, faults: Faults) -> None:
@@ -52,6 +53,7 @@ class Relay:
         self.endpoints = endpoints
         self.connections = 0
         self.requests: list[bytes] = []
+        self.used_in_vain: set[_Link] = set()
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._change = asyncio.Event()
@@ -86,6 +88,7 @@ class Relay:
     def forget(self) -> None:
         """Let nothing pass any more on the connections that are open by now."""
         self.take_all()
+        self.used_in_vain.clear()
         self.faults.forgotten.update(self._open)
 
     def hang(self) -> None:
@@ -162,6 +165,8 @@ class Relay:
 
     async def _forward_request(self, link: _Link, server: socket.socket, chunk: bytes) -> bool:
         """Forward a chunk; return False if the connection is to be cut here."""
+        if link in self.faults.forgotten:
+            self.used_in_vain.add(link)
         while chunk:
             await self._throttled(chunk)
             await self._passable(link)

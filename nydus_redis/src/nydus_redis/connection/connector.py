@@ -62,6 +62,7 @@ class PooledConnector:
         """
         return (
             connection.nydus_count == self._moves.count
+            and not connection.nydus_stateful
             and not is_closed(connection)
             and not (self._may_reconnect and connection.should_reconnect())
         )
@@ -138,6 +139,7 @@ class _Pooled(Discreet):
         except Exception as error:
             self.nydus_told(error)
             raise
+        self.nydus_stateful = False  # that was the greeting
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         """Send a request. Its large pieces may take as long as the server takes more: see ``piecemeal``."""

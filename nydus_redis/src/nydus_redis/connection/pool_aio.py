@@ -74,7 +74,7 @@ class RedisConnector:
 
         A connection from before the host became a replica is not used again.
         """
-        if connection.nydus_count != self._moves.count:
+        if connection.nydus_count != self._moves.count or connection.nydus_stateful:
             return False
         if not self._sees_bytes:
             return bool(connection.is_connected)  # unread bytes are looked for when it is taken
@@ -155,6 +155,7 @@ class _Heedful(Discreet):
         except Exception as error:
             self.nydus_told(error)
             raise
+        self.nydus_stateful = False  # that was the greeting
         listen(self)
 
     #: The size of a large request that was sent, until an answer is waited for.

@@ -18,6 +18,7 @@ import redis.asyncio
 
 from nydus_core.deadlines import time_left
 from nydus_core.redaction import Redactor
+from nydus_redis.commands import lookup
 from nydus_redis.connection.writing import socket_of
 
 __all__ = ["Discreet", "in_time", "is_closed", "shows_its_state", "shut"]
@@ -28,9 +29,12 @@ class Discreet:
 
     Attributes:
         nydus_redactor: The redactor of the host.
+        nydus_stateful: Whether a client of redis-py has left a state on the connection, such as SELECT does. Then nobody
+            else may get the connection.
     """
 
     nydus_redactor: Redactor
+    nydus_stateful = False
 
     def nydus_told(self, error: Exception) -> None:
         """Take secrets out of an error of connecting, for the server may have repeated the greeting; and tell of TLS.
@@ -42,13 +46,21 @@ class Discreet:
             error.args = (f"{error}: {_TLS}", *error.args[1:])
 
     def send_command(self, *args: Any, **kwargs: Any) -> Any:
-        """Send a command. If it is a greeting, the host's redactor learns the password or token: a provider made it just now."""
+        """Send a command. If it is a greeting, the host's redactor learns the password or token: a provider made it just now.
+
+        Commands of Nydus do not come here. A client of redis-py on ``engine.pool`` sends what it likes.
+        """
+        if args and (spec := lookup(args)) is not None and spec.connection and spec.name not in _HARMLESS:
+            self.nydus_stateful = True
         if args and args[0] in ("HELLO", "AUTH") and "AUTH" in args[:3]:
             self.nydus_redactor.learn(
                 args[-1] if args[0] == "AUTH" else args[4:5]
             )  # HELLO 3 AUTH user password
         return super().send_command(*args, **kwargs)  # type: ignore[misc]
 
+
+#: They leave nothing behind, or redis-py ends it.
+_HARMLESS = frozenset({"UNWATCH", "WAIT", "WAITAOF", "WATCH"})
 
 _TLS = "this host is asked for TLS (ssl, rediss://), which its port may not speak"
 
