@@ -408,7 +408,11 @@ def test_a_closed_connection_is_not_connected_where_a_thread_must_not_wait(
     connection.disconnect()
     assert pool.claim() is None
     assert not pool.in_use
-    assert pool.take() is not connection
+    taken = pool.take()
+    assert taken is not connection or not hasattr(
+        BLOCKING, "is_connected"
+    )  # then redis-py connects it by itself
+    pool.give(taken, clean=True)
     engine.close()
 
 
