@@ -8,10 +8,10 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-__all__ = ["Allowance", "Sample", "grown", "growth_by_type", "sample", "table"]
+__all__ = ["Allowance", "Sample", "grown", "growth_by_type", "highest", "sample", "table"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -78,6 +78,12 @@ def grown(first: Sample, last: Sample, allowances: Mapping[str, Allowance]) -> l
         for name, allowance in allowances.items()
         if last.held[name] > allowance.most(first.held[name])
     ]
+
+
+def highest(samples: Sequence[Sample]) -> Sample:
+    """Return the last of some samples, with the highest of each of their numbers."""
+    held = {name: max(each.held[name] for each in samples) for name in samples[0].held}
+    return replace(samples[-1], held=held)
 
 
 def growth_by_type(first: Sample, last: Sample) -> list[str]:

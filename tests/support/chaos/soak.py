@@ -6,7 +6,7 @@
 Threads call clusters, tasks call asynchronous ones: single commands, ``map()``, pipelines, watched transactions, commands that
 wait, scans, subscriptions, broadcasts, deadlines of a few milliseconds. Servers are killed and started again, stopped (SIGSTOP),
 and all faults of the proxy strike; hosts come and go. Five times the traffic rests, and faults with it: then memory, objects,
-files, threads, tasks and the connections that the servers see are compared with the first rest. At the end each counter has to
+files, threads, tasks and the connections that the servers see are compared with the first rests. At the end each counter has to
 be what callers were told: as many as have a value, and at most as many more as may have been applied. Exit status 1 if not.
 """
 
@@ -32,7 +32,7 @@ from typing import Any
 from chaos.callers import COUNTERS, NAMES, Caller, Subscriber, drive
 from chaos.ledger import Book, Marks, untrue
 from chaos.runs import actions, stack_of, until
-from chaos.samples import Allowance, Sample, grown, growth_by_type, sample, table
+from chaos.samples import Allowance, Sample, grown, growth_by_type, highest, sample, table
 from chaos.schedule import FAULTS, SIDES, Fault
 from chaos.servers import MemcachedHost, Preset, RedisHost
 from nydus.db import create_cluster
@@ -41,7 +41,7 @@ from nydus_core.testing import FaultProxy
 
 __all__ = ["ALLOWANCES", "LEAKS", "Soak", "main"]
 
-#: How often traffic rests. The first rest is what the last is compared with.
+#: How often traffic rests. The first two are what the last is compared with.
 RESTS = 5
 #: Servers of an engine, and how many of them are hosts at first. One of memcached is a cluster of its own, for it forgets.
 SERVERS, HOSTS = 4, 3
@@ -398,8 +398,9 @@ class Soak:
     traced: Sequence[str] = ()
 
     def growth(self) -> list[str]:
-        """Tell what has grown between the first rest and the last."""
-        return grown(self.samples[0], self.samples[-1], ALLOWANCES)
+        """Tell what has grown between the first rests and the last. Pools take more than one turn to fill."""
+        early = self.samples[: max(1, len(self.samples) // 2)]
+        return grown(highest(early), self.samples[-1], ALLOWANCES)
 
     def _judge(self) -> None:
         for cluster in self._clusters.values():
