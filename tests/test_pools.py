@@ -228,6 +228,25 @@ def test_a_caller_that_waited_in_vain_is_not_sent_and_no_fault_of_the_host(
     side.run(scenario)
 
 
+def test_a_deadline_that_is_over_in_line_is_no_fault_of_the_host(engine: str, side: Side, front: Any) -> None:
+    async def scenario(side: Side) -> None:
+        options = {"timeout": LONG, LIMIT[engine]: 1}
+        cluster = side.cluster(settings(engine, front, retry=ONCE, options=options, health={"failures": 1}))
+        pool = pool_of(cluster)
+        taken = pool.take()
+        taken = await taken if asyncio.iscoroutine(taken) else taken
+        for way in ("single", "map"):
+            with cluster.deadline(0.2):
+                error: Any = await tried(side, cluster, way)
+            assert isinstance(error, HostDown)
+            assert cluster.health()["a"].state is State.CLOSED
+            assert cluster.health()["a"].failures == 0
+        pool.give(taken, clean=True)
+        assert await tried(side, cluster, "single") is None
+
+    side.run(scenario)
+
+
 def test_the_default_limit_is_one(engine: str, side: Side, front: Any) -> None:
     async def scenario(side: Side) -> None:
         pool = pool_of(side.cluster(settings(engine, front)))

@@ -980,7 +980,8 @@ def test_nothing_is_left_behind_by_many_calls_that_were_too_late(
         until(lambda: pool.busy == 0)
         until(lambda: stack.in_use(cluster) == 0)
     if how == "hangs":  # many of these short misses in a row take the host out
-        assert all(isinstance(error, DeadlineExceeded) or "taken for down" in str(error) for error in ended)
+        odd = [e for e in ended if not (isinstance(e, DeadlineExceeded) or "taken for down" in str(e))]
+        assert not odd, odd[:3]
     front.accept()
     again: list[int] = []
 

@@ -19,7 +19,7 @@ from nydus_core.aio.running import running_loop
 from nydus_core.command import Command
 from nydus_core.deadlines import Deadline
 from nydus_core.delivery import Flow, Interrupted, Lane, Pause, Step
-from nydus_core.engines import AsyncEngine
+from nydus_core.engines import AsyncEngine, in_vain, waited_in_vain
 from nydus_core.errors import CANCELLED, LATE, HostDown, HostError, MaybeApplied
 from nydus_core.pieces import COSTLY, Work, done, slices
 from nydus_core.redaction import redactor_of
@@ -174,7 +174,11 @@ class _Job:
         found, told = self.task.result(), list[Any]()
         for piece in slices(len(commands), COSTLY):
             told += [
-                self._because(MaybeApplied if isinstance(outcome, MaybeApplied) else HostDown, command)
+                self._because(
+                    MaybeApplied if isinstance(outcome, MaybeApplied) else HostDown,
+                    command,
+                    waited=waited_in_vain(outcome),
+                )
                 if isinstance(outcome, HostError)
                 else outcome
                 for outcome, command in zip(found[piece], commands[piece], strict=True)
@@ -196,8 +200,8 @@ class _Job:
         if self.task.done() and not self.task.cancelled():
             self.task.exception()
 
-    def _because(self, kind: type[HostError], command: Command) -> HostError:
+    def _because(self, kind: type[HostError], command: Command, *, waited: bool = False) -> HostError:
         engine, why = self._engine, self._why or CANCELLED
         if self._deadline is not None:
-            return engine.failed(LATE[kind], engine.late(why), command)
+            return engine.failed(LATE[kind], in_vain(engine.late(why), waited=waited), command)
         return engine.failed(kind, engine.unavailable(why), command)

@@ -10,6 +10,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from nydus_core.engines import in_vain
+
 __all__ = ["Turns"]
 
 #: Seconds that a loop's clock may be early.
@@ -54,7 +56,8 @@ class Turns:
             self._timer = loop.call_at(until, self._ring)
         try:
             await waiter
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancelled:
+            in_vain(cancelled)
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self.give()  # it was this one's turn just then
             raise

@@ -28,7 +28,7 @@ from nydus_core.deadlines import Deadline, work_until
 from nydus_core.delivery.flows import Flow, Step
 from nydus_core.delivery.plan import Lane
 from nydus_core.delivery.steps import Pause
-from nydus_core.engines import Batch, Engine
+from nydus_core.engines import Batch, Engine, in_vain, waited_in_vain
 from nydus_core.errors import LATE, HostDown, MaybeApplied
 from nydus_core.redaction import redactor_of
 from nydus_core.threads import set_alarm, start
@@ -349,21 +349,27 @@ class _Timed:
             self._future.add_done_callback(lambda _: self.batch.close())
 
     def outcomes(self, deadline: Deadline) -> list[Any]:
-        """Return the outcomes of the commands. A failure after the alarm is due to the alarm."""
+        """Return the outcomes of the commands. A failure after the alarm is due to the alarm.
+
+        So is a timeout, also if it came just before: connecting lasts no longer than the deadline.
+        """
         found = self._received if self.final is None else self.final
-        return (
-            [
-                self._late(each, command, deadline)
-                for each, command in zip(found, self._lane.commands, strict=True)
+        if self._aborted or not deadline.left():
+            commands = self._lane.commands
+            return [
+                self._late(outcome, command, deadline)
+                for outcome, command in zip(found, commands, strict=True)
             ]
-            if self._aborted
-            else found
-        )
+        return found
 
     def _late(self, outcome: Any, command: Any, deadline: Deadline) -> Any:
         for kind in (HostDown, MaybeApplied):
             if isinstance(outcome, kind):
-                return self.engine.failed(LATE[kind], self.engine.late(str(deadline)), command)
+                late = self.engine.late(str(deadline))
+                if not self._aborted and not isinstance(outcome.__cause__, TimeoutError | type(late)):
+                    return outcome
+                late = in_vain(late, waited=waited_in_vain(outcome))
+                return self.engine.failed(LATE[kind], late, command)
         return outcome
 
 

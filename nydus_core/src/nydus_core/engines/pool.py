@@ -96,9 +96,20 @@ def all_in_use(size: int, patience: float | None) -> str:
     return f"all {size} connections are in use, and none fell free within {patience or 0:g} seconds"
 
 
-def in_vain(error: Exception) -> Exception:
-    """Mark the error of a caller that waited in line in vain, and return it. It does not stand in line again."""
-    error.nydus_in_vain = True  # type: ignore[attr-defined]
+X = TypeVar("X", bound=BaseException)
+
+
+def in_vain(error: X, *, waited: bool = True) -> X:
+    """Mark the error of a caller that waited in line in vain, and return it.
+
+    Such an error says nothing of the host, and its caller does not stand in line again.
+
+    Parameters:
+        error: The error.
+        waited: Whether it is such an error. Else it is returned as it is.
+    """
+    if waited:
+        error.nydus_in_vain = True  # type: ignore[attr-defined]
     return error
 
 
@@ -115,15 +126,16 @@ class Turn:
     Attributes:
         bell: Wakes the thread.
         found: Takes the connection, or the permit to open one.
+        waits: Whether the thread is in line.
         over: Whether the wait is over, so that nothing may be handed to it any more.
     """
 
-    __slots__ = ("bell", "found", "over")
+    __slots__ = ("bell", "found", "over", "waits")
 
     def __init__(self) -> None:
         self.bell = Bell()
         self.found: deque[Any] = deque()
-        self.over = False
+        self.over = self.waits = False
 
     def is_open(self) -> bool:
         """Whether something may be handed to the thread."""
@@ -363,6 +375,7 @@ class SharedPool(Generic[C]):
         """Wait in line for a place."""
         line, patience = self._line, time_left(self._patience)
         until = None if patience is None else time.monotonic() + patience
+        turn.waits = True
         try:
             line.append(turn)
             while True:
@@ -378,7 +391,7 @@ class SharedPool(Generic[C]):
                 if turn not in line:  # an interrupt took the thread that had taken it out of the line
                     line.appendleft(turn)
         finally:
-            turn.over = True
+            turn.over, turn.waits = True, False
             with suppress(ValueError):
                 line.remove(turn)
             with suppress(IndexError):

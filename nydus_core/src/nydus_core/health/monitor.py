@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Generic, Protocol
 
 from nydus_core.command import Command
-from nydus_core.engines import E, Engine
+from nydus_core.engines import E, Engine, waited_in_vain
 from nydus_core.errors import HostDown, HostError
 from nydus_core.health.breaker import Breaker, BreakerSettings, HostHealth, State, text_of
 from nydus_core.redaction import redactor_of
@@ -123,7 +123,7 @@ class WatchBase(Generic[E]):
 
     def blames(self, failure: HostError) -> bool:
         """Tell whether a failure speaks against the host, rather than against its use."""
-        return self.engine.is_outage(failure.__cause__ or failure)
+        return not waited_in_vain(failure) and self.engine.is_outage(failure.__cause__ or failure)
 
     def denies(self, failure: Exception) -> bool:
         """Tell whether a failure means that the host is up and refuses this client, as for a wrong password."""

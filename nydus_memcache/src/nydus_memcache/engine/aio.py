@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from nydus_core.aio import FairPool, PerLoop, one_by_one, with_turns
 from nydus_core.command import Command, Dispatch
-from nydus_core.engines import MAX_CONNECTIONS, SurfaceFactory
+from nydus_core.engines import MAX_CONNECTIONS, SurfaceFactory, in_vain, waited_in_vain
 from nydus_core.errors import CANCELLED, HostDown, MaybeApplied
 from nydus_core.pieces import Work, slices
 from nydus_memcache import options as host_options
@@ -153,7 +153,7 @@ class AsyncMemcache(MemcacheHost):
 
     def _cause(self, error: BaseException) -> BaseException:
         cancelled = isinstance(error, CancelledError)
-        return self.unavailable(CANCELLED) if cancelled else error
+        return in_vain(self.unavailable(CANCELLED), waited=waited_in_vain(error)) if cancelled else error
 
     async def probe(self) -> None:
         """Find out whether the host is up: ask for the server's version.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nydus_core.command import Command
-from nydus_core.engines import Loan, SharedPool, Turn
+from nydus_core.engines import Loan, SharedPool, Turn, in_vain
 from nydus_memcache.connection import Link
 from nydus_memcache.engine.host import MemcacheHost
 from nydus_memcache.engine.runs import Failure, outcomes, runs
@@ -109,9 +109,11 @@ class MemcacheBatch:
             return None
         if not self._request:
             return None
+        late = self.engine.late("aborted")
         if self._turn is not None:
+            in_vain(late, waited=self._turn.waits)
             self._turn.give_up()
-        return outcomes(self.engine, self._runs, [], Failure(self.engine.late("aborted")))
+        return outcomes(self.engine, self._runs, [], Failure(late))
 
     def close(self) -> None:
         """Give the connection back; close it first if answers are still to come."""

@@ -9,7 +9,7 @@ from typing import Any, cast
 from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.command import Command
-from nydus_core.engines import Loan, Turn
+from nydus_core.engines import Loan, Turn, in_vain
 from nydus_core.errors import HostDown, HostError, MaybeApplied
 from nydus_redis.commands import READING, BlockingCommand, CursorCommand, RedisCommand
 from nydus_redis.connection import (
@@ -170,9 +170,10 @@ class RedisBatch:
         if self._may_be_sent:
             self._loan.interrupt()
             return None
-        if self._turn is not None:
-            self._turn.give_up()
         late = self.engine.late("aborted")
+        if self._turn is not None:
+            in_vain(late, waited=self._turn.waits)
+            self._turn.give_up()
         return [self.engine.failed(HostDown, late, command) for command in self.commands]
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.aio import FairPool, with_turns
 from nydus_core.command import Command
+from nydus_core.engines import in_vain, waited_in_vain
 from nydus_core.errors import CANCELLED, HostDown, HostError, MaybeApplied
 from nydus_core.pieces import COSTLY, OF_LANE, Work, done, slices
 from nydus_redis.commands import READING, BlockingCommand, RedisCommand
@@ -80,8 +81,9 @@ class Exchange:
         except FAILURES as error:
             await with_turns(self._fail(HostDown, as_client_error(error)))
             return self._outcomes
-        except CancelledError:
-            done(self._fail(HostDown, self._engine.unavailable(CANCELLED)))
+        except CancelledError as cancelled:
+            cause = in_vain(self._engine.unavailable(CANCELLED), waited=waited_in_vain(cancelled))
+            done(self._fail(HostDown, cause))
             return self._outcomes
         limit = Limit(connection, self._engine.timeout, self._commands[0].waits)
         clean = False
