@@ -119,6 +119,16 @@ roads = pytest.mark.parametrize(
 )
 
 
+def slowly(run: Callable[[float], Any]) -> Any:
+    """Run a scenario; and again, slower in all by a factor, where a busy machine was slower than the link."""
+    for factor in (1.0, 3.0):
+        try:
+            return run(factor)
+        except (MaybeApplied, CommandError):
+            continue
+    return run(9.0)
+
+
 @sides
 @roads
 def test_a_large_value_passes_a_slow_link(
@@ -126,13 +136,17 @@ def test_a_large_value_passes_a_slow_link(
 ) -> None:
     front = front_of(engine)
 
-    async def scenario(side: Side) -> Any:
-        cluster = side.cluster(settings(engine, front))
-        await side(cluster.get("warm"))  # the connection is there
-        front.throttle = RATE
-        return await road(side, cluster, "big")
+    def run(factor: float) -> Any:
+        async def scenario(side: Side) -> Any:
+            front.heal()
+            cluster = side.cluster(settings(engine, front, timeout=TIMEOUT * factor))
+            await side(cluster.get("warm"))  # the connection is there
+            front.throttle = RATE / factor
+            return await road(side, cluster, "big")
 
-    assert make_side().run(scenario) == VALUE
+        return make_side().run(scenario)
+
+    assert slowly(run) == VALUE
 
 
 @sides
@@ -143,13 +157,17 @@ def test_bytes_that_only_the_kernel_has_taken_are_on_their_way(
     """Over TCP a socket takes some megabytes at once, and sends them for as long as the link needs."""
     front = front_of(engine, tcp=True)
 
-    async def scenario(side: Side) -> Any:
-        cluster = side.cluster(settings(engine, front))
-        await side(cluster.get("warm"))
-        front.throttle = RATE
-        return [await by_command(side, cluster, "big"), await by_map(side, cluster, "big")]
+    def run(factor: float) -> Any:
+        async def scenario(side: Side) -> Any:
+            front.heal()
+            cluster = side.cluster(settings(engine, front, timeout=TIMEOUT * factor))
+            await side(cluster.get("warm"))
+            front.throttle = RATE / factor
+            return [await by_command(side, cluster, "big"), await by_map(side, cluster, "big")]
 
-    assert make_side().run(scenario) == [VALUE, VALUE]
+        return make_side().run(scenario)
+
+    assert slowly(run) == [VALUE, VALUE]
 
 
 @sides

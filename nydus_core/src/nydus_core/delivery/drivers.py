@@ -255,11 +255,7 @@ def _selector() -> selectors.BaseSelector:
 
 def _abort(timed: Sequence[_Timed]) -> None:
     for each in timed:
-        try:
-            each.abort()
-        except Exception as error:  # then that one is waited for, and no other
-            redactor_of(each.engine).clean(error)
-            logger.exception("a batch cannot be aborted")
+        each.abort()
 
 
 class _Timed:
@@ -277,7 +273,7 @@ class _Timed:
         self._lane = lane
         self._received: list[Any] = []
         self._future: Future[Any] | None = None
-        self._over = self._aborted = False
+        self._over = self._aborted = self._sent = False
 
     def start_exchange(self, deadline: Deadline) -> None:
         """Send and receive in a thread. Where sending is apart, only sending, with its connect, cannot be interrupted."""
@@ -308,6 +304,7 @@ class _Timed:
 
     def _send(self, deadline: Deadline) -> None:
         work_until(deadline)
+        self._sent = True
         self.batch.send()
 
     def fileno(self) -> int | None:
@@ -320,10 +317,18 @@ class _Timed:
         self._received = self.batch.receive()
         self._over = True
 
-    def abort(self) -> None:
-        if not self._over:
-            self._aborted = True
+    def abort(self) -> bool:
+        """Abort the batch; return False if that fails: then this one is waited for, and no other."""
+        if self._over:
+            return True
+        self._aborted = True
+        try:
             self.final = self.batch.abort()
+        except Exception as error:
+            redactor_of(self.engine).clean(error)
+            logger.exception("a batch cannot be aborted")
+            return False
+        return True
 
     def wait(self, deadline: Deadline) -> None:
         """Wait for the job in the thread, until it is over, or the alarm has made its outcomes final."""
@@ -331,9 +336,12 @@ class _Timed:
             return
         wait([self._future], timeout=deadline.left())
         if not self._future.done() and self._future.cancel():  # it waits for a thread
-            self.abort()
-            if self.final is None:  # something was sent before; nothing waits here any more
+            aborted = self.abort()
+            if self.final is None and self._sent and aborted:  # nothing waits here any more
                 self.receive()
+            elif self.final is None:
+                kind, late = MaybeApplied if self._sent else HostDown, self.engine.late(str(deadline))
+                self.final = [self.engine.failed(kind, late, command) for command in self._lane.commands]
             return
         while self.final is None and not self._future.done():
             wait([self._future], timeout=_MOMENT)  # aborted, or about to be: it will not take long
