@@ -482,6 +482,22 @@ def test_a_host_whose_probe_finds_no_thread_is_probed_later(
     assert cluster.incr("a") == 1
 
 
+def test_idle_connections_are_closed_at_each_failure_of_a_probe_too(cluster_of: Any) -> None:
+    """What prepares a host for its readmission, such as a flush, may use connections that were in use meanwhile."""
+
+    class Pooled(SwitchedEngine):
+        dropped = 0
+
+        def drop_idle(self) -> None:
+            self.dropped += 1
+
+    cluster = cluster_of(engine=Pooled)
+    fail(cluster)
+    until(lambda: cluster["a"].probes >= 3)
+    assert cluster["a"].dropped >= 3
+    assert cluster["b"].dropped == 0
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_child_probes_hosts_that_were_down_in_its_parent(tmp_path: Any) -> None:
     program = """

@@ -460,6 +460,9 @@ class Run:
             proxy.delay = 0.02
             self._crowd(Op("where", (f"c{self._schedule.seed}:where",), host=host), self._schedule.idle)
             proxy.delay = 0.0
+            for _ in until(AT_REST):  # calls whose deadline is over may still be connecting
+                if not self._look(lambda host=host: _in_use(self._cluster.hosts[f"h{host}"])):  # type: ignore[misc]
+                    break
             held = self._look(lambda host=host: _idle(self._cluster.hosts[f"h{host}"]))  # type: ignore[misc]
             proxy.forget()
             for _ in until(8.0):

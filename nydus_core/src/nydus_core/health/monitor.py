@@ -269,6 +269,7 @@ class WatchBase(Generic[E]):
         raise NotImplementedError
 
     def _probe_failed(self, error: BaseException) -> None:
+        self._drop_idle()  # all that is done to readmit the host is a part of the probe, and may use them
         self.redactor.clean(error)
         logger.debug("a probe of host %s failed: %s", self.name, error)
         self._breaker.probe_failed(error)
