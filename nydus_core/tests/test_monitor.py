@@ -483,7 +483,7 @@ def test_a_host_whose_probe_finds_no_thread_is_probed_later(
 
 
 def test_idle_connections_are_closed_at_each_failure_of_a_probe_too(cluster_of: Any) -> None:
-    """What prepares a host for its readmission, such as a flush, may use connections that were in use meanwhile."""
+    """A flush that prepares a host for its readmission may use connections that were in use meanwhile."""
 
     class Pooled(SwitchedEngine):
         dropped = 0
