@@ -25,14 +25,12 @@ from nydus_core.checks import (
     check_type,
     choose,
     is_time,
-    nearest,
     one_of,
     refuse,
     refuse_unknown,
-    shown,
     whole_number,
-    without_secrets,
 )
+from nydus_core.wording import nearest, shown, without_secrets
 
 
 def refusal(checked: Callable[[], object]) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from nydus_core.checks import is_time, shown, written
+from nydus_core.checks import is_time
 from nydus_core.command import key_bytes
 from nydus_core.plain import plain, whole
+from nydus_core.wording import shown, written
 from odd import Index, Level, Word, lying
 
 LYING: list[tuple[Any, Any]] = [

@@ -6,14 +6,12 @@ Each check raises ``ConfigError``, which names the value found, its place, and t
 from __future__ import annotations
 
 import codecs
-import difflib
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nydus_core.errors import ConfigError
 from nydus_core.plain import is_a, plain, whole
-from nydus_core.redaction import looks_secret
+from nydus_core.wording import MOST_WRITTEN, nearest, shown, written
 
 __all__ = [
     "AT_MOST",
@@ -34,18 +32,10 @@ __all__ = [
     "check_type",
     "choose",
     "is_time",
-    "nearest",
     "one_of",
-    "read_dict",
-    "read_items",
-    "read_list",
     "refuse",
-    "refuse_uncalled",
     "refuse_unknown",
-    "shown",
     "whole_number",
-    "without_secrets",
-    "written",
 ]
 
 #: A test of a value, and a description of the values that pass.
@@ -170,68 +160,6 @@ def check_type(value: Any, expected: type | tuple[type, ...], path: str) -> Any:
     return value
 
 
-def read_dict(given: Any, path: str, expected: str) -> dict[str, Any]:
-    """Read a dict of the settings, once. Its own methods are the user's, and may raise.
-
-    Parameters:
-        given: The dict, or another mapping.
-        path: The place of the dict in the settings.
-        expected: Words for what is expected in this place.
-
-    Returns:
-        A plain dict. Its keys are plain text.
-
-    Raises:
-        ConfigError: It is no mapping, or cannot be read, or a key is no text.
-    """
-    found: dict[str, Any] = {}
-    for key, value in read_items(given, path, expected):
-        if type(key) is not str:
-            raise ConfigError("expected text for the name of a setting", f"{path}[{written(key)}]")
-        found[key] = value
-    return found
-
-
-def read_items(given: Any, path: str, expected: str) -> list[tuple[Any, Any]]:
-    """Return the pairs of a mapping in the settings, with plain keys. See ``read_dict``.
-
-    Raises:
-        ConfigError: It is no mapping, or cannot be read.
-    """
-    if not is_a(given, Mapping):
-        raise ConfigError(f"found {shown(given)}; expected {expected}", path)
-    try:
-        pairs = dict.items(given) if is_a(given, dict) else [(key, given[key]) for key in given]
-        return [(plain(key), value) for key, value in pairs]
-    except Exception as error:
-        raise ConfigError(
-            f"the {type(given).__name__} cannot be read: {type(error).__name__}", path
-        ) from error
-
-
-def read_list(given: Any, path: str, expected: str) -> list[Any]:
-    """Read a list of the settings, once.
-
-    Parameters:
-        given: The list, or another sequence; text and bytes are none.
-        path: The place of the list in the settings.
-        expected: Words for what is expected in this place.
-
-    Raises:
-        ConfigError: It is no sequence, or cannot be read.
-    """
-    if not is_a(given, Sequence) or is_a(given, str, bytes, bytearray, memoryview):
-        raise ConfigError(f"found {shown(given)}; expected {expected}", path)
-    try:
-        if is_a(given, list):
-            return list(list.__iter__(given))
-        return list(tuple.__iter__(given)) if is_a(given, tuple) else list(given)
-    except Exception as error:
-        raise ConfigError(
-            f"the {type(given).__name__} cannot be read: {type(error).__name__}", path
-        ) from error
-
-
 def whole_number(given: Any, least: int, most: int, path: str) -> int:
     """Return a value that has to be a whole number in a range, as a plain int.
 
@@ -303,7 +231,7 @@ def refuse_unknown(found: Mapping[str, Any], known: Sequence[str], path: str) ->
             instead = near
             if not near or len(known) <= 12:
                 instead = f"; known: {', '.join(sorted(known)) or 'none'}{near}"
-            named = name if len(name) <= _MOST_WRITTEN and name.isprintable() and name else written(name)
+            named = name if len(name) <= MOST_WRITTEN and name.isprintable() and name else written(name)
             raise ConfigError(f"unknown setting{instead}", f"{path}.{named}" if path else named)
 
 
@@ -355,87 +283,3 @@ def _are_alike(one: Any, other: Any) -> bool:
         return one is other or bool(one == other)
     except Exception:  # objects that cannot tell
         return False
-
-
-# Words for errors ------------------------------------------------------------------------------------------------
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the nearest known name, or an empty text if no name is near."""
-    if len(name) > _MOST_WRITTEN:
-        return ""
-    words = [word for word in known if is_a(word, str)]
-    close: Sequence[str] = difflib.get_close_matches(name, words, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def written(value: Any) -> str:
-    """Return the text for a value in an error: its ``repr``, cut where it is long. Never raises.
-
-    Parameters:
-        value: The value, which must be no secret.
-    """
-    value = plain(value)
-    if (
-        type(value) is int and value.bit_length() > _MOST_BITS
-    ):  # of some lengths Python does not write the digits
-        return f"a number of {value.bit_length()} bits"
-    try:
-        text = repr(value)
-    except Exception:  # whatever a method of the user's raises
-        return _unknown(value)
-    return text if len(text) <= _MOST_WRITTEN else f"{text[:_MOST_WRITTEN]}…"
-
-
-_MOST_WRITTEN = 200
-_MOST_BITS = 128
-
-
-def _unknown(value: Any) -> str:
-    return f"a value of type {type(value).__name__}"
-
-
-def shown(value: Any, name: str = "") -> str:
-    """Return the text for a value in an error: type and value, but never a secret.
-
-    Parameters:
-        value: The value.
-        name: The name of the option. For names such as ``password`` the text has the type only.
-    """
-    kind, value = type(value).__name__, plain(value)
-    if looks_secret(name) or not (value is None or type(value) in (str, int, float, bool)):
-        return f"a value of type {kind}"
-    if type(value) is str and "://" in value:
-        return f"{kind} '{value.partition('://')[0][:_MOST_WRITTEN]}://***'"
-    return f"{kind} {without_secrets(written(value))}"
-
-
-def without_secrets(text: str) -> str:
-    """Return a text without secrets: URLs are cut to their schemes, ``user:password@host`` and ``user@host`` to ``***``."""
-    return re.sub(r"\S*@\S*", "***", re.sub(r"(\w+://).*", r"\1***", text, flags=re.DOTALL))
-
-
-def refuse_uncalled(kind: type[Any], path: str, instead: str = "") -> None:
-    """Refuse a class that defines what its parent had in nydus 0.11, and nobody looks at any more.
-
-    The names are in the attribute ``uncalled`` of the parent, each with the remedy.
-
-    Parameters:
-        kind: The class.
-        path: The place of its name in the settings.
-        instead: The method in whose place these are no longer called. A class with its own is written for today.
-
-    Raises:
-        ConfigError: The class defines such a name.
-    """
-    uncalled: Mapping[str, str] = getattr(kind, "uncalled", {})
-    for parent in kind.__mro__:
-        if "uncalled" in vars(parent) or instead in vars(parent):
-            return
-        for name, remedy in uncalled.items():
-            if name in vars(parent):
-                shown = f"{name}()" if callable(getattr(kind, name)) else name
-                raise ConfigError(
-                    f"{parent.__qualname__} defines {shown}, which nydus 0.11 used and nobody uses any more: {remedy}",
-                    path,
-                )

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic
 
 from nydus_core.aio import AsyncCluster
-from nydus_core.checks import nearest, read_items
 from nydus_core.cluster import Cluster
 from nydus_core.create import C, create_async_cluster, create_cluster
 from nydus_core.errors import ConfigError
 from nydus_core.plain import is_a, plain
+from nydus_core.readers import read_items
 from nydus_core.settings import read_toml
 from nydus_core.threads import Lock
+from nydus_core.wording import nearest
 
 __all__ = ["CONNECTIONS", "AsyncConnectionHandler", "LazyConnectionHandler", "configure", "connections"]
 

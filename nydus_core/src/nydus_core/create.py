@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from nydus_core.aio import AsyncCluster
-from nydus_core.checks import SettingsWarning, nearest, read_items, written
+from nydus_core.checks import SettingsWarning
 from nydus_core.cluster import Cluster, ClusterBase
 from nydus_core.errors import ConfigError
 from nydus_core.plain import is_a, plain
 from nydus_core.plugins import hooks
+from nydus_core.readers import read_items
 from nydus_core.settings import Blueprint, ClusterSettings, read_settings, read_toml
 from nydus_core.threads import refuse_eventlet
+from nydus_core.wording import nearest, text_of, written
 
 __all__ = ["C", "create_async_cluster", "create_cluster"]
 
@@ -143,7 +145,9 @@ def _build(settings: ClusterSettings, kind: type[C]) -> C:
     except Exception as error:
         if settings.cluster is None or isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"{cluster_class.__qualname__} cannot be made: {error}", "cluster") from error
+        raise ConfigError(
+            f"{cluster_class.__qualname__} cannot be made: {text_of(error)}", "cluster"
+        ) from error
     try:
         cluster.install_router(blueprint.router(cluster, engines), blueprint)
         if settings.fingerprint is not None:

@@ -12,9 +12,10 @@ from types import MappingProxyType, TracebackType
 from typing import Any
 from weakref import ref
 
-from nydus_core.checks import is_time, written
+from nydus_core.checks import is_time
 from nydus_core.errors import NydusError
 from nydus_core.plain import plain
+from nydus_core.wording import written
 
 __all__ = ["Deadline", "DeadlineBlock", "any_deadline", "deadline_of", "time_left", "work_until"]
 

@@ -20,9 +20,9 @@ from nydus_core.checks import (
     agreed,
     check_each,
     refuse,
-    written,
 )
 from nydus_core.errors import ConfigError
+from nydus_core.wording import written
 from nydus_memcache.commands import LEGAL_KEY, PickleSerde, PlainSerde, Serde, Wire
 
 __all__ = ["OPTION_TYPES", "REFUSED", "TIMEOUT", "check", "check_async", "client_options", "from_url", "wire"]

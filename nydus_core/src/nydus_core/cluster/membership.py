@@ -6,11 +6,12 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic
 
-from nydus_core.checks import SettingsWarning, refuse_uncalled
+from nydus_core.checks import SettingsWarning
 from nydus_core.delivery import DeliverySettings, Snapshot, chooses_hosts
 from nydus_core.engines import E, SurfaceFactory
 from nydus_core.errors import ConfigError
 from nydus_core.health import AnnouncerBase, WatchBase
+from nydus_core.plugins import refuse_uncalled
 from nydus_core.routers import fingerprint_of, guard
 from nydus_core.settings import Blueprint
 from nydus_core.threads import Lock

@@ -11,10 +11,11 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from nydus_core.checks import is_time, written
+from nydus_core.checks import is_time
 from nydus_core.command import Access, Command, Outcome, outcome_of
 from nydus_core.pieces import PIECE, Work, done
 from nydus_core.plain import plain
+from nydus_core.wording import text_of, written
 
 __all__ = ["PolicyFault", "Repeat", "Retry", "RetryPolicy", "in_order", "may_repeat", "ordering", "pause_of"]
 
@@ -64,7 +65,9 @@ def pause_of(policy: RetryPolicy, attempt: int) -> float:
     try:
         pause: float = plain(policy.backoff(attempt))
     except Exception as error:
-        raise PolicyFault(_said(policy, f"backoff({attempt}) raised {_shown(error)}")) from error
+        raise PolicyFault(
+            _said(policy, f"backoff({attempt}) raised {text_of(error, with_type=True)}")
+        ) from error
     if not is_time(pause) and not (type(pause) in (int, float) and pause == 0):
         answer = f"backoff({attempt}) returned {written(pause)}; expected seconds, 0 or more"
         raise PolicyFault(_said(policy, answer))
@@ -80,18 +83,11 @@ def may_repeat(policy: RetryPolicy, command: Command, outcome: Outcome, attempt:
     try:
         return bool(policy.repeats(command, outcome, attempt))
     except Exception as error:
-        raise PolicyFault(_said(policy, f"repeats() raised {_shown(error)}")) from error
+        raise PolicyFault(_said(policy, f"repeats() raised {text_of(error, with_type=True)}")) from error
 
 
 def _said(policy: RetryPolicy, fault: str) -> str:
     return f"not tried again: the retry policy {type(policy).__name__} is at fault: {fault}"
-
-
-def _shown(error: Exception) -> str:
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:  # whatever its text raises
-        return type(error).__name__
 
 
 class Retry:

@@ -17,7 +17,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["ENOUGH", "Breaker", "BreakerSettings", "HostHealth", "State", "text_of"]
+from nydus_core.wording import text_of
+
+__all__ = ["ENOUGH", "Breaker", "BreakerSettings", "HostHealth", "State"]
 
 
 class State(enum.Enum):
@@ -127,7 +129,7 @@ class Breaker:
 
     def _count(self, now: float, cause: BaseException) -> bool:
         self._look_at_window(now)
-        self._cause = text_of(cause)
+        self._cause = text_of(cause, with_type=True)
         self._failures += 1
         self._calls += 1
         self._misses += 1
@@ -167,7 +169,7 @@ class Breaker:
             if self._state is not State.CLOSED:
                 return False
             self.pristine = False
-            self._cause = text_of(cause)
+            self._cause = text_of(cause, with_type=True)
             return self._open()
 
     def _open(self) -> bool:
@@ -218,7 +220,7 @@ class Breaker:
         """Open again after a probe, for longer than before."""
         with self._lock:
             if self._state is State.HALF_OPEN:
-                self._cause = text_of(cause)
+                self._cause = text_of(cause, with_type=True)
                 self._probes += 1
                 self._failures += 1
                 self._open()
@@ -240,8 +242,3 @@ class Breaker:
             now = self._clock()
             until = None if self._due is None else max(0.0, self._due - now)
             return HostHealth(self._state, self._failures, self._cause, now - self._since, until)
-
-
-def text_of(cause: BaseException) -> str:
-    """Return an error as text, without its frames, which would keep alive all that they hold."""
-    return f"{type(cause).__name__}: {cause}"

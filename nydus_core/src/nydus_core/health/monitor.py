@@ -18,9 +18,10 @@ from typing import Any, Generic, Protocol
 from nydus_core.command import Command
 from nydus_core.engines import E, Engine, waited_in_vain
 from nydus_core.errors import HostDown, HostError
-from nydus_core.health.breaker import Breaker, BreakerSettings, HostHealth, State, text_of
+from nydus_core.health.breaker import Breaker, BreakerSettings, HostHealth, State
 from nydus_core.redaction import redactor_of
 from nydus_core.threads import in_thread, renew_after_fork, set_alarm
+from nydus_core.wording import text_of
 
 __all__ = ["LONGEST", "Cancelable", "Listener", "Watch", "WatchBase"]
 
@@ -152,7 +153,7 @@ class WatchBase(Generic[E]):
 
     def denied(self, cause: BaseException) -> None:
         """Note that the host refuses this client."""
-        self._denial = text_of(self.redactor.clean(cause))
+        self._denial = text_of(self.redactor.clean(cause), with_type=True)
         self._settle()
         now = time.monotonic()
         if self._denial_logged is None or now - self._denial_logged > _DENIAL:

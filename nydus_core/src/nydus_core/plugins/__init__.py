@@ -3,6 +3,7 @@
 from nydus_core.plugins.manager import Hooks, hooks, register, unregister
 from nydus_core.plugins.registry import ENGINES, PLUGINS, ROUTERS, find_class, found, import_dotted
 from nydus_core.plugins.specs import hookimpl
+from nydus_core.plugins.uncalled import refuse_uncalled
 
 __all__ = [
     "ENGINES",
@@ -14,6 +15,7 @@ __all__ = [
     "hookimpl",
     "hooks",
     "import_dotted",
+    "refuse_uncalled",
     "register",
     "unregister",
 ]

@@ -12,9 +12,9 @@ from typing import cast
 
 from importlib_metadata import Distribution, EntryPoint, entry_points
 
-from nydus_core.checks import nearest, shown, written
 from nydus_core.errors import PluginError
 from nydus_core.plain import is_a, plain
+from nydus_core.wording import MOST_TOLD, nearest, shown, text_of, written
 
 __all__ = ["ENGINES", "PLUGINS", "ROUTERS", "find_class", "found", "import_dotted"]
 
@@ -90,10 +90,10 @@ def import_dotted(dotted: str, path: str) -> object:
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise PluginError(f"cannot import {written(dotted)}: {_cut(error)}", path) from error
+        raise PluginError(f"cannot import {written(dotted)}: {text_of(error)[:MOST_TOLD]}", path) from error
     except Exception as error:
         raise PluginError(
-            f"importing {written(dotted)} failed: {type(error).__name__}: {_cut(error)}", path
+            f"importing {written(dotted)} failed: {type(error).__name__}: {text_of(error)[:MOST_TOLD]}", path
         ) from error
     try:
         return getattr(module, attribute)
@@ -155,20 +155,12 @@ def _choose(group: str, name: str, path: str) -> EntryPoint:
     )
 
 
-def _cut(error: Exception) -> str:
-    return str(error)[:_MOST]
-
-
-#: Characters that are shown of an error from below.
-_MOST = 500
-
-
 def _load(point: EntryPoint, path: str) -> object:
     try:
         return point.load()
     except Exception as error:
         raise PluginError(
             f"{_KIND[point.group]} {point.name!r} of distribution {distribution(point)!r} ({point.value}) is broken: "
-            f"{type(error).__name__}: {error}",
+            f"{text_of(error, with_type=True)}",
             path,
         ) from error

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nydus_core.checks import written
 from nydus_core.errors import ConfigError
 from nydus_core.routers.rules import differences, digest
+from nydus_core.wording import written
 
 __all__ = ["fingerprint_of", "guard", "has_fingerprint"]
 

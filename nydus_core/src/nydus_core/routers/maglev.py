@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
-from nydus_core.checks import whole_number, written
+from nydus_core.checks import whole_number
 from nydus_core.errors import ConfigError
 from nydus_core.routers.hashes_wordwise import siphash
 from nydus_core.routers.keyed import LabelledRouter
 from nydus_core.routers.protocol import Node, wrong_key
+from nydus_core.wording import written
 
 __all__ = ["Maglev", "maglev_table"]
 

@@ -13,10 +13,10 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
-from nydus_core.checks import written
 from nydus_core.errors import ConfigError, HostListExhausted
 from nydus_core.routers.rules import digest
 from nydus_core.routers.subclasses import definer, given_tags, is_built_in, options_told
+from nydus_core.wording import written
 
 __all__ = [
     "Node",

@@ -7,11 +7,11 @@ from binascii import crc_hqx
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
-from nydus_core.checks import written
 from nydus_core.errors import ConfigError
 from nydus_core.routers.keyed import KeyRouter
 from nydus_core.routers.protocol import Node, hash_tag, wrong_key
 from nydus_core.routers.shares import single
+from nydus_core.wording import written
 
 __all__ = ["SLOTS", "Slots", "slot_of"]
 

@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from nydus_core.checks import written
 from nydus_core.errors import ConfigError
 from nydus_core.routers.protocol import hash_tag
+from nydus_core.wording import written
 
 __all__ = ["FORMS", "TAGS", "as_text", "between"]
 

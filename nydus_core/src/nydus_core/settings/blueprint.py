@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from nydus_core.checks import nearest, without_secrets, written
 from nydus_core.errors import ConfigError
 from nydus_core.plain import plain
 from nydus_core.redaction import Redactor, options_of
 from nydus_core.routers import BaseRouter, Node
 from nydus_core.settings.cluster import ClusterSettings
 from nydus_core.settings.hosts import HostSettings, in_order, read_host, read_weight
+from nydus_core.wording import MOST_TOLD, nearest, text_of, without_secrets, written
 
 __all__ = ["Blueprint"]
 
@@ -183,14 +183,7 @@ def _node(host: HostSettings, engine: Any) -> Node:
 
 
 def _why(error: Exception) -> str:
-    try:
-        return without_secrets(str(error))[:_MOST]
-    except Exception:  # its own text raises
-        return type(error).__name__
-
-
-#: Characters that are shown of an error from below.
-_MOST = 500
+    return without_secrets(text_of(error))[:MOST_TOLD]
 
 
 def _own(engine: Any, attribute: str) -> Any:

@@ -14,14 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nydus_core.checks import nearest, read_dict, refuse_uncalled, refuse_unknown, written
+from nydus_core.checks import refuse_unknown
 from nydus_core.delivery import DeliverySettings
 from nydus_core.errors import ConfigError
 from nydus_core.plain import is_a, plain
-from nydus_core.plugins import ENGINES, ROUTERS, find_class
+from nydus_core.plugins import ENGINES, ROUTERS, find_class, refuse_uncalled
+from nydus_core.readers import read_dict
 from nydus_core.routers import BaseRouter
 from nydus_core.settings.hosts import HostSettings, read_defaults, read_hosts
 from nydus_core.settings.resilience import RESILIENCE, read_resilience
+from nydus_core.wording import nearest, written
 
 __all__ = ["ClusterSettings", "read_settings", "read_toml"]
 
@@ -72,15 +74,17 @@ def read_settings(settings: Mapping[str, Any], *, asynchronous: bool = False) ->
     refuse_unknown(settings, _KNOWN, "")
     engine = _engine(settings, "async" if asynchronous else "sync")
     router, options = _router(settings.get("router"))
+    defaults = read_defaults(settings, engine)
+    hosts = read_hosts(settings, engine, defaults)
     cluster = settings.get("cluster")
     return ClusterSettings(
         engine,
-        read_hosts(settings, engine),
+        hosts,
         router,
         options,
         None if cluster is None else find_class("", cluster, "cluster"),
         read_resilience(settings, engine),
-        read_defaults(settings, engine),
+        defaults,
         _fingerprint(settings.get("fingerprint")),
     )
 

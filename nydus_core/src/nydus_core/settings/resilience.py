@@ -15,15 +15,15 @@ from nydus_core.checks import (
     check,
     check_each,
     one_of,
-    read_dict,
     refuse_unknown,
-    written,
 )
 from nydus_core.delivery import DeliverySettings, Repeat, Retry, RetryPolicy
 from nydus_core.errors import ConfigError
 from nydus_core.health import BreakerSettings, Readmit
 from nydus_core.plain import is_a, plain
 from nydus_core.plugins import find_class, import_dotted
+from nydus_core.readers import read_dict
+from nydus_core.wording import text_of, written
 
 __all__ = ["RESILIENCE", "read_resilience"]
 
@@ -93,7 +93,7 @@ def _retry(given: Any) -> RetryPolicy:
             policy = made()
         except Exception as error:
             raise ConfigError(
-                f"{made.__qualname__} cannot be made without arguments: {error}", "retry"
+                f"{made.__qualname__} cannot be made without arguments: {text_of(error)}", "retry"
             ) from error
     if not _is_policy(policy):
         raise ConfigError(

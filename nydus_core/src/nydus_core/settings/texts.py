@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nydus_core.checks import shown
 from nydus_core.errors import ConfigError
+from nydus_core.wording import shown
 
 __all__ = ["from_text"]
 

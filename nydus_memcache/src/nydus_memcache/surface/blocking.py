@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from nydus_core.checks import nearest
 from nydus_core.command import Dispatch
 from nydus_core.engines import named_as_called
+from nydus_core.wording import nearest
 from nydus_memcache import options as host_options
 from nydus_memcache.commands import Key, Shutdown, Wire, count, expiry
 

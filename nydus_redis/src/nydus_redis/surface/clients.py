@@ -15,10 +15,10 @@ import redis
 from redis.client import Monitor, PubSub
 from redis.exceptions import NoScriptError
 
-from nydus_core.checks import nearest
 from nydus_core.command import Command, Dispatch
 from nydus_core.engines import SurfaceFactory, named_as_called
 from nydus_core.errors import MaybeApplied
+from nydus_core.wording import nearest
 from nydus_redis.commands import Wire, need_no_connection
 from nydus_redis.connection import BlockingHost, ClosingPool
 from nydus_redis.errors import RoutingError
