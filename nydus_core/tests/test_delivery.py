@@ -36,6 +36,7 @@ from nydus_core import (
 from nydus_core.command import Command
 from nydus_core.deadlines import Deadline
 from nydus_core.delivery import drivers
+from nydus_core.delivery import in_time as drivers_in_time
 from nydus_core.delivery.flows import Flow
 from nydus_core.delivery.plan import Lane
 from nydus_core.errors import NotAnsweredInTime, NotSentInTime
@@ -1080,7 +1081,8 @@ def test_an_interrupt_while_a_thread_is_started_closes_no_batch_that_is_in_use(
     batches = [Busy(), Busy()]
     engines: list[Any] = [SimpleNamespace(batch=lambda *_, batch=batch, **__: batch) for batch in batches]
     lanes = [Lane(number, [Command("get")], [number]) for number in range(2)]
-    monkeypatch.setattr(drivers, "start", interrupted)
+    for module in (drivers, drivers_in_time):
+        monkeypatch.setattr(module, "start", interrupted)
     with pytest.raises(KeyboardInterrupt):
         drivers.run(iter_lanes(lanes), engines, deadline=None if deadline is None else Deadline(deadline))
     whole = (["send begins", "send ends", "closed"], ["closed"])

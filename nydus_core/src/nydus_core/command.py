@@ -1,7 +1,8 @@
 """Commands: name, arguments and keys, how a command may be split, and how it can end.
 
 Engines make commands, because they know the client library. Routers place the keys. The cluster delivers the
-commands. Nothing here does I/O.
+commands. Nothing here does I/O. The module is long on purpose: all that rooms say to each other about a command stands on
+one page.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The ledger of a delivery: the outcome of each command so far, and the lanes of the next attempt. No I/O.
 
 ``flows`` asks it, attempt by attempt. ``retry`` says which commands may be tried again, ``reroute`` finds other hosts, and the
-watch of a host knows whether it is up.
+watch of a host knows whether it is up. The module is long on purpose: all that decides how a command ends stands on one page.
 """
 
 from __future__ import annotations
@@ -57,9 +57,8 @@ class Ledger:
         self._rerouter: Rerouter | None = None  # made when a host fails
         self._rules, self._options = rules, options
         self.outcomes: list[Any] = [None] * plan.size
-        self._doubts: dict[
-            int, HostError
-        ] = {}  # by position, the errors of writes that may have been applied
+        # By position, the errors of writes that may have been applied
+        self._doubts: dict[int, HostError] = {}
         self.lanes: Sequence[Lane] = plan.lanes
         self.attempt = 1
         self.pauses = self.hasty = self.overslept = False

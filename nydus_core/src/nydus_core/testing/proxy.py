@@ -1,7 +1,8 @@
 """A proxy to put between a client and a real server, which shows the effects of a failing network.
 
 ``FaultProxy`` is the object that users hold. It hands each call to the thread that does the work. ``relay``
-forwards bytes, ``listener`` answers connects, and ``faults`` decides about bytes.
+forwards bytes, ``listener`` answers connects, and ``faults`` decides about bytes. The module is long on purpose: it is a list of
+all faults, with what each does.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """Commands of memcached: how commands are written and split over hosts, and how answers are read."""
 
+from nydus_memcache.commands.arguments import LEGAL_KEY, count, expiry
 from nydus_memcache.commands.command import Key, MemcacheCommand, Plain, Shutdown
 from nydus_memcache.commands.fetches import Fetch, request_for
 from nydus_memcache.commands.replies import read_items
 from nydus_memcache.commands.serde import PickleSerde, PlainSerde, Serde
 from nydus_memcache.commands.source import Source
 from nydus_memcache.commands.tokens import CasToken
-from nydus_memcache.commands.wire import LEGAL_KEY, Wire, count, expiry
+from nydus_memcache.commands.wire import Wire
 
 __all__ = [
     "LEGAL_KEY",

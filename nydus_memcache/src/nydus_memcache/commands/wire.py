@@ -1,34 +1,31 @@
-"""Makes commands from the arguments of calls: checks keys and values, and puts the bytes together.
-
-An argument that a server would refuse or misread is refused here, before anything is sent.
-"""
+"""Makes commands from the arguments of calls: puts the bytes together. ``arguments`` checks keys and numbers before."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nydus_core.cluster import EventualCommand
 from nydus_core.command import Access, Word
-from nydus_core.plain import plain, whole
+from nydus_core.plain import plain
+from nydus_memcache.commands.arguments import (
+    INT64,
+    UINT32,
+    encoded,
+    integer,
+    key_list,
+    legal,
+    raw_bytes,
+    stats_word,
+    token,
+)
 from nydus_memcache.commands.command import Add, Cas, Key, Plain, PlainMany, Raw, Stats
 from nydus_memcache.commands.fetches import FetchMany, FetchOne
 from nydus_memcache.commands.serde import Serde
 from nydus_memcache.commands.tokens import CasToken
-from nydus_memcache.errors import IllegalArgument, IllegalKey
+from nydus_memcache.errors import IllegalArgument
 
-__all__ = ["LEGAL_KEY", "Wire", "count", "expiry"]
-
-#: A key that memcached takes, with the prefix: any bytes but white space and control characters.
-LEGAL_KEY = re.compile(rb"[^\x00-\x20\x7f]{1,250}")
-_ILLEGAL = re.compile(rb"[\x00-\x20\x7f]")
-_MOST = 250
-
-_UINT32 = range(2**32)
-_UINT64 = range(2**64)
-_INT64 = range(-(2**63), 2**63)
-_MOST_DIGITS = 20  # of the largest cas token
+__all__ = ["Wire"]
 
 
 class Wire:
@@ -56,8 +53,8 @@ class Wire:
         Raises:
             IllegalKey: No server would take the key.
         """
-        key = _encoded(given, self._key_encoding)
-        return key, _legal(self._prefix + key, given)
+        key = encoded(given, self._key_encoding)
+        return key, legal(self._prefix + key, given)
 
     def keys(self, given: Sequence[Key]) -> tuple[list[bytes], list[bytes]]:
         """Return keys as routers see them, and as servers see them."""
@@ -84,7 +81,7 @@ class Wire:
                     f"the value for the key {key!r} is not {self._encoding}: {error.reason}, at position {error.start}. "
                     "Nothing was sent"
                 ) from None
-        shown = _integer("flags", own_flags if flags is None else flags, _UINT32)
+        shown = integer("flags", own_flags if flags is None else flags, UINT32)
         return b"%b %b %b %b %d%b\r\n%b\r\n" % (verb, key, shown, expire, len(data), end, data)
 
     # Commands --------------------------------------------------------------------------------------------------
@@ -96,7 +93,7 @@ class Wire:
 
     def fetch_many(self, name: str, verb: bytes, given: Iterable[Key]) -> FetchMany:
         """Make a command that reads many values."""
-        several = _several(name, given)
+        several = key_list(name, given)
         return FetchMany(name, verb, self.load, several, *self.keys(several))
 
     def store(
@@ -111,7 +108,7 @@ class Wire:
     ) -> Plain:
         """Make a command that writes one value."""
         key, wire_key = self.key(given)
-        verb, expires, silent = name.encode(), _integer("expire", expire, _INT64), bool(noreply)
+        verb, expires, silent = name.encode(), integer("expire", expire, INT64), bool(noreply)
         piece = self._store(verb, wire_key, value, expires, flags, end + _silence(silent))
         return _STORES.get(name, Plain)(name, verb, (given,), (key,), (piece,), silent)
 
@@ -125,7 +122,7 @@ class Wire:
         flags: int | None,
     ) -> Plain:
         """Make a command that replaces a value if nobody has changed it since the token was given."""
-        command = self.store("cas", given, value, expire, noreply, flags, _token(cas))
+        command = self.store("cas", given, value, expire, noreply, flags, token(cas))
         assert isinstance(command, Cas)
         command.word = Word("token", cas.host if isinstance(cas, CasToken) else None)
         return command
@@ -141,7 +138,7 @@ class Wire:
         items = [(key, value) for key, value in values.items()]  # asked once: its methods are the user's
         given = [key for key, _ in items]
         keys, wire_keys = self.keys(given)
-        expires, silent = _integer("expire", expire, _INT64), bool(noreply)
+        expires, silent = integer("expire", expire, INT64), bool(noreply)
         pieces = [
             self._store(b"set", key, value, expires, flags, _silence(silent))
             for key, (_, value) in zip(wire_keys, items, strict=True)
@@ -150,7 +147,7 @@ class Wire:
 
     def delete_many(self, given: Iterable[Key], noreply: bool | None) -> PlainMany:
         """Make a command that deletes many keys."""
-        several, silent = _several("delete_many", given), bool(noreply)
+        several, silent = key_list("delete_many", given), bool(noreply)
         keys, wire_keys = self.keys(several)
         pieces = [b"delete %b%b\r\n" % (key, _silence(silent)) for key in wire_keys]
         return PlainMany("delete_many", b"delete", several, keys, pieces, silent, _all_gone)
@@ -171,13 +168,13 @@ class Wire:
 
     def stats(self, words: Sequence[Key]) -> Stats:
         """Make the command for a server's statistics."""
-        line = b" ".join([b"stats", *(_word(word) for word in words)])
+        line = b" ".join([b"stats", *(stats_word(each) for each in words)])
         return Stats("stats", b"stats", tuple(words), (), (line + b"\r\n",), access=Access.READ)
 
     def raw(self, command: Key, end_tokens: Key, key: Key | None) -> Raw:
         """Make a command of the user's own bytes."""
-        line = _raw("command", command, self._key_encoding)
-        end = _raw("end_tokens", end_tokens, self._key_encoding)
+        line = raw_bytes("command", command, self._key_encoding)
+        end = raw_bytes("end_tokens", end_tokens, self._key_encoding)
         if not end:
             raise IllegalArgument(
                 "end_tokens is empty; expected the bytes that end the answer. Nothing was sent"
@@ -187,130 +184,6 @@ class Wire:
 
 #: The classes of commands that write one value, where they are not ``Plain``.
 _STORES: Mapping[str, type[Plain]] = {"add": Add, "cas": Cas}
-
-
-def _plain(given: Any) -> Any:
-    """Return a plain value; of a promise its value."""
-    return plain(given.value if type(given) is EventualCommand else given)
-
-
-def _encoded(given: object, encoding: str) -> bytes:
-    text = _plain(given)
-    if type(text) is bytes:
-        return text
-    if type(text) is not str:
-        kind = type(given).__name__
-        raise IllegalKey(f"{_named(given)} is of type {kind}; expected str or bytes. Nothing was sent")
-    try:
-        return text.encode(encoding)
-    except UnicodeEncodeError as error:
-        raise IllegalKey(
-            f"{_named(given)} is not {encoding}: encode it, or set the option 'allow_unicode_keys'. Nothing was sent"
-        ) from error
-
-
-def _legal(wire_key: bytes, given: object) -> bytes:
-    if LEGAL_KEY.fullmatch(wire_key) is None:
-        raise IllegalKey(f"{_named(given)} {_why_illegal(wire_key)}. Nothing was sent")
-    return wire_key
-
-
-def _named(given: object) -> str:
-    return f"the key {_shown(given)}"
-
-
-def _shown(given: object) -> str:
-    try:
-        shown = repr(_plain(given))
-    except ValueError:  # a number that Python does not write in digits
-        shown = f"a {type(given).__name__} that is too large to be shown"
-    except Exception:  # whatever a method of the user's raises
-        shown = f"a {type(given).__name__} that cannot be shown"
-    return shown if len(shown) <= 80 else shown[:80] + "…"
-
-
-def _number_shown(given: object) -> str:
-    """Return the text for an argument that should be a number. Anything else may be a value in the wrong place."""
-    found = _plain(given)
-    return _shown(found) if type(found) in (int, float, bool) else f"of type {type(given).__name__}"
-
-
-def _raw(name: str, text: object, encoding: str) -> bytes:
-    found = _plain(text)
-    try:
-        found = found.encode(encoding) if type(found) is str else found
-    except UnicodeEncodeError:  # its text would show the command
-        raise IllegalArgument(f"{name} is not {encoding}: encode it. Nothing was sent") from None
-    if type(found) is not bytes:
-        raise IllegalArgument(
-            f"{name} is of type {type(text).__name__}; expected str or bytes. Nothing was sent"
-        )
-    return found
-
-
-def _why_illegal(wire_key: bytes) -> str:
-    if not wire_key:
-        return "is empty"
-    if len(wire_key) > _MOST:
-        return f"has {len(wire_key)} bytes with the prefix; memcached takes at most {_MOST}"
-    bad = _ILLEGAL.search(wire_key)
-    assert bad is not None
-    return f"contains {bad[0]!r}; memcached takes no white space and no control characters"
-
-
-def _several(name: str, given: Iterable[Key]) -> list[Key]:
-    if isinstance(given, str | bytes):
-        raise IllegalKey(
-            f"{name}: found the {type(given).__name__} {given!r}; expected a list of keys. Nothing was sent"
-        )
-    try:
-        return list(given)
-    except TypeError:
-        kind = type(given).__name__
-        raise IllegalKey(f"{name}: found {kind}; expected a list of keys. Nothing was sent") from None
-
-
-def _integer(name: str, value: Any, allowed: range) -> bytes:
-    # Checked before anything is sent: where a server refuses a line, client and server can lose step
-    number = whole(_plain(value))
-    if number is None or number not in allowed:
-        raise IllegalArgument(
-            f"{name} is {_number_shown(value)}; expected an integer from {allowed[0]} to {allowed[-1]}. Nothing was sent"
-        )
-    return b"%d" % number
-
-
-def expiry(seconds: int) -> bytes:
-    """Return ``expire`` as bytes of a command."""
-    return b" " + _integer("expire", seconds, _INT64)
-
-
-def count(name: str, value: int) -> bytes:
-    """Return another number, 0 or more, as bytes of a command."""
-    return b" " + _integer(name, value, _UINT64)
-
-
-def _token(cas: object) -> bytes:
-    digits = _plain(cas)
-    number = whole(digits)
-    if number is not None:
-        digits = b"%d" % number if number in _UINT64 else b""
-    elif type(digits) is str:
-        digits = digits.encode("ascii", "replace")
-    if (
-        type(digits) is not bytes
-        or not digits.isdigit()
-        or len(digits) > _MOST_DIGITS
-        or int(digits) not in _UINT64
-    ):
-        raise IllegalArgument(
-            f"cas is {_number_shown(cas)}; expected a token that gets() returned. Nothing was sent"
-        )
-    return b" " + digits
-
-
-def _word(word: Key) -> bytes:
-    return _legal(_encoded(word, "ascii"), word)
 
 
 def _silence(silent: bool) -> bytes:

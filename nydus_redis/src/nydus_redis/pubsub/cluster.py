@@ -1,6 +1,7 @@
 """Subscriptions over many hosts: each channel on the host of its name, where ``publish`` sends its messages.
 
 On each host a ``PubSub`` of redis-py does the talking. This object waits for all hosts at once, and reports a lost host.
+The module is long on purpose: it has a method for each one of redis-py's ``PubSub``.
 """
 
 from __future__ import annotations

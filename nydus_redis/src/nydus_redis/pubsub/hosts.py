@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from nydus_core.errors import HostError
 from nydus_redis.commands import Wire
 from nydus_redis.pubsub.ledger import LEAVING, Entry, Ledger, Places
-from nydus_redis.pubsub.line import SubscriberBase
+from nydus_redis.pubsub.subscriber import SubscriberBase
 
 if TYPE_CHECKING:
     from nydus_core.cluster import ClusterBase

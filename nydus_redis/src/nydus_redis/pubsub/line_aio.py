@@ -19,8 +19,8 @@ from nydus_core.redaction import redactor_of
 from nydus_redis.connection import FAILURES, AsyncHost, abort, post, push_reader
 from nydus_redis.pubsub.bell_aio import Bell, wake
 from nydus_redis.pubsub.ledger import CHANNELS, LEAVING
-from nydus_redis.pubsub.line import KEPT, SubscriberBase, as_pong
 from nydus_redis.pubsub.pulse_aio import HEALTHY, Pulse
+from nydus_redis.pubsub.subscriber import KEPT, SubscriberBase, as_pong
 
 __all__ = ["AsyncSubscriber", "as_message"]
 
