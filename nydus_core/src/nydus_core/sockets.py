@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["LARGE", "unsent"]
+__all__ = ["LARGE", "LOOKS", "await_taken", "not_taken", "unsent"]
 
 #: Bytes. A larger request may take long on its way to a host that is well.
 LARGE = 16384
+
+#: How often to look, within a time limit, whether the other end has taken more of a large request.
+LOOKS = 8
 
 try:
     from fcntl import ioctl
@@ -41,3 +46,29 @@ def unsent(sock: Any) -> int:
         return 0 if sock is None else _bytes_left(sock.fileno())
     except (OSError, ValueError):
         return 0
+
+
+def not_taken(transport: Any) -> int:
+    """Return how many bytes the other end of a transport of asyncio has not taken: in the transport's buffer and the kernel's."""
+    size: int = transport.get_write_buffer_size()
+    return size + unsent(transport.get_extra_info("socket"))
+
+
+def await_taken(sock: Any, seconds: float, answers: Callable[[float], bool]) -> None:
+    """Wait until the other end has taken a request, or answers. Each part that it takes renews the time.
+
+    Parameters:
+        sock: The socket.
+        seconds: The most that may pass without progress.
+        answers: Waits some seconds for an answer; returns whether one has begun.
+
+    Raises:
+        TimeoutError: The other end took nothing for too long.
+    """
+    left, until = unsent(sock), time.monotonic() + seconds
+    while left and not answers(seconds / LOOKS):
+        before, left, now = left, unsent(sock), time.monotonic()
+        if left < before:
+            until = now + seconds
+        elif now >= until:
+            raise TimeoutError(f"nothing more was taken within {seconds} seconds")

@@ -108,13 +108,12 @@ class Plan:
     def merging(self, outcomes: list[Any]) -> Work[list[Any]]:
         """Do the same as ``merge``, in pieces."""
         self.outcomes = outcomes
-        if self.parts:
-            pace, host_of = Pace(), (yield from self._host_of())
-            for position, parts in reversed(self.parts.items()):  # parts of parts come later
-                names = [self._names(part, host_of) for part in parts.positions]
-                outcomes[position] = merged(parts, outcomes, names)
-                if pace.is_used_up(len(names)):
-                    yield
+        pace, host_of = Pace(), (yield from self._host_of())
+        for position, parts in reversed(self.parts.items()):  # parts of parts come later
+            names = [self._names(part, host_of) for part in parts.positions]
+            outcomes[position] = merged(parts, outcomes, names)
+            if pace.is_used_up(len(names)):
+                yield
         return outcomes[: len(self.commands)]
 
     def hosts(self, *, failed: bool = False) -> list[tuple[str, ...]]:

@@ -146,6 +146,11 @@ class Turn:
         self.over = True
         self.bell.ring()
 
+    def abort(self, error: BaseException) -> None:
+        """Have the thread wait no longer. ``in_vain`` marks the error for its caller if it was in line."""
+        in_vain(error, waited=self.waits)
+        self.give_up()
+
 
 class _Permit:
     """The right to have one connection. It is in use as long as it is in the pool's set, and it leaves the set when it dies."""
@@ -318,9 +323,8 @@ class SharedPool(Generic[C]):
             permits.add(permit.own)
             if len(permits) <= self._size:
                 return permit
-            permits.discard(
-                permit.own
-            )  # another thread has come at the same time; whoever comes last looks again
+            # Another thread has come at the same time; whoever comes last looks again
+            permits.discard(permit.own)
         return None
 
     def _is_fresh(self, connection: C) -> bool:

@@ -178,9 +178,8 @@ class WatchBase(Generic[E]):
         """Open the short cut, if there is nothing against it."""
         breaker = self._breaker
         self.call = self.engine.call if breaker.pristine and not self._denial else None
-        if (
-            not breaker.pristine or self._denial
-        ):  # another thread may just have seen it fail, and closed the short cut
+        # Another thread may just have seen it fail, and closed the short cut
+        if not breaker.pristine or self._denial:
             self.call = None
 
     def failed(self, cause: BaseException) -> None:
@@ -233,9 +232,8 @@ class WatchBase(Generic[E]):
 
     def _drop_idle(self) -> None:
         """Have the host close its idle connections: they may be dead, and would be found so one by one."""
-        if hasattr(
-            type(self.engine), "drop_idle"
-        ):  # not the engine itself, which may hand names to its client
+        # Not the engine itself is asked, which may hand names to its client
+        if hasattr(type(self.engine), "drop_idle"):
             engine: Any = self.engine
             try:
                 engine.drop_idle()

@@ -145,9 +145,8 @@ class Timer:
     def _run(self) -> None:
         thread = threading.current_thread()
         while self._thread is thread:
-            self._wakes = (
-                math.inf
-            )  # an alarm that is set from here on, and is not in the copy, rings the bell
+            # An alarm that is set from here on, and is not in the copy, rings the bell
+            self._wakes = math.inf
             alarms = self._alarms.copy()
             now = time.monotonic()
             if not self._ring(thread, [alarm for alarm in alarms if alarm.when <= now]):

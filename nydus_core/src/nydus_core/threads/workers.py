@@ -62,9 +62,8 @@ def start(
         False if there is no thread to be had: then the job is not done.
     """
     global _workers
-    if (
-        sys.is_finalizing()
-    ):  # a finalizer calls: the threads there are will run no more, and on Python 3.11 start() hangs
+    if sys.is_finalizing():
+        # A finalizer calls: the threads there are will run no more, and on Python 3.11 start() hangs
         return False
     workers = _workers
     if workers.era != era():

@@ -21,7 +21,7 @@ from pymemcache.client.base import KeepaliveOpts
 from pymemcache.exceptions import MemcacheUnexpectedCloseError, MemcacheUnknownError
 
 from nydus_core.deadlines import time_left
-from nydus_core.sockets import LARGE, unsent
+from nydus_core.sockets import LARGE, await_taken
 from nydus_memcache.connection.turned_away import check_first_line, is_turned_away, turned_away
 
 __all__ = ["Address", "Link", "keep_alive", "ready"]
@@ -32,8 +32,6 @@ T = TypeVar("T")
 _READ, _READ_MOST = 65536, 1 << 20
 #: Bytes to hand over when a socket is writable again: a TLS record, which then fits without waiting.
 _WRITE = 16384
-#: How often to look, within a time limit, whether the server has taken more.
-_LOOKS = 8
 #: Seconds that stand for no limit. On a socket without a timeout ``send`` would wait until all is sent.
 _FOREVER = 7 * 86400.0
 
@@ -300,19 +298,9 @@ class Link:
             self._sock.settimeout(self._timeout)
 
     def _await_taken(self) -> None:
-        """Wait until the server has taken a large request, or answers. Each part that it takes renews the time.
-
-        Raises:
-            TimeoutError: The server took nothing for too long.
-        """
+        """Wait until the server has taken a large request, or answers. See ``await_taken``."""
         self._is_large = False
-        left, until = unsent(self._sock), time.monotonic() + self._timeout
-        while left and not ready(self._sock, self._timeout / _LOOKS)[0]:
-            before, left, now = left, unsent(self._sock), time.monotonic()
-            if left < before:
-                until = now + self._timeout
-            elif now >= until:
-                raise TimeoutError(f"nothing more was taken within {self._timeout} seconds")
+        await_taken(self._sock, self._timeout, lambda seconds: ready(self._sock, seconds)[0])
         self._until = time.monotonic() + self._timeout
 
     def _push(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from pymemcache.exceptions import MemcacheUnexpectedCloseError
 
 from nydus_core.pieces import OF_LANE
-from nydus_core.sockets import LARGE, unsent
+from nydus_core.sockets import LARGE, LOOKS, not_taken
 from nydus_memcache.commands import Source
 from nydus_memcache.connection.received_aio import NeedMore, Received
 from nydus_memcache.connection.turned_away import turned_away
@@ -27,8 +27,6 @@ _WRITE = 65536
 _READ = 16384
 #: The same in the middle of a large value, which is not read before all of it has come.
 _READ_LARGE = 262144
-#: How often to look, within a time limit, whether the server has taken more of a large request.
-_LOOKS = 8
 #: Seconds by which an event loop's clock may be early.
 _RESOLUTION = 0.001
 
@@ -206,12 +204,10 @@ class AsyncLink(asyncio.Protocol):
         """See that the server takes more and more of a large request."""
         if self._timeout is not None:
             self._looks, self._taken = True, self._count_taken()
-            self._ring_at(min(self._until, self._loop.time() + self._timeout / _LOOKS))
+            self._ring_at(min(self._until, self._loop.time() + self._timeout / LOOKS))
 
     def _count_taken(self) -> int:
-        transport = self.transport
-        size: int = transport.get_write_buffer_size()
-        return self.sent - size - unsent(transport.get_extra_info("socket"))
+        return self.sent - not_taken(self.transport)
 
     def _ring_at(self, when: float) -> None:
         if self._timer is not None:
@@ -232,7 +228,7 @@ class AsyncLink(asyncio.Protocol):
         if now >= self._until - _RESOLUTION:
             self._fail(TimeoutError(f"no answer within {self._timeout} seconds"))
         else:
-            self._ring_at(min(self._until, now + self._timeout / _LOOKS) if self._looks else self._until)
+            self._ring_at(min(self._until, now + self._timeout / LOOKS) if self._looks else self._until)
 
     # The connection -------------------------------------------------------------------------------------------------
 

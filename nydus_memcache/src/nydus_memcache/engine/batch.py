@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nydus_core.command import Command
-from nydus_core.engines import Loan, SharedPool, Turn, in_vain
+from nydus_core.engines import Loan, SharedPool, Turn
 from nydus_memcache.connection import Link
 from nydus_memcache.engine.host import MemcacheHost
 from nydus_memcache.engine.runs import Failure, outcomes, runs
@@ -111,8 +111,7 @@ class MemcacheBatch:
             return None
         late = self.engine.late("aborted")
         if self._turn is not None:
-            in_vain(late, waited=self._turn.waits)
-            self._turn.give_up()
+            self._turn.abort(late)
         return outcomes(self.engine, self._runs, [], Failure(late))
 
     def close(self) -> None:

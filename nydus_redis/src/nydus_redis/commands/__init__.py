@@ -2,11 +2,12 @@
 
 from nydus_redis.commands.command import READING, BlockingCommand, RedisCommand, UnreadableReply
 from nydus_redis.commands.cursors import Cursor, CursorCommand
-from nydus_redis.commands.gate import need_no_connection
+from nydus_redis.commands.gate import OF_PIPELINES, need_no_connection
 from nydus_redis.commands.table import CommandSpec, lookup, names
 from nydus_redis.commands.wire import Wire, sendable
 
 __all__ = [
+    "OF_PIPELINES",
     "READING",
     "BlockingCommand",
     "CommandSpec",

@@ -15,7 +15,7 @@ from nydus_redis.commands.command import OWN_CONNECTION
 from nydus_redis.commands.table import CommandSpec, is_whole
 from nydus_redis.errors import RoutingError
 
-__all__ = ["Gate", "need_no_connection"]
+__all__ = ["OF_PIPELINES", "Gate", "need_no_connection"]
 
 #: Nearer ways, for some.
 _WAYS: Mapping[str, str] = {
@@ -27,8 +27,8 @@ _WAYS: Mapping[str, str] = {
     "MONITOR": "use cluster.on(host).monitor()",
 }
 
-#: Commands that a pipeline of one host may send: they concern its other commands, and redis-py ends their state.
-_OF_PIPELINES = frozenset({"UNWATCH", "WAIT", "WAITAOF", "WATCH"})
+#: Commands that a pipeline of one host may send: they concern its other commands. They leave nothing behind, or redis-py ends it.
+OF_PIPELINES = frozenset({"UNWATCH", "WAIT", "WAITAOF", "WATCH"})
 
 
 def need_no_connection(command: Command) -> None:
@@ -78,7 +78,7 @@ class Gate:
             if type(name) is str and is_whole(name):
                 self._harmless.add(name)
             return args
-        if spec.name not in _OF_PIPELINES:
+        if spec.name not in OF_PIPELINES:
             raise _refusal(spec.name)
         return spec.name, *words[1:]
 

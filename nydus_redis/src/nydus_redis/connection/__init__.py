@@ -6,7 +6,7 @@ from nydus_redis.connection.lasting import free_lock, without_connecting
 from nydus_redis.connection.limit_aio import Limit
 from nydus_redis.connection.losses import AsyncPlainLosses, PlainLosses, hidden_loss
 from nydus_redis.connection.moves import Moves
-from nydus_redis.connection.pool import Connections, OwnConnections, waits_among
+from nydus_redis.connection.pool import Connections, OwnConnections, retire_both, waits_among
 from nydus_redis.connection.pool_aio import PipelinePool, RedisConnector, heedful, waiting
 from nydus_redis.connection.pool_given import GivenConnections
 from nydus_redis.connection.replies import (
@@ -60,6 +60,7 @@ __all__ = [
     "read_plainly",
     "read_reply",
     "reader",
+    "retire_both",
     "says_full",
     "says_goodbye",
     "says_later",

@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 
-from nydus_core.sockets import LARGE, unsent
+from nydus_core.sockets import LARGE, LOOKS, not_taken
 from nydus_redis.connection.streams_aio import interrupt, writer_of
 
 __all__ = ["Ear", "Limit", "listen"]
@@ -80,9 +80,8 @@ class Limit:
         self._connection = connection
         self._seconds = seconds
         self._over = self._was_busy = self._looks = False
-        self._written = self._taken = (
-            0  # bytes of the request, and those that the host had taken when it was looked at
-        )
+        # Bytes of the request, and those that the host had taken when it was looked at
+        self._written = self._taken = 0
         self._handle: asyncio.TimerHandle | None = None
         if seconds is not None:
             self._loop = loop = asyncio.get_running_loop()
@@ -109,7 +108,7 @@ class Limit:
         if self._written > LARGE and self._seconds is not None and not self._looks:
             self._looks = True
             self._taken = self._written - _not_taken(self._connection)
-            self._ring_at(min(self._loop.time() + self._seconds / _LOOKS, self._until))
+            self._ring_at(min(self._loop.time() + self._seconds / LOOKS, self._until))
 
     def _ring_at(self, when: float) -> None:
         if self._handle is not None:
@@ -131,7 +130,7 @@ class Limit:
             self._over = True
             interrupt(self._connection)
         else:
-            self._ring_at(min(self._until, now + seconds / _LOOKS) if self._looks else self._until)
+            self._ring_at(min(self._until, now + seconds / LOOKS) if self._looks else self._until)
 
     def _look(self, until: float) -> None:
         """Give the host time until then, if it has taken more of the request since the last look."""
@@ -157,16 +156,10 @@ class Limit:
 def _not_taken(connection: Any) -> int:
     """Return how many bytes of a request the host has not taken: in the buffer of the event loop, and of the kernel."""
     writer = writer_of(connection)
-    if writer is None:
-        return 0
-    transport = writer.transport
-    size: int = transport.get_write_buffer_size()
-    return size + unsent(transport.get_extra_info("socket"))
+    return 0 if writer is None else not_taken(writer.transport)
 
 
 #: Seconds. A loop that comes later than this was busy, so the time is given once more.
 _LATE = 0.05
 #: Seconds that the clock of a loop may be early.
 _RESOLUTION = 0.001
-#: How often to look, within a time limit, whether the host has taken more of a large request.
-_LOOKS = 8

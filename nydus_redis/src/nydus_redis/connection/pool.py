@@ -19,12 +19,30 @@ from nydus_redis.connection.connector import PooledConnector, discreet
 from nydus_redis.connection.moves import Moves
 from nydus_redis.connection.sockets import shut
 
-__all__ = ["Connections", "OwnConnections", "waits_among"]
+__all__ = ["Connections", "OwnConnections", "retire_both", "waits_among"]
 
 
 def waits_among(commands: Sequence[RedisCommand]) -> bool:
     """Tell whether the server may hold back the answer to any of some commands because the command asks for it."""
     return BlockingCommand in set(map(type, commands)) and any(command.waits for command in commands)
+
+
+def retire_both(commands: Any, blocking: Any, then: Callable[[], object] | None) -> None:
+    """Retire the two pools of a host, for threads or for an event loop.
+
+    Parameters:
+        commands: The pool for commands.
+        blocking: The pool for commands that wait at the server.
+        then: Called, once, when no connection of either is in use any more.
+    """
+    is_last = iter((False, True))  # next() cannot be divided: only the second pool that ends is the last
+
+    def ended() -> None:
+        if next(is_last) and then is not None:
+            then()
+
+    commands.retire(ended)
+    blocking.retire(ended)
 
 
 class Connections:
@@ -137,14 +155,7 @@ class OwnConnections(Connections):
 
     def retire(self, then: Callable[[], object] | None = None) -> None:
         """Close all connections, those in use when they are given back, and keep none from now on."""
-        is_last = iter((False, True))  # next() cannot be divided: only the second pool that ends is the last
-
-        def ended() -> None:
-            if next(is_last) and then is not None:
-                then()
-
-        self.commands.retire(ended)
-        self.blocking.retire(ended)
+        retire_both(self.commands, self.blocking, then)
 
 
 class _CommandPool(redis.ConnectionPool):

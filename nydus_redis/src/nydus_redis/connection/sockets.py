@@ -18,7 +18,7 @@ import redis.asyncio
 
 from nydus_core.deadlines import time_left
 from nydus_core.redaction import Redactor
-from nydus_redis.commands import lookup
+from nydus_redis.commands import OF_PIPELINES, lookup
 from nydus_redis.connection.writing import socket_of
 
 __all__ = ["Discreet", "in_time", "is_closed", "shows_its_state", "shut"]
@@ -50,17 +50,13 @@ class Discreet:
 
         Commands of Nydus do not come here. A client of redis-py on ``engine.pool`` sends what it likes.
         """
-        if args and (spec := lookup(args)) is not None and spec.connection and spec.name not in _HARMLESS:
+        if args and (spec := lookup(args)) is not None and spec.connection and spec.name not in OF_PIPELINES:
             self.nydus_stateful = True
         if args and args[0] in ("HELLO", "AUTH") and "AUTH" in args[:3]:
-            self.nydus_redactor.learn(
-                args[-1] if args[0] == "AUTH" else args[4:5]
-            )  # HELLO 3 AUTH user password
+            # HELLO 3 AUTH user password
+            self.nydus_redactor.learn(args[-1] if args[0] == "AUTH" else args[4:5])
         return super().send_command(*args, **kwargs)  # type: ignore[misc]
 
-
-#: They leave nothing behind, or redis-py ends it.
-_HARMLESS = frozenset({"UNWATCH", "WAIT", "WAITAOF", "WATCH"})
 
 _TLS = "this host is asked for TLS (ssl, rediss://), which its port may not speak"
 

@@ -7,11 +7,10 @@ a second would miss a limit of one second, though the host is well.
 from __future__ import annotations
 
 import ssl
-import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from nydus_core.sockets import LARGE, unsent
+from nydus_core.sockets import LARGE, await_taken
 
 __all__ = ["piecemeal", "socket_of", "write"]
 
@@ -55,7 +54,10 @@ def piecemeal(connection: Any, items: Iterable[Any]) -> Iterator[Any]:
         else:
             yield from _pieces(socket_of(connection), memoryview(item))
     if total > LARGE:
-        _wait_until_taken(connection, socket_of(connection))
+        sock = socket_of(connection)
+        seconds = None if sock is None else sock.gettimeout()
+        if seconds:
+            await_taken(sock, seconds, connection.can_read)
 
 
 def _pieces(sock: Any, left: memoryview) -> Iterator[memoryview]:
@@ -68,23 +70,6 @@ def _pieces(sock: Any, left: memoryview) -> Iterator[memoryview]:
         left = left[sock.send(left[:most]) :]
 
 
-def _wait_until_taken(connection: Any, sock: Any) -> None:
-    seconds = None if sock is None else sock.gettimeout()
-    if not seconds:
-        return
-    left, until = unsent(sock), time.monotonic() + seconds
-    while left and not connection.can_read(seconds / _LOOKS):
-        before, left, now = left, unsent(sock), time.monotonic()
-        if left < before:
-            until = now + seconds
-        elif now >= until:
-            raise TimeoutError
-
-
 def socket_of(connection: Any) -> Any:
     """Return the socket of a connection; None if the connection is closed, or if redis-py does not show the socket."""
     return getattr(connection, "_sock", None)
-
-
-#: How often to look, within a time limit, whether the host has taken more.
-_LOOKS = 8

@@ -143,9 +143,8 @@ class Embedded(EmbeddedHost, Redis):
         return super().client(make_surface, dispatch)
 
     def _own(self, redis_py: redis.ConnectionPool, size: int, patience: float | None) -> Connections:
-        served = weakref.ref(
-            self._served
-        )  # a class of connections is in a circle with itself: see ServedServer
+        # A class of connections is in a circle with itself: see ServedServer
+        served = weakref.ref(self._served)
 
         def wait() -> None:
             found = served()

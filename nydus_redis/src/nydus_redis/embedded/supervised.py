@@ -144,9 +144,8 @@ class SupervisedProcess:
         if not self.is_ours:
             return
         try:
-            _supervised.remove(
-                self
-            )  # first, and atomic: the number of a closed file may soon belong to another
+            # First, and atomic: the number of a closed file may soon belong to another
+            _supervised.remove(self)
         except KeyError:
             return
         self._pid = self._pid or self._written_pid()

@@ -27,6 +27,7 @@ from nydus_redis.connection import (
     async_write,
     heedful,
     interrupt,
+    retire_both,
     says_goodbye,
     says_later,
     whole_answer,
@@ -70,16 +71,7 @@ class _InLoop:
         Parameters:
             then: Called when no connection is in use any more.
         """
-        left = 2
-
-        def ended() -> None:
-            nonlocal left
-            left -= 1
-            if not left and then is not None:
-                then()
-
-        self.commands.retire(ended)
-        self.blocking.retire(ended)
+        retire_both(self.commands, self.blocking, then)
 
 
 class AsyncRedis(RedisHost):

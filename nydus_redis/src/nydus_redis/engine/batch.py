@@ -9,7 +9,7 @@ from typing import Any, cast
 from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.command import Command
-from nydus_core.engines import Loan, Turn, in_vain
+from nydus_core.engines import Loan, Turn
 from nydus_core.errors import HostDown, HostError, MaybeApplied
 from nydus_redis.commands import READING, BlockingCommand, CursorCommand, RedisCommand
 from nydus_redis.connection import (
@@ -172,8 +172,7 @@ class RedisBatch:
             return None
         late = self.engine.late("aborted")
         if self._turn is not None:
-            in_vain(late, waited=self._turn.waits)
-            self._turn.give_up()
+            self._turn.abort(late)
         return [self.engine.failed(HostDown, late, command) for command in self.commands]
 
     def close(self) -> None:

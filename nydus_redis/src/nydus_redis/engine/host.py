@@ -117,8 +117,8 @@ class RedisHost(EngineBase):
     def is_outage(self, cause: BaseException) -> bool:
         """Tell whether a failure counts against the host.
 
-        An answer that cannot be parsed does not count. Neither does a connection that was closed during a large request. Neither does a pool without a free connection, or a greeting that
-        the server refuses.
+        These do not count: an answer that cannot be parsed, a connection that was closed during a large request, a pool
+        without a free connection, and a greeting that the server refuses.
         """
         if isinstance(cause, UnreadableReply | UnicodeDecodeError | CutOff) or self.is_denied(cause):
             return False

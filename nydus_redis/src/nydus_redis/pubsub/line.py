@@ -223,9 +223,8 @@ class Subscriber(SubscriberBase):
         while pubsub.connection.can_read(timeout=0):
             reply = pubsub.parse_response(block=False, timeout=self._patience)
             if reply in (pubsub.HEALTH_CHECK_MESSAGE, pubsub.health_check_response_b):
-                pubsub.health_check_response_counter -= (
-                    1  # older versions of redis-py do not recognize it as text
-                )
+                # Older versions of redis-py do not recognize it as text
+                pubsub.health_check_response_counter -= 1
             elif reply is not None:
                 self._failures = 0
                 return reply
