@@ -66,12 +66,21 @@ def test_what_is_refused_for_itself_shows_the_way() -> None:
     assert "cluster.on(host)" in described().explain("monitor").refused
 
 
-def test_hash_tags_and_hashes_are_shown() -> None:
-    found = described({"name": "redis-slots", "hash_tags": True}).explain("get", "{user:1}.name")
+@pytest.mark.parametrize("router", ["slots", "redis-slots"])
+def test_hash_tags_and_slots_are_shown(router: str) -> None:
+    found = described(router).explain("get", "{user:1}.name")
     (place,) = found.keys
-    assert (place.key, place.part, place.hash) == (b"{user:1}.name", b"user:1", 10778)
+    assert (place.key, place.part, place.hash, place.slot) == (b"{user:1}.name", b"user:1", 10778, 10778)
     assert "b'{user:1}.name' lives on" in str(found)
-    assert ", by b'user:1', hash 10778" in str(found)
+    assert ", by b'user:1', slot 10778" in str(found)
+    assert found.to_dict()["keys"][0]["slot"] == 10778
+
+
+def test_hashes_are_shown() -> None:
+    found = described("jump").explain("get", "{user:1}.name")
+    (place,) = found.keys
+    assert (place.part, place.hash, place.slot) == (b"user:1", 2074460802, None)
+    assert ", by b'user:1', hash 2074460802" in str(found)
 
 
 def test_a_rule_that_goes_by_addresses_says_so() -> None:
@@ -113,7 +122,7 @@ def test_memcache_commands_are_explained_too() -> None:
 
 def test_it_is_plain_data_too() -> None:
     data = described().explain("get", "b1").to_dict()
-    assert data["keys"] == [{"key": "b1", "part": "b1", "hash": None, "host": "b"}]
+    assert data["keys"] == [{"key": "b1", "part": "b1", "hash": None, "host": "b", "slot": None}]
     assert data["parts"][0]["host"] == "b"
     assert json.loads(json.dumps(data)) == data
 

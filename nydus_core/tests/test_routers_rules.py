@@ -84,6 +84,7 @@ def test_rules_of_one_fingerprint_place_all_keys_alike_whatever_they_are_called(
 PINNED = {
     "partition": "modulo:1b6c6d3bb6601000",
     "consistent": "ring:3bc072ed9092c5c6",
+    "slots": "slots:efa2b309c0fd1a88",
     "rendezvous": "rendezvous:501861742064e7a1",
     "jump": "jump:0e173c7b665113a6",
     "maglev": "maglev:e3b59dec8493389b",

@@ -11,7 +11,7 @@ from nydus_core.command import Command
 from nydus_core.delivery import Placement
 from nydus_core.engines import SurfaceFactory, current_call, remember_call
 from nydus_core.errors import HostListExhausted, RoutingError
-from nydus_core.routers import Spread, stand_in
+from nydus_core.routers import SlotTable, Spread, stand_in
 
 __all__ = ["Explanation", "KeyPlace", "Part", "explain"]
 
@@ -25,12 +25,14 @@ class KeyPlace:
         part: The part of it that decides its place: its hash tag, or all of it.
         hash: The value that the router's hash gives it; None if the rule has no single one.
         host: The name of its host; empty if the router goes by no keys.
+        slot: Its slot of Redis Cluster, if the router goes by slots: then it is the hash.
     """
 
     key: bytes
     part: bytes
     hash: int | None
     host: str
+    slot: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def _plain(found: Any) -> Any:
 
 def _place(place: KeyPlace, lives_on: str) -> str:
     part = f", by {place.part!r}" if place.part != place.key else ""
-    value = "" if place.hash is None else f", hash {place.hash}"
+    value = "" if place.hash is None else f", {'hash' if place.slot is None else 'slot'} {place.hash}"
     return f"{place.key!r} {lives_on} {place.host}{part}{value}" if place.host else repr(place.key)
 
 
@@ -207,15 +209,17 @@ def _pattern_place(placement: Placement, pattern: bytes) -> KeyPlace:
         host = placement.names[0] if len(placement.names) == 1 else ""
         return KeyPlace(pattern, pattern, None, host)
     place = _key_place(placement.router, key)
-    return KeyPlace(pattern, place.part, place.hash, place.host)
+    return KeyPlace(pattern, place.part, place.hash, place.host, place.slot)
 
 
 def _key_place(router: Any, key: bytes) -> KeyPlace:
     part_of, hash_of = getattr(router, "part_of", None), getattr(router, "hash_of", None)
     by_key = getattr(router, "spread", Spread.ALL) is Spread.KEY
+    value = hash_of(key) if hash_of else None
     return KeyPlace(
         key,
         part_of(key) if part_of else key,
-        hash_of(key) if hash_of else None,
+        value,
         router.locate(key) if by_key else "",
+        value if isinstance(router, SlotTable) else None,
     )

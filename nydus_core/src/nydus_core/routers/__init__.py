@@ -12,9 +12,10 @@ from nydus_core.routers.profile import Profile
 from nydus_core.routers.profiles import PROFILES
 from nydus_core.routers.protocol import Node, NodeRouter, Router, Spread, hash_tag
 from nydus_core.routers.rendezvous import Rendezvous
+from nydus_core.routers.rendezvous_slots import RendezvousSlots
 from nydus_core.routers.ring import Ring
 from nydus_core.routers.rules import differences
-from nydus_core.routers.slots import Slots, slot_of
+from nydus_core.routers.slots import Slots, SlotTable, slot_of
 
 __all__ = [
     "PROFILES",
@@ -32,9 +33,11 @@ __all__ = [
     "PartitionRouter",
     "Profile",
     "Rendezvous",
+    "RendezvousSlots",
     "Ring",
     "RoundRobinRouter",
     "Router",
+    "SlotTable",
     "Slots",
     "Spread",
     "differences",

@@ -1,7 +1,8 @@
 """The table of profiles: for each name a family, and the parameters with which it places keys as some client does.
 
 Every formula follows the named version, by its recorded answers or by its source. ``differs`` names the intended
-differences. Each name is also an attribute of this module, with underscores: a router class.
+differences. Each name is also an attribute of this module, with underscores: a router class. The module is long on purpose: it
+is one table.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from nydus_core.routers.maglev import Maglev
 from nydus_core.routers.modulo import Furc, Jump, Modulo
 from nydus_core.routers.profile import Profile, router_class
 from nydus_core.routers.rendezvous import Rendezvous
+from nydus_core.routers.rendezvous_slots import RendezvousSlots
 from nydus_core.routers.ring import Ring
 from nydus_core.routers.slots import Slots
 
@@ -73,9 +75,16 @@ _ROWS = (
         differs="Numbers are hashed as their text, where nydus raised; two hosts of one identifier are refused.",
     ),
     Profile(
+        "slots",
+        RendezvousSlots,
+        "the rule for new clusters: slots of Redis Cluster, by weighted rendezvous with bounded loads",
+        {"hash_tags": True},
+        {"bound": None, "slots": None},
+    ),
+    Profile(
         "rendezvous",
         Rendezvous,
-        "the rule for new clusters; Thaler and Ravishankar 1998, Schindelhauer and Schomaker 2005",
+        "Thaler and Ravishankar 1998, Schindelhauer and Schomaker 2005",
         {"hash_tags": True},
     ),
     Profile(

@@ -18,7 +18,7 @@ from nydus_core.routers.keyed import LabelledRouter
 from nydus_core.routers.protocol import Node, refuse_weights, where, wrong_key
 from nydus_core.routers.scores import SCORES, Scores
 
-__all__ = ["Rendezvous"]
+__all__ = ["Rendezvous", "exact_rating", "reduced"]
 
 #: Two ratings nearer than this, relative to each other, are compared exactly. No logarithm of a double is so wrong.
 NEAR = 1e-9
@@ -134,7 +134,7 @@ class Rendezvous(LabelledRouter):
 
 def _ranked(labels: Sequence[str], nodes: Sequence[Node], *, larger: bool) -> list[tuple[int, str, str]]:
     """Return weight, label and name of the hosts that have a share: by weight, and then as ties go."""
-    weights = _reduced(nodes)
+    weights = reduced(nodes)
     hosts = sorted(
         (
             (weight, label, node.name)
@@ -147,8 +147,15 @@ def _ranked(labels: Sequence[str], nodes: Sequence[Node], *, larger: bool) -> li
     return sorted(hosts, key=lambda host: -host[0])
 
 
-def _reduced(nodes: Sequence[Node]) -> list[int]:
-    """Return the smallest whole numbers with the same ratios as the weights."""
+def reduced(nodes: Sequence[Node]) -> list[int]:
+    """Return the smallest whole numbers with the same ratios as the weights of hosts.
+
+    Parameters:
+        nodes: The hosts.
+
+    Raises:
+        ConfigError: A weight is less than a millionth of a millionth of the greatest.
+    """
     exact = [Fraction(str(node.weight)) for node in nodes]
     common = lcm(*(each.denominator for each in exact))
     whole = [int(each * common) for each in exact]
@@ -163,6 +170,14 @@ def _reduced(nodes: Sequence[Node]) -> list[int]:
 
 
 def _exact(score: float, weight: int) -> Decimal:
-    """Return ln(u) / w, in a hundred digits."""
-    u = _EXACT.subtract(Decimal(score), Decimal(_BELOW))
+    return exact_rating(_EXACT.subtract(Decimal(score), Decimal(_BELOW)), weight)
+
+
+def exact_rating(u: Decimal, weight: int) -> Decimal:
+    """Return ln(u) / w, in a hundred digits: the nearer to 0, the higher is the rating.
+
+    Parameters:
+        u: The score, more than 0 and less than 1.
+        weight: The weight.
+    """
     return _EXACT.divide(_EXACT.ln(u), Decimal(weight))

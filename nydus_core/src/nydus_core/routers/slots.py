@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from binascii import crc_hqx
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 from nydus_core.errors import ConfigError
 from nydus_core.routers.keyed import KeyRouter
@@ -13,10 +14,12 @@ from nydus_core.routers.protocol import Node, hash_tag, wrong_key
 from nydus_core.routers.shares import single
 from nydus_core.wording import written
 
-__all__ = ["SLOTS", "Slots", "slot_of"]
+__all__ = ["LAST", "SLOTS", "SlotTable", "Slots", "given_owners", "slot_of"]
 
-#: The number of slots.
-SLOTS = 16384
+#: The number of slots, and the last of them. CRC-16 ``& LAST`` is a slot.
+SLOTS, LAST = 16384, 16383
+
+T = TypeVar("T")
 
 
 def slot_of(key: bytes) -> int:
@@ -24,42 +27,27 @@ def slot_of(key: bytes) -> int:
 
     Source: the Redis Cluster specification, *Key distribution model*.
     """
-    return crc_hqx(hash_tag(key), 0) % SLOTS
+    return crc_hqx(hash_tag(key), 0) & LAST
 
 
-class Slots(KeyRouter):
-    """Slots of Redis Cluster, over hosts that are servers of their own.
-
-    Without ``slots`` the hosts get equal ranges, in host order, as ``redis-cli --cluster create`` deals them;
-    with weights each host gets its share. With ``slots`` keys move only when you move their slots.
-
-    Parameters:
-        nodes: The hosts, in host order.
-        slots: The ranges of each host by its name, such as ``{'a': [[0, 99], 200]}``, both ends included.
-            Every slot has to be given, once.
-        key_options: The options of ``KeyRouter``.
-
-    Raises:
-        ConfigError: An option is wrong, or a slot has no host or two hosts.
-    """
+class SlotTable(KeyRouter):
+    """A rule with a host for each slot: the common part of ``Slots`` and ``RendezvousSlots``."""
 
     family: ClassVar[str] = "slots"
     weighted: ClassVar[bool] = True
 
-    def __init__(
-        self, nodes: Sequence[Node], *, slots: Mapping[str, Any] | None = None, **key_options: Any
-    ) -> None:
-        super().__init__(nodes, **key_options)
-        self._slots = slots
-        if slots is None:
-            self._table = [self.names[host] for host in dealt([node.weight for node in nodes])]
-        else:
-            self._table = _given(slots, self.names)
-        self._owners = tuple(dict.fromkeys(self._table))
+    #: The name of the host of each slot.
+    table: tuple[str, ...]
+    _owners: tuple[str, ...]
+
+    def _give(self, table: Sequence[str]) -> None:
+        """Take the name of the host of each slot."""
+        self.table = tuple(table)
+        self._owners = tuple(dict.fromkeys(table))
 
     def hash_of(self, key: bytes) -> int:
         """Return the slot of a key."""
-        return crc_hqx(self.part_of(key), 0) % SLOTS
+        return crc_hqx(self.part_of(key), 0) & LAST
 
     def locate(self, key: bytes, avoid: Collection[str] = ()) -> str:
         """Return the name of the host that a key belongs to.
@@ -72,11 +60,74 @@ class Slots(KeyRouter):
         try:
             if self._part is not None and (self._mark is None or self._mark in key):
                 key = self._part(key)
-            slot = crc_hqx(key, 0) % SLOTS
-            name = self._table[slot]
+            slot = crc_hqx(key, 0) & LAST
+            name = self.table[slot]
             return self._other(slot, avoid) if avoid and name in avoid else name
         except (TypeError, AttributeError) as error:
             raise wrong_key(key, error) from None
+
+    def locator(self, places: Mapping[str, T]) -> Callable[[bytes], T]:
+        """Return the quickest function from a key to the place of its host. See ``KeyRouter.locator``."""
+        if self._part is None or self._mark is None:  # keys have no hash tags, or are put in another form
+            return super().locator(places)
+        part, mark, table = self._part, self._mark, [places[name] for name in self.table]
+
+        def find(key: bytes) -> T:
+            try:
+                return table[crc_hqx(part(key) if mark in key else key, 0) & LAST]
+            except (TypeError, AttributeError) as error:
+                raise wrong_key(key, error) from None
+
+        return find
+
+    def _other(self, slot: int, avoid: Collection[str]) -> str:
+        """Return the name of the host of a slot whose own host is to be avoided."""
+        raise NotImplementedError
+
+    def ranges(self) -> dict[str, list[str]]:
+        """Return the slots of each host that has some, in the form of the option ``slots``: ``{'a': ['0-5460', '7000']}``."""
+        found: dict[str, list[str]] = {}
+        first = 0
+        for slot, name in enumerate(self.table):
+            if slot == SLOTS - 1 or self.table[slot + 1] != name:
+                found.setdefault(name, []).append(f"{first}-{slot}" if first < slot else f"{slot}")
+                first = slot + 1
+        return found
+
+    def owners(self) -> Collection[str]:
+        """Return the names of the hosts that have a slot."""
+        return self._owners
+
+    def placement(self) -> list[Any]:
+        """Return the host of each slot."""
+        return [self.table]
+
+
+class Slots(SlotTable):
+    """Slots of Redis Cluster, over hosts that are servers of their own.
+
+    Without ``slots`` the hosts get equal ranges, in host order, as ``redis-cli --cluster create`` deals them;
+    with weights each host gets its share. With ``slots`` keys move only when you move their slots.
+
+    Parameters:
+        nodes: The hosts, in host order.
+        slots: The slots of each host by its name, such as ``{'a': ['0-99', 200], 'b': [[100, 199], '201-16383']}``: numbers,
+            and ranges with both ends included. Every slot has to be given, once.
+        key_options: The options of ``KeyRouter``.
+
+    Raises:
+        ConfigError: An option is wrong, or a slot has no host or two hosts.
+    """
+
+    def __init__(
+        self, nodes: Sequence[Node], *, slots: Mapping[str, Any] | None = None, **key_options: Any
+    ) -> None:
+        super().__init__(nodes, **key_options)
+        self._given = slots is not None
+        if slots is None:
+            self._give([self.names[host] for host in dealt([node.weight for node in nodes])])
+        else:
+            self._give(given_owners(slots, self.names))
 
     def _other(self, slot: int, avoid: Collection[str]) -> str:
         left = [name for name in self._owners if name not in avoid]
@@ -86,16 +137,7 @@ class Slots(KeyRouter):
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the rule, without the hosts, as plain data."""
-        given = {} if self._slots is None else {"slots": {name: self._slots[name] for name in self._slots}}
-        return {**given, **super().parameters()}
-
-    def owners(self) -> Collection[str]:
-        """Return the names of the hosts that have a slot."""
-        return self._owners
-
-    def placement(self) -> list[Any]:
-        """Return the host of each slot."""
-        return [self._table]
+        return {**({"slots": self.ranges()} if self._given else {}), **super().parameters()}
 
 
 def dealt(weights: Sequence[float]) -> list[int]:
@@ -123,8 +165,16 @@ def _rounded(number: float) -> int:
     return math.floor(number + 0.5)
 
 
-def _given(slots: Any, names: Sequence[str]) -> list[str]:
-    """Return the host of each slot, as the settings give the slots."""
+def given_owners(slots: Any, names: Sequence[str]) -> list[str]:
+    """Return the host of each slot, as the settings give the slots.
+
+    Parameters:
+        slots: The slots of each host, by its name.
+        names: The names of the hosts.
+
+    Raises:
+        ConfigError: The slots are in no such form, or a slot has no host or two hosts.
+    """
     if not isinstance(slots, Mapping):
         raise ConfigError(f"found {type(slots).__name__}; expected a dict of ranges by host", "router.slots")
     table: list[str] = [""] * SLOTS
@@ -146,8 +196,13 @@ def _given(slots: Any, names: Sequence[str]) -> list[str]:
     return table
 
 
+_TEXT = re.compile("([0-9]{1,5})(?:-([0-9]{1,5}))?")
+
+
 def _range(given: Any, path: str) -> range:
     ends = [given, given] if isinstance(given, int) else given
+    if isinstance(given, str) and (found := _TEXT.fullmatch(given)):
+        ends = [int(found[1]), int(found[2] or found[1])]
     if (
         not isinstance(ends, Sequence)
         or len(ends) != 2
@@ -155,6 +210,7 @@ def _range(given: Any, path: str) -> range:
         or not 0 <= ends[0] <= ends[1] < SLOTS
     ):
         raise ConfigError(
-            f"found {written(given)}; expected a slot, or the first and the last of a range", path
+            f"found {written(given)}; expected a slot, or the first and the last of a range, such as '0-5460'",
+            path,
         )
     return range(ends[0], ends[1] + 1)
