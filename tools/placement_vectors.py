@@ -1,6 +1,7 @@
 """Make the files in tests/vectors that this repository can make: what implementations answer for some keys.
 
-    python tools/placement_vectors.py rendezvous                our own rule, computed in a second way
+    python tools/placement_vectors.py slots                     our own rule, computed in a second way; takes a minute
+    python tools/placement_vectors.py rendezvous                the same of rendezvous
     python tools/placement_vectors.py django-redis              from PyPI, in an environment of its own
     python tools/placement_vectors.py python-memcached          from PyPI, both ways that versions had
     python tools/placement_vectors.py redis-cli                 the plan of `redis-cli --cluster create`, from PATH
@@ -24,7 +25,8 @@ import venv
 from collections.abc import Callable
 from decimal import Context, Decimal
 from fractions import Fraction
-from hashlib import blake2b
+from hashlib import blake2b, sha256, shake_128
+from math import ceil
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -71,9 +73,9 @@ def write(name: str, source: str, algorithm: str, how: str, cases: list[dict[str
     print(f"{name}: {sum(len(case['mapping']) for case in cases)} mappings")
 
 
-# Our own rule -----------------------------------------------------------------------------------------------------
+# Our own rules ----------------------------------------------------------------------------------------------------
 
-EXACT = Context(prec=120)
+EXACT, SHORTER = Context(prec=120), Context(prec=50)
 LONG = (1 << 64) - 1
 
 
@@ -130,6 +132,76 @@ def rating(key: bytes, name: str, weight: float) -> Decimal:
 def hashed(data: bytes) -> int:
     """BLAKE2b of eight bytes."""
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
+
+
+SLOTS = 16384
+
+
+def slots() -> None:
+    """As docs/routers.md has the rule: all pairs of slot and host, from the highest rating to the lowest."""
+    names = [f"host-{number}" for number in range(100)]
+    fleets: list[tuple[dict[str, float], float]] = [
+        ({"a": 1}, 1.05),
+        ({"a": 1, "b": 1, "c": 1}, 1.05),
+        ({"a": 1, "b": 1, "c": 1}, 1),
+        ({"a": 1, "b": 2}, 1.05),
+        ({"10.0.0.1:6379": 3, "10.0.0.2:6379": 2, "10.0.0.3:6379": 1}, 1.01),
+        ({"north": 0.1, "south": 0.3, "östlich": 0.7, "西": 1.5}, 1.05),
+        ({"a": 1, "b": 0, "c": 1000, "d": 0.001}, 1.05),
+        (dict.fromkeys(names[:10], 1), 1.05),
+        (dict.fromkeys(names[:10], 1), 16384),
+        ({name: 1 + number % 3 for number, name in enumerate(names[:10])}, 1.1),
+        (dict.fromkeys(names, 1), 1.05),
+        ({name: number + 0.5 for number, name in enumerate(names)}, 1.05),
+    ]
+    cases: list[dict[str, Any]] = []
+    for weights, bound in fleets:
+        table = dealt(weights, bound)
+        cases.append(
+            {
+                "hosts": [{"name": name, "weight": weight} for name, weight in weights.items()],
+                "options": {"bound": bound},
+                "table": sha256("\n".join(table).encode()).hexdigest(),
+                "mapping": {tagged: table[slot(key)] for tagged, key in keys().items()},
+            }
+        )
+    algorithm = "weighted rendezvous of slot and host over SHAKE128, with bounded loads; see docs/routers.md"
+    how = "pair by pair, in decimal arithmetic; table is SHA-256 of the host of each slot, a name a line"
+    write("slots", "tools/placement_vectors.py", algorithm, how, cases)
+
+
+def dealt(weights: dict[str, float], bound: float) -> list[str]:
+    """The host of each slot."""
+    shares = {name: Fraction(str(weight)) for name, weight in weights.items() if weight}
+    room = {
+        name: ceil(Fraction(str(bound)) * SLOTS * share / sum(shares.values()))
+        for name, share in shares.items()
+    }
+    pairs = []
+    for name, share in shares.items():
+        stream = shake_128(name.encode()).digest(4 * SLOTS)
+        weight = SHORTER.divide(Decimal(share.numerator), Decimal(share.denominator))
+        for each in range(SLOTS):
+            x = int.from_bytes(stream[4 * each : 4 * each + 4], "little")
+            u = SHORTER.divide(Decimal(2 * x + 1), Decimal(1 << 33))
+            pairs.append((SHORTER.divide(SHORTER.ln(u).copy_negate(), weight), name, each))
+    table = [""] * SLOTS
+    for _, name, each in sorted(pairs):
+        if not table[each] and room[name]:
+            table[each] = name
+            room[name] -= 1
+    return table
+
+
+def slot(key: bytes) -> int:
+    """CRC-16 of the key or its hash tag, bit by bit."""
+    found = re.search(rb"^[^{]*\{([^}]+)\}", key)
+    crc = 0
+    for byte in found[1] if found else key:
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x1021 if crc & 0x8000 else 0)) & 0xFFFF
+    return crc % SLOTS
 
 
 # From PyPI --------------------------------------------------------------------------------------------------------
@@ -391,6 +463,7 @@ CRC_TABLE = [crc32(bytes([each ^ 0xFF]), 0) ^ 0xFFFFFFFF ^ 0x00FFFFFF for each i
 def main() -> None:
     """Make one file."""
     makers: dict[str, Callable[..., None]] = {
+        "slots": slots,
         "rendezvous": rendezvous,
         "django-redis": django_redis,
         "python-memcached": python_memcached,

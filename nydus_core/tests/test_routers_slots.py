@@ -11,14 +11,16 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from decimal import localcontext
 from fractions import Fraction
-from hashlib import shake_128
+from hashlib import sha256, shake_128
 from math import ceil, log
 from typing import Any
 
 import pytest
 
 from nydus_core import ConfigError, HostListExhausted
+from nydus_core.command import key_bytes
 from nydus_core.routers import Node, Slots, bounded, differences, profiles, slot_of
+from vectors import cases, mapping
 
 SLOTS = 16384
 KEYS = [b"user:%d" % number for number in range(20_000)]
@@ -70,6 +72,19 @@ UNEVEN = {"a": 1, "b": 2, "c": 3.5, "d": 0.25, "e": 10}
 
 
 # The rule ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_vectors_that_were_computed_in_a_second_way() -> None:
+    compared = 0
+    for case in cases("slots"):
+        made = profiles.slots(
+            [Node(host["name"], host["weight"]) for host in case["hosts"]], **case["options"]
+        )
+        assert sha256("\n".join(made.table).encode()).hexdigest() == case["table"]
+        for key, theirs in mapping(case):
+            assert made.locate(key_bytes(key)) == theirs
+            compared += 1
+    assert compared == 5_376
 
 
 @pytest.mark.parametrize(
