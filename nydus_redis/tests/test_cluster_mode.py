@@ -14,6 +14,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from module_servers import newer_server
 from nydus_core import CrossHostError, RoutingError
 from nydus_core.command import Access, Command, Scope
 from nydus_core.delivery.placement import Placement
-from nydus_core.routers import Node, NodeRouter, slot_of
+from nydus_core.routers import Node, NodeRouter, profiles, slot_of
 from nydus_core.routers.slots import SLOTS
 from nydus_redis.commands import CommandSpec, lookup
 from nydus_redis.commands.splits import SPLITS
@@ -35,7 +36,7 @@ from nydus_redis.commands.table import _ROWS
 from nydus_redis.embedded.server import PrivateServer, ServerError, _bundled_server, find_server
 from nydus_redis.surface.clients import Surfaces
 from spoiling import fuzz
-from waiting import LONG
+from waiting import LONG, until
 
 pytestmark = pytest.mark.slow_env  # redis-py's version is nothing to it
 
@@ -341,3 +342,36 @@ def test_of_any_pattern_no_more_is_sent_than_the_server_takes(
         assert "*" not in pattern or server.denies_all_patterns
     else:
         assert ours in AGREEMENT[said], (call, said, ours)
+
+
+# From shards to a Cluster -----------------------------------------------------------------------------------------
+
+
+def test_nodes_with_the_slots_of_the_router_take_the_keys_of_their_shard_and_no_other() -> None:
+    router = profiles.slots([Node("a"), Node("b")])
+    with started(str(find_server())) as one, started(str(find_server())) as other:
+        nodes = {
+            name: redis.Redis(unix_socket_path=server.path) for name, server in (("a", one), ("b", other))
+        }
+        for name, node in nodes.items():
+            slots = [slot for slot, owner in enumerate(router.table) if owner == name]
+            node.config_set("cluster-require-full-coverage", "no")
+            node.execute_command("CLUSTER ADDSLOTS", *slots)  # type: ignore[no-untyped-call]
+            until(partial(is_ready, node))
+        for key in [b"user:%d" % number for number in range(100)] + [
+            b"{user:%d}.name" % 5,
+            b"",
+            b"{}x",
+            b"\xff{",
+        ]:
+            home = router.locate(key)
+            assert nodes[home].set(key, "x")
+            with pytest.raises(redis.ResponseError, match=r"Hash slot not served|MOVED"):
+                nodes["b" if home == "a" else "a"].get(key)
+        for node in nodes.values():
+            node.close()
+
+
+def is_ready(node: redis.Redis) -> bool:
+    found: Any = node.execute_command("CLUSTER INFO")  # type: ignore[no-untyped-call]
+    return "ok" in str(found["cluster_state"])

@@ -21,7 +21,7 @@ from nydus_core import Cluster, CrossHostError, RoutingError, create_cluster
 from nydus_core.command import Access, Command, Scope
 from nydus_core.delivery.placement import Placement
 from nydus_core.delivery.plan import make_plan
-from nydus_core.routers import Node, NodeRouter, slot_of
+from nydus_core.routers import Node, NodeRouter, profiles, slot_of
 from nydus_redis import Redis
 from nydus_redis.commands.splits import SPLITS
 from nydus_redis.commands.table import _ROWS
@@ -362,11 +362,15 @@ def a_cluster_node() -> Iterator[redis.Redis]:
         yield client
 
 
+SLOTS = profiles.slots([Node(name) for name in "abc"])
+
+
 @fuzz(100)
 @given(key=KEYS)
 def test_a_key_has_the_slot_that_redis_cluster_gives_it(a_cluster_node: redis.Redis, key: bytes) -> None:
     found: Any = a_cluster_node.execute_command("CLUSTER KEYSLOT", key)  # type: ignore[no-untyped-call]
-    assert found == slot_of(key)
+    assert found == slot_of(key) == SLOTS.hash_of(key)
+    assert SLOTS.locate(key) == SLOTS.table[found]
 
 
 #: Routers whose tags are others, or that do not place keys.
