@@ -18,7 +18,7 @@ KEYS = [f"user:{number}" for number in range(3000)]
 def main() -> None:
     """Show a cluster, where its keys go, a broadcast, a map(), and the same with asyncio."""
     settings = {"engine": "embedded", "hosts": {"ant": {}, "bee": {}, "cat": {}}}
-    with create_cluster({**settings, "router": "consistent"}) as redis:
+    with create_cluster({**settings, "router": "slots"}) as redis:
         show_cluster(redis)
         show_single(redis)
         show_broadcast(redis)
@@ -26,7 +26,7 @@ def main() -> None:
         show_refusal(redis)
     with create_cluster(settings) as redis:
         show_no_router(redis)
-    asyncio.run(show_asyncio(create_async_cluster({**settings, "router": "consistent"})))
+    asyncio.run(show_asyncio(create_async_cluster({**settings, "router": "slots"})))
     print("\nAll servers are stopped. Next: `make test`, and docs/start.md.")
 
 

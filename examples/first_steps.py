@@ -6,7 +6,7 @@ from nydus_core import CrossHostError
 with create_cluster(
     {
         "engine": "embedded",
-        "router": {"name": "consistent", "hash_tags": True},
+        "router": "slots",
         "hosts": {"north": {}, "south": {}, "west": {}},
     }
 ) as cluster:

@@ -24,7 +24,7 @@ from nydus.db import create_async_cluster
 from nydus_core import HostError, Outcome
 from nydus_core.command import outcome_of
 
-SETTINGS = {"engine": "embedded", "router": "rendezvous", "hosts": {"north": {}, "south": {}, "west": {}}}
+SETTINGS = {"engine": "embedded", "router": "slots", "hosts": {"north": {}, "south": {}, "west": {}}}
 
 
 def create_app(settings: Mapping[str, Any], *, seconds: float = 0.5, limit: int = 100) -> Starlette:

@@ -17,7 +17,7 @@ def _address(node: Node) -> str:
     if not node.address:
         raise ConfigError(
             "this host has no address, and the router places keys by addresses; give each host its label with the "
-            "router's option 'labels', or choose a router that goes by names, such as 'rendezvous'",
+            "router's option 'labels', or choose a router that goes by names, such as 'slots'",
             where(node),
         )
     return node.address

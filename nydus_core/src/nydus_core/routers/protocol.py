@@ -201,10 +201,10 @@ class NodeRouter:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A short text for the placement of keys, such as ``'rendezvous:3f2a90c1d47be8a6'``.
+        """A short text for the placement of keys, such as ``'slots:176cbae4d8a75ac1'``.
 
         The text is the same in any process and on any version of Python. Routers of this package have equal
-        fingerprints exactly when they place all keys alike: the order of the hosts of ``rendezvous`` makes no
+        fingerprints exactly when they place all keys alike: the order of the hosts of ``slots`` makes no
         difference, and does not count. The fingerprint of a router of your own changes with anything in ``rule``.
         """
         rule = self.rule()
@@ -239,7 +239,7 @@ def refuse_weights(nodes: Sequence[Node], rule: str) -> None:
         if node.weight != 1:
             raise ConfigError(
                 f"found {node.weight}; {rule} knows no weights: leave it out, or choose a router "
-                "that does, such as 'rendezvous'",
+                "that does, such as 'slots'",
                 f"{where(node)}.weight",
             )
 

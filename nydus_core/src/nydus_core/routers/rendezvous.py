@@ -1,6 +1,6 @@
 """Rendezvous hashing: every host has a score for every key, and the key belongs to the host with the highest.
 
-``Rendezvous`` with the score ``mixed`` is the rule for new clusters, ``rendezvous``.
+``Rendezvous`` with the score ``mixed`` is the rule ``rendezvous``, which ``slots`` follows slot by slot.
 """
 
 from __future__ import annotations

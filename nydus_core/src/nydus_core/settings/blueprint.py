@@ -58,7 +58,7 @@ class Blueprint:
             why = "without a router" if kind is None else f"with {kind.__name__}, a router of nydus 0.11,"
             found += [
                 f"{host.path}.weight: found {host.weight}; {why} no weight counts: leave it out, or choose a router "
-                "such as 'rendezvous'"
+                "such as 'slots'"
                 for host in self.hosts.values()
                 if host.weight != 1
             ]
@@ -149,7 +149,7 @@ class Blueprint:
         host = self._named(key)
         if self.settings.router is None:
             raise ConfigError(
-                "without a router no weight counts: choose a router, such as 'rendezvous'",
+                "without a router no weight counts: choose a router, such as 'slots'",
                 f"{host.path}.weight",
             )
         changed = replace(host, weight=read_weight(weight, host.path))
