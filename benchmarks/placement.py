@@ -27,9 +27,19 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 SIZES = (3, 10, 100)
 KEYS = 100_000
 TIMED_KEYS, TURNS = 1_000, 25
+#: The bounds of ``slots`` that are compared, by the number of hosts; and the hosts that are added in turn.
+NO_BOUND = 16384
+BOUNDS = {
+    3: (1, 1.05, NO_BOUND),
+    10: (1, 1.02, 1.05, NO_BOUND),
+    100: (1, 1.02, 1.05, 1.1, 1.25, NO_BOUND),
+    1000: (1.05, NO_BOUND),
+}
+NEW_HOSTS = 10
 
 #: A rule of each family, by the name that it has in the report.
 RULES: dict[str, Callable[..., Any]] = {
+    "slots": profiles.slots,
     "rendezvous": profiles.rendezvous,
     "uhashring": profiles.uhashring,
     "consistent": ConsistentHashingRouter,
@@ -94,6 +104,15 @@ def ideal(count: int) -> Quality:
     return Quality(1, 1, 1 / (count + 1), 1 / count, 2 / (count + 1) - 1 / count, 0)
 
 
+def slots_moved(before: Any, count: int, bound: float) -> float:
+    """The slots that move when a host is added, times the share of the new host: the mean of some new hosts."""
+    moves = 0
+    for number in range(NEW_HOSTS):
+        after = profiles.slots([*nodes(count), Node(f"new-{number}")], bound=bound)
+        moves += sum(map(str.__ne__, before.table, after.table))
+    return moves / NEW_HOSTS / (len(before.table) / (count + 1))
+
+
 # Tables -----------------------------------------------------------------------------------------------------------
 
 
@@ -118,6 +137,24 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
         *(" | ".join(row) for row in rows),
     ]
     return [f"| {line} |" for line in lines]
+
+
+def slots_table(keys: Sequence[bytes]) -> list[str]:
+    """The rule ``slots``: bounds, and what they mean in slots and in keys."""
+    head = ["hosts", "bound", "largest, slots", "largest, keys", "by chance, keys", "slots that move"]
+    rows = []
+    for count, bounds in BOUNDS.items():
+        chance = Counter(map(profiles.rendezvous(nodes(count)).locate, keys))
+        for bound in bounds:
+            router = profiles.slots(nodes(count), bound=bound)
+            largest = [
+                f"{max(Counter(places).values()) / len(places) * count:.3f}"
+                for places in (router.table, list(map(router.locate, keys)))
+            ]
+            by_chance = f"{max(chance.values()) / len(keys) * count:.3f}"
+            moves = f"{slots_moved(router, count, bound):.2f}"
+            rows.append([f"{count}", "none" if bound == NO_BOUND else f"{bound}", *largest, by_chance, moves])
+    return table(head, rows)
 
 
 def times(work: dict[str, Callable[[bytes], Any]], keys: Sequence[bytes]) -> dict[str, float]:
@@ -177,7 +214,8 @@ def peers_table(keys: Sequence[bytes]) -> list[str]:
         ("ring, 100 hosts; peer uhashring", profiles.uhashring(nodes(100)).locate, lambda key: ring.get_node(text[key]), "≤ 1.2 µs"),
         ("rendezvous, 10 hosts; peer pymemcache", profiles.rendezvous(nodes(10)).locate, lambda key: hrw.get_node(text[key]), "≤ 3 µs, 5 times as fast"),
         ("rendezvous, 10 hosts, 3 weights; peer pymemcache", profiles.rendezvous(heavy).locate, lambda key: hrw.get_node(text[key]), ""),
-        ("slots, 100 hosts; peer redis-py's key_slot", profiles.redis_slots(nodes(100)).locate, key_slot, "≤ 1.5 µs"),
+        ("slots, 100 hosts; peer redis-py's key_slot", profiles.slots(nodes(100)).locate, key_slot, "≤ 0.2 µs"),
+        ("slots, 100 hosts, by locator()", profiles.slots(nodes(100)).locator({node.name: node for node in nodes(100)}), key_slot, ""),
         ("jump, 10 hosts", profiles.jump(nodes(10)).locate, None, "≤ 1.5 µs"),
         ("jump, 100 hosts", profiles.jump(nodes(100)).locate, None, "≤ 1.5 µs"),
     ]  # fmt: skip
@@ -272,15 +310,16 @@ def text(
 BEGIN, END = "<!-- report: made by benchmarks/placement.py -->\n", "<!-- end of report -->\n"
 
 
-def report(found: dict[int, dict[str, Quality]], timed: Sequence[bytes]) -> str:
+def report(found: dict[int, dict[str, Quality]], keys: Sequence[bytes]) -> str:
     """All tables."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("uhashring", "pymemcache", "redis"))
     lines = [f"## Balance, and moves\n\n{KEYS:,} keys."]
     lines += ["\n".join(quality_table(size, each)) for size, each in found.items()]
-    lines += ["## Costs\n", "\n".join(cost_table(timed))]
+    lines += [f"## Slots and keys\n\nThe rule `slots`, {KEYS:,} keys.", "\n".join(slots_table(keys))]
+    lines += ["## Costs\n", "\n".join(cost_table(keys[:TIMED_KEYS]))]
     lines += [
         f"## Beside others\n\nPython {platform.python_version()}, {packages}; µs a key.\n",
-        "\n".join(peers_table(timed)),
+        "\n".join(peers_table(keys[:TIMED_KEYS])),
     ]
     return "\n\n".join(line.strip() for line in lines) + "\n"
 
@@ -289,7 +328,7 @@ def main() -> None:
     """Measure, print, and write if asked to."""
     keys = [b"user:%d" % number for number in range(KEYS)]
     found = {size: {name: quality(rule, size, keys) for name, rule in RULES.items()} for size in SIZES}
-    made = report(found, keys[:TIMED_KEYS])
+    made = report(found, keys)
     print(made)
     if "--write" in sys.argv:
         page = DOCS / "placement.md"
