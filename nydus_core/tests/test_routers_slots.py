@@ -19,7 +19,7 @@ import pytest
 
 from nydus_core import ConfigError, HostListExhausted
 from nydus_core.command import key_bytes
-from nydus_core.routers import Node, Slots, bounded, differences, profiles, slot_of
+from nydus_core.routers import Node, Slots, bounded, differences, guard, profiles, slot_of
 from vectors import cases, mapping
 
 SLOTS = 16384
@@ -175,7 +175,9 @@ def test_a_bound_beyond_any_share_is_none() -> None:
     assert all(free[slot] == stand_in(slot, EVEN, ()) for slot in range(0, SLOTS, 97))
 
 
-@pytest.mark.parametrize("wrong", [0, 0.99, -1, float("inf"), float("nan"), True, "1.05", [1.05]])
+@pytest.mark.parametrize(
+    "wrong", [0, 0.99, -1, float("inf"), float("nan"), 10**5000, True, "1.05", [1.05]], ids=range(9)
+)
 def test_a_bound_that_no_fleet_can_hold_is_refused(wrong: Any) -> None:
     with pytest.raises(
         ConfigError, match=r"^router\.bound: found .*; expected a number, 1 or more"
@@ -286,6 +288,29 @@ def test_slots_that_were_dealt_can_be_given_and_then_moved_one_by_one() -> None:
     moved = router(dict.fromkeys(UNEVEN, 1), slots={**ranges, "a": ranges["a"][1:], "b": [*ranges["b"], one]})
     assert moved.fingerprint != before.fingerprint
     assert {there for here, there in zip(before.table, moved.table, strict=True) if here != there} == {"b"}
+
+
+def test_differences_name_slots_that_have_another_host() -> None:
+    hosts = [Node("a"), Node("b")]
+    old = profiles.slots(hosts, slots={"a": ["0-9999"], "b": ["10000-16383"]}).rule()
+    new = profiles.slots(hosts, slots={"a": ["0-9989", 16383], "b": ["9990-16382"]}).rule()
+    assert differences(old, new) == [
+        "slots: 11 have another host: slot 9990 of 'a', now of 'b', slot 9991 of 'a', now of 'b', slot 9992 of "
+        "'a', now of 'b', …"
+    ]
+    assert differences(new, new) == []
+    (dealt, *_) = differences(old, profiles.slots(hosts).rule())
+    assert len(dealt) < 300
+    assert differences(profiles.slots(hosts).rule(), profiles.slots(hosts, bound=2).rule()) == [
+        "bound 1.05, now 2"
+    ]
+
+
+@pytest.mark.parametrize("wrong", [{"a": ["x"]}, {"a": [5]}, {"a": 5}, [1]])
+def test_a_rule_whose_slots_are_none_is_refused(wrong: Any) -> None:
+    made = router({"a": 1, "b": 1}, slots={"a": ["0-9999"], "b": ["10000-16383"]})
+    with pytest.raises(ConfigError, match="found no rule"):
+        guard(made, made.names, {**made.rule(), "parameters": {"slots": wrong}})
 
 
 def test_with_slots_that_are_given_the_next_best_stands_in_too() -> None:

@@ -54,7 +54,7 @@ def guard(router: Any, names: Sequence[str], expected: str | Mapping[str, Any]) 
         raise ConfigError(f"{_named(router)} has no rule to compare; give a fingerprint", "fingerprint")
     try:
         changes = differences(expected, rule)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError("found no rule; expected what router.rule() returns", "fingerprint") from error
     if changes:
         raise ConfigError(f"keys do not live where they are expected to: {'; '.join(changes)}", "fingerprint")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
-from math import inf
 from typing import Any
 
 from nydus_core.errors import ConfigError
@@ -116,7 +115,7 @@ def _preferences(hosts: Sequence[tuple[str, int, str]]) -> Preferences:
 
 def _checked(bound: Any) -> float:
     bound = plain(bound)
-    if type(bound) not in (int, float) or not 1 <= bound < inf:
+    if type(bound) not in (int, float) or not 1 <= bound <= 1e300:
         raise ConfigError(
             f"found {written(bound)}; expected a number, 1 or more: the most slots of a host, times its fair share",
             "router.bound",

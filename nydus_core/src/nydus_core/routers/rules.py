@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
+from nydus_core.wording import written
+
 __all__ = ["as_plain", "differences", "digest"]
 
 
@@ -59,17 +61,40 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         for name in ("family", "profile")
         if old[name] != new[name]
     ]
-    found += _changes("", old["parameters"], new["parameters"])
+    before, after = dict(old["parameters"]), dict(new["parameters"])
+    if before.get("slots") and after.get("slots"):
+        found += _slots_differ(before.pop("slots"), after.pop("slots"))
+    found += _changes("", before, after)
     return found + _hosts_differ(old["hosts"], new["hosts"])
 
 
 def _changes(where: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     absent = "absent"
     return [
-        f"{where}{name} {old.get(name, absent)!r}, now {new.get(name, absent)!r}"
+        f"{where}{name} {written(old.get(name, absent))}, now {written(new.get(name, absent))}"
         for name in dict.fromkeys((*old, *new))
         if old.get(name, absent) != new.get(name, absent)
     ]
+
+
+def _slots_differ(old: Mapping[str, list[str]], new: Mapping[str, list[str]]) -> list[str]:
+    """Return a line on the slots that have another host: there may be thousands."""
+    before, after = _owners(old), _owners(new)
+    moved = [slot for slot in sorted(before | after) if before.get(slot) != after.get(slot)]
+    if not moved:
+        return []
+    some = ", ".join(f"slot {slot} of {before.get(slot)!r}, now of {after.get(slot)!r}" for slot in moved[:3])
+    return [f"slots: {len(moved)} have another host: {some}{', …' if len(moved) > 3 else ''}"]
+
+
+def _owners(slots: Mapping[str, list[str]]) -> dict[int, str]:
+    """Return the host of each slot, of ranges such as ``'0-5460'`` by the names of hosts."""
+    found: dict[int, str] = {}
+    for name, ranges in slots.items():
+        for each in ranges:
+            first, _, last = each.partition("-")
+            found |= dict.fromkeys(range(int(first), int(last or first) + 1), name)
+    return found
 
 
 def _hosts_differ(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[str]:
