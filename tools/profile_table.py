@@ -22,6 +22,8 @@ HOSTS = {
     "slash-address": "**address**",
     "position": "order",
     "rb": "number and **address**",
+    "memcachio": "**address**",
+    "zero-address": "**address**",
 }
 
 

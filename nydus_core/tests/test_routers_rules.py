@@ -14,11 +14,12 @@ import pytest
 from nydus_core.routers import PROFILES, Node, NodeRouter, Ring, differences, profiles
 from nydus_core.routers.nydus_rules import ConsistentHashingRouter, PartitionRouter
 
+_RANDOM = random.Random(1)
 KEYS = [
     *(b"user:%d" % number for number in range(1_000)),
     *(b"{%d}x{y}" % number for number in range(200)),
     *(b"/a/b/%d" % number for number in range(100)),
-    *(random.Random(1).randbytes(number % 20) for number in range(500)),
+    *(_RANDOM.randbytes(number % 20) for number in range(500)),
 ]
 
 
@@ -111,6 +112,20 @@ PINNED = {
     "mcrouter-ch3": "furc:d543f465627b60bc",
     "mcrouter-crc32": "modulo:84c88bc43d283bb4",
     "phpredis": "modulo:0f6ad9575fb3e7e1",
+    "redis-shard": "ring:6aa2742d38b3a6cb",
+    "libmc": "ring:487404180951013b",
+    "dalli": "ring:70c5fec01756ac3c",
+    "cache-memcached-fast": "ring:b81340a6eb4e667c",
+    "memjs": "modulo:829aca96ce21393b",
+    "spymemcached": "ring:0bf4a8ed9ef54ed0",
+    "spymemcached-consistent": "ring:b84dd3a15db31fc6",
+    "spymemcached-array-mod": "modulo:59b9db5019817f9a",
+    "memcachio": "rendezvous:f03ef8e5385c366b",
+    "pypi-consistent-hash": "ring:f291386fe800626f",
+    "flexihash": "ring:4c6c46d52d3c3d17",
+    "node-hashring": "ring:5695a28ccdcb79cc",
+    "npm-consistent-hashing": "ring:8643a61ab7f9c64a",
+    "npm-ketama": "ring:a4515396a256931a",
 }
 
 

@@ -17,8 +17,13 @@ def cases(name: str) -> list[dict[str, Any]]:
 
 
 def mapping(case: dict[str, Any]) -> Iterator[tuple[str | bytes | int, Any]]:
-    """The keys of a case, as a user would give them, each with what the implementation answered."""
-    for tagged, answer in case["mapping"].items():
+    """The keys of a case, as a user would give them, each with what the implementation answered.
+
+    A case of many everyday keys has ``key``, such as ``user:{}``, and ``places``: a digit for each key.
+    """
+    for number, place in enumerate(case.get("places", "")):
+        yield case["key"].format(number), int(place)
+    for tagged, answer in case.get("mapping", {}).items():
         yield untagged(tagged), answer
 
 

@@ -1,7 +1,8 @@
 """Hash functions of keys and labels: the table that routers choose from, and functions of the standard library.
 
 A hash takes bytes and returns a whole number. Hash functions of other clients are written out by hand, in
-``hashes_bytewise`` if they take a byte at a time, in ``hashes_wordwise`` if they take words.
+``hashes_bytewise`` if they take a byte at a time, in ``hashes_java`` if they take characters, in ``hashes_wordwise``
+if they take words.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from nydus_core.routers import hashes_bytewise as bytewise
+from nydus_core.routers import hashes_java as java
 from nydus_core.routers import hashes_wordwise as wordwise
 
-__all__ = ["HASHES", "Hash", "blake2b_64", "md5_words"]
+__all__ = ["HASHES", "Hash", "blake2b_64", "md5_whole", "md5_words"]
 
 # For a short key the interpreter's own MD5 takes half as long as OpenSSL's in hashlib. Some builds lack it.
 try:
@@ -62,9 +64,24 @@ def md5_words(data: bytes, count: int) -> tuple[int, ...]:
     return struct.unpack_from(f"<{count}I", _md5(data).digest())
 
 
+def md5_first(data: bytes) -> int:
+    """Return the first four bytes of the MD5 digest, read as a big-endian number."""
+    return int.from_bytes(_md5(data).digest()[:4], "big")
+
+
 def md5_whole(data: bytes) -> int:
     """Return the whole MD5 digest, read as a big-endian number."""
     return int.from_bytes(_md5(data).digest(), "big")
+
+
+def sha1_first(data: bytes) -> int:
+    """Return the first four bytes of the SHA-1 digest, read as a big-endian number."""
+    return sha1_whole(data) >> 128
+
+
+def sha1_whole(data: bytes) -> int:
+    """Return the whole SHA-1 digest, read as a big-endian number."""
+    return int.from_bytes(hashlib.sha1(data, usedforsecurity=False).digest(), "big")
 
 
 def sha256_whole(data: bytes) -> int:
@@ -127,13 +144,23 @@ HASHES: dict[str, Hash] = {
     "fnv1a_32": Hash(bytewise.fnv1a_32, 32, "libmemcached 1.1.4"),
     "fnv1a_64": Hash(bytewise.fnv1a_64, 32, "libmemcached 1.1.4, which keeps 32 bits"),
     "hsieh": Hash(wordwise.hsieh, 32, "twemproxy 0.5.0; SuperFastHash, Hsieh 2004"),
+    "java": Hash(java.string_hash, 32, "Java, String.hashCode, unsigned"),
+    "java_abs": Hash(java.string_hash_abs, 32, "memjs 1.3.2"),
+    "java_fnv1_32": Hash(java.fnv1_32, 32, "spymemcached 2.12.3, FNV1_32_HASH"),
+    "java_fnv1_64": Hash(java.fnv1_64, 32, "spymemcached 2.12.3, FNV1_64_HASH"),
+    "java_fnv1a_32": Hash(java.fnv1a_32, 32, "spymemcached 2.12.3, FNV1A_32_HASH"),
+    "java_fnv1a_64": Hash(java.fnv1a_64, 32, "spymemcached 2.12.3, FNV1A_64_HASH"),
     "jenkins": Hash(wordwise.jenkins, 32, "libmemcached 1.1.4; lookup3, Jenkins 2006"),
     "md5": Hash(md5, 32, "RFC 1321; its first word, as in libketama"),
+    "md5_first": Hash(md5_first, 32, "RFC 1321; npm ketama 1.0.0"),
     "md5_whole": Hash(md5_whole, 128, "RFC 1321; uhashring 2.5"),
     "murmur": Hash(wordwise.murmur2, 32, "libmemcached 1.1.4; MurmurHash2, Appleby 2008"),
     "murmur3": Hash(wordwise.murmur3_by_length, 32, "libmemcached 1.1.4; MurmurHash3 x86_32, Appleby 2011"),
+    "murmur3_4095": Hash(wordwise.murmur3_4095, 32, "node-hashring 1.0.2; MurmurHash3 x86_32, seed 0xFFF"),
     "murmur64a": Hash(wordwise.murmur64a_jedis, 64, "Jedis 3.9.0; MurmurHash64A, seed 0x1234ABCD"),
     "one_at_a_time": Hash(bytewise.one_at_a_time, 32, "libmemcached 1.1.4; Jenkins 1997"),
+    "sha1": Hash(sha1_whole, 160, "RFC 3174; redis-shard 0.3.7"),
+    "sha1_first": Hash(sha1_first, 32, "RFC 3174; dalli 3.0.6"),
     "sha256": Hash(sha256_whole, 256, "FIPS 180-4; django-redis 7.0"),
     "xxh64": Hash(wordwise.xxh64, 64, "xxHash specification, Collet 2014"),
 }

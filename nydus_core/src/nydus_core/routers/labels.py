@@ -28,6 +28,18 @@ def _short(node: Node) -> str:
     return _address(node).removesuffix(MEMCACHED_PORT)
 
 
+def _host_and_port(address: str) -> tuple[str, str]:
+    """Return the two parts of an address; for the path of a unix socket, the path and no port."""
+    host, _, port = address.rpartition(":")
+    return (host, port) if port.isdecimal() else (address, "")
+
+
+def _memcachio(node: Node) -> str:
+    """Return the text of an endpoint of memcachio 0.5.1."""
+    host, port = _host_and_port(_address(node))
+    return f"TCPEndpoint(host={host!r}, port={port})" if port else host
+
+
 def _rb(node: Node) -> str:
     """Return the ``repr`` of a HostInfo of rb 1.11.0, for a host without password and TLS."""
     if not node.name.isdecimal():
@@ -35,10 +47,9 @@ def _rb(node: Node) -> str:
             f"found the name {node.name!r}; rb knows hosts by numbers: name it by its number", "hosts"
         )
     address = _address(node)
-    host, _, port = address.rpartition(":")
-    path = None
-    if not port.isdecimal():
-        host, port, path = "localhost", "6379", address
+    host, port = _host_and_port(address)
+    path = None if port else address
+    host, port = host if port else "localhost", port or "6379"
     return (
         f"<HostInfo db={node.db} host={host!r} host_id={int(node.name)} password=None port={port} ssl=False "
         f"ssl_options=None unix_socket_path={path!r}>"
@@ -54,10 +65,14 @@ LABELS: dict[str, Callable[[Node, int], str]] = {
     "slash-address": lambda node, _: f"/{_address(node)}",
     "position": lambda _, position: f"SHARD-{position}-NODE",
     "rb": lambda node, _: _rb(node),
+    "memcachio": lambda node, _: _memcachio(node),
+    "zero-address": lambda node, _: "\0".join(_host_and_port(_address(node))),
 }
 
 #: The ways whose labels change with the address of a host.
-BY_ADDRESS = frozenset({"identifier", "address", "short-address", "slash-address", "rb"})
+BY_ADDRESS = frozenset(
+    {"identifier", "address", "short-address", "slash-address", "rb", "memcachio", "zero-address"}
+)
 
 
 def labels_of(nodes: Sequence[Node], label: str, pinned: Mapping[str, str]) -> tuple[str, ...]:

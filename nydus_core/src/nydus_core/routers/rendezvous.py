@@ -44,7 +44,7 @@ class Rendezvous(LabelledRouter):
 
     Parameters:
         nodes: The hosts, in host order, which does not count.
-        score: The way to score hosts: ``mixed``, ``pymemcache`` or ``go-redis``. Weights are for ``mixed`` alone.
+        score: The way to score hosts: ``mixed``, ``pymemcache``, ``go-redis`` or ``memcachio``. Weights are for ``mixed`` alone.
         seed: The seed of the hash of ``pymemcache``, a 32-bit number.
         ties: The label that wins with equal ratings: the ``smaller`` or the ``larger``.
         label_options: The options of ``LabelledRouter``.

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from nydus_core.checks import choose, whole_number
 from nydus_core.errors import ConfigError, HostListExhausted
-from nydus_core.routers.hashes import md5_words
 from nydus_core.routers.keyed import LabelledRouter, hash_named
+from nydus_core.routers.points import Series, chained, numbered
 from nydus_core.routers.protocol import Node, refuse_weights, where, wrong_key
 from nydus_core.routers.shares import SHARES
 
 __all__ = ["Ring"]
 
-#: The point that a hash belongs to: the first after it, the first not before it, or the last not after it.
-SUCCESSORS = {">": 0, ">=": 1, "<=": -1}
+#: The point that a hash belongs to: the first after it, the first not before it, or the last not after it. Past the last
+#: point comes the first, but for ``stay``, where the last point has the rest.
+SUCCESSORS = {">": 0, "> or stay": 0, ">=": 1, "<=": -1}
 
 
 #: A ring has a point for each label in memory, and each takes a hash.
@@ -40,10 +41,11 @@ class Ring(LabelledRouter):
         ring_hash: The hash of labels; by default the hash of keys.
         points: The number of points for each label: the first 32-bit words of its MD5 digest; 1 for another hash.
         vnodes: The number of labels of a host of average weight; or a dict of such numbers, by the names of all hosts.
-        shares: The arithmetic of labels: ``proportional``, ``float32``, ``libmemcached``, ``libketama``,
-            ``multiple`` or ``equal``.
-        template: The text of labels; ``{label}`` is the label of the host, ``{i}`` counts from 0.
-        successor: The point of a hash: ``>`` the first greater, ``>=`` the first not less, ``<=`` the last not greater.
+        shares: The arithmetic of labels, one of ``SHARES``: ``proportional``, ``multiple``, ``equal`` and others.
+        template: The text of labels; ``{label}`` is the label of the host, ``{i}`` counts. ``chained`` instead: see ``points.chained``.
+        first: The number from which ``{i}`` counts.
+        successor: The point of a hash: ``>`` the first greater, ``>=`` the first not less, ``<=`` the last not greater;
+            ``> or stay`` the first greater, or the last of all.
         ties: The owner of a point that two hosts have: the ``first`` or the ``last`` in host order.
         label_options: The options of ``LabelledRouter``.
 
@@ -67,6 +69,7 @@ class Ring(LabelledRouter):
         vnodes: int | Mapping[str, int] = 40,
         shares: str = "proportional",
         template: str = "{label}-{i}",
+        first: int = 0,
         successor: str = ">",
         ties: str = "last",
         **label_options: Any,
@@ -82,6 +85,7 @@ class Ring(LabelledRouter):
             "vnodes": dict(vnodes) if isinstance(vnodes, Mapping) else vnodes,
             "shares": shares,
             "template": template,
+            **({"first": first} if first else {}),
             "successor": successor,
             "ties": ties,
         }
@@ -96,14 +100,14 @@ class Ring(LabelledRouter):
                 f"found {heaviest.weight}; the labels of all hosts would be {sum(counts):,}, expected {_MOST_LABELS:,} at most",
                 f"{where(heaviest)}.weight",
             )
-        labels = [
-            [template.format(label=label, i=i) for i in range(count)]
-            for label, count in zip(self.labels, counts, strict=True)
-        ]
-        owned = _owned(labels, _points(ring_hash or hash, points), reverse=ties == "first")
+        by = ring_hash or hash
+        series = chained(by) if template == "chained" else numbered(by, points, template, first)
+        owned = _owned(series, self.labels, counts, reverse=ties == "first")
         self.points: dict[str, int] = dict.fromkeys(self.names, 0)
         self.points.update(Counter(self.names[owner] for owner in owned.values()))
-        self._starts, owners = _stretches(sorted(owned.items()), shift, 1 << hash_named(hash).bits)
+        points_of_all = sorted(owned.items())
+        beyond = points_of_all[-1 if successor == "> or stay" else 0][1]
+        self._starts, owners = _stretches(points_of_all, shift, beyond, 1 << hash_named(hash).bits)
         self._owners = [self.names[owner] for owner in owners]
         self._step = -1 if shift < 0 else 1
 
@@ -161,27 +165,22 @@ def _vnodes(given: Any, names: Sequence[str]) -> list[int]:
     return [whole_number(given[name], 1, 1_000_000, f"router.vnodes[{name!r}]") for name in names]
 
 
-def _points(name: str, count: int) -> Any:
-    """Return the function that takes a label, as bytes, and returns its points."""
-    function = hash_named(name, "router.ring_hash").function
-    whole_number(count, 1, 4 if name == "md5" else 1, "router.points")
-    return (lambda label: md5_words(label, count)) if count > 1 else (lambda label: (function(label),))
-
-
-def _owned(labels: Sequence[Iterable[str]], points: Any, *, reverse: bool) -> dict[int, int]:
-    """Return the points of all labels, each with the position of its host.
+def _owned(series: Series, labels: Sequence[str], counts: Sequence[int], *, reverse: bool) -> dict[int, int]:
+    """Return the points of all hosts, each with the position of its host.
 
     A point that several hosts have belongs to the last of them; with ``reverse``, to the first.
     """
-    order = range(len(labels))
+    hosts = list(enumerate(zip(labels, counts, strict=True)))
     owned: dict[int, int] = {}
-    for position in reversed(order) if reverse else order:
-        for label in labels[position]:
-            owned.update(dict.fromkeys(points(label.encode()), position))
+    for position, (label, count) in reversed(hosts) if reverse else hosts:
+        for points in series(label, count):
+            owned.update(dict.fromkeys(points, position))
     return owned
 
 
-def _stretches(points: Sequence[tuple[int, int]], shift: int, end: int) -> tuple[list[int], list[int]]:
+def _stretches(
+    points: Sequence[tuple[int, int]], shift: int, beyond: int, end: int
+) -> tuple[list[int], list[int]]:
     """Return the starts and the owners of the stretches: ranges of hashes, from 0, with one owner each.
 
     By any rule of succession each point stands for a range of hashes. So all rings are looked up in one way, and two
@@ -191,13 +190,14 @@ def _stretches(points: Sequence[tuple[int, int]], shift: int, end: int) -> tuple
         points: The points, in order, each with its owner.
         shift: 0 if a hash belongs to the first point after it, 1 if to the first not before it, -1 if to the
             last not after it.
+        beyond: The owner of the hashes past the last point; if ``shift`` is -1, the last point has them.
         end: The number of hashes: all are less.
     """
     if shift < 0:
         pairs = [(0, points[-1][1]), *points]
     else:
         ends = [0, *(point + shift for point, _ in points)]
-        pairs = list(zip(ends, [*(owner for _, owner in points), points[0][1]], strict=True))
+        pairs = list(zip(ends, [*(owner for _, owner in points), beyond], strict=True))
     starts: list[int] = []
     owners: list[int] = []
     for (start, owner), (following, _) in zip(pairs, [*pairs[1:], (end, -1)], strict=True):

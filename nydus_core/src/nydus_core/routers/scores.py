@@ -9,11 +9,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 
-from nydus_core.routers.hashes import blake2b_64
+from nydus_core.routers.hashes import blake2b_64, md5_whole
 from nydus_core.routers.hashes_wordwise import murmur3, xxh64
 from nydus_core.routers.tags import as_text
 
-__all__ = ["SCORES", "Scores", "go_redis", "mixed", "pymemcache"]
+__all__ = ["SCORES", "Scores", "go_redis", "memcachio", "mixed", "pymemcache"]
 
 Scores = Callable[[bytes], Sequence[float]]
 
@@ -86,6 +86,21 @@ def _low_bytes(text: str) -> bytes:
     return bytes(ord(character) & 0xFF for character in text)
 
 
+def memcachio(labels: Sequence[str], seed: int) -> Scores:
+    """Return the scores of memcachio 0.5.1, ``KeyRouter``: the whole MD5 digest of the text ``label:key``.
+
+    Parameters:
+        labels: The texts of the endpoints.
+        seed: Not used.
+    """
+    starts = [f"{label}:".encode() for label in labels]
+
+    def scores(key: bytes) -> Sequence[int]:
+        return [md5_whole(start + key) for start in starts]
+
+    return scores
+
+
 def go_redis(labels: Sequence[str], seed: int) -> Scores:
     """Return the scores of go-redis 9, ``Ring``: one step of xorshift64* on the hashes of key and name together.
 
@@ -115,4 +130,5 @@ SCORES: dict[str, Callable[[Sequence[str], int], Scores]] = {
     "mixed": mixed,
     "pymemcache": pymemcache,
     "go-redis": go_redis,
+    "memcachio": memcachio,
 }

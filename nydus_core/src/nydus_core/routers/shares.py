@@ -53,6 +53,14 @@ def libmemcached(weights: Sequence[float], labels: Sequence[int], points: int) -
     return float32([weight or 1 for weight in weights], labels, points)
 
 
+def spymemcached(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
+    """Return the labels as they are, or ``float32`` if a host has a weight.
+
+    Source: spymemcached 2.12.3, ``KetamaNodeLocator``, which has one way for weights and one for none.
+    """
+    return list(labels) if set(weights) == {1} else float32(weights, labels, points)
+
+
 def libketama(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
     """Return ``w / W`` as a 32-bit float, times labels and n in 64 bits, again as a 32-bit float, rounded down.
 
@@ -68,6 +76,11 @@ def libketama(weights: Sequence[float], labels: Sequence[int], points: int) -> l
 def multiple(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
     """Return ``labels * w``: other hosts' weights do not count. Source: Jedis 3.9.0; uhashring 2.5, ``MetaRing``."""
     return [int(label * weight) for label, weight in zip(labels, weights, strict=True)]
+
+
+def rounded(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
+    """Return ``labels * w``, rounded to the nearest whole number. Source: Cache::Memcached::Fast 0.28."""
+    return [int(label * weight + 0.5) for label, weight in zip(labels, weights, strict=True)]
 
 
 def equal(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
@@ -86,7 +99,9 @@ SHARES: dict[str, Callable[[Sequence[float], Sequence[int], int], list[int]]] = 
     "proportional": proportional,
     "float32": float32,
     "libmemcached": libmemcached,
+    "spymemcached": spymemcached,
     "libketama": libketama,
     "multiple": multiple,
+    "rounded": rounded,
     "equal": equal,
 }
