@@ -253,6 +253,12 @@ def test_a_host_of_weight_0_has_no_keys(name: str) -> None:
     assert found == ({"0", "1", "2"} if "libmemcached" in name else {"0", "2"})  # there 0 counts as 1
 
 
+@pytest.mark.parametrize("name", ["uhashring-meta", "flexihash", "cache-memcached-fast"])
+def test_weights_so_small_that_no_host_has_a_point_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"^hosts\['b'\]\.weight: found 0\.002; no host would have a point"):
+        profile(name)([Node("a", 0.001, address="a:1"), Node("b", 0.002, address="b:1")])
+
+
 @pytest.mark.parametrize("name", PROFILES)
 def test_a_profile_says_whether_addresses_count(name: str) -> None:
     def places(identifier: str, address: str, db: int) -> tuple[Any, list[str]]:

@@ -94,10 +94,15 @@ class Ring(LabelledRouter):
         counts = choose(SHARES, shares, "router.shares")(
             [node.weight for node in nodes], _vnodes(vnodes, self.names), points
         )
+        heaviest = max(nodes, key=lambda node: node.weight)
         if sum(counts) > _MOST_LABELS:
-            heaviest = max(nodes, key=lambda node: node.weight)
             raise ConfigError(
                 f"found {heaviest.weight}; the labels of all hosts would be {sum(counts):,}, expected {_MOST_LABELS:,} at most",
+                f"{where(heaviest)}.weight",
+            )
+        if not any(counts):
+            raise ConfigError(
+                f"found {heaviest.weight}; no host would have a point on the ring: expected greater weights, in the same ratios",
                 f"{where(heaviest)}.weight",
             )
         by = ring_hash or hash
