@@ -89,6 +89,15 @@ def test_a_rule_that_goes_by_addresses_says_so() -> None:
     assert not described("rendezvous").explain("get", "k").by_address
 
 
+def test_a_router_under_which_keys_crowd_says_so() -> None:
+    found = described("twemproxy-modula").explain("get", "k")
+    assert "keys that begin alike crowd on few hosts" in found.caution
+    assert f"\n  caution: {found.caution}\n" in str(found)
+    assert found.to_dict()["caution"] == found.caution
+    even = described("rendezvous").explain("get", "k")
+    assert (even.caution, "caution" in str(even)) == ("", False)
+
+
 def test_a_command_without_a_key_goes_to_all_hosts() -> None:
     found = described().explain("ping")
     assert [part.host for part in found.parts] == ["a", "b"]

@@ -67,6 +67,7 @@ class Explanation:
         by_address: Whether places depend on the hosts' addresses, so that a changed address moves keys.
         patterns: The patterns of further keys that it reads, such as ``weight_*`` of SORT. ``host`` is empty if the keys
             of a pattern may live on several hosts.
+        caution: A warning about the router, where shares are known to be uneven: see ``KeyRouter.caution``; mostly empty.
     """
 
     command: str
@@ -78,6 +79,7 @@ class Explanation:
     router: str
     by_address: bool
     patterns: tuple[KeyPlace, ...] = ()
+    caution: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as dicts, lists, text and numbers, for ``json.dumps`` and logs.
@@ -95,6 +97,7 @@ class Explanation:
     def __str__(self) -> str:
         addresses = ", by the hosts' addresses" if self.by_address else ""
         lines = [f"{self.command}, router {self.router}{addresses}"]
+        lines += [f"  caution: {self.caution}"] if self.caution else []
         lines += [f"  {_place(place, 'lives on')}" for place in self.keys]
         scattered = " may live on any host" if self.refused else ""
         lines += [
@@ -200,6 +203,7 @@ def _explained(
         "none" if router is None else getattr(router, "profile", "") or type(router).__name__,
         bool(getattr(router, "by_address", False)),
         tuple(_pattern_place(placement, pattern) for pattern in command.patterns),
+        getattr(router, "caution", ""),
     )
 
 

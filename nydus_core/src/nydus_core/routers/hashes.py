@@ -40,12 +40,14 @@ class Hash(NamedTuple):
         bits: The most bits that the number has.
         source: The origin of the function.
         signed: Whether the number may be negative.
+        crowds: The families of rules under which keys that begin alike crowd on few hosts.
     """
 
     function: Callable[[bytes], int]
     bits: int
     source: str
     signed: bool = False
+    crowds: tuple[str, ...] = ()
 
 
 def md5(data: bytes) -> int:
@@ -128,6 +130,10 @@ def decimal(data: bytes) -> int:
     return blake2b_64(data)
 
 
+#: Families under which keys such as ``user:1``, ``user:2`` … crowd on few hosts: the last characters of a key move its
+#: hash by little. A ring looks at the high bits, a modulo at the low ones.
+_ON_RINGS, _ANYWHERE = ("ring",), ("ring", "modulo")
+
 #: Every hash, by name.
 HASHES: dict[str, Hash] = {
     "blake2b": Hash(blake2b_64, 64, "RFC 7693"),
@@ -140,16 +146,16 @@ HASHES: dict[str, Hash] = {
     "crc32_signed": Hash(crc32_signed, 32, "Python 2.7, binascii.crc32", signed=True),
     "decimal": Hash(decimal, 64, "keys that are numbers already; others blake2b"),
     "fnv1_32": Hash(bytewise.fnv1_32, 32, "libmemcached 1.1.4"),
-    "fnv1_64": Hash(bytewise.fnv1_64, 32, "libmemcached 1.1.4"),
+    "fnv1_64": Hash(bytewise.fnv1_64, 32, "libmemcached 1.1.4", crowds=_ON_RINGS),
     "fnv1a_32": Hash(bytewise.fnv1a_32, 32, "libmemcached 1.1.4"),
-    "fnv1a_64": Hash(bytewise.fnv1a_64, 32, "libmemcached 1.1.4, which keeps 32 bits"),
+    "fnv1a_64": Hash(bytewise.fnv1a_64, 32, "libmemcached 1.1.4, which keeps 32 bits", crowds=_ANYWHERE),
     "hsieh": Hash(wordwise.hsieh, 32, "twemproxy 0.5.0; SuperFastHash, Hsieh 2004"),
-    "java": Hash(java.string_hash, 32, "Java, String.hashCode, unsigned"),
-    "java_abs": Hash(java.string_hash_abs, 32, "memjs 1.3.2"),
+    "java": Hash(java.string_hash, 32, "Java, String.hashCode, unsigned", crowds=_ON_RINGS),
+    "java_abs": Hash(java.string_hash_abs, 32, "memjs 1.3.2", crowds=_ON_RINGS),
     "java_fnv1_32": Hash(java.fnv1_32, 32, "spymemcached 2.12.3, FNV1_32_HASH"),
-    "java_fnv1_64": Hash(java.fnv1_64, 32, "spymemcached 2.12.3, FNV1_64_HASH"),
+    "java_fnv1_64": Hash(java.fnv1_64, 32, "spymemcached 2.12.3, FNV1_64_HASH", crowds=_ON_RINGS),
     "java_fnv1a_32": Hash(java.fnv1a_32, 32, "spymemcached 2.12.3, FNV1A_32_HASH"),
-    "java_fnv1a_64": Hash(java.fnv1a_64, 32, "spymemcached 2.12.3, FNV1A_64_HASH"),
+    "java_fnv1a_64": Hash(java.fnv1a_64, 32, "spymemcached 2.12.3, FNV1A_64_HASH", crowds=_ANYWHERE),
     "jenkins": Hash(wordwise.jenkins, 32, "libmemcached 1.1.4; lookup3, Jenkins 2006"),
     "md5": Hash(md5, 32, "RFC 1321; its first word, as in libketama"),
     "md5_first": Hash(md5_first, 32, "RFC 1321; npm ketama 1.0.0"),

@@ -48,6 +48,8 @@ class KeyRouter(NodeRouter):
     family: ClassVar[str] = ""
     #: The name of the profile in the settings; empty for a family as such.
     profile: ClassVar[str] = ""
+    #: A warning about shares that are known to be uneven; empty if none is.
+    caution: str = ""
 
     def __init__(
         self,
@@ -86,7 +88,12 @@ class KeyRouter(NodeRouter):
 
     def _hash_of_keys(self, name: str) -> Callable[[bytes], int]:
         """Return the hash function of that name, for keys."""
-        function = hash_named(name).function
+        found = hash_named(name)
+        function = found.function
+        if self.family in found.crowds:
+            self.caution = (
+                f"under hash {name!r} keys that begin alike crowd on few hosts, and a host may have none"
+            )
         if self._key_rule["empty"] == "hashed" or function(b"") == 0:
             self._key_rule["empty"] = "hashed"
             return function

@@ -112,6 +112,8 @@ class Ring(LabelledRouter):
         self.points.update(Counter(self.names[owner] for owner in owned.values()))
         points_of_all = sorted(owned.items())
         beyond = points_of_all[-1 if successor == "> or stay" else 0][1]
+        if hash_named(hash).bits < hash_named(by).bits:
+            self.caution = f"hash {hash!r} is less than the points of the ring: most keys live on one host"
         self._starts, owners = _stretches(points_of_all, shift, beyond, 1 << hash_named(hash).bits)
         self._owners = [self.names[owner] for owner in owners]
         self._step = -1 if shift < 0 else 1
