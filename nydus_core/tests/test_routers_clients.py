@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -144,20 +144,30 @@ def router_of(row: Row, run: Run, hosts: Sequence[tuple[str, float]]) -> NodeRou
     read = json.loads(filled(row.router, run.words, ""))
     options = dict(read) if isinstance(read, dict) else {"name": read}
     profile = getattr(profiles, options.pop("name").replace("-", "_"))
-    names = [f"{number}" if name == "None" else name for number, (name, _) in enumerate(hosts)]
+    given = [name for name, _ in hosts]
+    named = "name" in words_of(row) and not row.label
+    names = given if named else [f"{number}" for number in range(len(given))]
     if row.label:
-        options["labels"] = {name: filled(row.label, run.words, name) for name in names}
+        options["labels"] = {
+            name: filled(row.label, run.words, its) for name, its in zip(names, given, strict=True)
+        }
     ignored = "weights do not count" in row.moves
     nodes = [
-        Node(name, 1 if ignored else weight, identifier=name, address=name)
-        for name, (_, weight) in zip(names, hosts, strict=True)
+        Node(name, 1 if ignored else weight, identifier=its, address=its)
+        for name, (its, weight) in zip(names, hosts, strict=True)
     ]
     router: NodeRouter = profile(nodes, **options)
     return router
 
 
-def places(router: NodeRouter, run: Run) -> dict[bytes, int]:
-    return {key: router.names.index(router.locate(key)) for key in run.answers}
+def words_of(row: Row) -> set[str]:
+    """The words that say what moves keys."""
+    return set(row.moves.partition(";")[0].split(", "))
+
+
+def places(router: NodeRouter, keys: Iterable[bytes]) -> dict[bytes, int]:
+    """The position of the host of each key."""
+    return {key: router.names.index(router.locate(key)) for key in keys}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.client)
@@ -169,23 +179,21 @@ def test_a_row_places_keys_as_its_client_did(row: Row) -> None:
             key: names.index(answer) if isinstance(answer, str) else answer
             for key, answer in run.answers.items()
         }
-        assert places(router_of(row, run, run.hosts), run) == theirs
+        assert places(router_of(row, run, run.hosts), run.answers) == theirs
         compared += len(theirs)
     assert compared > 100
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.client)
 def test_a_row_says_what_moves_keys(row: Row) -> None:
-    words = set(re.split(", ", row.moves.partition(";")[0]))
+    words = words_of(row)
     assert words <= {"order", "address", "name", "identifier", "user", "password"}
     run = max(runs(row.client), key=lambda run: len(run.hosts))
-    router = router_of(row, run, run.hosts)
-    turned = router_of(row, run, run.hosts[::-1])
-    same = all(
-        router.locate(key) == turned.locate(key) for key in [*run.answers, *(b"%d" % n for n in range(500))]
-    )
-    if "shards without names" not in row.client:  # whose names here are their positions
-        assert ("order" in words) != same
+    last = len(run.hosts) - 1
+    router, turned = router_of(row, run, run.hosts), router_of(row, run, run.hosts[::-1])
+    keys = [*run.answers, *(b"%d" % number for number in range(500))]
+    here, there = places(router, keys), places(turned, keys)
+    assert ("order" in words) == any(here[key] != last - there[key] for key in keys)
     assert router.by_address == (bool({"address", "identifier"} & words) and not row.label)
     if row.label:
         upper = set(re.findall("[A-Z]+", row.label))
@@ -210,6 +218,6 @@ def test_no_profile_places_as_a_client_that_is_not_reproduced(client: str) -> No
                 router = getattr(profiles, name.replace("-", "_"))(nodes)
             except ConfigError:
                 continue  # it knows no weights
-            assert [run.hosts[place][0] for place in places(router, run).values()] != [
+            assert [run.hosts[place][0] for place in places(router, run.answers).values()] != [
                 run.hosts[place][0] for place in run.answers.values()
             ]

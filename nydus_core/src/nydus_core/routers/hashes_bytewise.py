@@ -7,8 +7,20 @@ Sources: libmemcached 1.1.4 (libhashkit) and twemproxy 0.5.0; FNV by Fowler, Nol
 from __future__ import annotations
 
 from binascii import crc_hqx
+from collections.abc import Iterable
 
-__all__ = ["crc16_wide", "fnv1_32", "fnv1_64", "fnv1a_32", "fnv1a_64", "one_at_a_time"]
+__all__ = [
+    "crc16_wide",
+    "fnv1",
+    "fnv1_32",
+    "fnv1_32_unsigned",
+    "fnv1_64",
+    "fnv1a",
+    "fnv1a_32",
+    "fnv1a_32_unsigned",
+    "fnv1a_64",
+    "one_at_a_time",
+]
 
 _WORD = 0xFFFFFFFF
 _LONG = 0xFFFFFFFFFFFFFFFF
@@ -65,6 +77,36 @@ def fnv1a_64(data: bytes) -> int:
     for byte in data:
         found = (found ^ _SIGNED_32[byte]) * (_FNV_64 & _WORD) & _WORD
     return found
+
+
+def fnv1(units: Iterable[int], start: int, prime: int) -> int:
+    """Return FNV-1 in 32 bits of bytes, or of characters.
+
+    Parameters:
+        units: Numbers of 32 bits at most, such as bytes.
+        start: The number to start from.
+        prime: The number to multiply by.
+    """
+    for unit in units:
+        start = start * prime & _WORD ^ unit
+    return start
+
+
+def fnv1a(units: Iterable[int], start: int, prime: int) -> int:
+    """Return FNV-1a in 32 bits of bytes, or of characters. The parameters are those of ``fnv1``."""
+    for unit in units:
+        start = (start ^ unit) * prime & _WORD
+    return start
+
+
+def fnv1_32_unsigned(data: bytes) -> int:
+    """Return FNV-1 in 32 bits as Fowler, Noll and Vo have it, with unsigned bytes; and libmc."""
+    return fnv1(data, _FNV_32_START, _FNV_32)
+
+
+def fnv1a_32_unsigned(data: bytes) -> int:
+    """Return FNV-1a in 32 bits as Fowler, Noll and Vo have it, with unsigned bytes; and libmc."""
+    return fnv1a(data, _FNV_32_START, _FNV_32)
 
 
 def crc16_wide(data: bytes) -> int:

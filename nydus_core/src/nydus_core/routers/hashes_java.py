@@ -1,16 +1,18 @@
 """Hash functions that take a key character by character, as clients in Java and JavaScript compute them.
 
 A character is a code unit of UTF-16. A key that is not UTF-8 was never a text there: each of its bytes is taken
-for a character. Sources: spymemcached 2.12.3, ``DefaultHashAlgorithm``; memjs 1.3.2; Java, ``String.hashCode``.
+for a character. Sources: spymemcached 2.12.3, ``DefaultHashAlgorithm``; memjs 1.3.2; node-hashring 1.0.2; Java, ``String.hashCode``.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from functools import partial
 
-__all__ = ["fnv1_32", "fnv1_64", "fnv1a_32", "fnv1a_64", "string_hash", "string_hash_abs"]
+from nydus_core.routers.hashes_bytewise import fnv1, fnv1a
+from nydus_core.routers.hashes_wordwise import murmur3
+
+__all__ = ["fnv1_32", "fnv1_64", "fnv1a_32", "fnv1a_64", "murmur3_4095", "string_hash", "string_hash_abs"]
 
 _WORD = 0xFFFFFFFF
 #: Start and prime of FNV in 32 bits; and in 64 bits, of which the low 32 decide the low 32 of each product.
@@ -41,18 +43,26 @@ def string_hash_abs(data: bytes) -> int:
     return min(found, (1 << 32) - found)
 
 
-def _fnv1(start: int, prime: int, data: bytes) -> int:
-    for character in _characters(data):
-        start = start * prime & _WORD ^ character
-    return start
+def murmur3_4095(data: bytes) -> int:
+    """Return MurmurHash3 x86_32 with the seed ``0xFFF``, of the low byte of each character: that of node-hashring."""
+    return murmur3(bytes(character & 0xFF for character in _characters(data)), 0xFFF)
 
 
-def _fnv1a(start: int, prime: int, data: bytes) -> int:
-    for character in _characters(data):
-        start = (start ^ character) * prime & _WORD
-    return start
+def fnv1_32(data: bytes) -> int:
+    """Return FNV-1 in 32 bits."""
+    return fnv1(_characters(data), *_FNV_32)
 
 
-#: FNV of the characters. Of 64 bits the low 32 are kept, so all four are done in 32 bits.
-fnv1_32, fnv1_64 = partial(_fnv1, *_FNV_32), partial(_fnv1, *_FNV_64)
-fnv1a_32, fnv1a_64 = partial(_fnv1a, *_FNV_32), partial(_fnv1a, *_FNV_64)
+def fnv1_64(data: bytes) -> int:
+    """Return the low 32 bits of FNV-1 in 64 bits."""
+    return fnv1(_characters(data), *_FNV_64)
+
+
+def fnv1a_32(data: bytes) -> int:
+    """Return FNV-1a in 32 bits."""
+    return fnv1a(_characters(data), *_FNV_32)
+
+
+def fnv1a_64(data: bytes) -> int:
+    """Return the low 32 bits of FNV-1a in 64 bits."""
+    return fnv1a(_characters(data), *_FNV_64)

@@ -14,7 +14,6 @@ __all__ = [
     "jenkins",
     "murmur2",
     "murmur3",
-    "murmur3_4095",
     "murmur3_by_length",
     "murmur64a",
     "murmur64a_jedis",
@@ -88,11 +87,6 @@ def _murmur3_word(word: int) -> int:
 def murmur3_by_length(data: bytes) -> int:
     """Return MurmurHash3 x86_32 with libhashkit's seed, ``0xdeadbeef * length``."""
     return murmur3(data, 0xDEADBEEF * len(data) & _WORD)
-
-
-def murmur3_4095(data: bytes) -> int:
-    """Return MurmurHash3 x86_32 with the seed of node-hashring, ``0xFFF``."""
-    return murmur3(data, 0xFFF)
 
 
 def murmur64a(data: bytes, seed: int) -> int:

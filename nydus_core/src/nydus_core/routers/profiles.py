@@ -161,7 +161,7 @@ _ROWS = (
         },
         {"hash": MappingProxyType({"crc32": "crc32", "md5": "md5_whole", "sha1": "sha1"})},
         weighted=False,
-        differs="Keys of bytes have hash tags too; redis-shard takes them of text only.",
+        differs="Text beyond ASCII is hashed as UTF-8; under Python 3 redis-shard hashes Latin-1, or raises.",
     ),
     Profile(
         "phpredis",

@@ -67,9 +67,9 @@ LIBRARIES = (
             "shares": "equal",
             "template": "{label}.{i}",
             "successor": "<=",
+            "ties": "first",
         },
         weighted=False,
-        differs="Compared with text in ASCII only.",
     ),
     Profile(
         "npm-consistent-hashing",
@@ -84,7 +84,6 @@ LIBRARIES = (
             "successor": "<=",
         },
         weighted=False,
-        differs="Compared with text in ASCII only.",
     ),
     Profile(
         "npm-ketama",
@@ -94,12 +93,12 @@ LIBRARIES = (
             "hash": "sha1_first",
             "points": 1,
             "vnodes": 50,
-            "shares": "multiple",
+            "shares": "rounded",
             "template": "{label}\0{i}",
             "first": 1,
             "successor": ">=",
+            "ties": "first",
         },
         {"hash": MappingProxyType({"sha1": "sha1_first", "md5": "md5_first"})},
-        differs="Compared with text in ASCII only.",
     ),
 )

@@ -31,8 +31,8 @@ _LIBMEMCACHED = MappingProxyType(
 _LIBMC = MappingProxyType(
     {
         "MC_HASH_MD5": "md5",
-        "MC_HASH_FNV1_32": "fnv1_32",
-        "MC_HASH_FNV1A_32": "fnv1a_32",
+        "MC_HASH_FNV1_32": "fnv1_32_unsigned",
+        "MC_HASH_FNV1A_32": "fnv1a_32_unsigned",
         "MC_HASH_CRC_32": "crc32",
     }
 )
@@ -159,8 +159,7 @@ MEMCACHED = (
         {**_HUNDRED, "hash": "md5", "ring_hash": "md5", "label": "short-address"},
         {"hash": _LIBMC},
         weighted=False,
-        differs="Servers with an alias are hashed by it there: give the aliases in 'labels'. Other hashes than "
-        "MC_HASH_MD5 were compared with text in ASCII only.",
+        differs="Servers with an alias are hashed by it there: give the aliases in 'labels'.",
     ),
     Profile(
         "dalli",

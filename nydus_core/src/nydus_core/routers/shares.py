@@ -79,7 +79,10 @@ def multiple(weights: Sequence[float], labels: Sequence[int], points: int) -> li
 
 
 def rounded(weights: Sequence[float], labels: Sequence[int], points: int) -> list[int]:
-    """Return ``labels * w``, rounded to the nearest whole number. Source: Cache::Memcached::Fast 0.28."""
+    """Return ``labels * w``, rounded to the nearest whole number.
+
+    Sources: Cache::Memcached::Fast 0.28; ketama 1.0.0 of npm.
+    """
     return [int(label * weight + 0.5) for label, weight in zip(labels, weights, strict=True)]
 
 
