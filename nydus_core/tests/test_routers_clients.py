@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from nydus_core import BaseEngine, create_cluster
 from nydus_core.command import key_bytes
 from nydus_core.errors import ConfigError
+from nydus_core.plugins.registry import CLIENTS
 from nydus_core.routers import PROFILES, Node, NodeRouter, profiles
 from vectors import FOLDER, cases, mapping
 
@@ -221,3 +223,20 @@ def test_no_profile_places_as_a_client_that_is_not_reproduced(client: str) -> No
             assert [run.hosts[place][0] for place in places(router, run.answers).values()] != [
                 run.hosts[place][0] for place in run.answers.values()
             ]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_client_that_is_named_for_a_router_is_told_its_routers(client: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        create_cluster({"engine": BaseEngine, "router": client, "hosts": 2})
+    routers = " or ".join(map(repr, CLIENTS[client]))
+    assert str(caught.value).startswith(
+        f"router: no router is called {client!r}: it places keys as {routers}; the page"
+    )
+    assert set(CLIENTS[client]) <= set(PROFILES)
+    on_page = {
+        router for row in ROWS if re.match(f"{client}[ ,]", row.client) for router in row.router.split('"')
+    }
+    assert (
+        set(CLIENTS[client]) == on_page & set(PROFILES) or client == "libmemcached"
+    )  # which pylibmc stands for

@@ -30,6 +30,24 @@ INSTALL = {
     (ENGINES, "memcache"): "nydus-memcache",
 }
 
+_LIBMEMCACHED = ("libmemcached-modula", "libmemcached-ketama", "libmemcached-ketama-weighted")
+#: Clients without a router of their name, and the routers that place keys as these clients do, by their settings.
+#: The page *Coming from another client* of the documentation has the settings.
+CLIENTS = {
+    "clandestined": ("pymemcache",),
+    "hashring": ("hash-ring", "libketama"),
+    "ketama": ("libketama", "npm-ketama"),
+    "libmemcached": _LIBMEMCACHED,
+    "mcrouter": ("mcrouter-ch3", "mcrouter-crc32"),
+    "meta-memcache": ("uhashring-meta", "twemproxy-modula"),
+    "nameko-pymemcache": ("pymemcache",),
+    "php-memcached": _LIBMEMCACHED,
+    "pyketama": ("libketama",),
+    "pylibmc": _LIBMEMCACHED,
+    "python-binary-memcached": ("uhashring-meta",),
+    "twemproxy": ("twemproxy-ketama", "twemproxy-modula"),
+}
+
 _KIND = {ENGINES: "engine", ROUTERS: "router", PLUGINS: "plugin"}
 
 
@@ -149,6 +167,13 @@ def _choose(group: str, name: str, path: str) -> EntryPoint:
         )
     if package := INSTALL.get((group, name)):
         raise PluginError(f"{kind} {name!r} is not installed: pip install {package}", path)
+    if group == ROUTERS and name in CLIENTS:
+        routers = " or ".join(map(repr, CLIENTS[name]))
+        raise PluginError(
+            f"no router is called {name!r}: it places keys as {routers}; the page 'Coming from another client' of the "
+            "documentation has the settings",
+            path,
+        )
     names = sorted({*known, *(other for of, other in INSTALL if of == group)})
     raise PluginError(
         f"unknown {kind} {written(name)}; known: {', '.join(names)}{nearest(name, names)}", path
