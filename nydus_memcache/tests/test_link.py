@@ -1,14 +1,16 @@
-"""Reading from a connection: whatever the pieces that it arrives in, the lines and blocks are the same."""
+"""Reading from a connection: whatever the pieces that it arrives in, the lines and values are the same."""
 
 from __future__ import annotations
 
 import random
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pymemcache.exceptions import MemcacheUnexpectedCloseError
 
+from nydus_memcache.commands import read_items
 from nydus_memcache.connection.link import Link
 
 pytestmark = pytest.mark.slow_env  # nothing of this is pymemcache's
@@ -27,8 +29,8 @@ def ends() -> Iterator[tuple[Link, socket.socket]]:
 ANSWERS = b"STORED\r\n" + b"VALUE k 0 6\r\na\r\nb\r\r\r\n" + b"END\r\n" + b"\r\n"
 
 
-def read_all(link: Link) -> list[bytes]:
-    return [link.line(), link.line(), link.block(6), link.line(), link.line()]
+def read_all(link: Link) -> list[Any]:
+    return [link.line(), read_items(link, b"get", [b"k"]), link.line()]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -40,7 +42,7 @@ def test_pieces_do_not_matter(
     receive = link._receive
     monkeypatch.setattr(link, "_receive", lambda size: receive(choose.randint(1, 4)))
     far.sendall(ANSWERS)
-    assert read_all(link) == [b"STORED", b"VALUE k 0 6", b"a\r\nb\r\r", b"END", b""]
+    assert read_all(link) == [b"STORED", {b"k": b"a\r\nb\r\r"}, b""]
     assert link.at_rest
 
 

@@ -3,7 +3,7 @@
 from nydus_memcache.commands.arguments import LEGAL_KEY, count, expiry
 from nydus_memcache.commands.command import Key, MemcacheCommand, Plain, Shutdown
 from nydus_memcache.commands.fetches import Fetch, request_for
-from nydus_memcache.commands.replies import read_items
+from nydus_memcache.commands.items import read_items
 from nydus_memcache.commands.serde import PickleSerde, PlainSerde, Serde
 from nydus_memcache.commands.source import Source
 from nydus_memcache.commands.tokens import CasToken

@@ -6,8 +6,8 @@ An argument that a server would refuse or misread is refused here, before anythi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 from nydus_core.cluster import EventualCommand
 from nydus_core.plain import plain, whole
@@ -24,6 +24,7 @@ __all__ = [
     "integer",
     "key_list",
     "legal",
+    "legal_keys",
     "raw_bytes",
     "stats_word",
     "token",
@@ -33,6 +34,7 @@ __all__ = [
 LEGAL_KEY = re.compile(rb"[^\x00-\x20\x7f]{1,250}")
 _ILLEGAL = re.compile(rb"[\x00-\x20\x7f]")
 _MOST = 250
+_LEGAL_BYTES = bytes(byte for byte in range(256) if not _ILLEGAL.match(bytes([byte])))
 
 UINT32 = range(2**32)
 UINT64 = range(2**64)
@@ -78,6 +80,36 @@ def legal(wire_key: bytes, given: object) -> bytes:
     if LEGAL_KEY.fullmatch(wire_key) is None:
         raise IllegalKey(f"{_named(given)} {_why_illegal(wire_key)}. Nothing was sent")
     return wire_key
+
+
+def legal_keys(given: Sequence[object], encoding: str, prefix: bytes) -> list[bytes] | None:
+    """Return many keys as bytes, without the prefix, if all of them are plain text, or all plain bytes, and legal.
+
+    Then they are looked at together, as one text. Else None, and each has to be looked at by itself.
+
+    Parameters:
+        given: The keys as the user gave them.
+        encoding: The encoding of text.
+        prefix: The prefix, which counts for their length.
+    """
+    kinds = set(map(type, given))
+    try:
+        if kinds == {str}:
+            text = "\n".join(cast("Sequence[str]", given)).encode(encoding)
+        elif kinds == {bytes}:
+            text = b"\n".join(cast("Sequence[bytes]", given))
+        else:
+            return None
+    except UnicodeEncodeError:
+        return None
+    # The bytes that no key may have: here only those between two keys
+    if text.translate(None, _LEGAL_BYTES) != b"\n" * (len(given) - 1):
+        return None
+    keys = text.split(b"\n")
+    sizes = set(map(len, keys))
+    if max(sizes) > _MOST - len(prefix) or (0 in sizes and not prefix):
+        return None
+    return keys
 
 
 def _named(given: object) -> str:

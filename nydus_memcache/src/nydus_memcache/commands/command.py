@@ -1,4 +1,4 @@
-"""Commands of memcached: their base class, and all that are answered line by line. For the gets see ``fetches``.
+"""Commands of memcached: their base class, and all that are answered by a line. See ``fetches`` for gets, ``many`` for many keys.
 
 The whole answer is read from the connection before a value is made of it. So a serde that raises leaves the connection
 in order.
@@ -6,18 +6,17 @@ in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from typing import Any
 
-from pymemcache.exceptions import MemcacheClientError, MemcacheUnexpectedCloseError
+from pymemcache.exceptions import MemcacheUnexpectedCloseError
 
 from nydus_core.command import Access, Command, Scope, Word
-from nydus_memcache.commands.replies import read_answer, read_stats, refusal
+from nydus_memcache.commands.replies import WITH_DATA, read_answer, read_stats, refusal
 from nydus_memcache.commands.source import Source
 from nydus_memcache.errors import Refusal, ServerFull
 
-__all__ = ["Add", "Cas", "Key", "MemcacheCommand", "Plain", "PlainMany", "Raw", "Shutdown", "Stats"]
+__all__ = ["Add", "Cas", "Key", "MemcacheCommand", "Plain", "Raw", "Shutdown", "Stats", "with_size"]
 
 Key = str | bytes
 
@@ -71,14 +70,14 @@ class MemcacheCommand(Command):
 
 
 class Plain(MemcacheCommand):
-    """A command that is answered with a line for each piece.
+    """A command that is answered with a line.
 
     Attributes:
         verb: The first word of the command.
-        pieces: The bytes of the command; a command over many keys has a piece for each key.
+        silent: Whether the server sends no answer.
     """
 
-    __slots__ = ("pieces", "silent", "verb")
+    __slots__ = ("_request", "silent", "verb")
 
     def __init__(
         self,
@@ -86,7 +85,7 @@ class Plain(MemcacheCommand):
         verb: bytes,
         args: tuple[Any, ...],
         keys: Sequence[bytes],
-        pieces: Sequence[bytes],
+        request: bytes,
         silent: bool = False,
         access: Access = Access.WRITE,
     ) -> None:
@@ -99,45 +98,41 @@ class Plain(MemcacheCommand):
         self.scope = Scope.ALL
         self.call = None
         self.verb = verb
-        self.pieces = pieces
+        self._request = request
         self.silent = silent
 
     @property
     def request(self) -> bytes:
-        return b"".join(self.pieces)
+        return self._request
 
     @property
     def idempotent(self) -> bool:
         return self.access is Access.READ or self.verb in _IDEMPOTENT
 
-    def read(self, source: Source) -> list[Any]:
-        if self.silent:
-            return [None if self.verb in _COUNTING else True] * len(self.pieces)
-        answers: list[Any] = source.begun(list)
-        for _ in range(len(self.pieces) - len(answers)):
-            answers.append(self._read_one(source))
-        return answers
+    def read(self, source: Source) -> Any:
+        return self.unheard if self.silent else read_answer(source, self.verb)
 
-    def _read_one(self, source: Source) -> Any:
-        answer = read_answer(source, self.verb)
-        if isinstance(answer, MemcacheClientError) and self.verb in _WITH_DATA:
-            # Where a server refuses the line, it is open how it reads the bytes of the value
-            source.close()
+    @property
+    def unheard(self) -> Any:
+        """The value where the server sends no answer: the command is taken for done."""
+        return None if self.verb in _COUNTING else True
+
+    def value(self, answer: Any) -> Any:
+        if isinstance(answer, Refusal):
+            raise answer.about(self._blamed(answer))
         return answer
 
-    def value(self, answer: list[Any]) -> Any:
-        (only,) = answer
-        if isinstance(only, Refusal):
-            raise only.about(self._blamed(only, self.pieces[0]))
-        return only
-
-    def _blamed(self, error: Refusal, piece: bytes) -> str:
-        """Return the command as an error names it: with the size of the value, and the loss that memcached adds."""
-        if self.verb not in _WITH_DATA:
+    def _blamed(self, error: Refusal) -> str:
+        """Return the command as an error names it."""
+        if self.verb not in WITH_DATA:
             return repr(self)
-        size = int(piece.split(b" ", 5)[4].split()[0])
-        lost = ", which deletes the old value," if self.verb == b"set" and error.reason in _NO_ROOM else ""
-        return f"{self!r} of {size:,} bytes{lost}"
+        return with_size(self, self.verb, error, int(self.request.split(b" ", 5)[4].split()[0]))
+
+
+def with_size(command: Command, verb: bytes, error: Refusal, size: int) -> str:
+    """Return a command as an error names it: with the size of the value, and the loss that memcached adds."""
+    lost = ", which deletes the old value," if verb == b"set" and error.reason in _NO_ROOM else ""
+    return f"{command!r} of {size:,} bytes{lost}"
 
 
 class Cas(Plain):
@@ -165,60 +160,6 @@ _IDEMPOTENT = frozenset({b"set", b"delete", b"touch", b"flush_all", b"cache_meml
 _COUNTING = frozenset({b"incr", b"decr"})
 #: memcached has no room for the value. It deletes the old value then, so that no stale one stays, if the command is ``set``.
 _NO_ROOM = frozenset({"object too large for cache", "out of memory storing object"})
-_WITH_DATA = frozenset({b"set", b"add", b"replace", b"append", b"prepend", b"cas"})
-
-
-class PlainMany(Plain):
-    """``set_many`` and ``delete_many``: a command for each key, sent together.
-
-    Attributes:
-        given: The keys, as the user gave them.
-        finish: Makes the value of the command from the keys and the answer for each key.
-    """
-
-    __slots__ = ("finish", "given")
-
-    def __init__(
-        self,
-        name: str,
-        verb: bytes,
-        given: Sequence[Key],
-        keys: Sequence[bytes],
-        pieces: Sequence[bytes],
-        silent: bool,
-        finish: Callable[[Sequence[Key], Sequence[Any]], Any],
-    ) -> None:
-        super().__init__(name, verb, (given,), keys or (b"",), pieces, silent)
-        self.split = _ManyPieces()
-        self.given = given
-        self.finish = finish
-
-    def part(self, positions: Sequence[int]) -> PlainMany:
-        """Return the same command for some of its keys."""
-        given = [self.given[position] for position in positions]
-        keys = [self.keys[position] for position in positions]
-        pieces = [self.pieces[position] for position in positions]
-        return PlainMany(self.name, self.verb, given, keys, pieces, self.silent, self.finish)
-
-    def value(self, answer: list[Any] | None) -> Any:
-        answers = answer or []
-        for position, (given, each) in enumerate(zip(self.given, answers, strict=True)):
-            if isinstance(each, Refusal):
-                error = each.about(self.part([position])._blamed(each, self.pieces[position]))
-                error.add_note(f"answered for the key {given!r}; the other keys were sent as well")
-                raise error
-        return self.finish(self.given, answers)
-
-
-class _ManyPieces:
-    """How ``set_many`` and ``delete_many`` are split over hosts, and their answers joined."""
-
-    def cut(self, command: Command, groups: Sequence[Sequence[int]]) -> Sequence[PlainMany]:
-        assert isinstance(command, PlainMany)
-        return [command.part(group) for group in groups]
-
-    def join(self, command: Command, groups: Sequence[Sequence[int]], values: Sequence[Any]) -> Any:
-        return list(chain.from_iterable(values)) if isinstance(values[0], list) else all(values)
 
 
 # The others ----------------------------------------------------------------------------------------------------
@@ -229,8 +170,8 @@ class Stats(Plain):
 
     __slots__ = ()
 
-    def read(self, source: Source) -> list[Any]:
-        return [read_stats(source)]
+    def read(self, source: Source) -> Any:
+        return read_stats(source)
 
 
 class Raw(Plain):
@@ -244,17 +185,15 @@ class Raw(Plain):
     ends_link = True
 
     def __init__(self, command: bytes, end: bytes, keys: Sequence[bytes]) -> None:
-        super().__init__("raw_command", b"raw_command", (command,), keys, (command + b"\r\n",))
+        super().__init__("raw_command", b"raw_command", (command,), keys, command + b"\r\n")
         self.scope = Scope.UNKNOWN
         self.end = end
 
-    def read(self, source: Source) -> list[Any]:
+    def read(self, source: Source) -> Any:
         answer = source.line(self.end)
         source.close()
         # The rest of the command may hold a value, which no error shows
-        return [
-            refusal(answer, self.pieces[0].split(maxsplit=1)[0] if self.pieces[0].strip() else b"") or answer
-        ]
+        return refusal(answer, self.request.split(maxsplit=1)[0] if self.request.strip() else b"") or answer
 
 
 class Shutdown(Plain):
@@ -263,11 +202,11 @@ class Shutdown(Plain):
     __slots__ = ()
     ends_link = True
 
-    def read(self, source: Source) -> list[Any]:
+    def read(self, source: Source) -> Any:
         try:
-            return [read_answer(source, self.verb)]
+            return read_answer(source, self.verb)
         except ServerFull:
             raise
         except (MemcacheUnexpectedCloseError, ConnectionError):
             source.close()
-            return [None]
+            return None

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from typing import Any
 
 from nydus_core.command import Access, Command, Scope
 from nydus_memcache.commands.command import Key, MemcacheCommand
-from nydus_memcache.commands.replies import Items, read_items
+from nydus_memcache.commands.items import Items, read_items
+from nydus_memcache.commands.many import chosen
+from nydus_memcache.commands.serde import Load
 from nydus_memcache.commands.source import Source
 from nydus_memcache.commands.tokens import CasToken
 from nydus_memcache.errors import Refusal
 
-__all__ = ["Fetch", "FetchMany", "FetchOne", "Load", "request_for"]
-
-#: Makes a value of an item that a server has stored, given the key as the user gave it.
-Load = Callable[[Key, Sequence[Any]], Any]
+__all__ = ["Fetch", "FetchMany", "FetchOne", "request_for"]
 
 
 def request_for(verb: bytes, keys: Sequence[bytes]) -> bytes:
@@ -128,18 +126,22 @@ class FetchMany(Fetch):
 
     def part(self, positions: Sequence[int]) -> FetchMany:
         """Return the same command for some of its keys."""
-        given = [self.given[position] for position in positions]
-        keys = [self.keys[position] for position in positions]
-        wire_keys = [self.wire_keys[position] for position in positions]
-        return FetchMany(self.name, self.verb, self.load, given, keys, wire_keys)
+        wire_keys = chosen(self.wire_keys, positions)
+        keys = wire_keys if self.keys is self.wire_keys else chosen(self.keys, positions)
+        return FetchMany(self.name, self.verb, self.load, chosen(self.given, positions), keys, wire_keys)
 
     def value(self, answer: Items | Refusal | None) -> dict[Key, Any]:
         if isinstance(answer, Refusal):
             raise answer.about(repr(self))
         found = answer or {}
-        load = self.load
-        pairs = zip(self.given, self.wire_keys, strict=True)
-        return {given: load(given, found[key]) for given, key in pairs if key in found}
+        given, keys = self.given, self.wire_keys
+        if len(found) != len(keys) or list(found) != keys:  # some are missing, or stand there twice
+            present = [position for position, key in enumerate(keys) if key in found]
+            given, keys = chosen(given, present), chosen(keys, present)
+            items = list(map(found.__getitem__, keys))
+        else:
+            items = list(found.values())
+        return dict(zip(given, self.load.many(given, items), strict=True))
 
     def signed(self, value: dict[Key, Any], host: str) -> dict[Key, Any]:
         return {given: _signed(pair, host) for given, pair in value.items()}
@@ -161,8 +163,13 @@ class _ByKey:
         self, command: Command, groups: Sequence[Sequence[int]], values: Sequence[Any]
     ) -> dict[Key, Any]:
         assert isinstance(command, FetchMany)
-        found: dict[Key, Any] = dict(chain.from_iterable(part.items() for part in values))
-        return {given: found[given] for given in command.given if given in found}
+        found: dict[Key, Any] = {}
+        for value in values:
+            found.update(value)
+        given = command.given
+        if len(found) == len(given):  # each was found, and none stands there twice
+            return dict(zip(given, map(found.__getitem__, given), strict=True))
+        return {key: found[key] for key in given if key in found}
 
 
 _BY_KEY = _ByKey()

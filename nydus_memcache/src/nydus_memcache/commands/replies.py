@@ -6,7 +6,8 @@ lost step, the connection cannot be used again, and nobody knows whether the com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
+from itertools import takewhile
 from typing import Any
 
 from pymemcache.client.base import STAT_TYPES
@@ -20,13 +21,23 @@ from pymemcache.exceptions import (
 from nydus_memcache.commands.source import Source
 from nydus_memcache.errors import Refusal, refusal_of
 
-__all__ = ["ANSWERS", "Items", "read_answer", "read_items", "read_stats", "refusal"]
-
-#: The values found, by key as the server sees it: flags and bytes, after ``gets`` also the cas token.
-Items = dict[bytes, tuple[Any, ...]]
+__all__ = ["ANSWERS", "WITH_DATA", "read_answer", "read_answers", "read_stats", "refusal", "refused"]
 
 _STORED = {b"STORED": True, b"NOT_STORED": False}
 _DONE = {b"OK": True}
+#: By verb: the lines that answer it, of verbs whose answers are always the same words.
+_WORDS: Mapping[bytes, Mapping[bytes, Any]] = {
+    **dict.fromkeys((b"set", b"add", b"replace", b"append", b"prepend"), _STORED),
+    b"cas": {b"STORED": True, b"EXISTS": False, b"NOT_FOUND": None},
+    b"delete": {b"DELETED": True, b"NOT_FOUND": False},
+    b"touch": {b"TOUCHED": True, b"NOT_FOUND": False},
+    b"flush_all": _DONE,
+    b"cache_memlimit": _DONE,
+}
+#: Bytes of the longest of these lines, with its end.
+_LONGEST = len(b"NOT_STORED\r\n")
+#: The verbs that are followed by a value.
+WITH_DATA = frozenset({b"set", b"add", b"replace", b"append", b"prepend", b"cas"})
 
 
 def _number(line: bytes) -> int | None:
@@ -46,14 +57,9 @@ def _version(line: bytes) -> bytes:
 
 #: By verb: the meaning of an answer. KeyError and ValueError: the line is no answer to this command.
 ANSWERS: Mapping[bytes, Callable[[bytes], Any]] = {
-    **dict.fromkeys((b"set", b"add", b"replace", b"append", b"prepend"), _STORED.__getitem__),
-    b"cas": {b"STORED": True, b"EXISTS": False, b"NOT_FOUND": None}.__getitem__,
-    b"delete": {b"DELETED": True, b"NOT_FOUND": False}.__getitem__,
-    b"touch": {b"TOUCHED": True, b"NOT_FOUND": False}.__getitem__,
+    **{verb: words.__getitem__ for verb, words in _WORDS.items()},
     b"incr": _number,
     b"decr": _number,
-    b"flush_all": _DONE.__getitem__,
-    b"cache_memlimit": _DONE.__getitem__,
     b"version": _version,
 }
 
@@ -74,44 +80,39 @@ def read_answer(source: Source, verb: bytes) -> Any:
     """
     line = source.line()
     try:
-        return ANSWERS[verb](line)
+        answer = ANSWERS[verb](line)
     except (KeyError, ValueError):
-        return _refused(line, verb)
+        answer = refused(line, verb)
+        if verb in WITH_DATA and isinstance(answer, MemcacheClientError):
+            # Where a server refuses the line, it is open how it reads the bytes of the value
+            source.close()
+    return answer
 
 
-#: How many words come with an item: key, flags and size, after ``gets`` also the cas token.
-_PARTS = {b"get": 3, b"gets": 4}
-
-
-def read_items(source: Source, verb: bytes, keys: Collection[bytes]) -> Items | Refusal:
-    """Read the values that answer a ``get`` or ``gets``.
+def read_answers(source: Source, verb: bytes, count: int, answers: list[Any]) -> None:
+    """Read the lines that answer commands of one verb, sent together.
 
     Parameters:
         source: The connection.
-        verb: The command.
-        keys: The keys that the command asked for, as the server sees them.
-
-    Returns:
-        The values found, or the error that the server answered.
+        verb: The verb of the commands.
+        count: How many they are.
+        answers: Takes the answers, each as ``read_answer`` returns it. It may hold the first of them already.
 
     Raises:
         MemcacheUnknownError: A line is no answer to this command.
-        Exception: The answer did not come, or not all of it.
+        Exception: No line came.
     """
-    found: Items = source.begun(dict)
-    line = source.line()
-    while line != b"END":
-        word, *parts = line.split(b" ")
-        if word != b"VALUE":
-            return _refused(line, verb)
-        if len(parts) != _PARTS[verb] or not all(number.isdigit() for number in parts[1:]):
-            raise MemcacheUnknownError(line[:32])
-        key, flags, size, *cas = parts
-        found[key] = (int(flags), source.block(int(size)), *cas)
-        line = source.line()
-    if not found.keys() <= set(keys):
-        raise MemcacheUnknownError("an answer with keys that were not asked for")
-    return found
+    words = _WORDS.get(verb, {})
+    while len(answers) < count:
+        received, at = source.unread()
+        wanted = count - len(answers)
+        *lines, _ = received[at : at + _LONGEST * wanted].split(b"\r\n", wanted)
+        known = list(takewhile(words.__contains__, lines))
+        if not known:
+            answers.append(read_answer(source, verb))
+            continue
+        source.read_to(at + sum(map(len, known)) + 2 * len(known))
+        answers += map(words.__getitem__, known)
 
 
 def read_stats(source: Source) -> dict[bytes, Any] | Refusal:
@@ -121,7 +122,7 @@ def read_stats(source: Source) -> dict[bytes, Any] | Refusal:
     while line not in (b"END", b"OK", b"RESET"):
         word, *parts = line.split() or [b""]
         if not parts or word not in (b"STAT", b"ITEM"):
-            return _refused(line, b"stats")
+            return refused(line, b"stats")
         name, *values = parts
         found[name] = _converted(name, b" ".join(values if word == b"ITEM" else values[:1]))
         line = source.line()
@@ -160,7 +161,12 @@ def _shown(words: bytes) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
-def _refused(line: bytes, verb: bytes) -> Refusal:
+def refused(line: bytes, verb: bytes) -> Refusal:
+    """Return the error that a line stands for.
+
+    Raises:
+        MemcacheUnknownError: The line is no answer to a command of this verb.
+    """
     error = refusal(line, verb)
     if error is None:
         raise MemcacheUnknownError(line[:32])

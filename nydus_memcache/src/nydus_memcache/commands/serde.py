@@ -11,13 +11,14 @@ as if it were missing.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from pymemcache.serde import FLAG_COMPRESSED, FLAG_INTEGER, FLAG_LONG, FLAG_PICKLE, FLAG_TEXT, pickle_serde
 
 from nydus_memcache.errors import IllegalArgument, UnreadableValue
 
-__all__ = ["PickleSerde", "PlainSerde", "Serde"]
+__all__ = ["Load", "PickleSerde", "PlainSerde", "Serde"]
 
 
 class Serde(Protocol):
@@ -117,6 +118,39 @@ class PickleSerde(PlainSerde):
                 f"the value of the key {key!r} has the flags of a pickle ({flags}) and cannot be loaded: {type(error).__name__}. "
                 f"{_OTHERS}"
             ) from error
+
+
+class Load:
+    """Makes values of items that a server has stored.
+
+    Parameters:
+        serde: Turns stored bytes into values.
+    """
+
+    __slots__ = ("_deserialize", "_leaves_bytes")
+
+    def __init__(self, serde: Serde) -> None:
+        self._deserialize = serde.deserialize
+        # These serdes return the bytes of a value with the flags 0 as they are, so nobody has to be asked
+        self._leaves_bytes = type(serde) in (PlainSerde, PickleSerde)
+
+    def __call__(self, given: Any, item: Any) -> Any:
+        """Return the value of an item; of an item with a cas token, the pair of value and token.
+
+        Parameters:
+            given: The key, as the user gave it.
+            item: The item, as ``read_items`` returns it.
+        """
+        if type(item) is bytes:
+            return item if self._leaves_bytes else self._deserialize(given, item, 0)
+        value = self._deserialize(given, item[1], item[0])
+        return (value, item[2]) if len(item) > 2 else value
+
+    def many(self, given: Sequence[Any], items: Sequence[Any]) -> Sequence[Any]:
+        """Return the values of some items, by position."""
+        if self._leaves_bytes and set(map(type, items)) == {bytes}:
+            return items
+        return list(map(self, given, items))
 
 
 _PLAIN_TYPES = frozenset({bytes, str, int})

@@ -11,22 +11,26 @@ T = TypeVar("T")
 
 
 class Source(Protocol):
-    """Lines and blocks of bytes, one after the other.
+    """Lines and values, one after the other.
 
     A source that does not wait breaks a read off where bytes are missing, and the same read begins again when more have
-    come. Lines given before are not given again, except the line before a block that was missing.
+    come. Lines that were read before are not read again.
     """
 
     def line(self, end: bytes = b"\r\n") -> bytes:
         """Read up to the end of a line, or another token; return the bytes before it."""
         ...
 
-    def block(self, size: int) -> bytes:
-        """Read that many bytes and the end of the line after them; return the bytes.
+    def unread(self) -> tuple[bytes, int]:
+        """Return the bytes that have come, and the position of the first of them that was not read."""
+        ...
 
-        Raises:
-            MemcacheUnknownError: The line does not end there.
-        """
+    def read_to(self, at: int) -> None:
+        """Take note that whole lines and values were read, up to a position in the bytes of ``unread()``."""
+        ...
+
+    def more(self, count: int) -> None:
+        """Wait until at least so many further bytes have come. A source that does not wait breaks the read off."""
         ...
 
     def begun(self, make: Callable[[], T]) -> T:

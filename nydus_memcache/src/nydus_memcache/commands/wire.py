@@ -15,13 +15,15 @@ from nydus_memcache.commands.arguments import (
     integer,
     key_list,
     legal,
+    legal_keys,
     raw_bytes,
     stats_word,
     token,
 )
-from nydus_memcache.commands.command import Add, Cas, Key, Plain, PlainMany, Raw, Stats
+from nydus_memcache.commands.command import Add, Cas, Key, Plain, Raw, Stats
 from nydus_memcache.commands.fetches import FetchMany, FetchOne
-from nydus_memcache.commands.serde import Serde
+from nydus_memcache.commands.many import DeleteMany, StoreMany
+from nydus_memcache.commands.serde import Load, PickleSerde, PlainSerde, Serde
 from nydus_memcache.commands.tokens import CasToken
 from nydus_memcache.errors import IllegalArgument
 
@@ -40,7 +42,8 @@ class Wire:
 
     def __init__(self, serde: Serde, key_prefix: bytes, allow_unicode_keys: bool, encoding: str) -> None:
         self._serialize = serde.serialize
-        self._deserialize = serde.deserialize
+        self._leaves_bytes = type(serde) in (PlainSerde, PickleSerde)
+        self._load = Load(serde)
         self._prefix = key_prefix
         self._key_encoding = "utf-8" if allow_unicode_keys else "ascii"
         self._encoding = encoding
@@ -58,17 +61,20 @@ class Wire:
 
     def keys(self, given: Sequence[Key]) -> tuple[list[bytes], list[bytes]]:
         """Return keys as routers see them, and as servers see them."""
-        pairs = [self.key(key) for key in given]
-        return [key for key, _ in pairs], [wire_key for _, wire_key in pairs]
+        keys = legal_keys(given, self._key_encoding, self._prefix)
+        if keys is None:
+            pairs = [self.key(key) for key in given]
+            keys = [key for key, _ in pairs]
+        return keys, [self._prefix + key for key in keys] if self._prefix else keys
 
-    def load(self, given: Key, item: Sequence[Any]) -> Any:
-        """Return the value of an item; for an item with a cas token, the pair of value and token."""
-        value = self._deserialize(given, item[1], item[0])
-        return (value, item[2]) if len(item) > 2 else value
+    def _stored(self, key: bytes, value: Any, flags: int | None) -> tuple[bytes, bytes]:
+        """Return a value as the bytes to store, and its flags.
 
-    def _store(
-        self, verb: bytes, key: bytes, value: Any, expire: bytes, flags: int | None, end: bytes
-    ) -> bytes:
+        Parameters:
+            key: The key, as the server sees it.
+            value: The value, or a promise of one.
+            flags: The flags that the user gave; None for those of the serde.
+        """
         if type(value) is EventualCommand:
             value = value.value
         data, own_flags = self._serialize(key, value)
@@ -81,20 +87,29 @@ class Wire:
                     f"the value for the key {key!r} is not {self._encoding}: {error.reason}, at position {error.start}. "
                     "Nothing was sent"
                 ) from None
-        shown = integer("flags", own_flags if flags is None else flags, UINT32)
-        return b"%b %b %b %b %d%b\r\n%b\r\n" % (verb, key, shown, expire, len(data), end, data)
+        given = own_flags if flags is None else flags
+        return data, b"0" if type(given) is int and not given else integer("flags", given, UINT32)
+
+    def _stored_many(
+        self, keys: Sequence[bytes], values: Sequence[Any], flags: int | None
+    ) -> tuple[Sequence[bytes], Sequence[bytes]]:
+        """Return many values as the bytes to store, and their flags."""
+        if self._leaves_bytes and flags is None and set(map(type, values)) == {bytes}:
+            return values, [b"0"] * len(values)
+        pairs = [self._stored(key, value, flags) for key, value in zip(keys, values, strict=True)]
+        return [data for data, _ in pairs], [shown for _, shown in pairs]
 
     # Commands --------------------------------------------------------------------------------------------------
 
     def fetch(self, name: str, verb: bytes, given: Key, default: Any) -> FetchOne:
         """Make a command that reads one value."""
         key, wire_key = self.key(given)
-        return FetchOne(name, verb, self.load, given, key, wire_key, default)
+        return FetchOne(name, verb, self._load, given, key, wire_key, default)
 
     def fetch_many(self, name: str, verb: bytes, given: Iterable[Key]) -> FetchMany:
         """Make a command that reads many values."""
         several = key_list(name, given)
-        return FetchMany(name, verb, self.load, several, *self.keys(several))
+        return FetchMany(name, verb, self._load, several, *self.keys(several))
 
     def store(
         self,
@@ -109,8 +124,10 @@ class Wire:
         """Make a command that writes one value."""
         key, wire_key = self.key(given)
         verb, expires, silent = name.encode(), integer("expire", expire, INT64), bool(noreply)
-        piece = self._store(verb, wire_key, value, expires, flags, end + _silence(silent))
-        return _STORES.get(name, Plain)(name, verb, (given,), (key,), (piece,), silent)
+        data, shown = self._stored(wire_key, value, flags)
+        line = b"%b %b %b %b %d%b\r\n%b\r\n"
+        request = line % (verb, wire_key, shown, expires, len(data), end + _silence(silent), data)
+        return _STORES.get(name, Plain)(name, verb, (given,), (key,), request, silent)
 
     def cas(
         self,
@@ -129,7 +146,7 @@ class Wire:
 
     def store_many(
         self, values: Mapping[Key, Any], expire: int, noreply: bool | None, flags: int | None
-    ) -> PlainMany:
+    ) -> StoreMany:
         """Make a command that writes many values."""
         if not isinstance(values, Mapping):
             raise IllegalArgument(
@@ -139,37 +156,36 @@ class Wire:
         given = [key for key, _ in items]
         keys, wire_keys = self.keys(given)
         expires, silent = integer("expire", expire, INT64), bool(noreply)
-        pieces = [
-            self._store(b"set", key, value, expires, flags, _silence(silent))
-            for key, (_, value) in zip(wire_keys, items, strict=True)
-        ]
-        return PlainMany("set_many", b"set", given, keys, pieces, silent, _failed_keys)
+        stored, shown = self._stored_many(wire_keys, [value for _, value in items], flags)
+        kinds = list(zip(shown, map(len, stored), strict=True))
+        heads = {
+            kind: b" %b %b %d%b\r\n" % (kind[0], expires, kind[1], _silence(silent)) for kind in set(kinds)
+        }
+        return StoreMany(given, keys, wire_keys, list(map(heads.__getitem__, kinds)), stored, silent)
 
-    def delete_many(self, given: Iterable[Key], noreply: bool | None) -> PlainMany:
+    def delete_many(self, given: Iterable[Key], noreply: bool | None) -> DeleteMany:
         """Make a command that deletes many keys."""
-        several, silent = key_list("delete_many", given), bool(noreply)
-        keys, wire_keys = self.keys(several)
-        pieces = [b"delete %b%b\r\n" % (key, _silence(silent)) for key in wire_keys]
-        return PlainMany("delete_many", b"delete", several, keys, pieces, silent, _all_gone)
+        several = key_list("delete_many", given)
+        return DeleteMany("delete_many", several, *self.keys(several), bool(noreply))
 
     def keyed(self, name: str, given: Key, noreply: bool | None, number: bytes = b"") -> Plain:
         """Make another command of one key, and at most one number."""
         key, wire_key = self.key(given)
         verb, silent = name.encode(), bool(noreply)
-        piece = b"%b %b%b%b\r\n" % (verb, wire_key, number, _silence(silent))
-        return Plain(name, verb, (given,), (key,), (piece,), silent)
+        request = b"%b %b%b%b\r\n" % (verb, wire_key, number, _silence(silent))
+        return Plain(name, verb, (given,), (key,), request, silent)
 
     def keyless(self, name: str, noreply: bool | None = None, number: bytes = b"") -> Plain:
         """Make a command without a key, for all hosts."""
         verb, silent = name.encode(), bool(noreply)
         line = b"%b%b%b\r\n" % (verb, number, _silence(silent))
         access = Access.READ if name == "version" else Access.WRITE
-        return Plain(name, verb, (), (), (line,), silent, access)
+        return Plain(name, verb, (), (), line, silent, access)
 
     def stats(self, words: Sequence[Key]) -> Stats:
         """Make the command for a server's statistics."""
         line = b" ".join([b"stats", *(stats_word(each) for each in words)])
-        return Stats("stats", b"stats", tuple(words), (), (line + b"\r\n",), access=Access.READ)
+        return Stats("stats", b"stats", tuple(words), (), line + b"\r\n", access=Access.READ)
 
     def raw(self, command: Key, end_tokens: Key, key: Key | None) -> Raw:
         """Make a command of the user's own bytes."""
@@ -188,11 +204,3 @@ _STORES: Mapping[str, type[Plain]] = {"add": Add, "cas": Cas}
 
 def _silence(silent: bool) -> bytes:
     return b" noreply" if silent else b""
-
-
-def _failed_keys(given: Sequence[Key], stored: Sequence[Any]) -> list[Key]:
-    return [key for key, done in zip(given, stored, strict=True) if not done]
-
-
-def _all_gone(given: Sequence[Key], deleted: Sequence[Any]) -> bool:
-    return True

@@ -1,4 +1,4 @@
-"""One connection to a memcached server: bytes out, lines and blocks of bytes in. A link knows no commands.
+"""One connection to a memcached server: bytes out, lines and values in. A link knows no commands.
 
 Sending never waits. Bytes that the socket does not take at once go out while answers are read, because a memcached whose
 answers are not read stops reading. pymemcache sends all before it reads, and so both can wait for each other; a link
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pymemcache.client.base import KeepaliveOpts
-from pymemcache.exceptions import MemcacheUnexpectedCloseError, MemcacheUnknownError
+from pymemcache.exceptions import MemcacheUnexpectedCloseError
 
 from nydus_core.deadlines import time_left
 from nydus_core.sockets import LARGE, await_taken
@@ -207,7 +207,7 @@ class Link:
         """Read up to the end of a line, or another token; return the bytes before it."""
         found = self._buffer.find(end, self._at)
         while found < 0:
-            self._more(1)
+            self.more(1)
             found = self._buffer.find(end, self._at)
         start, self._at = self._at, found + len(end)
         line = self._buffer[start:found]
@@ -216,20 +216,24 @@ class Link:
             self._is_new = False
         return line
 
-    def block(self, size: int) -> bytes:
-        """Read that many bytes and the end of the line after them; return the bytes.
+    def unread(self) -> tuple[bytes, int]:
+        """Return the bytes that have come, and the position of the first of them that was not read."""
+        return self._buffer, self._at
 
-        Raises:
-            MemcacheUnknownError: The line does not end there.
-        """
-        missing = self._at + size + 2 - len(self._buffer)
-        if missing > 0:
-            self._more(missing)
-        start, end = self._at, self._at + size
-        if not self._buffer.startswith(b"\r\n", end):
-            raise MemcacheUnknownError(f"a value that does not end after the {size} bytes that were said")
-        self._at = end + 2
-        return self._buffer[start:end]
+    def read_to(self, at: int) -> None:
+        """Take note that whole lines and values were read, up to a position in the bytes of ``unread()``."""
+        if at > self._at:
+            self._at, self._is_new = at, False
+
+    def more(self, count: int) -> None:
+        """Receive at least so many further bytes."""
+        if self.closed:
+            raise MemcacheUnexpectedCloseError("the connection was given up")
+        pieces = [self._buffer[self._at :]]
+        while count > 0:
+            pieces.append(self._receive(min(max(count, _READ), _READ_MOST)))
+            count -= len(pieces[-1])
+        self._buffer, self._at = b"".join(pieces), 0
 
     def begun(self, make: Callable[[], T]) -> T:
         """Return a new collection: here no read is broken off and begun again."""
@@ -262,16 +266,6 @@ class Link:
         self.closed = True
         self._buffer, self._at, self._unsent = b"", 0, memoryview(b"")
         self._sock.close()
-
-    def _more(self, count: int) -> None:
-        """Receive at least ``count`` more bytes."""
-        if self.closed:
-            raise MemcacheUnexpectedCloseError("the connection was given up")
-        pieces = [self._buffer[self._at :]]
-        while count > 0:
-            pieces.append(self._receive(min(max(count, _READ), _READ_MOST)))
-            count -= len(pieces[-1])
-        self._buffer, self._at = b"".join(pieces), 0
 
     def _receive(self, size: int) -> bytes:
         received = None

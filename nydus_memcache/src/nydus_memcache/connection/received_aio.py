@@ -1,11 +1,11 @@
-"""The bytes that have come over a connection, read as lines and blocks. Reading never waits."""
+"""The bytes that have come over a connection, read as lines and values. Reading never waits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pymemcache.exceptions import MemcacheUnexpectedCloseError, MemcacheUnknownError
+from pymemcache.exceptions import MemcacheUnexpectedCloseError
 
 from nydus_memcache.connection.turned_away import check_first_line, is_turned_away
 
@@ -25,12 +25,11 @@ class Received:
         closed: Whether a read has given the connection up.
     """
 
-    __slots__ = ("_at", "_begun", "_buffer", "_end", "_is_new", "_line", "_missing", "_pieces", "closed")
+    __slots__ = ("_at", "_begun", "_buffer", "_end", "_is_new", "_missing", "_pieces", "closed")
 
     def __init__(self) -> None:
         self._buffer = b""
         self._at = 0
-        self._line = 0  # where the last line began
         self._pieces: list[bytes] = []  # bytes that came after the buffer
         self._missing = 0
         self._begun: Any = None
@@ -76,7 +75,7 @@ class Received:
         """Read up to the end of a line, or another token; return the bytes before it."""
         if self.closed:
             raise MemcacheUnexpectedCloseError("the connection was given up")
-        start = self._line = self._at
+        start = self._at
         found = self._buffer.find(end, start)
         if found < 0:
             raise self._needs(1)
@@ -87,18 +86,20 @@ class Received:
             self._is_new = False
         return line
 
-    def block(self, size: int) -> bytes:
-        """Read that many bytes and the end of the line after them; return the bytes."""
-        start = self._at
-        end = start + size
-        missing = end + 2 - len(self._buffer)
-        if missing > 0:
-            self._at = self._line
-            raise self._needs(missing)
-        if not self._buffer.startswith(b"\r\n", end):
-            raise MemcacheUnknownError(f"a value that does not end after the {size} bytes that were said")
-        self._at = end + 2
-        return self._buffer[start:end]
+    def unread(self) -> tuple[bytes, int]:
+        """Return the bytes that have come, and the position of the first of them that was not read."""
+        if self.closed:
+            raise MemcacheUnexpectedCloseError("the connection was given up")
+        return self._buffer, self._at
+
+    def read_to(self, at: int) -> None:
+        """Take note that whole lines and values were read, up to a position in the bytes of ``unread()``."""
+        if at > self._at:
+            self._at, self._is_new = at, False
+
+    def more(self, count: int) -> None:
+        """Break the read off: at least so many further bytes are missing."""
+        raise self._needs(count)
 
     def begun(self, make: Callable[[], T]) -> T:
         """Return the collection of the read that was broken off, or a new one."""

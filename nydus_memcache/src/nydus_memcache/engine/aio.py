@@ -161,7 +161,7 @@ class AsyncMemcache(MemcacheHost):
         Raises:
             Exception: The host is not up.
         """
-        command = Plain("version", b"version", (), (), (b"version\r\n",))
+        command = Plain("version", b"version", (), (), b"version\r\n")
         pool, answers = self.pool, list[Any]()
         link = await pool.open()  # not one that was open: a host may be up while its connections are dead
         try:
@@ -172,7 +172,7 @@ class AsyncMemcache(MemcacheHost):
 
     async def flush(self) -> None:
         """Delete all items of the host."""
-        await self.call(Plain("flush_all", b"flush_all", (), (), (b"flush_all\r\n",)))
+        await self.call(Plain("flush_all", b"flush_all", (), (), b"flush_all\r\n"))
 
     async def aclose(self) -> None:
         """Close the connections, the ones in use when they are given back. Other event loops are not waited for."""

@@ -104,7 +104,7 @@ class Memcache(MemcacheHost):
         Raises:
             Exception: The host is not up.
         """
-        command = Plain("version", b"version", (), (), (b"version\r\n",))
+        command = Plain("version", b"version", (), (), b"version\r\n")
         link = self.pool.open()  # not one that was open: a host may be up while its connections are dead
         try:
             link.send(command.request)
@@ -119,7 +119,7 @@ class Memcache(MemcacheHost):
 
     def flush(self) -> None:
         """Delete all items of the host."""
-        self.call(Plain("flush_all", b"flush_all", (), (), (b"flush_all\r\n",)))
+        self.call(Plain("flush_all", b"flush_all", (), (), b"flush_all\r\n"))
 
     def drop_idle(self) -> None:
         """Close the idle connections: the host was found down."""

@@ -151,12 +151,12 @@ class Surface:
 
     def quit(self) -> Any:
         """Have a server close a connection."""
-        return self._dispatch(Shutdown("quit", b"quit", (), (), (b"quit\r\n",)))
+        return self._dispatch(Shutdown("quit", b"quit", (), (), b"quit\r\n"))
 
     def shutdown(self, graceful: bool = False) -> Any:
         """Have a server end, if it was started with ``--enable-shutdown``."""
         line = b"shutdown graceful\r\n" if graceful else b"shutdown\r\n"
-        return self._dispatch(Shutdown("shutdown", b"shutdown", (), (), (line,)))
+        return self._dispatch(Shutdown("shutdown", b"shutdown", (), (), line))
 
     def raw_command(self, command: Key, end_tokens: Key = b"\r\n", *, key: Key | None = None) -> Any:
         """Send any command; return its answer, up to ``end_tokens``.

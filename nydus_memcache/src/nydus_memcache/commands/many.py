@@ -1,0 +1,175 @@
+"""The commands that write many keys: ``set_many`` and ``delete_many``, a line for each key, sent together.
+
+All that is done for each key is one loop inside of Python where that is possible: a command may have many thousands of keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+from nydus_core.command import Access, Command, Scope
+from nydus_memcache.commands.command import Key, MemcacheCommand, with_size
+from nydus_memcache.commands.replies import read_answers
+from nydus_memcache.commands.source import Source
+from nydus_memcache.errors import Refusal
+
+__all__ = ["DeleteMany", "StoreMany", "chosen"]
+
+
+def chosen(found: Sequence[Any], positions: Sequence[int]) -> list[Any]:
+    """Return the elements at some positions."""
+    return list(map(found.__getitem__, positions))
+
+
+class _Many(MemcacheCommand):
+    """A command that writes many keys.
+
+    Attributes:
+        verb: The first word of each line.
+        given: The keys, as the user gave them.
+        wire_keys: The keys, as the server sees them.
+    """
+
+    __slots__ = ("given", "silent", "wire_keys")
+    verb: bytes
+
+    def __init__(
+        self, name: str, given: Sequence[Key], keys: Sequence[bytes], wire_keys: Sequence[bytes], silent: bool
+    ) -> None:
+        self.name = name
+        self.args = (given,)
+        self.kwargs = {}
+        # Without any key nothing is sent. Yet a command without a key would go to all hosts, and answer a list
+        self.keys = keys or (b"",)
+        self.access = Access.WRITE
+        self.split = _BY_KEY
+        self.scope = Scope.ALL
+        self.call = None
+        self.given = given
+        self.wire_keys = wire_keys
+        self.silent = silent
+
+    @property
+    def idempotent(self) -> bool:
+        return True
+
+    def part(self, positions: Sequence[int]) -> _Many:
+        """Return the same command for some of its keys."""
+        raise NotImplementedError
+
+    def read(self, source: Source) -> list[Any]:
+        count = len(self.given)
+        if self.silent:
+            return [True] * count
+        answers: list[Any] = source.begun(list)
+        read_answers(source, self.verb, count, answers)
+        return answers
+
+    def value(self, answer: list[Any] | None) -> Any:
+        answers = answer or []
+        if not set(map(type, answers)) <= {bool}:
+            self._raise_refusal(answers)
+        return self._finished(answers)
+
+    def _raise_refusal(self, answers: Sequence[Any]) -> None:
+        for position, (given, each) in enumerate(zip(self.given, answers, strict=True)):
+            if isinstance(each, Refusal):
+                error = each.about(self._blamed(position, each))
+                error.add_note(f"answered for the key {given!r}; the other keys were sent as well")
+                raise error
+
+    def _blamed(self, position: int, error: Refusal) -> str:
+        """Return the command for one key, as an error names it."""
+        return repr(self.part([position]))
+
+    def _finished(self, answers: Sequence[Any]) -> Any:
+        """Return the value, given the answer for each key."""
+        raise NotImplementedError
+
+
+class StoreMany(_Many):
+    """``set_many``.
+
+    Attributes:
+        heads: For each key the rest of its line: flags, expiry and size.
+        values: For each key the bytes of its value.
+    """
+
+    __slots__ = ("heads", "values")
+    verb = b"set"
+
+    def __init__(
+        self,
+        given: Sequence[Key],
+        keys: Sequence[bytes],
+        wire_keys: Sequence[bytes],
+        heads: Sequence[bytes],
+        values: Sequence[bytes],
+        silent: bool,
+    ) -> None:
+        super().__init__("set_many", given, keys, wire_keys, silent)
+        self.heads = heads
+        self.values = values
+
+    @property
+    def request(self) -> bytes:
+        keys = self.wire_keys
+        if not keys:
+            return b""
+        parts: list[bytes] = [b"\r\nset "] * (4 * len(keys))
+        parts[1::4], parts[2::4], parts[3::4] = keys, self.heads, self.values
+        parts[0] = b"set "
+        parts.append(b"\r\n")
+        return b"".join(parts)
+
+    def part(self, positions: Sequence[int]) -> StoreMany:
+        wire_keys = chosen(self.wire_keys, positions)
+        keys = wire_keys if self.keys is self.wire_keys else chosen(self.keys, positions)
+        heads, values = chosen(self.heads, positions), chosen(self.values, positions)
+        return StoreMany(chosen(self.given, positions), keys, wire_keys, heads, values, self.silent)
+
+    def _blamed(self, position: int, error: Refusal) -> str:
+        return with_size(self.part([position]), b"set", error, len(self.values[position]))
+
+    def _finished(self, answers: Sequence[Any]) -> list[Key]:
+        if all(answers):
+            return []
+        return [key for key, stored in zip(self.given, answers, strict=True) if not stored]
+
+
+class DeleteMany(_Many):
+    """``delete_many``."""
+
+    __slots__ = ()
+    verb = b"delete"
+
+    @property
+    def request(self) -> bytes:
+        if not self.wire_keys:
+            return b""
+        end = b" noreply\r\n" if self.silent else b"\r\n"
+        return b"delete " + (end + b"delete ").join(self.wire_keys) + end
+
+    def part(self, positions: Sequence[int]) -> DeleteMany:
+        wire_keys = chosen(self.wire_keys, positions)
+        keys = wire_keys if self.keys is self.wire_keys else chosen(self.keys, positions)
+        return DeleteMany(self.name, chosen(self.given, positions), keys, wire_keys, self.silent)
+
+    def _finished(self, answers: Sequence[Any]) -> bool:
+        return True
+
+
+class _ByKey:
+    """Splits a command over many keys into one for each host, and joins the answers."""
+
+    def cut(self, command: Command, groups: Sequence[Sequence[int]]) -> Sequence[_Many]:
+        assert isinstance(command, _Many)
+        return [command.part(group) for group in groups]
+
+    def join(self, command: Command, groups: Sequence[Sequence[int]], values: Sequence[Any]) -> Any:
+        return list(chain.from_iterable(values)) if isinstance(values[0], list) else all(values)
+
+
+_BY_KEY = _ByKey()
