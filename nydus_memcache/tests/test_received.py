@@ -97,10 +97,11 @@ class Counting(Received):
         super().__init__()
         self.shown = 0
 
-    def unread(self) -> tuple[bytes, int]:
-        received, at = super().unread()
-        self.shown += len(received) - at
-        return received, at
+    @property
+    def received(self) -> bytes:
+        received = super().received
+        self.shown += len(received) - self.at
+        return received
 
 
 @pytest.mark.parametrize("size", [1, 7, 160, 4096])
@@ -126,7 +127,7 @@ def test_a_large_value_is_put_together_once() -> None:
     stream = b"VALUE k 0 %d\r\n%b\r\nEND\r\n" % (len(value), value)
     pieces = [stream[at : at + 1000] for at in range(0, len(stream), 1000)]
     assert read(command_of(lambda c: c.get("k")), pieces, received) == {b"k": value}
-    assert received.shown <= 2 * len(stream)
+    assert received.shown <= 5 * len(stream)
 
 
 def test_after_the_end_of_a_connection_nothing_more_is_waited_for() -> None:

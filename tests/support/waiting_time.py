@@ -81,5 +81,5 @@ def _tell_socket(connection: Any, seconds: float | None) -> None:
         if hasattr(each, name):
             setattr(each, name, seconds)
     sock = getattr(connection, "_sock", None)
-    if sock is not None and sock.fileno() >= 0:
+    if sock is not None and sock.fileno() >= 0 and sock.gettimeout() != 0:  # 0: it never waits by itself
         sock.settimeout(seconds)

@@ -22,6 +22,7 @@ __all__ = [
     "encoded",
     "expiry",
     "integer",
+    "is_legal",
     "key_list",
     "legal",
     "legal_keys",
@@ -32,6 +33,8 @@ __all__ = [
 
 #: A key that memcached takes, with the prefix: any bytes but white space and control characters.
 LEGAL_KEY = re.compile(rb"[^\x00-\x20\x7f]{1,250}")
+#: Tells by an object or None whether a server takes a key.
+is_legal = LEGAL_KEY.fullmatch
 _ILLEGAL = re.compile(rb"[\x00-\x20\x7f]")
 _MOST = 250
 _LEGAL_BYTES = bytes(byte for byte in range(256) if not _ILLEGAL.match(bytes([byte])))
@@ -53,7 +56,7 @@ def encoded(given: object, encoding: str) -> bytes:
     Raises:
         IllegalKey: It is neither text of this encoding nor bytes.
     """
-    text = _plain(given)
+    text = given if type(given) is str else _plain(given)
     if type(text) is bytes:
         return text
     if type(text) is not str:
@@ -77,7 +80,7 @@ def legal(wire_key: bytes, given: object) -> bytes:
     Raises:
         IllegalKey: No server would take the key.
     """
-    if LEGAL_KEY.fullmatch(wire_key) is None:
+    if not is_legal(wire_key):
         raise IllegalKey(f"{_named(given)} {_why_illegal(wire_key)}. Nothing was sent")
     return wire_key
 
@@ -193,6 +196,8 @@ def integer(name: str, value: Any, allowed: range) -> bytes:
     Raises:
         IllegalArgument: It is no such number.
     """
+    if type(value) is int and not value:  # nearly always
+        return b"0"
     # Checked before anything is sent: where a server refuses a line, client and server can lose step
     number = whole(_plain(value))
     if number is None or number not in allowed:

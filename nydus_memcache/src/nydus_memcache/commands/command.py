@@ -34,6 +34,11 @@ class MemcacheCommand(Command):
     ends_link = False
 
     @property
+    def kwargs(self) -> dict[str, Any]:  # type: ignore[override]  # no command has any
+        """The keyword arguments: none."""
+        return {}
+
+    @property
     def gathers(self) -> bytes | None:
         """The verb, if neighbours with the same verb are sent as one request; None if this command is sent alone."""
         return None
@@ -78,6 +83,8 @@ class Plain(MemcacheCommand):
     """
 
     __slots__ = ("_request", "silent", "verb")
+    scope = Scope.ALL
+    split = None
 
     def __init__(
         self,
@@ -91,11 +98,8 @@ class Plain(MemcacheCommand):
     ) -> None:
         self.name = name
         self.args = args
-        self.kwargs = {}
         self.keys = keys
         self.access = access
-        self.split = None
-        self.scope = Scope.ALL
         self.call = None
         self.verb = verb
         self._request = request
@@ -183,10 +187,10 @@ class Raw(Plain):
 
     __slots__ = ("end",)
     ends_link = True
+    scope = Scope.UNKNOWN
 
     def __init__(self, command: bytes, end: bytes, keys: Sequence[bytes]) -> None:
         super().__init__("raw_command", b"raw_command", (command,), keys, command + b"\r\n")
-        self.scope = Scope.UNKNOWN
         self.end = end
 
     def read(self, source: Source) -> Any:

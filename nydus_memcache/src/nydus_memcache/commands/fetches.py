@@ -27,37 +27,19 @@ class Fetch(MemcacheCommand):
 
     Attributes:
         verb: The first word of the command.
+        gives: Whether the value holds tokens for ``cas``.
         load: Makes a value of a stored item.
-        wire_keys: The keys, as the server sees them.
     """
 
-    __slots__ = ("load", "verb", "wire_keys")
+    __slots__ = ("gives", "load", "verb")
+    access = Access.READ
+    scope = Scope.ALL
+    verb: bytes
+    load: Load
 
-    def __init__(
-        self,
-        name: str,
-        verb: bytes,
-        load: Load,
-        args: tuple[Any, ...],
-        keys: Sequence[bytes],
-        wire_keys: Sequence[bytes],
-    ) -> None:
-        self.name = name
-        self.args = args
-        self.kwargs = {}
-        self.keys = keys
-        self.access = Access.READ
-        self.split = None
-        self.scope = Scope.ALL
-        self.call = None
-        self.verb = verb
-        self.load = load
-        self.wire_keys = wire_keys
-
-    @property
-    def gives(self) -> bool:  # type: ignore[override]  # other commands give none
-        """Whether the value holds tokens for ``cas``."""
-        return self.verb == b"gets"
+    def asked(self) -> Sequence[bytes]:
+        """Return the keys, as the server sees them."""
+        raise NotImplementedError
 
     @property
     def bound(self) -> str:
@@ -70,32 +52,80 @@ class Fetch(MemcacheCommand):
 
     @property
     def request(self) -> bytes:
-        return request_for(self.verb, self.wire_keys)
+        return request_for(self.verb, self.asked())
 
     def read(self, source: Source) -> Items | Refusal:
-        return read_items(source, self.verb, self.wire_keys)
+        return read_items(source, self.verb, self.asked())
 
 
 class FetchOne(Fetch):
     """``get`` and ``gets``.
 
     Attributes:
+        given: The key, as the user gave it.
+        wire_key: The key, as the server sees it.
         default: The value for a key that is not there.
     """
 
-    __slots__ = ("default",)
+    __slots__ = ("default", "given", "wire_key")
+    split = None
 
     def __init__(
         self, name: str, verb: bytes, load: Load, given: Key, key: bytes, wire_key: bytes, default: Any
     ) -> None:
-        super().__init__(name, verb, load, (given,), (key,), (wire_key,))
+        self.name = name
+        self.keys = (key,)
+        self.call = None
+        self.verb = verb
+        self.gives = verb == b"gets"
+        self.load = load
+        self.given = given
+        self.wire_key = wire_key
         self.default = default
+
+    @property
+    def args(self) -> tuple[Any, ...]:  # type: ignore[override]  # made only where it is asked for
+        """The positional arguments."""
+        return (self.given,)
+
+    def asked(self) -> Sequence[bytes]:
+        return (self.wire_key,)
+
+    @property
+    def request(self) -> bytes:
+        return b"%b %b\r\n" % (self.verb, self.wire_key)
+
+    def read(self, source: Source) -> Items | Refusal:
+        # The everyday answers, which have come whole; all others are left to ``read_items``
+        if source.at == len(source.received):
+            source.more(1)
+        received, at = source.received, source.at
+        end = received.find(b"\r\n", at)
+        line = received[at:end].split(b" ")
+        if self.gives or source.is_begun:
+            pass
+        elif len(line) == 4:
+            word, key, flags, size = line
+            if word == b"VALUE" and key == self.wire_key and flags.isdigit() and size.isdigit():
+                start = end + 2
+                end = start + int(size)
+                if received.startswith(b"\r\nEND\r\n", end):
+                    source.at = end + 7
+                    value = received[start:end]
+                    return {key: value if flags == b"0" else (int(flags), value)}
+        elif line == [b"END"] and end > 0:
+            source.at = end + 2
+            return {}
+        return read_items(source, self.verb, (self.wire_key,))
 
     def value(self, answer: Items | Refusal) -> Any:
         if isinstance(answer, Refusal):
             raise answer.about(repr(self))
-        item = answer.get(self.wire_keys[0])
-        return self.default if item is None else self.load(self.args[0], item)
+        item = answer.get(self.wire_key)
+        if item is None:
+            return self.default
+        load = self.load
+        return item if load.leaves_bytes and type(item) is bytes else load(self.given, item)
 
     def signed(self, value: Any, host: str) -> Any:
         return value if value is self.default else _signed(value, host)
@@ -106,9 +136,10 @@ class FetchMany(Fetch):
 
     Attributes:
         given: The keys, as the user gave them.
+        wire_keys: The keys, as the server sees them.
     """
 
-    __slots__ = ("given",)
+    __slots__ = ("given", "wire_keys")
 
     def __init__(
         self,
@@ -119,10 +150,20 @@ class FetchMany(Fetch):
         keys: Sequence[bytes],
         wire_keys: Sequence[bytes],
     ) -> None:
+        self.name = name
+        self.args = (given,)
         # Without any key nothing is sent. Yet a command without a key would go to all hosts, and answer a list
-        super().__init__(name, verb, load, (given,), keys or (b"",), wire_keys)
+        self.keys = keys or (b"",)
         self.split = _BY_KEY
+        self.call = None
+        self.verb = verb
+        self.gives = verb == b"gets"
+        self.load = load
         self.given = given
+        self.wire_keys = wire_keys
+
+    def asked(self) -> Sequence[bytes]:
+        return self.wire_keys
 
     def part(self, positions: Sequence[int]) -> FetchMany:
         """Return the same command for some of its keys."""

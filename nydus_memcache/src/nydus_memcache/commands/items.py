@@ -46,11 +46,11 @@ def read_items(source: Source, verb: bytes, keys: Collection[bytes]) -> Items | 
     found: Items = source.begun(dict)
     words = _WORDS[verb]
     while True:
-        received, at = source.unread()
+        received, at = source.received, source.at
         if len(received) - at > _MANY:
             at = _take_lines(received, at, found, words)
         at, missing = _take(received, at, found, words)
-        source.read_to(at)
+        source.at = at
         if not missing:
             break
         source.more(missing)

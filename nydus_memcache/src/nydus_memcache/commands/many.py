@@ -33,6 +33,8 @@ class _Many(MemcacheCommand):
     """
 
     __slots__ = ("given", "silent", "wire_keys")
+    access = Access.WRITE
+    scope = Scope.ALL
     verb: bytes
 
     def __init__(
@@ -40,12 +42,9 @@ class _Many(MemcacheCommand):
     ) -> None:
         self.name = name
         self.args = (given,)
-        self.kwargs = {}
         # Without any key nothing is sent. Yet a command without a key would go to all hosts, and answer a list
         self.keys = keys or (b"",)
-        self.access = Access.WRITE
         self.split = _BY_KEY
-        self.scope = Scope.ALL
         self.call = None
         self.given = given
         self.wire_keys = wire_keys

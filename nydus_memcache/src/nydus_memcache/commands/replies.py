@@ -104,14 +104,14 @@ def read_answers(source: Source, verb: bytes, count: int, answers: list[Any]) ->
     """
     words = _WORDS.get(verb, {})
     while len(answers) < count:
-        received, at = source.unread()
+        at = source.at
         wanted = count - len(answers)
-        *lines, _ = received[at : at + _LONGEST * wanted].split(b"\r\n", wanted)
+        *lines, _ = source.received[at : at + _LONGEST * wanted].split(b"\r\n", wanted)
         known = list(takewhile(words.__contains__, lines))
         if not known:
             answers.append(read_answer(source, verb))
             continue
-        source.read_to(at + sum(map(len, known)) + 2 * len(known))
+        source.at = at + sum(map(len, known)) + 2 * len(known)
         answers += map(words.__getitem__, known)
 
 

@@ -125,14 +125,16 @@ class Load:
 
     Parameters:
         serde: Turns stored bytes into values.
+
+    Attributes:
+        leaves_bytes: Whether the serde returns the bytes of a value with the flags 0 as they are. Then it is not asked.
     """
 
-    __slots__ = ("_deserialize", "_leaves_bytes")
+    __slots__ = ("_deserialize", "leaves_bytes")
 
     def __init__(self, serde: Serde) -> None:
         self._deserialize = serde.deserialize
-        # These serdes return the bytes of a value with the flags 0 as they are, so nobody has to be asked
-        self._leaves_bytes = type(serde) in (PlainSerde, PickleSerde)
+        self.leaves_bytes = type(serde) in (PlainSerde, PickleSerde)
 
     def __call__(self, given: Any, item: Any) -> Any:
         """Return the value of an item; of an item with a cas token, the pair of value and token.
@@ -142,13 +144,13 @@ class Load:
             item: The item, as ``read_items`` returns it.
         """
         if type(item) is bytes:
-            return item if self._leaves_bytes else self._deserialize(given, item, 0)
+            return item if self.leaves_bytes else self._deserialize(given, item, 0)
         value = self._deserialize(given, item[1], item[0])
         return (value, item[2]) if len(item) > 2 else value
 
     def many(self, given: Sequence[Any], items: Sequence[Any]) -> Sequence[Any]:
         """Return the values of some items, by position."""
-        if self._leaves_bytes and set(map(type, items)) == {bytes}:
+        if self.leaves_bytes and set(map(type, items)) == {bytes}:
             return items
         return list(map(self, given, items))
 

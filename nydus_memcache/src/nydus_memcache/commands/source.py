@@ -15,18 +15,21 @@ class Source(Protocol):
 
     A source that does not wait breaks a read off where bytes are missing, and the same read begins again when more have
     come. Lines that were read before are not read again.
+
+    Attributes:
+        at: The position in ``received`` of the first byte that was not read. Whoever reads whole lines or values there moves
+            it behind them.
     """
+
+    at: int
+
+    @property
+    def received(self) -> bytes:
+        """The bytes that have come."""
+        ...
 
     def line(self, end: bytes = b"\r\n") -> bytes:
         """Read up to the end of a line, or another token; return the bytes before it."""
-        ...
-
-    def unread(self) -> tuple[bytes, int]:
-        """Return the bytes that have come, and the position of the first of them that was not read."""
-        ...
-
-    def read_to(self, at: int) -> None:
-        """Take note that whole lines and values were read, up to a position in the bytes of ``unread()``."""
         ...
 
     def more(self, count: int) -> None:
@@ -39,6 +42,11 @@ class Source(Protocol):
         Parameters:
             make: Makes an empty collection.
         """
+        ...
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether this is a read that was broken off and has begun again, with a collection."""
         ...
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from nydus_memcache.commands.arguments import (
     UINT32,
     encoded,
     integer,
+    is_legal,
     key_list,
     legal,
     legal_keys,
@@ -23,7 +24,7 @@ from nydus_memcache.commands.arguments import (
 from nydus_memcache.commands.command import Add, Cas, Key, Plain, Raw, Stats
 from nydus_memcache.commands.fetches import FetchMany, FetchOne
 from nydus_memcache.commands.many import DeleteMany, StoreMany
-from nydus_memcache.commands.serde import Load, PickleSerde, PlainSerde, Serde
+from nydus_memcache.commands.serde import Load, Serde
 from nydus_memcache.commands.tokens import CasToken
 from nydus_memcache.errors import IllegalArgument
 
@@ -42,7 +43,6 @@ class Wire:
 
     def __init__(self, serde: Serde, key_prefix: bytes, allow_unicode_keys: bool, encoding: str) -> None:
         self._serialize = serde.serialize
-        self._leaves_bytes = type(serde) in (PlainSerde, PickleSerde)
         self._load = Load(serde)
         self._prefix = key_prefix
         self._key_encoding = "utf-8" if allow_unicode_keys else "ascii"
@@ -56,8 +56,12 @@ class Wire:
         Raises:
             IllegalKey: No server would take the key.
         """
-        key = encoded(given, self._key_encoding)
-        return key, legal(self._prefix + key, given)
+        if type(given) is str and given.isascii():  # nearly always
+            key = given.encode()
+        else:
+            key = encoded(given, self._key_encoding)
+        wire_key = self._prefix + key if self._prefix else key
+        return key, wire_key if is_legal(wire_key) else legal(wire_key, given)
 
     def keys(self, given: Sequence[Key]) -> tuple[list[bytes], list[bytes]]:
         """Return keys as routers see them, and as servers see them."""
@@ -77,6 +81,8 @@ class Wire:
         """
         if type(value) is EventualCommand:
             value = value.value
+        if flags is None and type(value) is bytes and self._load.leaves_bytes:
+            return value, b"0"
         data, own_flags = self._serialize(key, value)
         data = plain(data)
         if type(data) is not bytes:
@@ -94,7 +100,7 @@ class Wire:
         self, keys: Sequence[bytes], values: Sequence[Any], flags: int | None
     ) -> tuple[Sequence[bytes], Sequence[bytes]]:
         """Return many values as the bytes to store, and their flags."""
-        if self._leaves_bytes and flags is None and set(map(type, values)) == {bytes}:
+        if self._load.leaves_bytes and flags is None and set(map(type, values)) == {bytes}:
             return values, [b"0"] * len(values)
         pairs = [self._stored(key, value, flags) for key, value in zip(keys, values, strict=True)]
         return [data for data, _ in pairs], [shown for _, shown in pairs]
@@ -125,9 +131,10 @@ class Wire:
         key, wire_key = self.key(given)
         verb, expires, silent = name.encode(), integer("expire", expire, INT64), bool(noreply)
         data, shown = self._stored(wire_key, value, flags)
-        line = b"%b %b %b %b %d%b\r\n%b\r\n"
-        request = line % (verb, wire_key, shown, expires, len(data), end + _silence(silent), data)
-        return _STORES.get(name, Plain)(name, verb, (given,), (key,), request, silent)
+        if silent:
+            end += b" noreply"
+        request = b"%b %b %b %b %d%b\r\n%b\r\n" % (verb, wire_key, shown, expires, len(data), end, data)
+        return _STORES[name](name, verb, (given,), (key,), request, silent)
 
     def cas(
         self,
@@ -198,8 +205,12 @@ class Wire:
         return Raw(line, end, () if key is None else (self.key(key)[0],))
 
 
-#: The classes of commands that write one value, where they are not ``Plain``.
-_STORES: Mapping[str, type[Plain]] = {"add": Add, "cas": Cas}
+#: The classes of commands that write one value.
+_STORES: Mapping[str, type[Plain]] = {
+    **dict.fromkeys(("set", "replace", "append", "prepend"), Plain),
+    "add": Add,
+    "cas": Cas,
+}
 
 
 def _silence(silent: bool) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from nydus_memcache.connection.link import Address, Link
 
@@ -22,6 +23,10 @@ class LinkConnector:
     def __init__(self, address: Address, idle_timeout: float) -> None:
         self._address = address
         self._idle_timeout = idle_timeout
+        #: Tells whether a connection is open with nothing left to send, and nothing that was received left to read.
+        self.is_in_step: Callable[[Link], bool] = Link.is_at_rest  # itself: it is asked for each command
+        #: Tells whether an idle connection can be used: the server has said nothing, and it was not idle for too long.
+        self.is_fresh: Callable[[Link], bool] = self._is_fresh_in_time if idle_timeout else Link.is_fresh
 
     def open(self) -> Link:
         """Open a connection.
@@ -31,15 +36,8 @@ class LinkConnector:
         """
         return self._address.connect()
 
-    def is_in_step(self, connection: Link) -> bool:
-        """Tell whether a connection is open with nothing left to send, and nothing that was received left to read."""
-        return connection.at_rest
-
-    def is_fresh(self, connection: Link) -> bool:
-        """Tell whether an idle connection can be used: the server has said nothing, and it was not idle for too long."""
-        if self._idle_timeout and time.monotonic() - connection.used > self._idle_timeout:
-            return False
-        return connection.is_fresh()
+    def _is_fresh_in_time(self, connection: Link) -> bool:
+        return time.monotonic() - connection.used <= self._idle_timeout and connection.is_fresh()
 
     def is_alive(self, connection: Link) -> bool:
         """Tell that nobody is asked: there are no health checks."""

@@ -8,13 +8,13 @@ guards against that. The module is long on purpose: sending and reading depend o
 from __future__ import annotations
 
 import contextlib
-import math
 import select
 import socket
 import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, TypeVar
 
 from pymemcache.client.base import KeepaliveOpts
@@ -110,43 +110,43 @@ class Link:
 
     Attributes:
         sent: How many bytes of the last request the socket has taken.
+        unsent: The bytes of the last request that the socket has not taken.
+        received: The bytes that have come. See ``Source``.
+        at: The position of the first of them that was not read.
         closed: Whether the connection is closed, and cannot be used again.
         used: When a request was last sent, or the connection was opened, on the clock of ``time.monotonic``.
         nydus_permit: Belongs to the pool.
     """
 
     nydus_permit: Any = None
+    #: Whether a read was broken off and has begun again: never here.
+    is_begun = False
 
     def __init__(self, sock: socket.socket, timeout: float | None) -> None:
         self._sock = sock
-        self._timeout = _FOREVER if timeout is None else timeout
-        sock.settimeout(self._timeout)
-        # A TLS socket returns only when it has sent all that it was given
+        self._timeout = _FOREVER if timeout is None else min(timeout, _FOREVER)
+        # A TLS socket returns only when it has sent all that it was given, and may hold bytes that nobody sees from outside.
+        # So it is given little at once, and waits by itself. Of another socket it is this class that waits.
         self._at_once = _WRITE if isinstance(sock, ssl.SSLSocket) else None
+        sock.settimeout(0 if self._at_once is None else self._timeout)
+        self._is_readable = _readiness(sock)
         self._until = 0.0
         self.used = time.monotonic()
-        self._buffer = b""
-        self._at = 0
-        self._unsent = memoryview(b"")
-        self._is_new = True  # whether no line was read yet
+        self.received = b""
+        self.at = 0
+        self.unsent: bytes | memoryview = b""
+        self._is_new = True  # whether no whole line has come yet
         self._is_large = False  # whether the server may need some time to take the request
         self.sent = 0
         self.closed = False
 
-    @property
-    def all_sent(self) -> bool:
-        """Whether the socket has taken the whole request."""
-        return not self._unsent
-
-    @property
-    def at_rest(self) -> bool:
-        """Whether nothing is left to send, and nothing that was received is left to read."""
-        return not (self.closed or self._unsent or self._at < len(self._buffer))
+    def is_at_rest(self) -> bool:
+        """Tell whether nothing is left to send, and nothing that was received is left to read."""
+        return self.at == len(self.received) and not self.unsent and not self.closed
 
     def is_fresh(self) -> bool:
-        """Whether a connection at rest can be used: the server has neither closed it nor sent more."""
-        readable, _ = ready(self._sock, 0)
-        if not readable:
+        """Tell whether a connection at rest can be used: the server has neither closed it nor sent more."""
+        if not self._is_readable(0):
             return True
         try:
             return self._receive_now(1) is None
@@ -159,28 +159,32 @@ class Link:
         Raises:
             OSError: The connection is broken; ``sent`` tells whether the server may have got a part of the request.
         """
+        self.used = now = time.monotonic()
+        self._until = now + self._timeout
         self.sent = 0
-        self.used = time.monotonic()
-        self._until = self.used + self._timeout
-        self._unsent = memoryview(request)
         self._is_large = len(request) > LARGE
+        self.unsent = memoryview(request) if self._is_large else request
         self._hand_over(self._at_once)
 
     def _hand_over(self, most: int | None) -> None:
-        """Hand over as much as the socket takes at once.
+        """Hand over as much of the rest as the socket takes at once.
 
         Meanwhile the piece counts as sent, because a signal handler may raise at any moment.
         """
-        before, piece = self.sent, self._unsent[:most]
+        before, piece = self.sent, self.unsent
+        if most is not None:
+            piece = piece[:most]
         self.sent = before + len(piece)
         try:
             taken = self._sock.send(piece)
         except OSError as error:
             if error.errno is not None:  # the socket's own error, not the error of a signal handler
                 self.sent = before
-            raise
+            if type(error) is not BlockingIOError or error.errno is None:
+                raise
+            taken = 0  # it has no room just now
         self.sent = before + taken
-        self._unsent = self._unsent[taken:]
+        self.unsent = b"" if taken == len(self.unsent) else self.unsent[taken:]
 
     def wait(self) -> None:
         """Wait for the answer to begin. The time counts from ``send``, so many hosts that hang cost one timeout.
@@ -190,50 +194,43 @@ class Link:
         Raises:
             TimeoutError: No answer began.
         """
-        if self._unsent:
+        if self.unsent:
             return
         if self._is_large:
             self._await_taken()
-        readable, _ = ready(self._sock, max(0.0, self._until - time.monotonic()))
-        if not readable:
+        if not self._is_readable(max(0, ceil((self._until - time.monotonic()) * 1000))):
             raise TimeoutError(f"no answer within {self._timeout} seconds")
 
     def flush(self) -> None:
         """Send the rest of a request that has no answer."""
-        while self._unsent:
+        while self.unsent:
             self._push()
 
     def line(self, end: bytes = b"\r\n") -> bytes:
         """Read up to the end of a line, or another token; return the bytes before it."""
-        found = self._buffer.find(end, self._at)
+        found = self.received.find(end, self.at)
         while found < 0:
             self.more(1)
-            found = self._buffer.find(end, self._at)
-        start, self._at = self._at, found + len(end)
-        line = self._buffer[start:found]
-        if self._is_new:
-            check_first_line(line)
-            self._is_new = False
-        return line
-
-    def unread(self) -> tuple[bytes, int]:
-        """Return the bytes that have come, and the position of the first of them that was not read."""
-        return self._buffer, self._at
-
-    def read_to(self, at: int) -> None:
-        """Take note that whole lines and values were read, up to a position in the bytes of ``unread()``."""
-        if at > self._at:
-            self._at, self._is_new = at, False
+            found = self.received.find(end, self.at)
+        start, self.at = self.at, found + len(end)
+        return self.received[start:found]
 
     def more(self, count: int) -> None:
         """Receive at least so many further bytes."""
         if self.closed:
             raise MemcacheUnexpectedCloseError("the connection was given up")
-        pieces = [self._buffer[self._at :]]
-        while count > 0:
-            pieces.append(self._receive(min(max(count, _READ), _READ_MOST)))
-            count -= len(pieces[-1])
-        self._buffer, self._at = b"".join(pieces), 0
+        if self.at == len(self.received) and count == 1:  # nearly always
+            self.received, self.at = b"", 0
+            self.received = self._receive(_READ)
+        else:
+            pieces = [self.received[self.at :]]
+            while count > 0:
+                pieces.append(self._receive(min(max(count, _READ), _READ_MOST)))
+                count -= len(pieces[-1])
+            self.received, self.at = b"".join(pieces), 0
+        if self._is_new:
+            check_first_line(self.received)
+            self._is_new = b"\n" not in self.received
 
     def begun(self, make: Callable[[], T]) -> T:
         """Return a new collection: here no read is broken off and begun again."""
@@ -246,8 +243,8 @@ class Link:
         """
         if self._is_new and not self.closed:
             with contextlib.suppress(OSError):
-                self._buffer += self._receive_now(_WRITE) or b""
-            if is_turned_away(self._buffer):
+                self.received += self._receive_now(_WRITE) or b""
+            if is_turned_away(self.received):
                 return turned_away()
         return error
 
@@ -264,37 +261,44 @@ class Link:
     def close(self) -> None:
         """Close the connection, and forget all received bytes."""
         self.closed = True
-        self._buffer, self._at, self._unsent = b"", 0, memoryview(b"")
+        self.received, self.at, self.unsent = b"", 0, b""
         self._sock.close()
 
     def _receive(self, size: int) -> bytes:
         received = None
-        while self._unsent and received is None:
+        while self.unsent and received is None:
             received = self._receive_now(size) if self._push() else None
         if self._is_large and received is None:
             self._await_taken()
-        try:
-            received = self._sock.recv(size) if received is None else received
-        except TimeoutError as error:
-            raise TimeoutError(f"no answer within {self._timeout} seconds") from error
+        while received is None:
+            if self._at_once is None and not self._is_readable(ceil(self._timeout * 1000)):
+                raise TimeoutError(f"no answer within {self._timeout} seconds")
+            try:
+                received = self._sock.recv(size)
+            except BlockingIOError:  # it only looked readable
+                continue
+            except TimeoutError as error:
+                raise TimeoutError(f"no answer within {self._timeout} seconds") from error
         if not received:
             raise MemcacheUnexpectedCloseError("the server closed the connection")
         return received
 
     def _receive_now(self, size: int) -> bytes | None:
         """Receive bytes without waiting; None if there are none (TLS has messages of its own, such as session tickets)."""
-        self._sock.settimeout(0)
+        if self._at_once is not None:
+            self._sock.settimeout(0)
         try:
             return self._sock.recv(size)
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
         finally:
-            self._sock.settimeout(self._timeout)
+            if self._at_once is not None:
+                self._sock.settimeout(self._timeout)
 
     def _await_taken(self) -> None:
         """Wait until the server has taken a large request, or answers. See ``await_taken``."""
         self._is_large = False
-        await_taken(self._sock, self._timeout, lambda seconds: ready(self._sock, seconds)[0])
+        await_taken(self._sock, self._timeout, lambda seconds: bool(self._is_readable(ceil(seconds * 1000))))
         self._until = time.monotonic() + self._timeout
 
     def _push(self) -> bool:
@@ -307,12 +311,25 @@ class Link:
         return readable
 
 
+def _readiness(sock: Any) -> Callable[[int], Any]:
+    """Return the function that waits until a socket can be read, some milliseconds at most, and tells whether it can.
+
+    It is the same wait for each command, so it is prepared once.
+    """
+    if not hasattr(select, "poll"):  # Windows
+        return lambda milliseconds: ready(sock, milliseconds / 1000)[0]
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    found: Callable[[int], Any] = poll.poll
+    return found
+
+
 def ready(sock: Any, seconds: float, *, writing: bool = False) -> tuple[bool, bool]:
     """Wait until a socket can be read or, with ``writing``, written; return both as a pair of flags."""
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(sock, select.POLLIN | select.POLLOUT if writing else select.POLLIN)
-        events = poll.poll(math.ceil(seconds * 1000))
+        events = poll.poll(ceil(seconds * 1000))
         found = events[0][1] if events else 0
         return bool(found & ~select.POLLOUT), bool(found & select.POLLOUT)  # recv raises the errors
     readable, writable, _ = select.select([sock], [sock] if writing else [], [], seconds)  # Windows

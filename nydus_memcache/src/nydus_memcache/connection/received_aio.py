@@ -86,16 +86,22 @@ class Received:
             self._is_new = False
         return line
 
-    def unread(self) -> tuple[bytes, int]:
-        """Return the bytes that have come, and the position of the first of them that was not read."""
+    @property
+    def received(self) -> bytes:
+        """The bytes that have come."""
         if self.closed:
             raise MemcacheUnexpectedCloseError("the connection was given up")
-        return self._buffer, self._at
+        return self._buffer
 
-    def read_to(self, at: int) -> None:
-        """Take note that whole lines and values were read, up to a position in the bytes of ``unread()``."""
-        if at > self._at:
-            self._at, self._is_new = at, False
+    @property
+    def at(self) -> int:
+        """The position of the first of them that was not read."""
+        return self._at
+
+    @at.setter
+    def at(self, position: int) -> None:
+        if position > self._at:
+            self._at, self._is_new = position, False
 
     def more(self, count: int) -> None:
         """Break the read off: at least so many further bytes are missing."""
@@ -107,6 +113,11 @@ class Received:
             self._begun = make()
         found: T = self._begun
         return found
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether this is a read that was broken off and has begun again, with a collection."""
+        return self._begun is not None
 
     def close(self) -> None:
         """Give the connection up: nothing more can be read from it."""

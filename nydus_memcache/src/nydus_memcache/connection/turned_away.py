@@ -26,11 +26,11 @@ def turned_away() -> ServerFull:
     )
 
 
-def check_first_line(line: bytes) -> None:
-    """Look at the first line that a server has sent on a connection.
+def check_first_line(said: bytes) -> None:
+    """Look at the first line that a server has sent on a connection, or at the first bytes.
 
     Raises:
         ServerFull: The server has turned the connection away.
     """
-    if is_turned_away(line):
+    if is_turned_away(said):
         raise turned_away()

@@ -35,7 +35,7 @@ class MemcacheBatch:
     @property
     def overlaps(self) -> bool:
         """Whether all was written, so that only reading is left."""
-        return self._link is None or self._link.all_sent
+        return self._link is None or not self._link.unsent
 
     @property
     def ready(self) -> bool:

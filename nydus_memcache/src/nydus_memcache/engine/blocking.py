@@ -136,24 +136,26 @@ class Memcache(MemcacheHost):
         request = command.request
         if not request:
             return self.value(command, None)
+        pool = self.pool
         try:
-            link = self.pool.take()
+            link = pool.claim() or pool.take()
         except FAILURES as error:
             raise self.failed(HostDown, error, command) from error
         clean = False
         try:
             link.send(request)
             answer = command.read(link)
-            link.flush()
+            if link.unsent:
+                link.flush()
             clean = True
         except FAILURES as error:
             cause = link.why(error)
             sent = link.sent and not isinstance(cause, ServerFull)
             if not isinstance(cause, ServerFull):
-                self.pool.drop_idle()  # they are as dead, if a firewall has forgotten them
+                pool.drop_idle()  # they are as dead, if a firewall has forgotten them
             raise self.failed(MaybeApplied if sent else HostDown, cause, command) from cause
         finally:
-            self.pool.give(link, clean=clean)
+            pool.give(link, clean=clean)
         return self.value(command, answer)
 
     def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:

@@ -43,7 +43,7 @@ class Run:
         if len(self.commands) == 1:
             self.request = first.request
         else:
-            self._keys = [key for command in cast("list[Fetch]", self.commands) for key in command.wire_keys]
+            self._keys = [key for command in cast("list[Fetch]", self.commands) for key in command.asked()]
             self.request = request_for(cast("Fetch", first).verb, self._keys)
 
     def read(self, source: Source) -> Any:
