@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from pymemcache.exceptions import MemcacheError, MemcacheUnknownError
+from pymemcache.exceptions import (
+    MemcacheClientError,
+    MemcacheError,
+    MemcacheServerError,
+    MemcacheUnexpectedCloseError,
+    MemcacheUnknownError,
+)
 from pymemcache.serde import FLAG_INTEGER, FLAG_TEXT
 
 from memcached import MemcachedServer
 from nydus_core import create_cluster
+from nydus_core.command import Outcome, outcome_of
 from nydus_memcache import IllegalArgument, IllegalKey, Memcache
 from nydus_memcache.commands import read_items
 from nydus_memcache.connection.link import Link
 from nydus_memcache.connection.received_aio import NeedMore, Received
+from nydus_memcache.engine.runs import Failure, outcomes, runs
 from odd import Word
 
 #: Values that look like a part of an answer, or like none.
@@ -206,6 +214,81 @@ def test_a_refusal_among_many_items_is_found_at_once(place: int) -> None:
         far.sendall(stream)  # nothing comes behind it
         answer = read_items(Link(near, 5), b"get", keys)
     assert isinstance(answer, MemcacheError)
+
+
+# In a map() -----------------------------------------------------------------------------------------------------------
+
+
+def ends_of(commands: Sequence[Any], stream: bytes, sent: int) -> list[Any]:
+    """The outcomes of commands whose answers are a stream that ends, when so many bytes of them were sent."""
+    all_runs, answers = runs(commands), list[Any]()
+    near, far = socket.socketpair()
+    link = Link(near, 5)
+    with near, far:
+        far.sendall(stream)
+        far.shutdown(socket.SHUT_WR)
+        try:
+            answers += [run.read(link) for run in all_runs]
+        except MemcacheUnexpectedCloseError as error:
+            return outcomes(Memcache(0), all_runs, answers, Failure(error, sent, sent))
+    return outcomes(Memcache(0), all_runs, answers)
+
+
+def test_commands_that_are_sent_together_end_each_by_itself() -> None:
+    calls = surface()
+    commands = [calls.set(f"k{number}", b"v") for number in range(8)]
+    size = len(commands[0].request)
+    answered = b"STORED\r\nNOT_STORED\r\nSERVER_ERROR out of memory storing object\r\nSTO"
+    found = ends_of(commands, answered, sent=5 * size + 1)
+    assert found[:2] == [True, False]
+    assert isinstance(found[2], MemcacheServerError)
+    assert "k2" in str(found[2])
+    assert [outcome_of(each) for each in found[3:]] == [Outcome.MAYBE_APPLIED] * 3 + [Outcome.NOT_SENT] * 2
+    whole = ends_of(commands, b"STORED\r\n" * 7 + b"NOT_STORED\r\n", sent=0)
+    assert whole == [True] * 7 + [False]
+
+
+def test_behind_a_refused_line_of_many_nothing_is_believed() -> None:
+    calls = surface()
+    commands = [calls.set(f"k{number}", b"v") for number in range(4)]
+    sent = sum(len(command.request) for command in commands)
+    found = ends_of(commands, b"STORED\r\nCLIENT_ERROR bad data chunk\r\nSTORED\r\nSTORED\r\n", sent)
+    assert found[0] is True
+    assert isinstance(found[1], MemcacheClientError)
+    assert [outcome_of(each) for each in found[2:]] == [Outcome.MAYBE_APPLIED] * 2
+
+
+def test_a_map_of_all_kinds_answers_each() -> None:
+    calls = surface()
+    story: list[tuple[Any, bytes, Any]] = [
+        (calls.set("a", b"1"), b"STORED\r\n", True),
+        (calls.set("b", b"1"), b"STORED\r\n", True),
+        (calls.set("c", b"1", noreply=True), b"", True),
+        (calls.add("a", b"1"), b"NOT_STORED\r\n", False),
+        (calls.add("d", b"1"), b"STORED\r\n", True),
+        (calls.incr("a"), b"2\r\n", 2),
+        (calls.incr("x"), b"NOT_FOUND\r\n", None),
+        (calls.get("a"), b"VALUE a 0 1\r\n2\r\n", b"2"),
+        (calls.get("x", 7), b"", 7),
+        (calls.get_many(["a", "x"]), b"VALUE a 0 1\r\n2\r\nEND\r\n", {"a": b"2"}),
+        (calls.gets("a"), b"VALUE a 0 1 17\r\n2\r\n", (b"2", b"17")),
+        (calls.gets("x"), b"END\r\n", (None, None)),
+        (calls.get("a"), b"VALUE a 16 2\r\n\xc3\xbc\r\n", "ü"),
+        (calls.get("b"), b"VALUE b 2 1\r\n1\r\nEND\r\n", 1),
+        (calls.delete("a"), b"DELETED\r\n", True),
+        (calls.delete("x"), b"NOT_FOUND\r\n", False),
+        (calls.touch("a"), b"TOUCHED\r\n", True),
+        (calls.stats(), b"STAT a 1\r\nEND\r\n", {b"a": 1}),
+        (calls.stats(), b"END\r\n", {}),
+        (calls.version(), b"VERSION 1.6\r\n", b"1.6"),
+        (calls.version(), b"VERSION 1.6\r\n", b"1.6"),
+        (calls.flush_all(), b"OK\r\n", True),
+    ]
+    commands = [command for command, _, _ in story]
+    found = ends_of(commands, b"".join(answer for _, answer, _ in story), 0)
+    assert found == [value for _, _, value in story]
+    # Neighbours with the same verb are one; each that is silent, and each of the stats, stands alone
+    assert len(runs(commands)) == 13
 
 
 # On real servers --------------------------------------------------------------------------------------------------------

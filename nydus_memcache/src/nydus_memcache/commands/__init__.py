@@ -2,9 +2,10 @@
 
 from nydus_memcache.commands.arguments import LEGAL_KEY, count, expiry
 from nydus_memcache.commands.command import Key, MemcacheCommand, Plain, Shutdown
-from nydus_memcache.commands.fetches import Fetch, request_for
+from nydus_memcache.commands.fetches import Fetch, FetchOne, request_for
 from nydus_memcache.commands.items import read_items
-from nydus_memcache.commands.serde import PickleSerde, PlainSerde, Serde
+from nydus_memcache.commands.replies import read_answers
+from nydus_memcache.commands.serde import Load, PickleSerde, PlainSerde, Serde
 from nydus_memcache.commands.source import Source
 from nydus_memcache.commands.tokens import CasToken
 from nydus_memcache.commands.wire import Wire
@@ -13,7 +14,9 @@ __all__ = [
     "LEGAL_KEY",
     "CasToken",
     "Fetch",
+    "FetchOne",
     "Key",
+    "Load",
     "MemcacheCommand",
     "PickleSerde",
     "Plain",
@@ -24,6 +27,7 @@ __all__ = [
     "Wire",
     "count",
     "expiry",
+    "read_answers",
     "read_items",
     "request_for",
 ]

@@ -40,7 +40,7 @@ class MemcacheCommand(Command):
 
     @property
     def gathers(self) -> bytes | None:
-        """The verb, if neighbours with the same verb are sent as one request; None if this command is sent alone."""
+        """The verb, if neighbours with the same verb are sent and answered together; None if this command stands alone."""
         return None
 
     @property
@@ -113,6 +113,10 @@ class Plain(MemcacheCommand):
     def idempotent(self) -> bool:
         return self.access is Access.READ or self.verb in _IDEMPOTENT
 
+    @property
+    def gathers(self) -> bytes | None:
+        return None if self.silent or self.ends_link else self.verb
+
     def read(self, source: Source) -> Any:
         return self.unheard if self.silent else read_answer(source, self.verb)
 
@@ -173,6 +177,10 @@ class Stats(Plain):
     """``stats``."""
 
     __slots__ = ()
+
+    @property
+    def gathers(self) -> None:
+        return None
 
     def read(self, source: Source) -> Any:
         return read_stats(source)

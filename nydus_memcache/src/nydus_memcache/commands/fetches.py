@@ -47,7 +47,6 @@ class Fetch(MemcacheCommand):
 
     @property
     def gathers(self) -> bytes:
-        """The verb: neighbours with the same verb are sent as one request."""
         return self.verb
 
     @property

@@ -102,8 +102,11 @@ def read_answers(source: Source, verb: bytes, count: int, answers: list[Any]) ->
         MemcacheUnknownError: A line is no answer to this command.
         Exception: No line came.
     """
-    words = _WORDS.get(verb, {})
+    words = _WORDS.get(verb)
     while len(answers) < count:
+        if words is None:  # a number, or the like
+            answers.append(read_answer(source, verb))
+            continue
         at = source.at
         wanted = count - len(answers)
         *lines, _ = source.received[at : at + _LONGEST * wanted].split(b"\r\n", wanted)

@@ -15,13 +15,18 @@ class Source(Protocol):
 
     A source that does not wait breaks a read off where bytes are missing, and the same read begins again when more have
     come. Lines that were read before are not read again.
-
-    Attributes:
-        at: The position in ``received`` of the first byte that was not read. Whoever reads whole lines or values there moves
-            it behind them.
     """
 
-    at: int
+    @property
+    def at(self) -> int:
+        """The position in ``received`` of the first byte that was not read.
+
+        Whoever reads whole lines or values there moves it behind them.
+        """
+        ...
+
+    @at.setter
+    def at(self, position: int) -> None: ...
 
     @property
     def received(self) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from typing import Any
 
 from nydus_memcache.connection.link import Address, Link
 
@@ -23,10 +23,11 @@ class LinkConnector:
     def __init__(self, address: Address, idle_timeout: float) -> None:
         self._address = address
         self._idle_timeout = idle_timeout
+        # Any: a method of the protocol has to be one, but for that
         #: Tells whether a connection is open with nothing left to send, and nothing that was received left to read.
-        self.is_in_step: Callable[[Link], bool] = Link.is_at_rest  # itself: it is asked for each command
+        self.is_in_step: Any = Link.is_at_rest  # itself: it is asked for each command
         #: Tells whether an idle connection can be used: the server has said nothing, and it was not idle for too long.
-        self.is_fresh: Callable[[Link], bool] = self._is_fresh_in_time if idle_timeout else Link.is_fresh
+        self.is_fresh: Any = self._is_fresh_in_time if idle_timeout else Link.is_fresh
 
     def open(self) -> Link:
         """Open a connection.

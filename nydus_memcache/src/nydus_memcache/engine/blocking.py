@@ -160,6 +160,6 @@ class Memcache(MemcacheHost):
 
     def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
         """Prepare some commands to be sent together."""
-        if any(isinstance(command, MemcacheCommand) and command.ends_link for command in commands):
+        if any(issubclass(kind, MemcacheCommand) and kind.ends_link for kind in set(map(type, commands))):
             return SerialBatch(self, commands)
         return MemcacheBatch(self, self.pool, commands)

@@ -1,21 +1,32 @@
 """Runs of commands, as they are sent to one host together, and their outcomes. No I/O, for both sides of the engine.
 
-Gets that follow one another become one ``get`` of many keys. Other commands are not grouped, because grouping would gain
-nothing: each set or delete is a line of its own, also where pymemcache has a method for many. So a command that repeats a
+Gets that follow one another become one ``get`` of many keys. Other commands that follow one another and have the same verb are
+written and read together; each is a line of its own, also where pymemcache has a method for many. So a command that repeats a
 key keeps its meaning, and each has its own answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, groupby
+from operator import attrgetter
 from typing import Any, cast
 
 from nydus_core.command import Command
 from nydus_core.errors import HostDown, MaybeApplied
 from nydus_core.pieces import COSTLY, OF_LANE, Pace, Work, done, slices
-from nydus_memcache.commands import Fetch, MemcacheCommand, Source, read_items, request_for
+from nydus_memcache.commands import (
+    Fetch,
+    FetchOne,
+    Load,
+    MemcacheCommand,
+    Plain,
+    Source,
+    read_answers,
+    read_items,
+    request_for,
+)
 from nydus_memcache.engine.host import MemcacheHost
 from nydus_memcache.errors import ServerFull
 
@@ -23,51 +34,114 @@ __all__ = ["Failure", "Run", "grouping", "outcomes", "runs", "telling"]
 
 
 class Run:
-    """Commands that share a request and its answer: gets with the same verb, or any single command.
+    """Commands that share a request and its answer: here a single command.
 
     Attributes:
         commands: The commands, in order.
         request: The bytes of all. Where there are none, nothing is sent and no answer comes.
     """
 
-    __slots__ = ("_keys", "commands", "request")
+    __slots__ = ("commands", "request")
 
-    def __init__(self, first: MemcacheCommand) -> None:
-        self.commands = [first]
-        self._keys: Sequence[bytes] | None = None
-        self.request = b""
-
-    def seal(self) -> None:
-        """Put the request together when all commands are known."""
-        first = self.commands[0]
-        if len(self.commands) == 1:
-            self.request = first.request
-        else:
-            self._keys = [key for command in cast("list[Fetch]", self.commands) for key in command.asked()]
-            self.request = request_for(cast("Fetch", first).verb, self._keys)
-
-    def read(self, source: Source) -> Any:
-        """Read the answer; None if nothing was sent."""
-        first = self.commands[0]
-        if not self.request:
-            return None
-        if self._keys is None:
-            return first.read(source)
-        return read_items(source, cast("Fetch", first).verb, self._keys)
+    def __init__(self, commands: Sequence[MemcacheCommand], request: bytes) -> None:
+        self.commands = commands
+        self.request = request
 
     @property
     def silent(self) -> bool:
         """Whether the server sends no answer."""
         return not self.request or self.commands[0].silent
 
+    def read(self, source: Source) -> Any:
+        """Read the answer; None if nothing was sent."""
+        return self.commands[0].read(source) if self.request else None
+
+    def outcomes(self, engine: MemcacheHost, answer: Any) -> Sequence[Any]:
+        """Return the outcome of each command, given the answer."""
+        return [_outcome(engine, command, answer) for command in self.commands]
+
+    def apart(self) -> Sequence[Run]:
+        """Return the runs whose ends are known one by one, where the connection fails in the middle."""
+        return (self,)
+
+    def heard(self, answers: Sequence[Any]) -> Sequence[Any]:
+        """Return the answers of the first of the runs of ``apart()``.
+
+        Parameters:
+            answers: The answer of this run, if it was read to its end.
+        """
+        return answers
+
+
+class _Gets(Run):
+    """Several gets with the same verb: one request for all of their keys."""
+
+    __slots__ = ("_are_plain", "_keys", "_verb")
+
+    def __init__(self, commands: Sequence[Fetch]) -> None:
+        self._verb = commands[0].verb
+        single = set(map(type, commands)) == {FetchOne}
+        self._keys: list[bytes] = (
+            [command.wire_key for command in cast("Sequence[FetchOne]", commands)]
+            if single
+            else [key for command in commands for key in command.asked()]
+        )
+        # Whether bytes without flags are the values of the commands
+        self._are_plain = (
+            single and self._verb == b"get" and all(load.leaves_bytes for load in set(map(_LOAD, commands)))
+        )
+        super().__init__(commands, request_for(self._verb, self._keys))
+
+    def read(self, source: Source) -> Any:
+        return read_items(source, self._verb, self._keys) if self.request else None
+
+    def outcomes(self, engine: MemcacheHost, answer: Any) -> Sequence[Any]:
+        if not self._are_plain or type(answer) is not dict:
+            return super().outcomes(engine, answer)
+        items = list(map(answer.get, self._keys))
+        if set(map(type, items)) == {bytes}:
+            return items
+        return [
+            item if type(item) is bytes else _outcome(engine, command, answer)
+            for item, command in zip(items, self.commands, strict=True)
+        ]
+
+
+class _Lines(Run):
+    """Several commands with the same verb, each answered by a line."""
+
+    __slots__ = ("_answers", "_verb")
+
+    def __init__(self, commands: Sequence[Plain]) -> None:
+        self._verb = commands[0].verb
+        self._answers: list[Any] = []
+        super().__init__(commands, b"".join([command.request for command in commands]))
+
+    def read(self, source: Source) -> Sequence[Any]:
+        read_answers(source, self._verb, len(self.commands), self._answers)
+        return self._answers
+
+    def outcomes(self, engine: MemcacheHost, answer: Sequence[Any]) -> Sequence[Any]:
+        if set(map(type, answer)) <= _VALUES:
+            return answer
+        return [_outcome(engine, command, each) for command, each in zip(self.commands, answer, strict=True)]
+
+    def apart(self) -> Sequence[Run]:
+        return [Run((command,), command.request) for command in self.commands]
+
+    def heard(self, answers: Sequence[Any]) -> Sequence[Any]:
+        return self._answers
+
+
+#: The types of the answers of a line that are the values of commands.
+_VALUES = frozenset({bool, int, type(None)})
+
 
 def runs(commands: Sequence[Command]) -> list[Run]:
     """Group commands into runs, in the order in which they are sent."""
     if len(commands) == 1:  # a single command, and a short way for it
-        (only,) = cast("Sequence[MemcacheCommand]", commands)
-        run = Run(only)
-        run.request = only.request
-        return [run]
+        only = cast("Sequence[MemcacheCommand]", commands)
+        return [Run(only, only[0].request)]
     return done(grouping(commands))
 
 
@@ -75,18 +149,21 @@ def grouping(commands: Sequence[Command]) -> Work[list[Run]]:
     """Do the same as ``runs``, in pieces. No run is longer than a piece, so its answer is soon read."""
     found: list[Run] = []
     for piece in slices(len(commands), OF_LANE):
-        begun, verb = len(found), None
-        for command in cast("Sequence[MemcacheCommand]", commands[piece]):
-            if verb is not None and command.gathers == verb:
-                found[-1].commands.append(command)
+        for gathers, group in groupby(cast("Sequence[MemcacheCommand]", commands[piece]), _GATHERS):
+            members = list(group)
+            if gathers is None or len(members) == 1:
+                found += [Run((command,), command.request) for command in members]
+            elif isinstance(members[0], Fetch):
+                found.append(_Gets(cast("Sequence[Fetch]", members)))
             else:
-                found.append(Run(command))
-                verb = command.gathers
-        for run in found[begun:]:
-            run.seal()
+                found.append(_Lines(cast("Sequence[Plain]", members)))
         if piece.stop < len(commands):
             yield
     return found
+
+
+_LOAD: Callable[[Fetch], Load] = attrgetter("load")
+_GATHERS: Callable[[MemcacheCommand], bytes | None] = attrgetter("gathers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +208,18 @@ def telling(
     pace = Pace()
     if failure is None:
         for run, answer in zip(all_runs, answers, strict=True):
-            found += [_outcome(engine, command, answer) for command in run.commands]
+            found += run.outcomes(engine, answer)
             if pace.is_used_up(len(run.commands), OF_LANE):
                 yield
         return found
+    all_runs, answers = yield from _apart(all_runs, answers)
     ends = list(accumulate(len(run.request) for run in all_runs))
     heard = [end for run, end, _ in zip(all_runs, ends, answers, strict=False) if not run.silent]
     taken = 0 if isinstance(failure.cause, ServerFull) else max([failure.taken, *heard])
     for number, (run, end) in enumerate(zip(all_runs, ends, strict=True)):
         if not run.request or (number < len(answers) and (end <= taken or not run.silent)):
             answer = answers[number] if run.request else None
-            found += [_outcome(engine, command, answer) for command in run.commands]
+            found += run.outcomes(engine, answer)
             if pace.is_used_up(len(run.commands), OF_LANE):
                 yield
         else:
@@ -152,6 +230,18 @@ def telling(
                 if pace.is_used_up(piece.stop - piece.start, COSTLY):
                     yield
     return found
+
+
+def _apart(all_runs: Sequence[Run], answers: Sequence[Any]) -> Work[tuple[list[Run], list[Any]]]:
+    """Return the runs whose ends are known one by one, and the answers of the first of them."""
+    apart: list[Run] = []
+    heard: list[Any] = []
+    for number, run in enumerate(all_runs):
+        apart += run.apart()
+        heard += run.heard(answers[number : number + 1])
+        if number + 1 < len(all_runs):
+            yield
+    return apart, heard
 
 
 def _outcome(engine: MemcacheHost, command: MemcacheCommand, answer: Any) -> Any:
