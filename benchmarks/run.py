@@ -1,7 +1,8 @@
 """`make bench`: what Nydus costs, as ratios to a peer that is measured in the same run, on real servers.
 
 The two sides of a row take turns, so noise of the machine meets both. A row shows the median time of each side, and
-the median and the middle half of the ratios of turns that stood side by side.
+the median and the middle half of the ratios of turns that stood side by side; and the median ratio of the CPU times of this
+process, for which the servers, and whatever else runs on the machine, count less.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from pymemcache.client.hash import HashClient
 
 from nydus.db import create_cluster
 from nydus_redis.embedded.server import PrivateServer
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 from asyncio_rows import asyncio_memcache_rows, asyncio_rows
-from side_by_side import BATCH, HOSTS, KEYS, MANY, SINGLES, Row, heading, measure, queue
+from memcache_rows import memcache_rows
+from side_by_side import BATCH, HOSTS, KEYS, SINGLES, Row, heading, measure, queue
 
 from memcached import MemcachedServer
 
@@ -85,30 +86,6 @@ def redis_rows(stack: ExitStack, servers: list[PrivateServer]) -> list[Row]:
             0.8,
             25,
         ),
-    ]
-
-
-def memcache_rows(stack: ExitStack, servers: list[MemcachedServer]) -> list[Row]:
-    """Against pymemcache's HashClient on the same servers."""
-    hosts = [{"host": "127.0.0.1", "port": server.port} for server in servers]
-    cluster = stack.enter_context(
-        create_cluster({"engine": "memcache", "router": "consistent", "hosts": hosts})
-    )
-    peer = HashClient([("127.0.0.1", server.port) for server in servers])
-    stack.callback(peer.close)
-    values = dict.fromkeys(MANY, b"value")
-    cluster.set_many(values)
-    peer.set_many(values, noreply=False)
-    assert cluster.get_many(MANY) == peer.get_many(MANY) == values
-    return [
-        Row(
-            f"get_many of {len(MANY)} keys; peer HashClient",
-            lambda: cluster.get_many(MANY),
-            lambda: peer.get_many(MANY),
-            len(MANY),
-            0.3,
-            40,
-        )
     ]
 
 

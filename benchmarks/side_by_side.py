@@ -12,7 +12,6 @@ HOSTS = 4
 SINGLES = 100
 BATCH = 10_000
 KEYS = [f"key:{number}" for number in range(BATCH)]
-MANY = KEYS[:1000]
 
 
 class Row(NamedTuple):
@@ -41,30 +40,40 @@ def queue(client: Any) -> None:
 def heading() -> None:
     """Print the head of the table."""
     print(
-        f"| {'what':50} | {'nydus':>7} | {'peer':>7} | {'ratio':>5} | {'middle half':>11} | {'target':>6} |"
+        f"| {'what':50} | {'nydus':>7} | {'peer':>7} | {'ratio':>5} | {'middle half':>11} | {'CPU':>5} | {'target':>6} |"
     )
-    print(f"|{'-' * 52}|{'-' * 8}:|{'-' * 8}:|{'-' * 6}:|{'-' * 12}:|{'-' * 7}:|")
+    print(f"|{'-' * 52}|{'-' * 8}:|{'-' * 8}:|{'-' * 6}:|{'-' * 12}:|{'-' * 6}:|{'-' * 7}:|")
 
 
 def measure(row: Row) -> None:
     """Let both sides take turns, and print the row."""
     row.ours(), row.peer()  # connect, and warm up
-    ours: list[float] = []
-    peer: list[float] = []
+    ours: list[Times] = []
+    peer: list[Times] = []
     for turn in range(row.turns):
         sides = [(row.ours, ours), (row.peer, peer)]
         for work, times in sides if turn % 2 else reversed(sides):
-            times.append(seconds(work) / row.units * 1e6)
-    ratios = sorted(mine / theirs for mine, theirs in zip(ours, peer, strict=True))
+            times.append(times_of(work))
+    ratios = [mine.seconds / theirs.seconds for mine, theirs in zip(ours, peer, strict=True)]
     low, middle, high = statistics.quantiles(ratios, n=4)
+    cpu = statistics.median(mine.cpu / theirs.cpu for mine, theirs in zip(ours, peer, strict=True))
     aim = "" if row.target is None else f"{row.target:.2f}"
-    times_shown = f"{statistics.median(ours):7.2f} | {statistics.median(peer):7.2f}"
-    print(f"| {row.name:50} | {times_shown} | {middle:5.2f} | {low:4.2f} – {high:4.2f} | {aim:>6} |")
+    each = [statistics.median(times.seconds for times in side) / row.units * 1e6 for side in (ours, peer)]
+    print(
+        f"| {row.name:50} | {each[0]:7.2f} | {each[1]:7.2f} | {middle:5.2f} | {low:4.2f} – {high:4.2f} | {cpu:5.2f} | {aim:>6} |"
+    )
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    """How long some work takes. Garbage of the side before is not on its bill."""
+class Times(NamedTuple):
+    """How long some work takes, and for how long this process was at work."""
+
+    seconds: float
+    cpu: float
+
+
+def times_of(work: Callable[[], Any]) -> Times:
+    """Measure some work. Garbage of the side before is not on its bill."""
     gc.collect()
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - start
+    return Times(time.perf_counter() - start, time.process_time() - cpu)

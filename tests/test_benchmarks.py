@@ -1,9 +1,10 @@
-"""The rows of `make bench` for Redis: both sides do the same work, and what is aimed at is what was promised."""
+"""The rows of `make bench`: both sides do the same work, and what is aimed at is what was promised."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 import redis
+from pymemcache.client.base import Client
 
-from given import RedisServers
+from given import MemcachedServers, RedisServers
 from nydus_redis.embedded.server import PrivateServer
 
 pytestmark = pytest.mark.slow_env  # client libraries have no part in it
@@ -29,7 +31,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     yield module
-    for name in ("asyncio_rows", "side_by_side"):
+    for name in ("asyncio_rows", "memcache_rows", "side_by_side"):
         sys.modules.pop(name, None)
 
 
@@ -68,6 +70,37 @@ def test_both_sides_of_a_row_do_the_same_work(side: str, bench: Any, redis_serve
             row.peer()
             assert ours == counted()
             assert sum(ours.values()) == row.units
+
+
+@pytest.mark.parametrize(
+    "name", ["get_many", "set_many", "map() of 10000 get", "map() of 10000 set", "get,", "set,"]
+)
+def test_both_sides_of_a_row_of_memcached_do_the_same_work(
+    name: str, bench: Any, memcached_servers: MemcachedServers
+) -> None:
+    servers = memcached_servers(4, tcp=True)
+
+    def asked() -> Counter[str]:
+        clients = [Client(("127.0.0.1", server.port)) for server in servers]
+        stats = [client.stats() for client in clients]
+        for client in clients:
+            client.close()
+        return Counter({each: sum(stat[each.encode()] for stat in stats) for each in ("cmd_get", "cmd_set")})
+
+    with ExitStack() as stack:
+        rows = [
+            row
+            for row in bench.memcache_rows(stack, servers)
+            if row.name.startswith(f"memcached {name}") and row.target
+        ]
+        assert rows
+        for row in rows:
+            before = asked()
+            row.ours()
+            ours = asked()
+            row.peer()
+            assert ours - before == asked() - ours
+            assert (ours - before).total() == row.units
 
 
 def test_what_is_aimed_at(bench: Any, redis_servers: RedisServers) -> None:
