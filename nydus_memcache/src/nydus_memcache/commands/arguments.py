@@ -196,8 +196,6 @@ def integer(name: str, value: Any, allowed: range) -> bytes:
     Raises:
         IllegalArgument: It is no such number.
     """
-    if type(value) is int and not value:  # nearly always
-        return b"0"
     # Checked before anything is sent: where a server refuses a line, client and server can lose step
     number = whole(_plain(value))
     if number is None or number not in allowed:

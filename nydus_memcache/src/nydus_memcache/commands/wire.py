@@ -81,8 +81,6 @@ class Wire:
         """
         if type(value) is EventualCommand:
             value = value.value
-        if flags is None and type(value) is bytes and self._load.leaves_bytes:
-            return value, b"0"
         data, own_flags = self._serialize(key, value)
         data = plain(data)
         if type(data) is not bytes:
@@ -129,12 +127,17 @@ class Wire:
     ) -> Plain:
         """Make a command that writes one value."""
         key, wire_key = self.key(given)
-        verb, expires, silent = name.encode(), integer("expire", expire, INT64), bool(noreply)
-        data, shown = self._stored(wire_key, value, flags)
+        verb, make = _STORES[name]
+        silent = bool(noreply)
+        expires = b"0" if type(expire) is int and not expire else integer("expire", expire, INT64)
+        if flags is None and type(value) is bytes and self._load.leaves_bytes:  # nearly always
+            data, shown = value, b"0"
+        else:
+            data, shown = self._stored(wire_key, value, flags)
         if silent:
             end += b" noreply"
         request = b"%b %b %b %b %d%b\r\n%b\r\n" % (verb, wire_key, shown, expires, len(data), end, data)
-        return _STORES[name](name, verb, (given,), (key,), request, silent)
+        return make(name, verb, (given,), (key,), request, silent)
 
     def cas(
         self,
@@ -205,11 +208,11 @@ class Wire:
         return Raw(line, end, () if key is None else (self.key(key)[0],))
 
 
-#: The classes of commands that write one value.
-_STORES: Mapping[str, type[Plain]] = {
-    **dict.fromkeys(("set", "replace", "append", "prepend"), Plain),
-    "add": Add,
-    "cas": Cas,
+#: The verbs and classes of commands that write one value.
+_STORES: Mapping[str, tuple[bytes, type[Plain]]] = {
+    **{name: (name.encode(), Plain) for name in ("set", "replace", "append", "prepend")},
+    "add": (b"add", Add),
+    "cas": (b"cas", Cas),
 }
 
 
