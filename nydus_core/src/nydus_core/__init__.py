@@ -1,13 +1,13 @@
 """Nydus: spread the work of one client over many servers. Start with ``create_cluster``."""
 
 import sys
+from typing import TYPE_CHECKING
 
-from nydus_core.aio import AsyncCluster, BaseAsyncEngine, ThreadedEngine
 from nydus_core.checks import SettingsWarning
 from nydus_core.cluster import Cluster, EventualCommand
 from nydus_core.command import Command, Outcome
 from nydus_core.connections import connections
-from nydus_core.create import create_async_cluster, create_cluster
+from nydus_core.create import create_cluster
 from nydus_core.delivery import Retry, RetryPolicy
 from nydus_core.engines import AsyncEngine, BaseEngine, Engine
 from nydus_core.errors import (
@@ -27,8 +27,21 @@ from nydus_core.errors import (
     RoutingError,
 )
 from nydus_core.health import HostHealth
+from nydus_core.lazy import lazy
 from nydus_core.plugins import hookimpl
 from nydus_core.routers import Router
+
+if TYPE_CHECKING:
+    from nydus_core.aio import AsyncCluster, BaseAsyncEngine, ThreadedEngine
+    from nydus_core.create import create_async_cluster
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "nydus_core.aio": ["AsyncCluster", "BaseAsyncEngine", "ThreadedEngine"],
+            "nydus_core.create": ["create_async_cluster"],
+        },
+    )
 
 __all__ = [
     "AsyncCluster",

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
-from nydus_core.aio import AsyncCluster
+from nydus_core import create
 from nydus_core.cluster import Cluster
-from nydus_core.create import C, create_async_cluster, create_cluster
+from nydus_core.create import C, create_cluster
 from nydus_core.errors import ConfigError
 from nydus_core.plain import is_a, plain
 from nydus_core.readers import read_items
 from nydus_core.settings import read_toml
 from nydus_core.threads import Lock
 from nydus_core.wording import nearest
+
+if TYPE_CHECKING:
+    from nydus_core.aio import AsyncCluster
 
 __all__ = ["CONNECTIONS", "AsyncConnectionHandler", "LazyConnectionHandler", "configure", "connections"]
 
@@ -103,7 +106,11 @@ class LazyConnectionHandler(_ClustersByName[Cluster]):
         self.aio.reload()
 
 
-class AsyncConnectionHandler(_ClustersByName[AsyncCluster]):
+def _for_asyncio(settings: Any) -> AsyncCluster:
+    return create.create_async_cluster(settings)  # whose first use imports asyncio
+
+
+class AsyncConnectionHandler(_ClustersByName["AsyncCluster"]):
     """Clusters for asyncio by name. Each is built once, at first use, and serves all event loops.
 
     Parameters:
@@ -111,7 +118,7 @@ class AsyncConnectionHandler(_ClustersByName[AsyncCluster]):
     """
 
     def __init__(self, settings: Callable[[], Mapping[str, Any]]) -> None:
-        super().__init__(settings, create_async_cluster)
+        super().__init__(settings, _for_asyncio)
 
     async def aclose(self) -> None:
         """Close the connections of all clusters that were built. A later command opens new ones."""

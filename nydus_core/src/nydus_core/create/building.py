@@ -1,4 +1,4 @@
-"""Start reading here: settings in, cluster out."""
+"""Both sides: a cluster is built from settings, and the plugins are told."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from nydus_core.aio import AsyncCluster
 from nydus_core.checks import SettingsWarning
-from nydus_core.cluster import Cluster, ClusterBase
+from nydus_core.cluster import ClusterBase
 from nydus_core.errors import ConfigError
 from nydus_core.plain import is_a, plain
 from nydus_core.plugins import hooks
@@ -18,72 +17,29 @@ from nydus_core.settings import Blueprint, ClusterSettings, read_settings, read_
 from nydus_core.threads import refuse_eventlet
 from nydus_core.wording import nearest, text_of, written
 
-__all__ = ["C", "create_async_cluster", "create_cluster"]
+__all__ = ["C", "build"]
 
 #: The kind of a cluster.
 C = TypeVar("C", bound=ClusterBase[Any])
 
 
-def create_cluster(settings: Mapping[str, Any] | str | os.PathLike[str], name: str | None = None) -> Cluster:
-    """Build a cluster. No host is connected to before the first command.
+def build(
+    settings: Mapping[str, Any] | str | os.PathLike[str], name: str | None, kind: type[C], asynchronous: bool
+) -> C:
+    """Build a cluster.
 
     Parameters:
-        settings: A dict with these keys; it is not changed. Or the path of a TOML file with named clusters.
-
-            - ``engine`` (or ``backend``): talks to a host: a name (``'redis'``), a dotted path or a class.
-            - ``hosts``: a dict of hosts by name, or a list. A host is a dict of options, a list of positional
-              arguments, or a URL. The option ``weight`` is the host's share of the keys, by default 1.
-            - ``router``: places keys: a name (``'consistent'``), a dotted path, a class, or
-              ``{'name': …, **options}``. Without a router every command goes to all hosts.
-            - ``defaults``: options for every host that does not set them itself.
-            - ``cluster``: a subclass of ``Cluster``, or its dotted path.
-            - ``fingerprint``: refuse to build a cluster that places keys otherwise; see ``Cluster.guard``.
-            - ``deadline``: seconds that each call may take, over all attempts and hosts; by default no limit.
-            - ``retry``: when to try again: a dict with ``attempts``, ``backoff``, ``most`` and ``repeat``, see
-              ``Retry``; or a ``RetryPolicy``, its class or its dotted path.
-            - ``health``: when a host is taken for down: a dict of the fields of ``BreakerSettings``.
-            - ``on_host_down``: ``'raise'``, or ``'reroute'`` to another host; by default the router decides.
-            - ``on_readmit``: a step before commands go to a host again: ``'keep'`` the data, ``'flush'`` the
-              data, or a function that is called with the name of the host and a client of it.
+        settings: The settings, or the path of a TOML file with named clusters.
         name: The name of the cluster in the TOML file.
+        kind: The class of the cluster, if the settings name none.
+        asynchronous: Whether it is the side for asyncio.
 
     Returns:
         The cluster.
 
     Raises:
-        ConfigError: Something in the settings is unknown, missing or wrong. The error says where.
+        ConfigError: Something in the settings is unknown, missing or wrong, or the engine has no such side.
     """
-    return _create(settings, name, Cluster)
-
-
-def create_async_cluster(
-    settings: Mapping[str, Any] | str | os.PathLike[str], name: str | None = None
-) -> AsyncCluster:
-    """Build a cluster for asyncio. No host is connected to before the first command.
-
-    ::
-
-        async with create_async_cluster({...}) as cluster:
-            await cluster.incr("foo")
-
-    The cluster may be built before any event loop runs, and may serve several, one after the other or each in a thread.
-
-    Parameters:
-        settings: As for ``create_cluster``, with the same meaning. ``cluster`` names a subclass of ``AsyncCluster``;
-            the function of ``on_readmit`` is given an asynchronous client, and may be a coroutine function.
-        name: The name of the cluster in the TOML file.
-
-    Returns:
-        The cluster.
-
-    Raises:
-        ConfigError: Something in the settings is unknown, missing or wrong, or the engine has no side for
-            asyncio. The error says where.
-    """
-    return _create(settings, name, AsyncCluster)
-
-
-def _create(settings: Mapping[str, Any] | str | os.PathLike[str], name: str | None, kind: type[C]) -> C:
     refuse_eventlet()
     where = ""
     if is_a(settings, str, os.PathLike):
@@ -98,7 +54,7 @@ def _create(settings: Mapping[str, Any] | str | os.PathLike[str], name: str | No
         given = _copied(settings)
         hooks.call("nydus_configure", settings=given)
     try:
-        cluster = _build(read_settings(given, asynchronous=kind is AsyncCluster), kind)
+        cluster = _build(read_settings(given, asynchronous=asynchronous), kind)
     except ConfigError as error:
         if where:
             raise error.under(where) from error
@@ -136,8 +92,9 @@ def _build(settings: ClusterSettings, kind: type[C]) -> C:
     engines = {key: blueprint.engine(key) for key in blueprint.hosts}
     cluster_class: type[Any] = kind if settings.cluster is None else settings.cluster
     if not issubclass(cluster_class, kind):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
         raise ConfigError(
-            f"{cluster_class.__qualname__} is not {_KINDS[kind]}; expected a subclass", "cluster"
+            f"{cluster_class.__qualname__} is not {article} {kind.__name__}; expected a subclass", "cluster"
         )
     surface = blueprint.surface()
     try:
@@ -159,9 +116,6 @@ def _build(settings: ClusterSettings, kind: type[C]) -> C:
             engine.retire()  # an engine may have begun something: the embedded engine starts a server
         raise
     return cluster
-
-
-_KINDS: Mapping[type[Any], str] = {Cluster: "a Cluster", AsyncCluster: "an AsyncCluster"}
 
 
 def _copied(value: Any, depth: int = 0) -> Any:

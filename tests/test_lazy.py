@@ -1,0 +1,143 @@
+"""Modules that are imported late: which, why, and that nobody but the clock can tell.
+
+Fresh interpreters are asked for ``sys.modules``; nothing is timed. ``make bench`` measures.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nydus_core
+
+pytestmark = pytest.mark.slow_env  # client libraries have no part in it
+
+#: The modules that ``from nydus.db import create_cluster`` does not import, each with the reason.
+NOT_AT_IMPORT = {
+    "asyncio": "half of the time of an import; only the side for asyncio needs it",
+    "nydus_core.aio": "the side for asyncio",
+    "nydus_core.create.aio": "the front door for asyncio",
+    "redis": "the settings name the engine, and only that engine's client library is imported",
+    "pymemcache": "as redis",
+    "nydus_redis": "as redis",
+    "nydus_memcache": "as redis",
+    "ssl": "comes with asyncio and with client libraries; the core has no use for it",
+}
+
+IMPORT = "from nydus.db import create_cluster"
+
+
+def loaded(program: str) -> set[str]:
+    """The modules that a new interpreter has imported after running a program."""
+    program += "\nimport json, sys; print(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-I", "-c", program], check=True, capture_output=True, text=True)
+    return set(json.loads(done.stdout))
+
+
+def early(modules: set[str], late: dict[str, str]) -> dict[str, str]:
+    """Those of the late modules that were imported all the same, with the reason why they should not be."""
+    return {module: why for module, why in late.items() if module in modules}
+
+
+def test_importing_the_front_door_leaves_the_late_modules_alone() -> None:
+    assert early(loaded(IMPORT), NOT_AT_IMPORT) == {}
+
+
+# Faces with late names -------------------------------------------------------------------------------------------
+
+
+def faces() -> list[str]:
+    """The faces that hand on late names: modules whose ``__getattr__`` is made by ``lazy``."""
+    found = []
+    for package in ("nydus", "nydus_core", "nydus_redis", "nydus_memcache"):
+        spec = importlib.util.find_spec(package)
+        assert spec is not None
+        assert spec.submodule_search_locations
+        root = Path(next(iter(spec.submodule_search_locations)))
+        for file in sorted(root.rglob("*.py")):
+            if "lazy(" in file.read_text("utf-8") and file.name != "lazy.py":
+                parts = file.relative_to(root.parent).with_suffix("").parts
+                found.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    return found
+
+
+def late_names(face: str) -> dict[str, str]:
+    """The names of a face that type checkers find in its ``if TYPE_CHECKING`` block, each with the module it is taken from."""
+    file = importlib.import_module(face).__file__
+    assert file is not None
+    tree = ast.parse(Path(file).read_text("utf-8"))
+    return {
+        alias.name: statement.module
+        for block in tree.body
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for statement in block.body
+        if isinstance(statement, ast.ImportFrom) and statement.module
+        for alias in statement.names
+    }
+
+
+def test_there_are_faces_with_late_names() -> None:
+    assert {"nydus.db", "nydus_core", "nydus_core.create"} <= set(faces())
+
+
+@pytest.mark.parametrize("face", faces())
+def test_a_late_name_is_what_type_checkers_take_it_for(face: str) -> None:
+    module = importlib.import_module(face)
+    for name, home in late_names(face).items():
+        assert getattr(module, name) is getattr(importlib.import_module(home), name)
+    public: list[str] = module.__all__
+    assert [name for name in public if not hasattr(module, name)] == []
+    assert set(public) <= set(dir(module))
+
+
+@pytest.mark.parametrize("face", faces())
+def test_each_late_name_can_be_the_first_to_be_used(face: str) -> None:
+    for name in late_names(face):
+        loaded(f"from {face} import {name}")
+    star = f"from {face} import *; import {face}; assert set({face}.__all__) <= set(globals())"
+    assert loaded(star)
+
+
+def test_asking_for_the_names_of_a_face_imports_nothing() -> None:
+    modules = loaded("import nydus_core; assert 'AsyncCluster' in dir(nydus_core)")
+    assert "nydus_core.aio" not in modules
+
+
+def test_an_unknown_name_of_a_face_is_refused_as_by_any_module() -> None:
+    with pytest.raises(
+        AttributeError, match=r"^module 'nydus_core' has no attribute 'AsyncClutser'$"
+    ) as caught:
+        nydus_core.AsyncClutser  # type: ignore[attr-defined]  # noqa: B018
+    assert (caught.value.name, caught.value.obj) == ("AsyncClutser", nydus_core)
+    assert not hasattr(nydus_core, "__wrapped__")
+
+
+def test_a_late_module_is_an_attribute_of_its_package() -> None:
+    loaded("import nydus_core; assert nydus_core.aio.AsyncCluster is nydus_core.AsyncCluster")
+
+
+def test_a_late_class_is_pickled_by_its_name() -> None:
+    assert pickle.loads(pickle.dumps(nydus_core.AsyncCluster)) is nydus_core.AsyncCluster
+
+
+def test_threads_may_ask_for_the_first_time_together() -> None:
+    loaded(
+        "import threading; from concurrent.futures import ThreadPoolExecutor\n"
+        "import nydus_core\n"
+        "barrier = threading.Barrier(8)\n"
+        "def first(name):\n"
+        "    barrier.wait(30)\n"
+        "    return getattr(nydus_core, name)\n"
+        "names = ['AsyncCluster', 'create_async_cluster', 'ThreadedEngine', 'BaseAsyncEngine'] * 2\n"
+        "with ThreadPoolExecutor(8) as pool:\n"
+        "    found = list(pool.map(first, names))\n"
+        "assert found == [getattr(nydus_core, name) for name in names]"
+    )
