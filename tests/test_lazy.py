@@ -32,6 +32,15 @@ NOT_AT_IMPORT = {
     "ssl": "comes with asyncio and with client libraries; the core has no use for it",
 }
 
+#: The modules of ours that a blocking cluster does not import, each with the reason. Besides, none of theirs ends in ``aio``.
+NOT_FOR_A_BLOCKING_CLUSTER = {
+    "nydus_core.aio": "the side for asyncio",
+    "nydus_core.create.aio": "the front door for asyncio",
+    "nydus_redis.typed": "types of clusters, for those who write them",
+    "nydus_memcache.typed": "as nydus_redis.typed",
+    "nydus_redis.embedded": "another engine",
+}
+
 IMPORT = "from nydus.db import create_cluster"
 
 
@@ -49,6 +58,16 @@ def early(modules: set[str], late: dict[str, str]) -> dict[str, str]:
 
 def test_importing_the_front_door_leaves_the_late_modules_alone() -> None:
     assert early(loaded(IMPORT), NOT_AT_IMPORT) == {}
+
+
+@pytest.mark.parametrize("engine", ["redis", "memcache"])
+def test_a_blocking_cluster_leaves_the_side_for_asyncio_alone(engine: str) -> None:
+    settings = {"engine": engine, "router": "partition", "hosts": [{"port": 1}, {"port": 2}]}
+    modules = loaded(f"{IMPORT}; create_cluster({settings})")
+    assert early(modules, NOT_FOR_A_BLOCKING_CLUSTER) == {}
+    ours = sorted(module for module in modules if module.startswith("nydus"))
+    assert f"nydus_{engine}.engine.blocking" in ours
+    assert [module for module in ours if module.endswith(("_aio", ".aio"))] == []
 
 
 # Faces with late names -------------------------------------------------------------------------------------------
@@ -85,7 +104,7 @@ def late_names(face: str) -> dict[str, str]:
 
 
 def test_there_are_faces_with_late_names() -> None:
-    assert {"nydus.db", "nydus_core", "nydus_core.create"} <= set(faces())
+    assert {"nydus.db", "nydus_core", "nydus_redis.connection", "nydus_memcache"} <= set(faces())
 
 
 @pytest.mark.parametrize("face", faces())

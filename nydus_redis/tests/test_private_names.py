@@ -34,7 +34,7 @@ from redis.utils import HIREDIS_AVAILABLE
 import nydus_redis
 from nydus_core import AsyncCluster, Cluster, MaybeApplied, create_async_cluster, create_cluster
 from nydus_core.testing import FaultProxy
-from nydus_redis.connection import losses
+from nydus_redis.connection import losses, losses_aio
 from nydus_redis.connection.replies_aio import whole_answer
 from nydus_redis.connection.sockets import is_closed, shut
 from nydus_redis.embedded.server import PrivateServer
@@ -555,7 +555,7 @@ def test_unread_bytes_are_noticed_where_their_buffers_are_hidden(
 
 
 def pipeline_hooks() -> Iterator[tuple[type[Any], str]]:
-    for kind in (losses.PlainLosses, losses.AsyncPlainLosses):
+    for kind in (losses.PlainLosses, losses_aio.AsyncPlainLosses):
         for name in ("_disconnect_raise_on_watching", "_disconnect_reset_raise_on_watching"):
             yield kind, name
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import nydus_redis.typed
+import nydus_redis.typed.everywhere
 from nydus_core import (
     AsyncCluster,
     BaseAsyncEngine,
@@ -76,7 +76,7 @@ def test_another_engine_is_refused() -> None:
 
 
 def test_the_methods_that_answer_lists_are_those_that_go_to_all_hosts() -> None:
-    tree = ast.parse(Path(nydus_redis.typed.__file__).read_text())
+    tree = ast.parse(Path(nydus_redis.typed.everywhere.__file__).read_text())
     (everywhere,) = [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == "Everywhere"]
     untyped = [
         n.target.id

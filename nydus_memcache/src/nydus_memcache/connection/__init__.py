@@ -1,9 +1,22 @@
 """Connections to a memcached host, and pools of them."""
 
+from typing import TYPE_CHECKING
+
+from nydus_core.lazy import lazy
 from nydus_memcache.connection.connector import LinkConnector
-from nydus_memcache.connection.connector_aio import MemcacheConnector
 from nydus_memcache.connection.link import Address, Link
-from nydus_memcache.connection.link_aio import AsyncLink
+
+if TYPE_CHECKING:
+    from nydus_memcache.connection.connector_aio import MemcacheConnector
+    from nydus_memcache.connection.link_aio import AsyncLink
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "nydus_memcache.connection.connector_aio": ["MemcacheConnector"],
+            "nydus_memcache.connection.link_aio": ["AsyncLink"],
+        },
+    )
 
 __all__ = [
     "Address",

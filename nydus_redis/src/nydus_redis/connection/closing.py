@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from nydus_redis.connection.streams_aio import abort
-
-__all__ = ["AsyncClosingPool", "ClosingPool"]
+__all__ = ["Closing", "ClosingPool"]
 
 
-class _Closing:
+class Closing:
     """A pool of redis-py that closes each connection before it goes back.
 
     Parameters:
@@ -27,7 +25,7 @@ class _Closing:
         return getattr(self._pool, name)
 
 
-class ClosingPool(_Closing):
+class ClosingPool(Closing):
     """Such a pool for blocking calls."""
 
     def release(self, connection: Any) -> None:
@@ -36,12 +34,3 @@ class ClosingPool(_Closing):
             connection.disconnect()
         finally:
             self._pool.release(connection)
-
-
-class AsyncClosingPool(_Closing):
-    """The same for a pool of ``redis.asyncio``."""
-
-    async def release(self, connection: Any) -> None:
-        """Close a connection at once, since a task may be cancelled here, and give it back."""
-        abort(connection)
-        await self._pool.release(connection)

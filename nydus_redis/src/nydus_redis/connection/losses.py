@@ -12,9 +12,8 @@ from typing import Any
 from redis.exceptions import WatchError
 
 from nydus_redis.connection.replies import FAILURES
-from nydus_redis.connection.streams_aio import abort
 
-__all__ = ["AsyncPlainLosses", "PlainLosses", "hidden_loss"]
+__all__ = ["PlainLosses", "hidden_loss"]
 
 
 class PlainLosses:
@@ -29,20 +28,6 @@ class PlainLosses:
     def _disconnect_reset_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
         self._disconnect_raise_on_watching(conn)
         self.reset()
-
-
-class AsyncPlainLosses:
-    """Mixed into the pipeline of ``redis.asyncio``: the error of a lost connection stays as it is."""
-
-    reset: Any
-
-    async def _disconnect_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
-        abort(conn)
-        self.watching = False
-
-    async def _disconnect_reset_raise_on_watching(self, conn: Any, *args: Any, **kwargs: Any) -> None:
-        await self._disconnect_raise_on_watching(conn)
-        await self.reset()
 
 
 def hidden_loss(error: Exception, handled: BaseException | None) -> Exception | None:

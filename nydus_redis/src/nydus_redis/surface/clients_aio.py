@@ -22,7 +22,7 @@ from nydus_redis.errors import RoutingError
 from nydus_redis.options import wire_options
 from nydus_redis.pubsub import AsyncClusterPubSub
 from nydus_redis.surface.clients import SurfacesBase, no_such_command, on_shared_connections
-from nydus_redis.surface.ending import AsyncEnding
+from nydus_redis.surface.ending_aio import AsyncEnding
 from nydus_redis.surface.host_pipeline import of_group
 from nydus_redis.surface.iterating import IteratingOverHost
 from nydus_redis.surface.of_cluster import OfCluster, admitting, name_of_script, text_instead

@@ -1,0 +1,87 @@
+"""Types that only type checkers see: the methods whose answers differ from those of one host. Nothing imports them at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Everywhere", "NoSuchCommand"]
+
+
+class NoSuchCommand:
+    """The type of an attribute that is no command of redis-py: it cannot be called."""
+
+
+class Everywhere:
+    """The methods whose commands go to all hosts: they return lists in host order, but no list for a single host."""
+
+    acl_cat: Callable[..., Any]
+    acl_deluser: Callable[..., Any]
+    acl_dryrun: Callable[..., Any]
+    acl_getuser: Callable[..., Any]
+    acl_help: Callable[..., Any]
+    acl_list: Callable[..., Any]
+    acl_load: Callable[..., Any]
+    acl_log: Callable[..., Any]
+    acl_log_reset: Callable[..., Any]
+    acl_save: Callable[..., Any]
+    acl_setuser: Callable[..., Any]
+    acl_users: Callable[..., Any]
+    acl_whoami: Callable[..., Any]
+    bgrewriteaof: Callable[..., Any]
+    bgsave: Callable[..., Any]
+    client_list: Callable[..., Any]
+    client_pause: Callable[..., Any]
+    client_unpause: Callable[..., Any]
+    command: Callable[..., Any]
+    command_count: Callable[..., Any]
+    command_getkeys: Callable[..., Any]
+    command_getkeysandflags: Callable[..., Any]
+    command_list: Callable[..., Any]
+    config_get: Callable[..., Any]
+    config_resetstat: Callable[..., Any]
+    config_rewrite: Callable[..., Any]
+    config_set: Callable[..., Any]
+    dbsize: Callable[..., Any]
+    echo: Callable[..., Any]
+    flushall: Callable[..., Any]
+    flushdb: Callable[..., Any]
+    function_delete: Callable[..., Any]
+    function_dump: Callable[..., Any]
+    function_flush: Callable[..., Any]
+    function_kill: Callable[..., Any]
+    function_list: Callable[..., Any]
+    function_load: Callable[..., Any]
+    function_restore: Callable[..., Any]
+    function_stats: Callable[..., Any]
+    hotkeys_get: Callable[..., Any]
+    hotkeys_reset: Callable[..., Any]
+    hotkeys_start: Callable[..., Any]
+    hotkeys_stop: Callable[..., Any]
+    info: Callable[..., Any]
+    keys: Callable[..., Any]
+    lastsave: Callable[..., Any]
+    latency_history: Callable[..., Any]
+    latency_latest: Callable[..., Any]
+    latency_reset: Callable[..., Any]
+    lolwut: Callable[..., Any]
+    memory_malloc_stats: Callable[..., Any]
+    memory_purge: Callable[..., Any]
+    memory_stats: Callable[..., Any]
+    module_list: Callable[..., Any]
+    ping: Callable[..., Any]
+    pubsub_channels: Callable[..., Any]
+    pubsub_numpat: Callable[..., Any]
+    pubsub_numsub: Callable[..., Any]
+    pubsub_shardchannels: Callable[..., Any]
+    pubsub_shardnumsub: Callable[..., Any]
+    randomkey: Callable[..., Any]
+    role: Callable[..., Any]
+    save: Callable[..., Any]
+    script_exists: Callable[..., Any]
+    script_flush: Callable[..., Any]
+    script_kill: Callable[..., Any]
+    slowlog_get: Callable[..., Any]
+    slowlog_len: Callable[..., Any]
+    slowlog_reset: Callable[..., Any]
+    time: Callable[..., Any]
