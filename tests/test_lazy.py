@@ -29,6 +29,15 @@ NOT_AT_IMPORT = {
     "pymemcache": "as redis",
     "nydus_redis": "as redis",
     "nydus_memcache": "as redis",
+    "importlib_metadata": "a quarter of the time of an import; needed when a plain name is looked up",
+    "pluggy": "most programs have no plugin; needed when one is found or registered",
+    "nydus_core.plugins.specs": "as pluggy",
+    "tomllib": "needed for settings in a file",
+    "difflib": "needed for an error that names the nearest name",
+    "hashlib": "loads OpenSSL; needed for fingerprints and for rules that hash with it",
+    "decimal": "needed by rendezvous alone",
+    "nydus_core.routers.profiles": "the table of all rules; needed when one of them is named",
+    "nydus_core.cluster.explain": "needed by explain() alone",
     "ssl": "comes with asyncio and with client libraries; the core has no use for it",
 }
 

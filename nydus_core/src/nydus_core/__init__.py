@@ -28,18 +28,20 @@ from nydus_core.errors import (
 )
 from nydus_core.health import HostHealth
 from nydus_core.lazy import lazy
-from nydus_core.plugins import hookimpl
 from nydus_core.routers import Router
 
 if TYPE_CHECKING:
     from nydus_core.aio import AsyncCluster, BaseAsyncEngine, ThreadedEngine
     from nydus_core.create import create_async_cluster
+    from nydus_core.plugins import hookimpl
 else:
     __getattr__, __dir__ = lazy(
         __name__,
         {
             "nydus_core.aio": ["AsyncCluster", "BaseAsyncEngine", "ThreadedEngine"],
             "nydus_core.create": ["create_async_cluster"],
+            "nydus_core.hookspecs": [],
+            "nydus_core.plugins": ["hookimpl"],
         },
     )
 
@@ -86,7 +88,6 @@ for _old, _room in {
     "batches": "engines",
     "engine": "engines",
     "explain": "cluster",
-    "hookspecs": "plugins.specs",
     "mapping": "cluster",
     "retry": "delivery",
 }.items():

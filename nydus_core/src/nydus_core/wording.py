@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -22,6 +21,10 @@ MOST_TOLD = 500
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known name, or an empty text if no name is near."""
     if len(name) > MOST_WRITTEN:
+        return ""
+    try:
+        import difflib
+    except ImportError:  # at the end of the interpreter nothing more is imported
         return ""
     words = [word for word in known if is_a(word, str)]
     close: Sequence[str] = difflib.get_close_matches(name, words, n=1)

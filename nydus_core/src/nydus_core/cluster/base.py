@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nydus_core.cluster.explain import Explanation, explain
 from nydus_core.cluster.membership import Membership
 from nydus_core.command import Command, key_bytes
 from nydus_core.deadlines import Deadline, DeadlineBlock, any_deadline, deadline_of
@@ -20,6 +19,9 @@ from nydus_core.errors import RoutingError, blend_routing_error
 from nydus_core.health import HostHealth, WatchBase
 from nydus_core.plugins import hooks
 from nydus_core.routers import has_fingerprint
+
+if TYPE_CHECKING:
+    from nydus_core.cluster.explain import Explanation
 
 __all__ = ["ClusterBase"]
 
@@ -128,6 +130,8 @@ class ClusterBase(Membership[E]):
             args: Its positional arguments.
             kwargs: Its keyword arguments.
         """
+        from nydus_core.cluster.explain import explain
+
         return explain(self._make_surface, self._snapshot.placement, name, args, kwargs)
 
     def on_key(self, key: Any) -> Any:

@@ -6,13 +6,14 @@ import inspect
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
-
-import pluggy
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from nydus_core.plugins import registry
-from nydus_core.plugins import specs as hookspecs
 from nydus_core.redaction import Redactor, redactor_of
+
+if TYPE_CHECKING:
+    import pluggy
 
 __all__ = ["Hooks", "hooks", "register", "unregister"]
 
@@ -26,11 +27,20 @@ class Hooks:
     """
 
     def __init__(self) -> None:
-        self._manager = pluggy.PluginManager("nydus")
-        self._manager.add_hookspecs(hookspecs)
         self._lock = threading.RLock()  # a plugin may register others while it is imported
         self._loaded = False
         self._listeners: dict[str, list[tuple[str, Callable[..., Any]]]] = {}
+
+    @cached_property
+    def _manager(self) -> pluggy.PluginManager:
+        """pluggy, which most programs need not import, because they have no plugin."""
+        import pluggy
+
+        from nydus_core.plugins import specs
+
+        manager = pluggy.PluginManager("nydus")
+        manager.add_hookspecs(specs)
+        return manager
 
     def load(self) -> None:
         """Load the plugins of the entry-point group ``nydus.plugins``, once. Broken plugins are logged and left out."""
@@ -62,11 +72,13 @@ class Hooks:
             self._add(plugin, name)
 
     def _add(self, plugin: object, name: str | None) -> None:
+        from pluggy import PluginValidationError
+
         try:
             self._manager.register(plugin, name or self._name(plugin))
             self._manager.check_pending()
             self._refuse_never_run(plugin)
-        except pluggy.PluginValidationError as error:
+        except PluginValidationError as error:
             if self._manager.is_registered(plugin):  # older pluggy registers before it looks
                 self._manager.unregister(plugin)
             raise ValueError(str(error)) from error
@@ -80,12 +92,14 @@ class Hooks:
         return name if not taken else f"{name}{taken + 1}"
 
     def _refuse_never_run(self, plugin: object) -> None:
+        from pluggy import PluginValidationError
+
         for hook in self._manager.get_hookcallers(plugin) or ():
             for impl in hook.get_hookimpls():
                 why = _never_run(impl) if impl.plugin is plugin else None
                 if why is not None:
                     message = f"{hook.name} of plugin {impl.plugin_name} is a {why}"
-                    raise pluggy.PluginValidationError(plugin, message)
+                    raise PluginValidationError(plugin, message)
 
     def unregister(self, plugin: object) -> None:
         """Take a plugin away again."""

@@ -7,14 +7,16 @@ is loaded. The built-in routers and the backends of this project come in through
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from types import ModuleType
-from typing import cast
-
-from importlib_metadata import Distribution, EntryPoint, entry_points
+from typing import TYPE_CHECKING, cast
 
 from nydus_core.errors import PluginError
 from nydus_core.plain import is_a, plain
 from nydus_core.wording import MOST_TOLD, nearest, shown, text_of, written
+
+if TYPE_CHECKING:
+    from importlib_metadata import Distribution, EntryPoint
 
 __all__ = ["ENGINES", "PLUGINS", "ROUTERS", "find_class", "found", "import_dotted"]
 
@@ -122,6 +124,13 @@ def import_dotted(dotted: str, path: str) -> object:
         ) from None
 
 
+def entry_points(group: str) -> Iterable[EntryPoint]:
+    """Return the entry points of a group, of all installed distributions."""
+    import importlib_metadata  # takes longer than all of this project
+
+    return importlib_metadata.entry_points(group=group)
+
+
 def found(group: str) -> dict[str, list[EntryPoint]]:
     """Return the entry points of a group by name, importing none of them.
 
@@ -145,7 +154,7 @@ def _distinct(points: list[EntryPoint]) -> list[EntryPoint]:
 def distribution(point: EntryPoint) -> str:
     """Return the name of the distribution that an entry point comes from."""
     try:
-        return str(cast(Distribution, point.dist).name)
+        return str(cast("Distribution", point.dist).name)
     except Exception:  # an uninstaller has left entry_points.txt behind, and no metadata
         return "an unknown distribution"
 

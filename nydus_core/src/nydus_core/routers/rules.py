@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Any
 
 from nydus_core.wording import written
@@ -18,6 +17,8 @@ def digest(data: Any) -> str:
     Parameters:
         data: Lists, dicts with text as keys, text, numbers, booleans and None. The order of dicts does not count.
     """
+    from hashlib import blake2b  # which loads OpenSSL
+
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return blake2b(text.encode(), digest_size=8).hexdigest()
 

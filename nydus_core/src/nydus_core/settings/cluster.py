@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,6 +112,8 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     Raises:
         ConfigError: There is no such file, or it is not TOML, or holds anything but tables.
     """
+    import tomllib
+
     place = str(path) if str(path) and len(str(path)) <= _MOST_LETTERS else written(path)
     try:
         with Path(path).open("rb") as file:
