@@ -20,34 +20,56 @@ import nydus_core
 
 pytestmark = pytest.mark.slow_env  # client libraries have no part in it
 
-#: The modules that ``from nydus.db import create_cluster`` does not import, each with the reason.
-NOT_AT_IMPORT = {
-    "asyncio": "half of the time of an import; only the side for asyncio needs it",
-    "nydus_core.aio": "the side for asyncio",
-    "nydus_core.create.aio": "the front door for asyncio",
-    "redis": "the settings name the engine, and only that engine's client library is imported",
-    "pymemcache": "as redis",
-    "nydus_redis": "as redis",
-    "nydus_memcache": "as redis",
-    "importlib_metadata": "a quarter of the time of an import; needed when a plain name is looked up",
-    "pluggy": "most programs have no plugin; needed when one is found or registered",
-    "nydus_core.plugins.specs": "as pluggy",
-    "tomllib": "needed for settings in a file",
-    "difflib": "needed for an error that names the nearest name",
-    "hashlib": "loads OpenSSL; needed for fingerprints and for rules that hash with it",
-    "decimal": "needed by rendezvous alone",
-    "nydus_core.routers.profiles": "the table of all rules; needed when one of them is named",
-    "nydus_core.cluster.explain": "needed by explain() alone",
-    "ssl": "comes with asyncio and with client libraries; the core has no use for it",
+#: The modules of ours that ``from nydus.db import create_cluster`` imports. All others wait for the first cluster.
+EARLY = {
+    "nydus",
+    "nydus.db",
+    "nydus_core",
+    "nydus_core.create",
+    "nydus_core.create.blocking",
+    "nydus_core.lazy",
 }
 
-#: The modules of ours that a blocking cluster does not import, each with the reason. Besides, none of theirs ends in ``aio``.
-NOT_FOR_A_BLOCKING_CLUSTER = {
+#: Other modules that it does not import, each with the reason.
+NOT_AT_IMPORT = {
+    "asyncio": "half of the time of an import; only the side for asyncio needs it",
+    "redis": "the settings name the engine, and only that engine's client library is imported",
+    "pymemcache": "as redis",
+    "importlib_metadata": "a quarter of the time of an import; needed when a plain name is looked up",
+    "pluggy": "most programs have no plugin; needed when one is found or registered",
+    "ssl": "comes with asyncio and with client libraries; the core has no use for it",
+    "logging": "brings twenty modules; needed when there is a cluster",
+    "inspect": "as logging",
+    "dataclasses": "as logging",
+    "socket": "as logging",
+    "urllib.parse": "as logging",
+    "concurrent.futures": "as logging",
+}
+
+#: The modules that a blocking cluster does not import, each with the reason. Besides, none of ours whose name ends in ``aio``.
+NOT_WITH_A_CLUSTER = {
     "nydus_core.aio": "the side for asyncio",
     "nydus_core.create.aio": "the front door for asyncio",
     "nydus_redis.typed": "types of clusters, for those who write them",
     "nydus_memcache.typed": "as nydus_redis.typed",
     "nydus_redis.embedded": "another engine",
+    "nydus_core.testing": "for tests",
+    "nydus_core.cluster.explain": "needed by explain() alone",
+    "nydus_core.plugins.specs": "no plugin is installed",
+    "pluggy": "no plugin is installed",
+    "tomllib": "no file of settings is read",
+    "difflib": "no error names the nearest name",
+    "nydus_core.routers.rendezvous": "another rule",
+    "nydus_core.routers.maglev": "another rule",
+    "nydus_core.routers.ring": "another rule",
+    "nydus_core.routers.slots": "another rule",
+    "decimal": "needed by rendezvous alone",
+}
+
+#: Former names of modules: they are in ``sys.modules``, and import their rooms when a name is taken from them.
+FORMER = {
+    f"nydus_core.{name}"
+    for name in ("base_engine", "batches", "engine", "explain", "hookspecs", "mapping", "retry")
 }
 
 IMPORT = "from nydus.db import create_cluster"
@@ -65,18 +87,23 @@ def early(modules: set[str], late: dict[str, str]) -> dict[str, str]:
     return {module: why for module, why in late.items() if module in modules}
 
 
-def test_importing_the_front_door_leaves_the_late_modules_alone() -> None:
-    assert early(loaded(IMPORT), NOT_AT_IMPORT) == {}
+def of_ours(modules: set[str]) -> set[str]:
+    return {module for module in modules if module.startswith("nydus")} - FORMER
+
+
+def test_importing_the_front_door_imports_nothing_behind_it() -> None:
+    modules = loaded(IMPORT)
+    assert of_ours(modules) == EARLY
+    assert early(modules, NOT_AT_IMPORT) == {}
 
 
 @pytest.mark.parametrize("engine", ["redis", "memcache"])
-def test_a_blocking_cluster_leaves_the_side_for_asyncio_alone(engine: str) -> None:
+def test_a_blocking_cluster_imports_its_own_engine_and_rule_alone(engine: str) -> None:
     settings = {"engine": engine, "router": "partition", "hosts": [{"port": 1}, {"port": 2}]}
     modules = loaded(f"{IMPORT}; create_cluster({settings})")
-    assert early(modules, NOT_FOR_A_BLOCKING_CLUSTER) == {}
-    ours = sorted(module for module in modules if module.startswith("nydus"))
-    assert f"nydus_{engine}.engine.blocking" in ours
-    assert [module for module in ours if module.endswith(("_aio", ".aio"))] == []
+    assert early(modules, NOT_WITH_A_CLUSTER) == {}
+    assert f"nydus_{engine}.engine.blocking" in modules
+    assert [module for module in sorted(of_ours(modules)) if module.endswith(("_aio", ".aio"))] == []
 
 
 # Faces with late names -------------------------------------------------------------------------------------------
@@ -118,25 +145,27 @@ def test_there_are_faces_with_late_names() -> None:
 
 @pytest.mark.parametrize("face", faces())
 def test_a_late_name_is_what_type_checkers_take_it_for(face: str) -> None:
-    module = importlib.import_module(face)
-    for name, home in late_names(face).items():
-        assert getattr(module, name) is getattr(importlib.import_module(home), name)
-    public: list[str] = module.__all__
-    assert [name for name in public if not hasattr(module, name)] == []
-    assert set(public) <= set(dir(module))
-
-
-@pytest.mark.parametrize("face", faces())
-def test_each_late_name_can_be_the_first_to_be_used(face: str) -> None:
-    for name in late_names(face):
-        loaded(f"from {face} import {name}")
-    star = f"from {face} import *; import {face}; assert set({face}.__all__) <= set(globals())"
-    assert loaded(star)
+    names = late_names(face)
+    assert names
+    loaded(
+        f"from importlib import import_module\n"
+        f"face = import_module({face!r})\n"
+        f"for name, home in {names}.items():\n"
+        f"    assert getattr(face, name) is getattr(import_module(home), name), name\n"
+        f"assert set(face.__all__) <= set(dir(face))\n"
+        f"from {face} import *\n"
+        f"assert set(face.__all__) <= set(globals())"
+    )
 
 
 def test_asking_for_the_names_of_a_face_imports_nothing() -> None:
-    modules = loaded("import nydus_core; assert 'AsyncCluster' in dir(nydus_core)")
-    assert "nydus_core.aio" not in modules
+    modules = loaded("import nydus_core; assert {'AsyncCluster', 'errors', 'retry'} <= set(dir(nydus_core))")
+    assert of_ours(modules) == {"nydus_core", "nydus_core.lazy"}
+
+
+def test_looking_at_a_former_module_imports_nothing() -> None:
+    program = "import nydus_core.retry, inspect; inspect.getmodule(inspect.currentframe())"
+    assert of_ours(loaded(program)) == {"nydus_core", "nydus_core.lazy"}
 
 
 def test_an_unknown_name_of_a_face_is_refused_as_by_any_module() -> None:

@@ -12,9 +12,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
-__all__ = ["lazy"]
+__all__ = ["lazy", "register_former"]
 
 
 def lazy(
@@ -48,3 +50,27 @@ def lazy(
         return sorted({*namespace, *home_of, *inside})
 
     return find, names
+
+
+def register_former(package: str, rooms: Mapping[str, str]) -> None:
+    """Let modules be imported under former names. Such a module has the names of the room that they moved to.
+
+    Parameters:
+        package: The package of the modules.
+        rooms: The former names of the modules, each with the room, both relative to the package.
+    """
+    for former, room in rooms.items():
+        name = f"{package}.{former}"
+        module: Any = ModuleType(name, f"A former name of ``{package}.{room}``.")
+        module.__spec__ = ModuleSpec(name, None)
+        module.__getattr__ = _names_of(f"{package}.{room}", name)
+        sys.modules[name] = vars(sys.modules[package])[former] = module
+
+
+def _names_of(room: str, former: str) -> Callable[[str], Any]:
+    def find(name: str) -> Any:
+        if name.startswith("__"):  # tools ask every module for such names, and that should import nothing
+            raise AttributeError(f"module {former!r} has no attribute {name!r}")
+        return getattr(import_module(room), name)
+
+    return find

@@ -1,13 +1,13 @@
-"""The blocking front door: settings in, cluster out."""
+"""The blocking front door: settings in, cluster out. The rooms behind it are imported with the first cluster."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nydus_core.cluster import Cluster
-from nydus_core.create.building import build
+if TYPE_CHECKING:
+    from nydus_core.cluster import Cluster
 
 __all__ = ["create_cluster"]
 
@@ -41,4 +41,7 @@ def create_cluster(settings: Mapping[str, Any] | str | os.PathLike[str], name: s
     Raises:
         ConfigError: Something in the settings is unknown, missing or wrong. The error says where.
     """
+    from nydus_core.cluster import Cluster
+    from nydus_core.create.building import build
+
     return build(settings, name, Cluster, asynchronous=False)

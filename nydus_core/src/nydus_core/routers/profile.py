@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from importlib import import_module
 from inspect import Parameter, Signature
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from nydus_core.checks import choose
 from nydus_core.errors import ConfigError
@@ -16,13 +17,12 @@ from nydus_core.routers.protocol import Node
 __all__ = ["Profile", "router_class"]
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """A row of the table.
 
     Attributes:
         name: The name in the settings.
-        family: The class that places keys.
+        rule: The name of the family: of the class that places keys.
         source: The implementation that the profile follows, with its version.
         parameters: The parameters of the family.
         options: The parameters that the settings may change, besides hash tags and labels; each with its
@@ -32,14 +32,18 @@ class Profile:
     """
 
     name: str
-    family: type[KeyRouter]
+    rule: str
     source: str
-    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    options: Mapping[str, Mapping[str, str] | None] = field(
-        default_factory=dict[str, Mapping[str, str] | None]
-    )
+    parameters: Mapping[str, Any] = MappingProxyType({})
+    options: Mapping[str, Mapping[str, str] | None] = MappingProxyType({})
     weighted: bool = True
     differs: str = ""
+
+    @property
+    def family(self) -> type[KeyRouter]:
+        """The class that places keys. Its module is imported when it is first used."""
+        family: type[KeyRouter] = getattr(import_module("nydus_core.routers"), self.rule)
+        return family
 
     @property
     def all_options(self) -> tuple[str, ...]:
@@ -81,8 +85,9 @@ def router_class(row: Profile, module: str) -> type[KeyRouter]:
     """
 
     def __init__(self: Any, nodes: Sequence[Node], **options: Any) -> None:
-        row.family.__init__(self, nodes, **row.settle(options))
+        family.__init__(self, nodes, **row.settle(options))
 
+    family = row.family
     name = row.name.replace("-", "_")
     body: dict[str, Any] = {
         "__init__": __init__,
@@ -93,7 +98,7 @@ def router_class(row: Profile, module: str) -> type[KeyRouter]:
         "weighted": row.weighted,
         "by_address": row.by_address,
     }
-    return type(name, (row.family,), body)
+    return type(name, (family,), body)
 
 
 def _signature(row: Profile) -> Signature:

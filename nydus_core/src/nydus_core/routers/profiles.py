@@ -11,15 +11,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from nydus_core.routers.maglev import Maglev
-from nydus_core.routers.modulo import Jump, Modulo
+from nydus_core.routers.keyed import KeyRouter
 from nydus_core.routers.profile import Profile, router_class
 from nydus_core.routers.profiles_libraries import LIBRARIES
 from nydus_core.routers.profiles_memcached import MEMCACHED
-from nydus_core.routers.rendezvous import Rendezvous
-from nydus_core.routers.rendezvous_slots import RendezvousSlots
-from nydus_core.routers.ring import Ring
-from nydus_core.routers.slots import Slots
 
 __all__ = ["PROFILES"]
 
@@ -37,34 +32,34 @@ _SHARDED = {
 _ROWS = (
     Profile(
         "partition",
-        Modulo,
+        "Modulo",
         "nydus 0.11, PartitionRouter",
         {"hash": "crc32_signed"},
         differs="Weights, which nydus did not know. Text beyond ASCII is hashed as UTF-8, where nydus raised.",
     ),
     Profile(
         "consistent",
-        Ring,
+        "Ring",
         "nydus 0.11, ConsistentHashingRouter",
         {"template": "{label}-{i}-salt", "label": "identifier"},
         differs="Numbers are hashed as their text, where nydus raised; two hosts of one identifier are refused.",
     ),
     Profile(
         "slots",
-        RendezvousSlots,
+        "RendezvousSlots",
         "the rule for new clusters: slots of Redis Cluster, by weighted rendezvous with bounded loads",
         {"hash_tags": True},
         {"bound": None, "slots": None},
     ),
     Profile(
         "rendezvous",
-        Rendezvous,
+        "Rendezvous",
         "Thaler and Ravishankar 1998, Schindelhauer and Schomaker 2005",
         {"hash_tags": True},
     ),
     Profile(
         "jump",
-        Jump,
+        "Jump",
         "Lamping and Veach 2014; jump-consistent-hash 3.6.0, dgryski/go-jump",
         {"hash_tags": True},
         {"hash": None},
@@ -72,7 +67,7 @@ _ROWS = (
     ),
     Profile(
         "maglev",
-        Maglev,
+        "Maglev",
         "Eisenbud et al. 2016; dgryski/go-maglev 8961b9b1",
         {"hash_tags": True},
         {"hash": None, "table": None},
@@ -80,7 +75,7 @@ _ROWS = (
     ),
     Profile(
         "redis-slots",
-        Slots,
+        "Slots",
         "Redis 7.0, CLUSTER KEYSLOT and redis-cli --cluster create",
         {"hash_tags": True},
         {"slots": None},
@@ -88,7 +83,7 @@ _ROWS = (
     ),
     Profile(
         "rb-partition",
-        Modulo,
+        "Modulo",
         "rb 1.11.0, PartitionRouter",
         {"hash": "crc32_signed"},
         weighted=False,
@@ -96,7 +91,7 @@ _ROWS = (
     ),
     Profile(
         "rb-ketama",
-        Ring,
+        "Ring",
         "rb 1.11.0, ConsistentHashingRouter",
         {"template": "{label}-{i}-salt", "label": "rb"},
         weighted=False,
@@ -105,7 +100,7 @@ _ROWS = (
     ),
     Profile(
         "jedis",
-        Ring,
+        "Ring",
         "Jedis 3.9.0, Sharded, shards with names",
         {**_SHARDED, "template": "{label}*{i}"},
         {"hash": _JEDIS},
@@ -113,7 +108,7 @@ _ROWS = (
     ),
     Profile(
         "jedis-unnamed",
-        Ring,
+        "Ring",
         "Jedis 3.9.0, Sharded, shards without names",
         {**_SHARDED, "label": "position"},
         {"hash": _JEDIS},
@@ -121,14 +116,14 @@ _ROWS = (
     ),
     Profile(
         "go-redis",
-        Rendezvous,
+        "Rendezvous",
         "go-redis 9.22.0, Ring",
         {"score": "go-redis", "hash_tags": True},
         weighted=False,
     ),
     Profile(
         "django-redis",
-        Ring,
+        "Ring",
         "django-redis 7.0.0, ShardClient",
         {
             "hash": "sha256",
@@ -147,7 +142,7 @@ _ROWS = (
     ),
     Profile(
         "redis-shard",
-        Ring,
+        "Ring",
         "redis-shard 0.3.7, RedisShardAPI",
         {
             "hash": "crc32",
@@ -165,7 +160,7 @@ _ROWS = (
     ),
     Profile(
         "phpredis",
-        Modulo,
+        "Modulo",
         "phpredis 5.3.7, RedisArray",
         {"hash": "crc32", "reduce": "range", "tags": "phpredis", "hash_tags": True},
         weighted=False,
@@ -178,10 +173,12 @@ _ROWS = (
 #: Every profile, by name.
 PROFILES: Mapping[str, Profile] = MappingProxyType({row.name: row for row in _ROWS})
 
-_CLASSES = {row.name.replace("-", "_"): router_class(row, __name__) for row in _ROWS}
+_CLASSES: dict[str, type[KeyRouter]] = {}
 
 
 def __getattr__(name: str) -> type[Any]:
-    if name in _CLASSES:
-        return _CLASSES[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Return the router class of a profile. It is made when it is first asked for, and only then its family is imported."""
+    row = PROFILES.get(name.replace("_", "-"))
+    if row is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _CLASSES.get(name) or _CLASSES.setdefault(name, router_class(row, __name__))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from nydus_core.routers.profile import Profile
-from nydus_core.routers.ring import Ring
 
 __all__ = ["LIBRARIES"]
 
@@ -13,13 +12,13 @@ __all__ = ["LIBRARIES"]
 LIBRARIES = (
     Profile(
         "libketama",
-        Ring,
+        "Ring",
         "RJ/ketama 18cf9a77",
         {"shares": "libketama", "successor": ">=", "ties": "first", "label": "address"},
     ),
     Profile(
         "uhashring",
-        Ring,
+        "Ring",
         "uhashring 2.5, HashRing(hash_fn='ketama')",
         {"keys": "text"},
         {"vnodes": None, "points": None},
@@ -27,16 +26,18 @@ LIBRARIES = (
     ),
     Profile(
         "uhashring-meta",
-        Ring,
+        "Ring",
         "uhashring 2.5, HashRing()",
         {"hash": "md5_whole", "points": 1, "vnodes": 160, "shares": "multiple", "keys": "text"},
         {"vnodes": None, "hash": None},
         differs="As uhashring.",
     ),
-    Profile("hash-ring", Ring, "hash_ring 1.3.1", {"points": 3}, differs="Numbers are hashed as their text."),
+    Profile(
+        "hash-ring", "Ring", "hash_ring 1.3.1", {"points": 3}, differs="Numbers are hashed as their text."
+    ),
     Profile(
         "pypi-consistent-hash",
-        Ring,
+        "Ring",
         "consistent-hash 1.0 of PyPI, and with points 4 consistent-hash-git 0.3",
         {"points": 3, "shares": "multiple"},
         {"points": None},
@@ -44,7 +45,7 @@ LIBRARIES = (
     ),
     Profile(
         "flexihash",
-        Ring,
+        "Ring",
         "Flexihash 1.5.1 of PyPI",
         {
             "hash": "crc32",
@@ -58,7 +59,7 @@ LIBRARIES = (
     ),
     Profile(
         "node-hashring",
-        Ring,
+        "Ring",
         "node-hashring 1.0.2 of npm",
         {
             "hash": "murmur3_4095",
@@ -73,7 +74,7 @@ LIBRARIES = (
     ),
     Profile(
         "npm-consistent-hashing",
-        Ring,
+        "Ring",
         "consistent-hashing 0.3.0 of npm",
         {
             "hash": "md5_whole",
@@ -87,7 +88,7 @@ LIBRARIES = (
     ),
     Profile(
         "npm-ketama",
-        Ring,
+        "Ring",
         "ketama 1.0.0 of npm",
         {
             "hash": "sha1_first",

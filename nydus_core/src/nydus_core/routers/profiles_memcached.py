@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from nydus_core.routers.modulo import Furc, Modulo
 from nydus_core.routers.profile import Profile
-from nydus_core.routers.rendezvous import Rendezvous
-from nydus_core.routers.ring import Ring
 
 __all__ = ["MEMCACHED"]
 
@@ -61,7 +58,7 @@ _FLOAT32 = {"ring_hash": "md5", "shares": "float32", "successor": ">=", "ties": 
 MEMCACHED = (
     Profile(
         "pymemcache",
-        Rendezvous,
+        "Rendezvous",
         "pymemcache 4.0.0, HashClient with RendezvousHash",
         {"score": "pymemcache", "ties": "larger", "label": "address"},
         {"seed": None},
@@ -71,7 +68,7 @@ MEMCACHED = (
     ),
     Profile(
         "libmemcached-modula",
-        Modulo,
+        "Modulo",
         "libmemcached 1.1.4 and pylibmc 1.6.3, distribution modula",
         {"hash": "one_at_a_time"},
         {"hash": _LIBMEMCACHED, "prefix": None},
@@ -80,7 +77,7 @@ MEMCACHED = (
     ),
     Profile(
         "libmemcached-ketama",
-        Ring,
+        "Ring",
         "libmemcached 1.1.4 and pylibmc 1.6.3, KETAMA without weights",
         {**_HUNDRED, "label": "short-address"},
         {"hash": _LIBMEMCACHED, "ring_hash": _LIBMEMCACHED, "prefix": None},
@@ -89,7 +86,7 @@ MEMCACHED = (
     ),
     Profile(
         "libmemcached-ketama-weighted",
-        Ring,
+        "Ring",
         "libmemcached 1.1.4 and pylibmc 1.6.3, KETAMA_WEIGHTED",
         {**_FLOAT32, "shares": "libmemcached", "label": "short-address"},
         {"hash": _LIBMEMCACHED, "prefix": None},
@@ -97,7 +94,7 @@ MEMCACHED = (
     ),
     Profile(
         "libmemcached-spy",
-        Ring,
+        "Ring",
         "libmemcached 1.1.4, DISTRIBUTION_CONSISTENT_KETAMA_SPY without weights",
         {**_HUNDRED, "label": "slash-address"},
         {"hash": _LIBMEMCACHED, "prefix": None},
@@ -107,7 +104,7 @@ MEMCACHED = (
     ),
     Profile(
         "libmemcached-spy-weighted",
-        Ring,
+        "Ring",
         "libmemcached 1.1.4, DISTRIBUTION_CONSISTENT_KETAMA_SPY with weights",
         {**_FLOAT32, "shares": "libmemcached", "label": "slash-address"},
         {"hash": _LIBMEMCACHED, "prefix": None},
@@ -115,7 +112,7 @@ MEMCACHED = (
     ),
     Profile(
         "twemproxy-ketama",
-        Ring,
+        "Ring",
         "twemproxy 0.5.0, distribution ketama",
         {**_FLOAT32, "hash": "fnv1a_64", "empty": "zero"},
         {"hash": _TWEMPROXY, "hash_tag": None},
@@ -123,14 +120,14 @@ MEMCACHED = (
     ),
     Profile(
         "twemproxy-modula",
-        Modulo,
+        "Modulo",
         "twemproxy 0.5.0, distribution modula",
         {"hash": "fnv1a_64", "empty": "zero"},
         {"hash": _TWEMPROXY, "hash_tag": None},
     ),
     Profile(
         "python-memcached",
-        Modulo,
+        "Modulo",
         "python-memcached 1.62",
         {"hash": "crc15"},
         {"hash": MappingProxyType({"crc15": "crc15", "crc15_or_1": "crc15_or_1"})},
@@ -138,7 +135,7 @@ MEMCACHED = (
     ),
     Profile(
         "mcrouter-ch3",
-        Furc,
+        "Furc",
         "mcrouter, Ch3HashFunc (mcrouter/lib/fbi/hash.c)",
         {"keys": "mcrouter"},
         weighted=False,
@@ -146,7 +143,7 @@ MEMCACHED = (
     ),
     Profile(
         "mcrouter-crc32",
-        Modulo,
+        "Modulo",
         "mcrouter, Crc32HashFunc",
         {"hash": "crc31", "keys": "mcrouter"},
         weighted=False,
@@ -154,7 +151,7 @@ MEMCACHED = (
     ),
     Profile(
         "libmc",
-        Ring,
+        "Ring",
         "libmc 1.4.17",
         {**_HUNDRED, "hash": "md5", "ring_hash": "md5", "label": "short-address"},
         {"hash": _LIBMC},
@@ -163,7 +160,7 @@ MEMCACHED = (
     ),
     Profile(
         "dalli",
-        Ring,
+        "Ring",
         "dalli 3.0.6",
         {
             "hash": "crc32",
@@ -178,7 +175,7 @@ MEMCACHED = (
     ),
     Profile(
         "cache-memcached-fast",
-        Ring,
+        "Ring",
         "Cache::Memcached::Fast 0.28 with ketama_points",
         {
             "hash": "crc32",
@@ -196,14 +193,14 @@ MEMCACHED = (
     ),
     Profile(
         "memjs",
-        Modulo,
+        "Modulo",
         "memjs 1.3.2",
         {"hash": "java_abs"},
         weighted=False,
     ),
     Profile(
         "spymemcached",
-        Ring,
+        "Ring",
         "spymemcached 2.12.3, KetamaConnectionFactory",
         {"shares": "spymemcached", "successor": ">=", "label": "address"},
         differs="Servers given by name have other labels there: 'name/ip:port', or 'name/<unresolved>:port'; give them "
@@ -211,7 +208,7 @@ MEMCACHED = (
     ),
     Profile(
         "spymemcached-consistent",
-        Ring,
+        "Ring",
         "spymemcached 2.12.3, locator CONSISTENT with another hash than KETAMA_HASH",
         {
             "hash": "java",
@@ -227,7 +224,7 @@ MEMCACHED = (
     ),
     Profile(
         "spymemcached-array-mod",
-        Modulo,
+        "Modulo",
         "spymemcached 2.12.3, its default: locator ARRAY_MOD with NATIVE_HASH",
         {"hash": "java"},
         {"hash": MappingProxyType({**_SPYMEMCACHED, "KETAMA_HASH": "md5"})},
@@ -235,7 +232,7 @@ MEMCACHED = (
     ),
     Profile(
         "memcachio",
-        Rendezvous,
+        "Rendezvous",
         "memcachio 0.5.1",
         {"score": "memcachio", "label": "memcachio"},
         weighted=False,
