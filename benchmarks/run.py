@@ -23,6 +23,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "support"
 from asyncio_rows import asyncio_memcache_rows, asyncio_rows
 from memcache_rows import memcache_rows
 from side_by_side import BATCH, HOSTS, KEYS, SINGLES, Row, heading, measure, queue
+from starts import STARTS, measure_start
 
 from memcached import MemcachedServer
 
@@ -36,6 +37,10 @@ def main() -> None:
     with rows() as each:
         for row in each:
             measure(row)
+    print("\nms of CPU time of a new interpreter, beyond one that does nothing\n")
+    heading()
+    for start in STARTS:
+        measure_start(start)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 HOSTS = 4
@@ -54,14 +54,7 @@ def measure(row: Row) -> None:
         sides = [(row.ours, ours), (row.peer, peer)]
         for work, times in sides if turn % 2 else reversed(sides):
             times.append(times_of(work))
-    ratios = [mine.seconds / theirs.seconds for mine, theirs in zip(ours, peer, strict=True)]
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    cpu = statistics.median(mine.cpu / theirs.cpu for mine, theirs in zip(ours, peer, strict=True))
-    aim = "" if row.target is None else f"{row.target:.2f}"
-    each = [statistics.median(times.seconds for times in side) / row.units * 1e6 for side in (ours, peer)]
-    print(
-        f"| {row.name:50} | {each[0]:7.2f} | {each[1]:7.2f} | {middle:5.2f} | {low:4.2f} – {high:4.2f} | {cpu:5.2f} | {aim:>6} |"
-    )
+    show(row.name, ours, peer, row.units / 1e6, row.target)
 
 
 class Times(NamedTuple):
@@ -69,6 +62,18 @@ class Times(NamedTuple):
 
     seconds: float
     cpu: float
+
+
+def show(name: str, ours: Sequence[Times], peer: Sequence[Times], units: float, target: float | None) -> None:
+    """Print a row of the table, of times that stood side by side, for one unit."""
+    ratios = [mine.seconds / theirs.seconds for mine, theirs in zip(ours, peer, strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    cpu = statistics.median(mine.cpu / theirs.cpu for mine, theirs in zip(ours, peer, strict=True))
+    aim = "" if target is None else f"{target:.2f}"
+    each = [statistics.median(times.seconds for times in side) / units for side in (ours, peer)]
+    print(
+        f"| {name:50} | {each[0]:7.2f} | {each[1]:7.2f} | {middle:5.2f} | {low:4.2f} – {high:4.2f} | {cpu:5.2f} | {aim:>6} |"
+    )
 
 
 def times_of(work: Callable[[], Any]) -> Times:

@@ -31,7 +31,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     yield module
-    for name in ("asyncio_rows", "memcache_rows", "side_by_side"):
+    for name in ("asyncio_rows", "memcache_rows", "side_by_side", "starts"):
         sys.modules.pop(name, None)
 
 
@@ -113,3 +113,18 @@ def test_what_is_aimed_at(bench: Any, redis_servers: RedisServers) -> None:
         "asyncio: GET, 200 tasks": 0.95,
         "asyncio: the same, both on one host": 0.95,
     }
+
+
+def test_the_programs_of_starts_run_and_are_a_row_each(
+    bench: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for start in bench.STARTS:
+        bench.measure_start(start, turns=2)
+        assert capsys.readouterr().out.startswith(f"| {start.name} ")
+    assert [start.target for start in bench.STARTS] == [0.35, 1.15]
+
+
+def test_a_program_that_fails_is_no_row(bench: Any) -> None:
+    broken = bench.STARTS[0]._replace(ours="import sys; sys.exit(1)")
+    with pytest.raises(RuntimeError, match="this program failed: import sys"):
+        bench.measure_start(broken)
