@@ -9,6 +9,8 @@ import asyncio
 import importlib
 import json
 import logging
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import importlib_metadata
 import pytest
 from importlib_metadata import entry_points
 
@@ -213,6 +216,37 @@ def test_only_the_plugin_that_was_named_is_imported(install: Install) -> None:
     read_settings({"engine": "one", "hosts": [{}]})
     assert "nydus_one" in sys.modules
     assert "nydus_other" not in sys.modules
+
+
+def test_what_is_installed_while_the_program_runs_is_found(install: Install, tmp_path: Path) -> None:
+    install("nydus-one", {"nydus.engines": {"one": "nydus_one:Engine"}}, nydus_one=ENGINE)
+    read_settings({"engine": "one", "hosts": [{}]})
+    (one,) = tmp_path.glob("*/nydus_one-1.0.dist-info")
+    two = one.with_name("nydus_two-1.0.dist-info")
+    shutil.copytree(one, two)  # in a folder that was looked at
+    two.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: nydus-two\nVersion: 1.0\n")
+    two.joinpath("entry_points.txt").write_text("[nydus.engines]\ntwo = nydus_one:Engine\n")
+    os.utime(one.parent, ns=(0, 0))  # file systems may count in coarse steps
+    assert read_settings({"engine": "two", "hosts": [{}]}).engine.__module__ == "nydus_one"
+
+
+def test_the_distributions_are_read_once_for_a_cluster(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = {"nydus.engines": {"one": "nydus_one:Engine"}, "nydus.routers": {"one": "nydus_one:Rule"}}
+    router = "from nydus_core.routers import NodeRouter\nclass Rule(NodeRouter): pass\n"
+    install("nydus-one", groups, nydus_one=ENGINE + router)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # __pycache__ would be a change of the folder
+    scans: list[dict[str, str]] = []
+    scan = importlib_metadata.entry_points
+
+    def counted(**params: str) -> Any:
+        scans.append(params)
+        return scan(**params)
+
+    monkeypatch.setattr(importlib_metadata, "entry_points", counted)
+    read_settings({"engine": "one", "router": "one", "hosts": [{}]})
+    assert scans == [{}]
 
 
 # Four causes, four messages --------------------------------------------------------------------------------------

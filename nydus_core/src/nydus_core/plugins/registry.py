@@ -7,6 +7,8 @@ is loaded. The built-in routers and the backends of this project come in through
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
@@ -16,7 +18,7 @@ from nydus_core.plain import is_a, plain
 from nydus_core.wording import MOST_TOLD, nearest, shown, text_of, written
 
 if TYPE_CHECKING:
-    from importlib_metadata import Distribution, EntryPoint
+    from importlib_metadata import Distribution, EntryPoint, EntryPoints
 
 __all__ = ["ENGINES", "PLUGINS", "ROUTERS", "find_class", "found", "import_dotted"]
 
@@ -125,10 +127,30 @@ def import_dotted(dotted: str, path: str) -> object:
 
 
 def entry_points(group: str) -> Iterable[EntryPoint]:
-    """Return the entry points of a group, of all installed distributions."""
+    """Return the entry points of a group, of all installed distributions.
+
+    The files of all distributions are read once, and again when ``sys.path`` or a folder on it has changed: a cluster looks up
+    plugins, an engine and a router.
+    """
+    global _scan
     import importlib_metadata  # takes longer than all of this project
 
-    return importlib_metadata.entry_points(group=group)
+    places = (*map(_state_of, sys.path), *map(id, sys.meta_path))
+    if _scan is None or _scan[0] != places:
+        _scan = places, importlib_metadata.entry_points()
+    return _scan[1].select(group=group)
+
+
+#: The last scan: the places where it looked, and the entry points that it found.
+_scan: tuple[tuple[object, ...], EntryPoints] | None = None
+
+
+def _state_of(entry: str) -> tuple[str, int]:
+    """Return an entry of ``sys.path`` with the time of its last change. An installer changes it."""
+    try:
+        return entry, os.stat(entry or ".").st_mtime_ns
+    except OSError:
+        return entry, 0
 
 
 def found(group: str) -> dict[str, list[EntryPoint]]:
