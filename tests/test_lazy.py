@@ -53,6 +53,7 @@ NOT_WITH_A_CLUSTER = {
     "nydus_redis.typed": "types of clusters, for those who write them",
     "nydus_memcache.typed": "as nydus_redis.typed",
     "nydus_redis.embedded": "another engine",
+    "nydus_redis.pubsub": "needed by pubsub() alone",
     "nydus_core.testing": "for tests",
     "nydus_core.cluster.explain": "needed by explain() alone",
     "nydus_core.plugins.specs": "no plugin is installed",

@@ -13,8 +13,8 @@ import pytest
 
 import inner
 from nydus_core.routers import PROFILES, Node, NodeRouter, RoundRobinRouter, Router, profiles
-from nydus_core.routers.consistent import ConsistentHashingRouter
-from nydus_core.routers.partition import PartitionRouter
+from nydus_core.routers.nydus_consistent import ConsistentHashingRouter
+from nydus_core.routers.nydus_partition import PartitionRouter
 from nydus_core.testing.routers import RouterContract
 
 #: Profiles that go by numbers: a host more moves most keys; all others but maglev and slots are consistent.

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from nydus_core.routers import PROFILES, Node, NodeRouter, Ring, differences, profiles
-from nydus_core.routers.consistent import ConsistentHashingRouter
-from nydus_core.routers.partition import PartitionRouter
+from nydus_core.routers.nydus_consistent import ConsistentHashingRouter
+from nydus_core.routers.nydus_partition import PartitionRouter
 
 _RANDOM = random.Random(1)
 KEYS = [

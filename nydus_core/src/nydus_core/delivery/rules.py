@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from nydus_core.deadlines import Deadline
 from nydus_core.delivery.placement import Placement
@@ -14,8 +14,7 @@ from nydus_core.health import BreakerSettings, Readmit, WatchBase
 __all__ = ["PLAIN", "CallOptions", "DeliverySettings", "Rules"]
 
 
-@dataclass(frozen=True, slots=True)
-class CallOptions:
+class CallOptions(NamedTuple):
     """Options of one call, which travel with it from the cluster to the driver.
 
     Attributes:
@@ -54,8 +53,7 @@ class DeliverySettings:
     deadline: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """The rules that a delivery goes by.
 
     Attributes:

@@ -6,8 +6,7 @@ A flow of many commands would keep an event loop to itself, so it does its work 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from nydus_core.pieces import Work, done
 
@@ -16,8 +15,7 @@ __all__ = ["TURN", "Interrupted", "Pause", "in_turns"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     """A wait before the next attempt.
 
     Attributes:

@@ -14,8 +14,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from nydus_core.wording import text_of
 
@@ -33,8 +32,7 @@ class State(enum.Enum):
     HALF_OPEN = "half-open"
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerSettings:
+class BreakerSettings(NamedTuple):
     """When a breaker opens, and when its host is probed.
 
     Attributes:
@@ -54,8 +52,7 @@ class BreakerSettings:
     most: float = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class HostHealth:
+class HostHealth(NamedTuple):
     """The health of one host, as far as it is known.
 
     Attributes:
@@ -74,7 +71,7 @@ class HostHealth:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the health as text and numbers, for ``json.dumps``; ``state`` is ``closed``, ``open`` or ``half-open``."""
-        return {**asdict(self), "state": self.state.value}
+        return {**self._asdict(), "state": self.state.value}
 
 
 #: Seconds that a host must have had to answer, before a missed deadline speaks against it.

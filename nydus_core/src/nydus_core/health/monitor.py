@@ -11,7 +11,6 @@ import logging
 import time
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, Protocol
 
@@ -142,7 +141,7 @@ class WatchBase(Generic[E]):
     def report(self) -> HostHealth:
         """Return the health of the host."""
         report = self._breaker.report()
-        return report if report.cause or not self._denial else replace(report, cause=self._denial)
+        return report if report.cause or not self._denial else report._replace(cause=self._denial)
 
     def succeeded(self) -> None:
         """Note that the host has answered."""

@@ -10,12 +10,12 @@ from nydus_core.routers.protocol import Node, NodeRouter, Router, Spread, hash_t
 from nydus_core.routers.rules import differences
 
 if TYPE_CHECKING:
-    from nydus_core.routers.consistent import ConsistentHashingRouter
     from nydus_core.routers.keyed import KeyRouter, LabelledRouter
     from nydus_core.routers.keyless import BroadcastRouter, RoundRobinRouter
     from nydus_core.routers.maglev import Maglev
     from nydus_core.routers.modulo import Furc, Jump, Modulo
-    from nydus_core.routers.partition import PartitionRouter
+    from nydus_core.routers.nydus_consistent import ConsistentHashingRouter
+    from nydus_core.routers.nydus_partition import PartitionRouter
     from nydus_core.routers.profile import Profile
     from nydus_core.routers.profiles import PROFILES
     from nydus_core.routers.rendezvous import Rendezvous
@@ -26,12 +26,12 @@ else:
     __getattr__, __dir__ = lazy(
         __name__,
         {
-            "nydus_core.routers.consistent": ["ConsistentHashingRouter"],
+            "nydus_core.routers.nydus_consistent": ["ConsistentHashingRouter"],
             "nydus_core.routers.keyed": ["KeyRouter", "LabelledRouter"],
             "nydus_core.routers.keyless": ["BroadcastRouter", "RoundRobinRouter"],
             "nydus_core.routers.maglev": ["Maglev"],
             "nydus_core.routers.modulo": ["Furc", "Jump", "Modulo"],
-            "nydus_core.routers.partition": ["PartitionRouter"],
+            "nydus_core.routers.nydus_partition": ["PartitionRouter"],
             "nydus_core.routers.profile": ["Profile"],
             "nydus_core.routers.profiles": ["PROFILES"],
             "nydus_core.routers.rendezvous": ["Rendezvous"],

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
 from nydus_core.errors import ConfigError, HostListExhausted
 from nydus_core.routers.rules import digest
@@ -42,8 +41,7 @@ class Spread(enum.Enum):
     ALL = "all"
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A host as a router sees it.
 
     Attributes:

@@ -3,14 +3,17 @@
 from typing import TYPE_CHECKING
 
 from nydus_core.lazy import lazy
-from nydus_redis.pubsub.cluster import ClusterPubSub
 
 if TYPE_CHECKING:
+    from nydus_redis.pubsub.cluster import ClusterPubSub
     from nydus_redis.pubsub.cluster_aio import AsyncClusterPubSub
 else:
-    __getattr__, __dir__ = lazy(__name__, {"nydus_redis.pubsub.cluster_aio": ["AsyncClusterPubSub"]})
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "nydus_redis.pubsub.cluster": ["ClusterPubSub"],
+            "nydus_redis.pubsub.cluster_aio": ["AsyncClusterPubSub"],
+        },
+    )
 
-__all__ = [
-    "AsyncClusterPubSub",
-    "ClusterPubSub",
-]
+__all__ = ["AsyncClusterPubSub", "ClusterPubSub"]

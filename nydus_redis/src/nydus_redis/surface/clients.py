@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import redis
 from redis.client import Monitor, PubSub
@@ -23,7 +23,6 @@ from nydus_redis.commands import Wire, need_no_connection
 from nydus_redis.connection import BlockingHost, ClosingPool
 from nydus_redis.errors import RoutingError
 from nydus_redis.options import wire_options
-from nydus_redis.pubsub import ClusterPubSub
 from nydus_redis.surface.ending import Ending
 from nydus_redis.surface.host_pipeline import HostPipeline, of_group
 from nydus_redis.surface.iterating import IteratingOverHost
@@ -33,6 +32,9 @@ from nydus_redis.surface.pipeline import ClusterPipeline
 from nydus_redis.surface.refusals import NoGroupPipelines, OfSharedConnections, Queued
 from nydus_redis.surface.scan import ClusterScan
 from nydus_redis.surface.scripts import RunsScripts, Scripts, scripts_of
+
+if TYPE_CHECKING:
+    from nydus_redis.pubsub import ClusterPubSub
 
 __all__ = ["Surfaces", "SurfacesBase", "host_client", "no_such_command", "on_shared_connections", "surfaces"]
 
@@ -158,7 +160,14 @@ class _MapClient(RunsScripts, Queued, _Client):
 class _ClusterClient(_RunsScripts, Ending, OfCluster, _Client):
     """The client behind the commands of a cluster."""
 
-    nydus_pipelines, nydus_subscriptions = ClusterPipeline, ClusterPubSub
+    nydus_pipelines = ClusterPipeline
+
+    @staticmethod
+    def nydus_subscriptions(*args: Any, **kwargs: Any) -> ClusterPubSub:
+        from nydus_redis.pubsub import ClusterPubSub  # which most programs do not need
+
+        return ClusterPubSub(*args, **kwargs)
+
     nydus_scans, nydus_key_scans = ClusterScan, KeyScan
 
     def script_load(self, script: Any) -> Any:
