@@ -32,10 +32,10 @@ EARLY = {
 
 #: Other modules that it does not import, each with the reason.
 NOT_AT_IMPORT = {
-    "asyncio": "half of the time of an import; only the side for asyncio needs it",
+    "asyncio": "brings thirty modules; only the side for asyncio needs it",
     "redis": "the settings name the engine, and only that engine's client library is imported",
     "pymemcache": "as redis",
-    "importlib_metadata": "a quarter of the time of an import; needed when a plain name is looked up",
+    "importlib_metadata": "brings forty modules; needed when a plain name is looked up",
     "pluggy": "most programs have no plugin; needed when one is found or registered",
     "ssl": "comes with asyncio and with client libraries; the core has no use for it",
     "logging": "brings twenty modules; needed when there is a cluster",
