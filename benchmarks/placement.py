@@ -215,7 +215,6 @@ def peers_table(keys: Sequence[bytes]) -> list[str]:
         ("rendezvous, 10 hosts; peer pymemcache", profiles.rendezvous(nodes(10)).locate, lambda key: hrw.get_node(text[key]), "≤ 3 µs, 5 times as fast"),
         ("rendezvous, 10 hosts, 3 weights; peer pymemcache", profiles.rendezvous(heavy).locate, lambda key: hrw.get_node(text[key]), ""),
         ("slots, 100 hosts; peer redis-py's key_slot", profiles.slots(nodes(100)).locate, key_slot, "≤ 0.2 µs"),
-        ("slots, 100 hosts, by locator()", profiles.slots(nodes(100)).locator({node.name: node for node in nodes(100)}), key_slot, ""),
         ("jump, 10 hosts", profiles.jump(nodes(10)).locate, None, "≤ 1.5 µs"),
         ("jump, 100 hosts", profiles.jump(nodes(100)).locate, None, "≤ 1.5 µs"),
     ]  # fmt: skip

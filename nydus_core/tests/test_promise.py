@@ -24,13 +24,13 @@ def queued() -> Any:
 
 def promise(outcome: Any) -> Any:
     made = queued()
-    settle(made, outcome)
+    settle([made], [outcome])
     return made
 
 
 def abandoned(*, sent: bool = False) -> Any:
     made = queued()
-    abandon(made, sent=sent)
+    abandon([made], sent=sent)
     return made
 
 

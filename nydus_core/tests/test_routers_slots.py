@@ -359,22 +359,29 @@ def test_there_are_no_more_hosts_than_slots() -> None:
 
 @pytest.mark.parametrize("name", ["slots", "redis-slots", "rendezvous", "partition", "libmemcached-ketama"])
 @pytest.mark.parametrize("tags", [True, False])
-def test_a_locator_knows_the_place_of_each_key(name: str, tags: bool) -> None:
+def test_many_keys_are_located_as_each_of_them(name: str, tags: bool) -> None:
     make = getattr(profiles, name.replace("-", "_"))
     made = make([Node(each, address=f"{each}:1") for each in "abc"], hash_tags=tags)
     odd = [b"", b"{", b"}{", b"{}", b"{}a", b"{a}", b"x{a}y{b}", b"{{a}}", b"\xff{\0}", b"{a", b"a}"]
-    find = made.locator({name: index for index, name in enumerate("abc")})
-    assert [find(key) for key in odd + KEYS[:200]] == [
-        "abc".index(made.locate(key)) for key in odd + KEYS[:200]
-    ]
+    expected = [made.locate(key) for key in odd + KEYS[:200]]
+    assert [*made.locate_all(odd + KEYS[:200])] == expected
+    assert [*locate_all(made)(odd + KEYS[:200])] == expected
+    assert [*made.locate_all([])] == []
     for wrong in ("text", 5, None):
-        with pytest.raises(TypeError, match="takes a key in bytes; found"):
-            find(wrong)
-    with pytest.raises(KeyError, match="b"):
-        made.locator({"a": 0, "c": 2})
+        unfit: Any = [b"a", wrong]
+        with pytest.raises(TypeError):
+            made.locate_all(unfit)
 
 
-def test_a_locator_of_keys_with_a_prefix() -> None:
+def test_a_subclass_with_a_rule_of_its_own_is_asked_for_each_key() -> None:
+    class Last(Slots):
+        def locate(self, key: bytes, avoid: Any = ()) -> str:
+            return self.names[-1]
+
+    assert [*locate_all(Last([Node("a"), Node("b")]))(KEYS[:3])] == ["b", "b", "b"]
+
+
+def test_many_keys_with_a_prefix_are_located_as_each_of_them() -> None:
     for options in (
         {"prefix": "p{"},
         {"keys": "mcrouter"},
@@ -382,12 +389,8 @@ def test_a_locator_of_keys_with_a_prefix() -> None:
         {"hash_tags": True, "prefix": "p"},
     ):
         made = Slots([Node("a"), Node("b")], **options)
-        find = made.locator({"a": 0, "b": 1})
-        wrong: Any = "text"
-        for key in [*KEYS[:50], b"x{y}z", b"/r/c/a|#|b", b"a<b>c"]:
-            assert "ab"[find(key)] == made.locate(key)
-        with pytest.raises(TypeError, match="takes a key in bytes"):
-            find(wrong)
+        keys = [*KEYS[:50], b"x{y}z", b"/r/c/a|#|b", b"a<b>c"]
+        assert [*made.locate_all(keys)] == [made.locate(key) for key in keys]
 
 
 def test_two_fleets_share_no_pattern() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from nydus_core.cluster.membership import Membership
@@ -19,6 +20,7 @@ from nydus_core.errors import RoutingError, blend_routing_error
 from nydus_core.health import HostHealth, WatchBase
 from nydus_core.plugins import hooks
 from nydus_core.routers import has_fingerprint
+from nydus_core.settings import Blueprint
 
 if TYPE_CHECKING:
     from nydus_core.cluster.explain import Explanation
@@ -96,7 +98,20 @@ class ClusterBase(Membership[E]):
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         found = getattr(self._surface, name)
-        return self._remember(name, found) if self._snapshot.placement.by_call else found
+        if self._snapshot.placement.by_call:
+            return self._remember(name, found)
+        if type(found) is MethodType:
+            self.__dict__[name] = found  # the next call finds it at once
+        return found
+
+    def install_router(self, router: Any, blueprint: Blueprint | None = None) -> None:
+        """Set the router. See ``Membership.install_router``."""
+        super().install_router(router, blueprint)
+        for name, found in [
+            *vars(self).items()
+        ]:  # kept by ``__getattr__``: another router may want to see calls
+            if type(found) is MethodType and found.__self__ is self._surface:
+                self.__dict__.pop(name, None)
 
     _remember = staticmethod(remember_call)
 

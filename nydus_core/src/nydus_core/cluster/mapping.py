@@ -9,6 +9,7 @@ from typing import Any, Generic, NoReturn
 from nydus_core.cluster.promise import EventualCommand, abandon, settle
 from nydus_core.command import Command
 from nydus_core.delivery import Call, Flow, Interrupted, Plan, in_turns, run
+from nydus_core.drafts import Commands, form_of, words_of
 from nydus_core.engines import E, Engine, SurfaceFactory, current_call, remember_call
 from nydus_core.errors import CommandError, CommandFailure, NotResolved, NydusError
 from nydus_core.pieces import Work, done, slices
@@ -23,29 +24,41 @@ class _Queue:
         by_call: Whether the router wants to see the calls of the user.
 
     Attributes:
-        commands: The commands, by position.
-        promises: Their promises.
+        promises: The promises, by position. They hold the commands, or drafts of them.
+        keep: Adds a promise.
         failures: The failed commands, once the block has ended.
         state: The fate of the block, in words; empty while commands are queued.
     """
 
     def __init__(self, by_call: bool) -> None:
         self.by_call = by_call
-        self.commands: list[Command] = []
         self.promises: list[EventualCommand] = []
+        self.keep = self.promises.append
         self.failures: list[CommandFailure] = []
         self.state = ""
+        self._has_whole = False
 
     def add(self, command: Command) -> EventualCommand:
         """Queue a command."""
         if self.state:
-            raise NydusError(f"{command!r} comes too late: this map() block has {self.state}; start another")
+            raise self.too_late(command)
         if self.by_call:
             command.call = current_call()
         promise = EventualCommand(command)
-        self.commands.append(command)
-        self.promises.append(promise)
+        self._has_whole = True
+        self.keep(promise)
         return promise
+
+    def too_late(self, command: Command) -> NydusError:
+        """Return the error for a command that comes when the block has ended."""
+        return NydusError(f"{command!r} comes too late: this map() block has {self.state}; start another")
+
+    def commands(self) -> Commands:
+        """Return the commands, by position."""
+        promises: list[Any] = self.promises
+        if not self._has_whole:
+            return Commands(promises.copy())
+        return Commands([words_of(each) if form_of(each) is None else each for each in promises])
 
     def need_end(self) -> None:
         """Refuse to show results before there are any.
@@ -59,20 +72,18 @@ class _Queue:
     def abandon(self, state: str, *, sent: bool) -> None:
         """End the block without outcomes."""
         self.state = state
-        for promise in self.promises:
-            abandon(promise, sent=sent)
+        abandon(self.promises, sent=sent)
 
     def settle(self, plan: Plan, outcomes: Sequence[Any]) -> Work[None]:
         """Fill the promises."""
         self.state = "ended"
-        failed = False
+        kinds: set[type[Any]] = set()
         for piece in slices(len(self.promises), _SETTLED):
-            for promise, outcome in zip(self.promises[piece], outcomes[piece], strict=True):
-                settle(promise, outcome)
-                failed = failed or isinstance(outcome, Exception)
+            settle(self.promises[piece], outcomes[piece])
+            kinds.update(map(type, outcomes[piece]))
             if piece.stop < len(self.promises):
                 yield
-        if failed:
+        if any(issubclass(kind, Exception) for kind in kinds):
             yield from self._list_failures(plan, outcomes)
 
     def _list_failures(self, plan: Plan, outcomes: Sequence[Any]) -> Work[None]:
@@ -90,7 +101,7 @@ class _Queue:
 
 
 #: How many promises are filled at once.
-_SETTLED = 2500
+_SETTLED = 5000
 
 
 class MapConnection:
@@ -101,7 +112,8 @@ class MapConnection:
 
     def __init__(self, make_surface: SurfaceFactory, queue: _Queue) -> None:
         self._queue = queue
-        self._surface = make_surface(queue.add)
+        of_map = None if queue.by_call else getattr(make_surface, "of_map", None)
+        self._surface = make_surface(queue.add) if of_map is None else of_map(queue)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -192,7 +204,7 @@ class MapBlock(Generic[E]):
         queue = self._queue
         queue.state = "begun to send"
         try:
-            plan = yield from call.plan(list(queue.commands))
+            plan = yield from call.plan(queue.commands())
         except Interrupted:
             queue.abandon("been cancelled", sent=False)
             raise

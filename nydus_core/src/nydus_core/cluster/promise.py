@@ -5,18 +5,29 @@ from __future__ import annotations
 import copy
 import math
 import operator
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from enum import Enum
 from typing import Any, Self
 
 from nydus_core.command import Command, Outcome, outcome_of
+from nydus_core.drafts import Draft, Form, command_of
 from nydus_core.errors import NotResolved
 
 __all__ = ["EventualCommand", "abandon", "settle"]
 
-_QUEUED, _SETTLED, _ABANDONED, _INTERRUPTED = range(4)
+
+class _Unsettled(Enum):
+    """Why a promise has no outcome. It stands in the place of the outcome."""
+
+    QUEUED = "has no value yet: commands are sent when their map() block ends"
+    ABANDONED = "was never sent: its map() block raised"
+    INTERRUPTED = "may have been applied: its map() block was interrupted on its way"
 
 
-class EventualCommand:
+_QUEUED = _Unsettled.QUEUED
+
+
+class EventualCommand(Draft):
     """A promise. Once its ``map()`` block has ended it behaves as its value, in nearly every way.
 
     It compares, iterates, indexes, counts, formats, hashes, copies and pickles as its value, and is an instance of
@@ -27,14 +38,12 @@ class EventualCommand:
     Attributes of its own, before the value's of the same name: ``value``, ``error``, ``outcome``.
     """
 
-    __slots__ = ("__weakref__", "_nydus_command", "_nydus_error", "_nydus_state", "_nydus_value")
+    __slots__ = ()
 
-    _nydus_error: Exception | None
-    _nydus_value: Any
-
-    def __init__(self, command: Command) -> None:
-        self._nydus_command = command
-        self._nydus_state = _QUEUED
+    def __init__(self, words: Command | tuple[Any, ...], form: Form | None = None) -> None:
+        self._nydus_words = words
+        self._nydus_form = form
+        self._nydus_outcome = _QUEUED
 
     @property
     def value(self) -> Any:
@@ -44,34 +53,30 @@ class EventualCommand:
             NotResolved: The ``map()`` block has not ended, or it raised, so that nothing was sent.
             Exception: The command ended in it.
         """
-        if self._nydus_state is not _SETTLED:
-            raise NotResolved(self._nydus_why())
-        if self._nydus_error is not None:
-            raise self._nydus_error.with_traceback(None)
-        return self._nydus_value
+        outcome = self._nydus_outcome
+        if isinstance(outcome, Exception):
+            raise outcome.with_traceback(None)
+        if type(outcome) is _Unsettled:
+            raise NotResolved(self._nydus_why(outcome))
+        return outcome
 
     @property
     def error(self) -> Exception | None:
         """The exception that the command ended in, or None if the server answered with a value."""
-        if self._nydus_state is not _SETTLED:
-            raise NotResolved(self._nydus_why())
-        return self._nydus_error
+        outcome = self._nydus_outcome
+        if type(outcome) is _Unsettled:
+            raise NotResolved(self._nydus_why(outcome))
+        return outcome if isinstance(outcome, Exception) else None
 
     @property
     def outcome(self) -> Outcome:
         """The outcome of the command. A command of a block that raised was not sent."""
-        if self._nydus_state is _INTERRUPTED:
+        if self._nydus_outcome is _Unsettled.INTERRUPTED:
             return Outcome.MAYBE_APPLIED
-        return Outcome.NOT_SENT if self._nydus_state is _ABANDONED else outcome_of(self.error)
+        return Outcome.NOT_SENT if self._nydus_outcome is _Unsettled.ABANDONED else outcome_of(self.error)
 
-    def _nydus_why(self) -> str:
-        if self._nydus_state is _ABANDONED:
-            return f"{self._nydus_command!r} was never sent: its map() block raised"
-        if self._nydus_state is _INTERRUPTED:
-            return (
-                f"{self._nydus_command!r} may have been applied: its map() block was interrupted on its way"
-            )
-        return f"{self._nydus_command!r} has no value yet: commands are sent when their map() block ends"
+    def _nydus_why(self, state: _Unsettled) -> str:
+        return f"{command_of(self)!r} {state.value}"
 
     @property
     def __class__(self) -> Any:
@@ -85,14 +90,15 @@ class EventualCommand:
         return getattr(self.value, name)
 
     def __repr__(self) -> str:
-        if self._nydus_state is not _SETTLED:
-            return f"<EventualCommand: {self._nydus_why()}>"
-        if self._nydus_error is not None:
-            return f"<EventualCommand {self._nydus_command!r}: failed with {self._nydus_error!r}>"
-        return f"<EventualCommand {self._nydus_command!r}: {self._nydus_value!r}>"
+        outcome = self._nydus_outcome
+        if type(outcome) is _Unsettled:
+            return f"<EventualCommand: {self._nydus_why(outcome)}>"
+        ended = f"failed with {outcome!r}" if isinstance(outcome, Exception) else repr(outcome)
+        return f"<EventualCommand {command_of(self)!r}: {ended}>"
 
     def __dir__(self) -> list[str]:
-        return dir(self.value) if self._nydus_state is _SETTLED and self._nydus_error is None else []
+        outcome = self._nydus_outcome
+        return [] if type(outcome) is _Unsettled or isinstance(outcome, Exception) else dir(outcome)
 
     def __copy__(self) -> Any:
         return copy.copy(self.value)
@@ -108,18 +114,16 @@ class EventualCommand:
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return _itself, (self.value,)
 
-    def _nydus_settle(self, outcome: Any) -> None:
-        """Fill a promise with its outcome: a value, or the exception that the command ended in."""
-        if isinstance(outcome, Exception):
-            self._nydus_error = outcome
-        else:
-            self._nydus_error = None
-            self._nydus_value = outcome
-        self._nydus_state = _SETTLED
 
-    def _nydus_abandon(self, *, sent: bool) -> None:
-        """Mark a promise that will never be filled: its command was not sent, or perhaps was."""
-        self._nydus_state = _INTERRUPTED if sent else _ABANDONED
+def settle(promises: Sequence[EventualCommand], outcomes: Sequence[Any]) -> None:
+    """Fill promises with their outcomes, each a value, or the exception that a command ended in."""
+    for promise, outcome in zip(promises, outcomes, strict=True):
+        promise._nydus_outcome = outcome  # pyright: ignore[reportPrivateUsage]
+
+
+def abandon(promises: Sequence[EventualCommand], *, sent: bool) -> None:
+    """Mark promises that will never be filled: their commands were not sent, or perhaps were."""
+    settle(promises, [_Unsettled.INTERRUPTED if sent else _Unsettled.ABANDONED] * len(promises))
 
 
 def _itself(value: Any) -> Any:
@@ -163,10 +167,6 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     **{each.__name__: each for each in (bool, int, float, complex, str, bytes, hash, format, round)},
     **{each.__name__: each for each in (len, iter, next, reversed, math.trunc, math.floor, math.ceil)},
 }
-
-# Functions, since every public name of a promise belongs to its value
-settle = EventualCommand._nydus_settle  # pyright: ignore[reportPrivateUsage]
-abandon = EventualCommand._nydus_abandon  # pyright: ignore[reportPrivateUsage]
 
 for _name, _function in _BINARY.items():
     setattr(EventualCommand, f"__{_name}__", _forwarded(_function))

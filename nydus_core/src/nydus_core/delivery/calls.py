@@ -17,6 +17,7 @@ from nydus_core.delivery.plan import Plan, plan_for, planning
 from nydus_core.delivery.rules import CallOptions
 from nydus_core.delivery.snapshot import Snapshot
 from nydus_core.delivery.steps import TURN, Interrupted, in_turns
+from nydus_core.drafts import Commands
 from nydus_core.engines import E
 from nydus_core.pieces import PIECE, Work, done
 from nydus_core.plugins import hooks
@@ -84,7 +85,8 @@ class Call(Generic[E]):
         """
         snapshot, options = self._snapshot, self._options
         placement = snapshot.placement
-        if placement.by_keys and not placement.sole and Scope.UNKNOWN in map(_scope_of, commands):
+        whole = commands.whole() if isinstance(commands, Commands) else commands
+        if placement.by_keys and not placement.sole and Scope.UNKNOWN in map(_scope_of, whole):
             commands = yield from self._clarified(commands)
         work = planning(commands, placement, transaction=options.transaction)
         return (yield from in_turns(work, to_its_end=False))
@@ -159,7 +161,7 @@ class Call(Generic[E]):
             hooks.call(
                 "nydus_batch_done",
                 cluster=self._cluster,
-                commands=plan.commands,
+                commands=tuple(plan.commands),
                 hosts=hosts,
                 outcomes=tuple(plan.outcomes[: len(plan.commands)]),
                 seconds=seconds,

@@ -5,14 +5,14 @@ The module is long on purpose: all rules of where a command goes, or why it goes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 from nydus_core.command import Command, Scope, Word
 from nydus_core.delivery.crossing import crossing, remedies
 from nydus_core.errors import ForeignWordError, RoutingError, blend_routing_error
-from nydus_core.routers import BaseRouter, Router, Spread, stand_in
+from nydus_core.routers import BaseRouter, Router, Spread, locate_all, stand_in
 
 __all__ = ["Placement", "Route"]
 
@@ -71,6 +71,7 @@ class Placement:
         self.sole = len(self.names) == 1
         self.by_call = isinstance(router, BaseRouter)
         self.by_keys = not self.by_call and router is not None and self._router.spread is Spread.KEY
+        self._locate_all = locate_all(self._router) if self.by_keys else None
         self._any = not self.by_call and router is not None and self._router.spread is Spread.ANY
         #: Returns the index of the host of a command with one key or one host, the everyday case; else None.
         self.single: Callable[[Command], int | None] = lambda command: None
@@ -78,6 +79,34 @@ class Placement:
             self.single = self._only
         elif self.by_keys:
             self.single = self._single_by_key()
+
+    def groups(self, keys: Sequence[bytes]) -> Mapping[int, list[int]] | None:
+        """Return the positions of the keys of each host, by the index of the host, in the order in which they come up.
+
+        None if that cannot be told at once, or if a key has no host: then each command is placed on its own, and tells why.
+        """
+        if self.sole and not self.by_call:
+            return {0: [*range(len(keys))]}
+        if self._locate_all is None:
+            return None
+        try:
+            return {self._by_name[name]: positions for name, positions in self._by_home(keys).items()}
+        except Exception:
+            return None
+
+    def _by_home(self, keys: Sequence[bytes], avoid: Collection[str] = ()) -> dict[str, list[int]]:
+        """Return the positions of the keys of each host, by the name of the host."""
+        locate = self._router.locate
+        homes = (
+            self._locate_all(keys) if self._locate_all and not avoid else [locate(key, avoid) for key in keys]
+        )
+        found: dict[str, list[int]] = {}
+        for position, name in enumerate(homes):
+            if name in found:
+                found[name].append(position)
+            else:
+                found[name] = [position]
+        return found
 
     def _single_by_key(self) -> Callable[[Command], int | None]:
         locate, by_name = self._router.locate, self._by_name  # no look-ups on the way of every command
@@ -269,12 +298,9 @@ class Placement:
         return Route(hosts, (command,) * len(hosts), join)
 
     def _keyed(self, command: Command, avoid: Collection[str] = ()) -> Route:
-        locate = self._router.locate
         if command.patterns:
             return self._patterned(command, avoid)
-        groups: dict[str, list[int]] = {}
-        for position, key in enumerate(command.keys):
-            groups.setdefault(locate(key, avoid), []).append(position)
+        groups = self._by_home(command.keys, avoid)
         hosts = [self._index(name, command) for name in groups]
         if len(hosts) == 1:
             return Route(hosts, (command,), None)

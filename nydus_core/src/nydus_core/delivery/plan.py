@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from nydus_core.command import Access, Command, Outcome, outcome_of
 from nydus_core.delivery.placement import Placement, Route
+from nydus_core.drafts import Commands, Draft, keys_of
 from nydus_core.errors import (
     DeadlineExceeded,
     HostError,
@@ -36,7 +37,7 @@ class Lane:
     """
 
     host: int
-    commands: list[Command] = field(default_factory=list[Command])
+    commands: list[Command] | Commands = field(default_factory=list[Command])
     positions: list[int] = field(default_factory=list[int])
     transaction: bool = False
 
@@ -44,6 +45,13 @@ class Lane:
         """Add a command."""
         self.commands.append(command)
         self.positions.append(position)
+
+    def take(self, drafts: list[Draft], positions: list[int]) -> None:
+        """Add drafts."""
+        if not isinstance(self.commands, Commands):
+            self.commands = Commands(self.commands)
+        self.commands.items += drafts
+        self.positions += positions
 
 
 class Parts(NamedTuple):
@@ -188,18 +196,11 @@ def planning(commands: Sequence[Command], placement: Placement, *, transaction: 
     """Do the same as ``make_plan``, in pieces."""
     lanes: dict[int, Lane] = {}
     plan = Plan(commands, placement.names, len(commands))
-    single, pace = placement.single, Pace()
+    drafts = commands.items if isinstance(commands, Commands) else ()
+    pace = Pace()
     for piece in slices(len(commands)):
-        for position, command in enumerate(commands[piece], piece.start):
-            index = single(command)
-            if index is None:
-                plan.put(position, command, placement.route(command), lanes)
-                if pace.is_used_up(1, _CUT):
-                    yield
-                continue
-            lane = lanes.get(index) or lanes.setdefault(index, Lane(index))
-            lane.commands.append(command)
-            lane.positions.append(position)
+        if not (drafts and _plan_drafts(drafts[piece], piece.start, placement, lanes)):
+            yield from _plan_commands(plan, commands[piece], piece.start, placement, lanes, pace)
         if pace.is_used_up(piece.stop - piece.start) and piece.stop < len(commands):
             yield
     plan.lanes = list(lanes.values())
@@ -207,6 +208,41 @@ def planning(commands: Sequence[Command], placement: Placement, *, transaction: 
         for lane in plan.lanes:
             lane.transaction = True
     return plan
+
+
+def _plan_commands(
+    plan: Plan,
+    commands: Sequence[Command],
+    start: int,
+    placement: Placement,
+    lanes: dict[int, Lane],
+    pace: Pace,
+) -> Work[None]:
+    """Put commands into the lanes of their hosts, in order. The first one has the position ``start``."""
+    single = placement.single
+    for position, command in enumerate(commands, start):
+        index = single(command)
+        if index is None:
+            plan.put(position, command, placement.route(command), lanes)
+            if pace.is_used_up(1, _CUT):
+                yield
+            continue
+        (lanes.get(index) or lanes.setdefault(index, Lane(index))).add(command, position)
+
+
+def _plan_drafts(items: list[Any], start: int, placement: Placement, lanes: dict[int, Lane]) -> bool:
+    """Do the same with drafts, of which no commands are made; return False if some are none, or if one has no place."""
+    keys = keys_of(items)
+    groups = None if keys is None else placement.groups(keys)
+    if groups is None:
+        return False
+    for host, positions in groups.items():
+        lane = lanes.get(host) or lanes.setdefault(host, Lane(host))
+        lane.take(
+            [items[position] for position in positions],
+            [start + position for position in positions] if start else positions,
+        )
+    return True
 
 
 #: How many commands that may have to be cut are planned at once, and how many positions are looked at.

@@ -19,7 +19,8 @@ __all__ = ["AnyEngine", "AsyncEngine", "Batch", "E", "Engine", "SurfaceFactory"]
 #: Makes the object that users call, given the function that takes its commands. A factory with a method
 #: ``of_cluster(cluster, dispatch)`` makes the surface of the cluster itself by that method: it is for methods
 #: of a client library that are more than one command. One with a method ``key_of(key)`` returns the bytes that a router
-#: sees of a key that a user gives; without this method they are ``key_bytes(key)``.
+#: sees of a key that a user gives; without this method they are ``key_bytes(key)``. One with a method ``of_map(queue)`` makes the
+#: surface of a ``map()``, and may queue drafts instead of commands: see ``nydus_core.drafts``.
 SurfaceFactory = Callable[[Dispatch], Any]
 
 

@@ -6,7 +6,7 @@ from nydus_core.lazy import lazy
 from nydus_core.routers.fingerprint import fingerprint_of, guard, has_fingerprint
 from nydus_core.routers.legacy import BaseRouter, routing_params
 from nydus_core.routers.patterns import stand_in
-from nydus_core.routers.protocol import Node, NodeRouter, Router, Spread, hash_tag
+from nydus_core.routers.protocol import Node, NodeRouter, Router, Spread, hash_tag, locate_all
 from nydus_core.routers.rules import differences
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ __all__ = [
     "guard",
     "has_fingerprint",
     "hash_tag",
+    "locate_all",
     "routing_params",
     "slot_of",
     "stand_in",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from nydus_core.checks import choose
 from nydus_core.errors import ConfigError, HostListExhausted
@@ -21,7 +21,6 @@ from nydus_core.routers.tags import FORMS, TAGS, between
 
 __all__ = ["KeyRouter", "LabelledRouter", "hash_named"]
 
-T = TypeVar("T")
 
 #: For a kind of hash tag, a byte that every key with such a tag holds. To look for a byte is quick.
 _MARKS = dict.fromkeys(("redis", "jedis", "django-redis", "phpredis"), ord("{"))
@@ -117,26 +116,13 @@ class KeyRouter(NodeRouter):
         """Return the value that decides the place of a key; None if no single value does."""
         return None
 
-    def locator(self, places: Mapping[str, T]) -> Callable[[bytes], T]:
-        """Return a function from a key to the place of its host, the quickest way to look up many keys.
-
-        The function is ``places[router.locate(key)]``, with the least calls that the rule allows. No host is avoided. A caller
-        with a list of hosts gives their indexes, and needs no further look-up::
-
-            find = router.locator({name: index for index, name in enumerate(router.names)})
-            indexes = [find(key) for key in keys]
+    def locate_all(self, keys: Sequence[bytes]) -> Sequence[str]:
+        """Return the names of the hosts of many keys, in their order. A rule with a table does this quickest.
 
         Parameters:
-            places: A value for the name of each host: its index, its client, or the name itself.
-
-        Raises:
-            KeyError: A host that has keys has no place.
+            keys: The keys, as the server sees them.
         """
-        missing = [name for name in self.owners() if name not in places]
-        if missing:
-            raise KeyError(missing[0])
-        locate = self.locate
-        return lambda key: places[locate(key)]
+        return [*map(self.locate, keys)]
 
     def _none_left(self) -> HostListExhausted:
         """Make the error for a key whose hosts are all to be avoided."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from binascii import crc_hqx
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from itertools import repeat
+from typing import Any, ClassVar
 
 from nydus_core.errors import ConfigError
 from nydus_core.routers.keyed import KeyRouter
@@ -18,8 +19,6 @@ __all__ = ["LAST", "SLOTS", "SlotTable", "Slots", "given_owners", "slot_of"]
 
 #: The number of slots, and the last of them. CRC-16 ``& LAST`` is a slot.
 SLOTS, LAST = 16384, 16383
-
-T = TypeVar("T")
 
 
 def slot_of(key: bytes) -> int:
@@ -66,19 +65,12 @@ class SlotTable(KeyRouter):
         except (TypeError, AttributeError) as error:
             raise wrong_key(key, error) from None
 
-    def locator(self, places: Mapping[str, T]) -> Callable[[bytes], T]:
-        """Return the quickest function from a key to the place of its host. See ``KeyRouter.locator``."""
-        if self._part is None or self._mark is None:  # keys have no hash tags, or are put in another form
-            return super().locator(places)
-        part, mark, table = self._part, self._mark, [places[name] for name in self.table]
-
-        def find(key: bytes) -> T:
-            try:
-                return table[crc_hqx(part(key) if mark in key else key, 0) & LAST]
-            except (TypeError, AttributeError) as error:
-                raise wrong_key(key, error) from None
-
-        return find
+    def locate_all(self, keys: Sequence[bytes]) -> Sequence[str]:
+        """Return the names of the hosts of many keys. See ``KeyRouter.locate_all``."""
+        table = self.table
+        if self._part is not None and (self._mark is None or self._mark in b"".join(keys)):
+            keys = [*map(self.part_of, keys)]
+        return [table[hashed & LAST] for hashed in map(crc_hqx, keys, repeat(0))]
 
     def _other(self, slot: int, avoid: Collection[str]) -> str:
         """Return the name of the host of a slot whose own host is to be avoided."""
