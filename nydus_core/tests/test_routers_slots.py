@@ -19,7 +19,7 @@ import pytest
 
 from nydus_core import ConfigError, HostListExhausted
 from nydus_core.command import key_bytes
-from nydus_core.routers import Node, Slots, bounded, differences, guard, profiles, slot_of
+from nydus_core.routers import Node, Slots, bounded, differences, guard, locate_all, profiles, slot_of
 from vectors import cases, mapping
 
 SLOTS = 16384

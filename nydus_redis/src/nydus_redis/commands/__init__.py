@@ -2,7 +2,9 @@
 
 from nydus_redis.commands.command import READING, BlockingCommand, RedisCommand, UnreadableReply
 from nydus_redis.commands.cursors import Cursor, CursorCommand
+from nydus_redis.commands.drafting import drafting_methods
 from nydus_redis.commands.gate import OF_PIPELINES, need_no_connection
+from nydus_redis.commands.packing import pack_all
 from nydus_redis.commands.table import CommandSpec, lookup, names
 from nydus_redis.commands.wire import Wire, sendable
 
@@ -16,8 +18,10 @@ __all__ = [
     "RedisCommand",
     "UnreadableReply",
     "Wire",
+    "drafting_methods",
     "lookup",
     "names",
     "need_no_connection",
+    "pack_all",
     "sendable",
 ]

@@ -8,17 +8,20 @@ from typing import Any, ClassVar, Protocol
 from redis.client import EMPTY_RESPONSE, NEVER_DECODE
 from redis.exceptions import InvalidResponse
 
-from nydus_core.command import Access, Command, Scope, Split
+from nydus_core.command import Access, Command, Scope, Split, key_bytes
 from nydus_redis.commands.blocking import longest_wait
 from nydus_redis.commands.conditions import conditions_of
+from nydus_redis.commands.packing import pack_one
 from nydus_redis.commands.table import CommandSpec
 
 __all__ = [
     "OWN_CONNECTION",
     "READING",
     "BlockingCommand",
+    "CommandForm",
     "Kind",
     "Maker",
+    "ManyKeys",
     "PatternCommand",
     "RedisCommand",
     "UnreadableReply",
@@ -43,6 +46,10 @@ class Maker(Protocol):
 
     def pack(self, args: tuple[Any, ...]) -> bytes:
         """Return the bytes of a command."""
+        ...
+
+    def callback(self, name: str) -> Callable[..., Any] | None:
+        """Return redis-py's function that parses the replies to a command; None if there is none."""
         ...
 
     def lookup(self, words: Sequence[Any]) -> CommandSpec | None:
@@ -150,6 +157,89 @@ class RedisCommand(Command):
         except Exception as error:
             kind = type(error).__name__  # without its text, which may show the reply
             raise UnreadableReply(f"redis-py cannot make sense of the reply: {kind}") from error
+
+
+class CommandForm:
+    """The common part of the calls of one command with one key, which comes first. See ``nydus_core.drafts.Form``.
+
+    Parameters:
+        name: The name, as redis-py's methods write it.
+        kind: Its access, split and scope.
+        wire: The maker of the commands.
+    """
+
+    __slots__ = ("kind", "name", "wire")
+
+    def __init__(self, name: str, kind: Kind, wire: Maker) -> None:
+        self.name = name
+        self.kind = kind
+        self.wire = wire
+
+    @property
+    def callback(self) -> Callable[..., Any] | None:
+        """redis-py's function that makes a value of the reply, as it is now; None if the reply is the value."""
+        return self.wire.callback(self.name)
+
+    def command(self, words: tuple[Any, ...]) -> RedisCommand:
+        """Return the command of a call."""
+        key, packed = key_bytes(words[1]), self.wire.pack(words)
+        return RedisCommand(self.name, words[1:], {}, (key,), self.kind, packed, self.callback, self.wire)
+
+
+class ManyKeys(RedisCommand):
+    """A command of many keys that may be cut over hosts. Its bytes are only made if it is sent as a whole.
+
+    Attributes:
+        words: The words after the name, as they are sent.
+    """
+
+    __slots__ = ("words",)
+
+    def __init__(
+        self,
+        name: str,
+        words: Sequence[bytes],
+        options: dict[str, Any],
+        keys: Sequence[bytes],
+        kind: Kind,
+        callback: Callable[..., Any] | None,
+        wire: Maker,
+    ) -> None:
+        super().__init__(name, (), options, keys, kind, b"", callback, wire)
+        self.words = words
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The words after the name."""
+        return tuple(self.words)
+
+    @args.setter
+    def args(self, args: tuple[Any, ...]) -> None:
+        pass
+
+    @property
+    def packed(self) -> bytes:
+        """The bytes of the command. They are made anew each time."""
+        return pack_one(self.name, self.words)
+
+    @packed.setter
+    def packed(self, packed: bytes) -> None:
+        pass
+
+    def part(self, group: Sequence[int], stride: int) -> ManyKeys:
+        """Return the same command with some of its keys.
+
+        Parameters:
+            group: The positions of the keys.
+            stride: How many words belong to one key, the key included.
+        """
+        words, keys = self.words, self.keys
+        chosen: list[bytes] = [b""] * (len(group) * stride)
+        for offset in range(stride):
+            column = keys if not offset else words[offset::stride]
+            chosen[offset::stride] = [column[position] for position in group]
+        kind = self.access, self.split, self.scope
+        return ManyKeys(self.name, chosen, self.kwargs, chosen[::stride], kind, self.callback, self.wire)
 
 
 class BlockingCommand(RedisCommand):

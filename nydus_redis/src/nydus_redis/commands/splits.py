@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from nydus_core.command import Command, Split
-from nydus_redis.commands.command import RedisCommand
+from nydus_core.command import Command
+from nydus_redis.commands.command import ManyKeys, RedisCommand
 
 __all__ = ["OF_NOTHING", "SPLITS"]
 
@@ -21,15 +21,17 @@ class KeySplit:
 
     def __init__(self, join: Callable[[Iterable[Any]], Any] | None, stride: int = 1) -> None:
         self._join = join
-        self._stride = stride
+        self.stride = stride
 
     def cut(self, command: Command, groups: Sequence[Sequence[int]]) -> Sequence[RedisCommand]:
         """Return one command for each group, with the arguments of its keys."""
+        if isinstance(command, ManyKeys):
+            return [command.part(group, self.stride) for group in groups]
         assert isinstance(command, RedisCommand)
         return [command.remade(self._arguments(command, group)) for group in groups]
 
     def _arguments(self, command: Command, group: Sequence[int]) -> list[Any]:
-        stride = self._stride
+        stride = self.stride
         return [
             arg for position in group for arg in command.args[position * stride : (position + 1) * stride]
         ]
@@ -38,10 +40,11 @@ class KeySplit:
         """Return the value that one server with all the keys would have answered."""
         if self._join is not None:
             return self._join(values)
-        placed: dict[int, Any] = {}
+        joined: list[Any] = [None] * len(command.keys)
         for group, items in zip(groups, values, strict=True):
-            placed.update(zip(group, items, strict=True))
-        return [placed[position] for position in range(len(placed))]
+            for position, item in zip(group, items, strict=True):
+                joined[position] = item
+        return joined
 
 
 #: The commands that are summed over keys.
@@ -50,7 +53,7 @@ _SUMMED = ("DEL", "UNLINK", "EXISTS", "TOUCH")
 #: The values of commands without any key, as redis-py's client of a Redis Cluster answers them. A server refuses them.
 OF_NOTHING: Mapping[Any, int] = dict.fromkeys(_SUMMED, 0)
 
-SPLITS: Mapping[str, Split] = {
+SPLITS: Mapping[str, KeySplit] = {
     "MGET": KeySplit(None),
     "MSET": KeySplit(all, stride=2),
     **{name: KeySplit(sum) for name in _SUMMED},

@@ -15,12 +15,20 @@ from redis.utils import HIREDIS_AVAILABLE
 from nydus_core.cluster import EventualCommand
 from nydus_core.command import Access, Scope, key_bytes
 from nydus_core.plain import plain
-from nydus_redis.commands.command import BlockingCommand, Kind, PatternCommand, RedisCommand
+from nydus_redis.commands.command import (
+    BlockingCommand,
+    CommandForm,
+    Kind,
+    ManyKeys,
+    PatternCommand,
+    RedisCommand,
+)
 from nydus_redis.commands.cursors import CursorCommand, word_of
 from nydus_redis.commands.gate import Gate
+from nydus_redis.commands.packing import LARGE, encoded
 from nydus_redis.commands.patterns import key_patterns
 from nydus_redis.commands.splits import OF_NOTHING, SPLITS
-from nydus_redis.commands.table import CommandSpec, is_container, lookup
+from nydus_redis.commands.table import CommandSpec, is_container, is_whole, lookup
 from nydus_redis.commands.told import specs_told
 from nydus_redis.errors import RoutingError
 
@@ -42,16 +50,13 @@ if HIREDIS_AVAILABLE:
     def _pack_safely(args: tuple[Any, ...]) -> bytes:
         for arg in args:
             kind = type(arg)
-            if kind is not str and kind is not bytes and not (kind is int and -_LARGE < arg < _LARGE):
+            if kind is not str and kind is not bytes and not (kind is int and -LARGE < arg < LARGE):
                 args = sendable(args)
                 break
         packed: bytes = hiredis.pack_command(args)
         return packed
 
     _pack_at_once = _pack_safely
-
-#: Smaller integers are packed at once. For larger ones Python is asked first whether it writes them down.
-_LARGE = 10**640
 
 
 class Wire:
@@ -63,6 +68,7 @@ class Wire:
 
     Attributes:
         gate: Keeps commands off shared connections that leave a state there.
+        forms: The forms of commands of one key, by name; None for other commands.
     """
 
     def __init__(self, options: Mapping[str, Any], callbacks: dict[str, Callable[..., Any]]) -> None:
@@ -70,7 +76,7 @@ class Wire:
         self._pack_command: Callable[..., Sequence[bytes]] = connection.pack_command
         self._pack_simple = _pack_at_once or self.pack
         self._callbacks = callbacks
-        self._simple: dict[Any, Kind] = {}
+        self.forms = _Forms(self)
         self._told: dict[str, CommandSpec] = {}
         self.gate = Gate(self.words, self.lookup)
         # hiredis packs text as UTF-8 whatever the options say
@@ -97,18 +103,37 @@ class Wire:
         """
         stated = options.pop("keys", None) if options else None
         name = args[0]
-        kind = self._simple.get(name) if type(name) is str else None
-        if kind is None or len(args) < 2:
-            return self._describe_other(args, options, stated)
+        form = self.forms[name] if type(name) is str else None
+        if form is None or len(args) < 2:
+            many = self._describe_many(args, options) if HIREDIS_AVAILABLE else None
+            return many or self._describe_other(args, options, stated)
         # One key, which comes first: nearly all calls.
         try:
             packed = self._pack_simple(args)
         except (TypeError, DataError):
             return self._describe_other(args, options, stated)
-        callback = dict.get(self._callbacks, name)  # its own get() looks at the case first, which takes time
+        callback = dict.get(self._callbacks, name)  # see ``callback``
         key = args[1]
         key = self._encode(key) if type(key) in _PLAIN else self.key(key)
-        return RedisCommand(name, args[1:], options, (key,), kind, packed, callback, self)
+        return RedisCommand(name, args[1:], options, (key,), form.kind, packed, callback, self)
+
+    def _describe_many(self, args: tuple[Any, ...], options: dict[str, Any]) -> RedisCommand | None:
+        """Return a command that may be cut over hosts, if its arguments are of plain types."""
+        name, words = args[0], args[1:]
+        split = SPLITS.get(name) if type(name) is str else None
+        if split is None or not words or len(words) % split.stride:
+            return None
+        kinds = set(map(type, words))
+        if not kinds <= _PLAIN:
+            return None
+        sent = encoded(words if kinds <= _TEXT else sendable(words))
+        spec = lookup((name,))
+        assert spec is not None
+        return ManyKeys(name, sent, options, sent[:: split.stride], _kind(spec), self.callback(name), self)
+
+    def callback(self, name: str) -> Callable[..., Any] | None:
+        """Return redis-py's function that parses the replies to a command; None if there is none."""
+        return dict.get(self._callbacks, name)  # its own get() looks at the case first, which takes time
 
     def lookup(self, words: Sequence[Any]) -> CommandSpec | None:
         """Find a command in the table, or among those that servers have described; None if it is unknown."""
@@ -153,8 +178,6 @@ class Wire:
             name, keys, kind = spec.name, (b"",), _kind(spec)
         else:
             name, keys, kind = spec.name, self._keys(spec, words), _kind(spec)
-            if spec.first_only and args[0] == name and " " not in name and not spec.cursor:
-                self._simple[name] = kind
         arguments = words[len(name.split()) :]
         made: type[RedisCommand] = RedisCommand
         if spec is not None and spec.blocking:
@@ -206,6 +229,30 @@ class Wire:
             raise RoutingError(f"cannot tell the keys of {spec.name}: {error}. Nothing was sent") from error
 
 
+class _Forms(dict[str, CommandForm | None]):
+    """The forms of commands by their names, made as they are asked for; None for a command that is not of a form.
+
+    Parameters:
+        wire: The maker of commands.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__()
+        self._wire = wire
+
+    def __missing__(self, name: str) -> CommandForm | None:
+        if not is_whole(name) or " " in name:  # not kept: users may write anything
+            return None
+        spec = lookup((name,))
+        form = None
+        if spec is not None and spec.first_only and not (spec.cursor or spec.blocking or spec.connection):
+            form = CommandForm(name, _kind(spec), self._wire)
+        self[name] = form
+        return form
+
+
+_TEXT = frozenset({str, bytes})
+
 #: Types that are sent as their text or bytes. A subclass is made plain first.
 _PLAIN = frozenset({str, bytes, int, float})
 
@@ -234,7 +281,7 @@ def sendable(args: tuple[Any, ...]) -> tuple[Any, ...]:
     if not _PLAIN.issuperset(map(type, args)):
         args = tuple(plain(_CONVERTED[type(arg)](arg) if type(arg) in _CONVERTED else arg) for arg in args)
     for arg in args:
-        if type(arg) is int and not -_LARGE < arg < _LARGE:
+        if type(arg) is int and not -LARGE < arg < LARGE:
             try:
                 str(arg)
             except ValueError as error:

@@ -6,6 +6,7 @@ from nydus_core.lazy import lazy
 from nydus_redis.connection.closing import ClosingPool
 from nydus_redis.connection.host import BlockingHost
 from nydus_redis.connection.lasting import free_lock, without_connecting
+from nydus_redis.connection.link import link_of
 from nydus_redis.connection.losses import PlainLosses, hidden_loss
 from nydus_redis.connection.moves import Moves
 from nydus_redis.connection.pool import Connections, OwnConnections, retire_both, waits_among
@@ -81,6 +82,7 @@ __all__ = [
     "hidden_loss",
     "interrupt",
     "is_closed",
+    "link_of",
     "post",
     "push_reader",
     "read_plainly",

@@ -85,7 +85,9 @@ class PooledConnector:
         return True
 
     def _has_bytes(self, connection: Any) -> bool:
-        return bool(connection.can_read()) and not (self._expects_pushes and only_pushes(connection))
+        link = connection.nydus_link
+        found = connection.can_read() if link is None else link.has_bytes(connection)
+        return bool(found) and not (self._expects_pushes and only_pushes(connection))
 
     def shut(self, connection: Any) -> None:
         """Close a connection at once."""
@@ -124,15 +126,18 @@ class _Pooled(Discreet):
     Attributes:
         nydus_before: Is called before it connects.
         nydus_permit: Belongs to the pool.
+        nydus_link: The short way to the replies, once it was asked for: see ``link_of``.
         nydus_count: The count of the host's moves when it was opened.
     """
 
     nydus_before: Callable[[], object]
     nydus_permit: Any = None
+    nydus_link: Any = None
     nydus_count = 0
 
     def connect(self, *args: Any, **kwargs: Any) -> None:
         if is_closed(self):
+            self.nydus_link = None
             self.nydus_before()
         try:
             super().connect(*args, **kwargs)  # type: ignore[misc]

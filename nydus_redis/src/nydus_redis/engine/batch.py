@@ -9,15 +9,17 @@ from typing import Any, cast
 from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.command import Command
+from nydus_core.drafts import Commands, Draft
 from nydus_core.engines import Loan, Turn
 from nydus_core.errors import HostDown, HostError, MaybeApplied
-from nydus_redis.commands import READING, BlockingCommand, CursorCommand, RedisCommand
+from nydus_redis.commands import READING, BlockingCommand, RedisCommand
 from nydus_redis.connection import (
     ANSWERS,
     FAILURES,
     Connections,
     as_client_error,
     await_reply,
+    link_of,
     read_plainly,
     read_reply,
     reader,
@@ -29,10 +31,13 @@ from nydus_redis.connection import (
 )
 from nydus_redis.engine.host import RedisHost
 from nydus_redis.engine.outcomes import (
+    DRAFTS,
     as_transaction,
     in_transaction,
     outcome_of_reply,
+    outcomes_of,
     outcomes_of_transaction,
+    request_of,
 )
 
 __all__ = ["RedisBatch", "TransactionBatch"]
@@ -50,12 +55,17 @@ class RedisBatch:
         self.engine = engine
         self._connections = connections
         self.commands = cast(Sequence[RedisCommand], commands)
-        pool = connections.blocking if waits_among(self.commands) else connections.commands
+        #: The commands; drafts stand for commands that nobody has looked at.
+        self._items = cast(Sequence[Any], commands.items if isinstance(commands, Commands) else commands)
+        self._kinds = kinds = set(map(type, self._items))
+        waits = BlockingCommand in kinds and waits_among(self.commands)
+        pool = connections.blocking if waits else connections.commands
         self._loan: Loan[Any] = Loan(pool, shut)
         self._turn: Turn | None = None
         self._failure: tuple[type[HostError], Exception] | None = None
         self._until: float | None = None
         self._may_be_sent = self._aborted = False
+        self._bytes, self._size = b"", 0
 
     @property
     def ready(self) -> bool:
@@ -63,8 +73,9 @@ class RedisBatch:
 
         A large request is never ready: sending may have to wait until the server has read some of it.
         """
-        if self._connection is None and sum(map(len, self._packed())) <= _AT_ONCE:
-            return self._loan.claim()
+        if self._connection is None:
+            self._bytes = request = self._request()
+            return len(request) <= _AT_ONCE and self._loan.claim()
         return self._connection is not None
 
     @property
@@ -86,19 +97,22 @@ class RedisBatch:
             self._failure = HostDown, self.engine.late("aborted")
             return
         self._loan.clean = False
+        request, self._bytes = self._bytes or self._request(), b""
+        self._size = len(request)
         try:
-            write(self._connection, b"".join(self._packed()))
+            write(self._connection, request)
         except FAILURES as error:
             self._failure = MaybeApplied, self._cause_of(error)
         timeout = self.engine.timeout
         if timeout is not None:
-            self._until = time.monotonic() + timeout + self.commands[0].waits
+            first = self._items[0]
+            self._until = time.monotonic() + timeout + (0 if isinstance(first, Draft) else first.waits)
 
-    def _packed(self) -> list[bytes]:
-        return [command.packed for command in self.commands]
+    def _request(self) -> bytes:
+        return request_of(self._items, self._kinds)
 
     def _cause_of(self, error: Exception) -> Exception:
-        return self.engine.cause_of(error, sum(map(len, self._packed())))
+        return self.engine.cause_of(error, self._size)
 
     def receive(self) -> list[Any]:
         """Read all replies; return the outcome of each command."""
@@ -129,9 +143,28 @@ class RedisBatch:
         await_reply(self._connection, self._until - time.monotonic())
 
     def _read(self, outcomes: list[Any]) -> None:
+        link = None if self._is_special() else link_of(self._connection)
+        if link is None:
+            self._read_one_by_one(outcomes)
+            return
+        replies: list[Any] = []
+        try:
+            link.read(len(self._items), replies, nested=self._kinds != DRAFTS)
+        finally:
+            outcomes += outcomes_of(self.engine, self._items, self._kinds, replies)
+
+    def _is_special(self) -> bool:
+        """Whether a command asks for a way to read of its own: it waits at the server, or says how to decode its reply."""
+        if BlockingCommand in self._kinds:
+            return True
+        drafts_alone = self._kinds == DRAFTS
+        return not drafts_alone and not all(
+            READING.isdisjoint(item.kwargs) for item in self._items if not isinstance(item, Draft)
+        )
+
+    def _read_one_by_one(self, outcomes: list[Any]) -> None:
         read = reader(self._connection)
-        kinds = set(map(type, self.commands))
-        waiting, giving = BlockingCommand in kinds, CursorCommand in kinds
+        waiting = BlockingCommand in self._kinds
         for command in self.commands:
             try:
                 if waiting and command.waits and self._until is not None:
@@ -145,17 +178,8 @@ class RedisBatch:
             except UnicodeDecodeError as error:
                 if not (HIREDIS_AVAILABLE and self.engine.decodes):
                     raise  # redis-py's own parser cannot go on behind it; without decoding it was a push message
-                reply = self.engine.failed(MaybeApplied, error, command)
-            callback = command.callback
-            if callback is None:
-                outcomes.append(reply)
-            elif command.kwargs or giving or isinstance(reply, Exception):
-                outcomes.append(outcome_of_reply(self.engine, command, reply))
-            else:  # the same, without two calls for each reply
-                try:
-                    outcomes.append(callback(reply))
-                except Exception:
-                    outcomes.append(outcome_of_reply(self.engine, command, reply))
+                reply = error
+            outcomes.append(outcome_of_reply(self.engine, command, reply))
 
     def fileno(self) -> int | None:
         """Return the number of the socket that the answers come from; None if there are none to wait for."""
@@ -183,8 +207,8 @@ class RedisBatch:
 class TransactionBatch(RedisBatch):
     """A pipeline to one host between MULTI and EXEC: the host applies all of it, or nothing."""
 
-    def _packed(self) -> list[bytes]:
-        return as_transaction(self.commands)
+    def _request(self) -> bytes:
+        return b"".join(as_transaction(self.commands))
 
     def _read(self, outcomes: list[Any]) -> None:
         read = reader(self._connection)

@@ -10,15 +10,18 @@ import redis
 from nydus_core.command import Command, Dispatch
 from nydus_core.engines import MAX_CONNECTIONS, Batch, SurfaceFactory, name_of
 from nydus_core.errors import HostDown
+from nydus_core.sockets import LARGE
 from nydus_redis import options as host_options
-from nydus_redis.commands import RedisCommand, UnreadableReply
+from nydus_redis.commands import READING, RedisCommand, UnreadableReply
 from nydus_redis.connection import (
     ANSWERS,
     FAILURES,
     Connections,
     GivenConnections,
     OwnConnections,
+    as_client_error,
     await_reply,
+    link_of,
     read_reply,
     says_goodbye,
     says_later,
@@ -135,10 +138,19 @@ class Redis(RedisHost):
             raise self.failed(HostDown, error, command) from error
         clean = False
         try:
-            write(connection, command.packed)
-            if waits and self.timeout is not None:
-                await_reply(connection, self.timeout + waits)
-            value = command.parsed(read_reply(connection, command))
+            request = command.packed
+            is_special = waits or len(request) > LARGE or not READING.isdisjoint(command.kwargs)
+            link = None if is_special else link_of(connection)
+            if link is None:
+                write(connection, request)
+                if waits and self.timeout is not None:
+                    await_reply(connection, self.timeout + waits)
+                reply = read_reply(connection, command)
+            else:
+                reply = link.ask(request)
+                if isinstance(reply, Exception):
+                    raise reply
+            value = command.parsed(reply)
             clean = True
             return command.signed(value, name_of(self)) if command.gives else value
         except ANSWERS as answer:
@@ -148,7 +160,7 @@ class Redis(RedisHost):
             clean = isinstance(error, UnreadableReply)
             if not clean:
                 connections.drop_idle()  # they are as dead, if a firewall has forgotten them
-            cause = self.cause_of(error, len(command.packed))
+            cause = self.cause_of(as_client_error(error), len(command.packed))
             raise self.failed(self.kind_of(cause), cause, command) from cause
         finally:
             pool.give(connection, clean=clean)

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from typing import Any
+from typing import Any, cast
 
 from redis.client import EMPTY_RESPONSE
 from redis.exceptions import InvalidResponse
 
+from nydus_core.cluster import EventualCommand
+from nydus_core.drafts import Commands, Draft, command_of, form_of, words_of
 from nydus_core.engines import name_of
 from nydus_core.errors import MaybeApplied
-from nydus_redis.commands import RedisCommand, UnreadableReply
+from nydus_redis.commands import RedisCommand, UnreadableReply, pack_all
 from nydus_redis.connection import REFUSALS, says_later
 from nydus_redis.engine.host import RedisHost
 
-__all__ = ["as_transaction", "in_transaction", "outcome_of_reply", "outcomes_of_transaction"]
+__all__ = [
+    "DRAFTS",
+    "as_transaction",
+    "in_transaction",
+    "outcome_of_reply",
+    "outcomes_of",
+    "outcomes_of_transaction",
+    "request_of",
+]
 
 
 def outcome_of_reply(engine: RedisHost, command: RedisCommand, reply: Any) -> Any:
@@ -26,6 +36,8 @@ def outcome_of_reply(engine: RedisHost, command: RedisCommand, reply: Any) -> An
         command: The command.
         reply: The server's reply; an error, if the server answered one.
     """
+    if type(reply) is UnicodeDecodeError:  # an error of ours may be an instance, too
+        return engine.failed(MaybeApplied, reply, command)
     if isinstance(reply, Exception):
         return reply
     try:
@@ -33,6 +45,59 @@ def outcome_of_reply(engine: RedisHost, command: RedisCommand, reply: Any) -> An
     except UnreadableReply as error:
         return engine.failed(MaybeApplied, error, command)
     return command.signed(value, name_of(engine)) if command.gives else value
+
+
+#: The types of the items of a batch of drafts.
+DRAFTS = {EventualCommand}
+
+
+def request_of(items: Sequence[Any], kinds: set[type[Any]]) -> bytes:
+    """Return the bytes of some commands.
+
+    Parameters:
+        items: Commands and drafts.
+        kinds: Their types.
+    """
+    if kinds == DRAFTS:
+        return pack_all([*map(words_of, items)])
+    return pack_all([words_of(item) if isinstance(item, Draft) else item.packed for item in items])
+
+
+def outcomes_of(
+    engine: RedisHost, items: Sequence[Any], kinds: set[type[Any]], replies: list[Any]
+) -> list[Any]:
+    """Return the outcomes of the first commands, for which there are replies.
+
+    Parameters:
+        engine: The engine of the host.
+        items: Commands and drafts.
+        kinds: Their types.
+        replies: Their replies; errors among them are values.
+    """
+    items = items[: len(replies)]
+    if kinds != DRAFTS:
+        commands = cast(Sequence[RedisCommand], Commands([*items]))
+        return [
+            outcome_of_reply(engine, command, reply) for command, reply in zip(commands, replies, strict=True)
+        ]
+    forms: list[Any] = [*map(form_of, items)]
+    parsers = {form: form.callback for form in set(forms)}
+    fails = any(issubclass(kind, Exception) for kind in set(map(type, replies)))
+    if not fails and set(parsers.values()) <= {None}:
+        return replies
+    outcomes: list[Any] = []
+    for item, form, reply in zip(items, forms, replies, strict=True):
+        parse = parsers[form]
+        if fails and isinstance(reply, Exception):
+            outcomes.append(outcome_of_reply(engine, cast(RedisCommand, command_of(item)), reply))
+        elif parse is None:
+            outcomes.append(reply)
+        else:
+            try:
+                outcomes.append(parse(reply))
+            except Exception:
+                outcomes.append(outcome_of_reply(engine, cast(RedisCommand, command_of(item)), reply))
+    return outcomes
 
 
 def as_transaction(commands: Sequence[RedisCommand]) -> list[bytes]:

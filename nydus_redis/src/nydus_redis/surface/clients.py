@@ -16,10 +16,11 @@ from redis.client import Monitor, PubSub
 from redis.exceptions import NoScriptError
 
 from nydus_core.command import Command, Dispatch
+from nydus_core.drafts import Drafts
 from nydus_core.engines import SurfaceFactory, named_as_called
 from nydus_core.errors import MaybeApplied
 from nydus_core.wording import nearest
-from nydus_redis.commands import Wire, need_no_connection
+from nydus_redis.commands import Wire, drafting_methods, need_no_connection
 from nydus_redis.connection import BlockingHost, ClosingPool
 from nydus_redis.errors import RoutingError
 from nydus_redis.options import wire_options
@@ -29,6 +30,7 @@ from nydus_redis.surface.iterating import IteratingOverHost
 from nydus_redis.surface.key_scan import KeyScan
 from nydus_redis.surface.of_cluster import OfCluster, admitting, name_of_script, text_instead
 from nydus_redis.surface.pipeline import ClusterPipeline
+from nydus_redis.surface.quick import Quick
 from nydus_redis.surface.refusals import NoGroupPipelines, OfSharedConnections, Queued
 from nydus_redis.surface.scan import ClusterScan
 from nydus_redis.surface.scripts import RunsScripts, Scripts, scripts_of
@@ -74,7 +76,7 @@ class _NoPool(redis.ConnectionPool):
         raise RoutingError("this needs a connection to one host: use cluster.on(host)")
 
 
-class _Client(redis.Redis):
+class _Client(Quick, redis.Redis):
     """A ``redis.Redis`` whose commands end in a dispatch."""
 
     def nydus_end_in(self, dispatch: Dispatch, wire: Wire) -> Self:
@@ -83,7 +85,7 @@ class _Client(redis.Redis):
         def execute_command(*args: Any, **options: Any) -> Any:
             return dispatch(describe(args, options))
 
-        self.execute_command = execute_command  # type: ignore[method-assign]  # a method with self would take a tenth longer
+        self.execute_command = execute_command  # a method with self would take a tenth longer
         self.nydus_dispatch, self.nydus_wire = dispatch, wire
         return self
 
@@ -208,6 +210,14 @@ class SurfacesBase:
         """Return an object with redis-py's methods, each of which ends in a dispatch that queues."""
         # A copy, for making a client takes 30 times as long
         return copy.copy(self._map_client).nydus_end_in(dispatch, self._wire)
+
+    def of_map(self, queue: Drafts) -> _MapClient:
+        """Return the surface of a ``map()`` block, which queues drafts of commands: see ``nydus_core.drafts``."""
+        client = copy.copy(self._map_client)
+        vars(client).update(
+            drafting_methods(self._wire, queue, client), nydus_dispatch=queue.add, nydus_wire=self._wire
+        )
+        return client
 
     def key_of(self, key: Any) -> bytes:
         """Return a key as it is sent.

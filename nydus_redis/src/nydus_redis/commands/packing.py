@@ -1,0 +1,142 @@
+"""Packs many commands at once, in the form that Redis reads: arrays of bulk strings.
+
+Packing takes longer than anything else that is done for a queued command. Here the words of all commands of one name are packed
+in columns, a column for each argument: then nearly all the work happens in C. Source of the form: the RESP specification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import chain
+from operator import itemgetter
+from typing import Any, cast
+
+__all__ = ["LARGE", "encoded", "pack_all", "pack_one"]
+
+#: A word of at most so many bytes has a prefix that is kept.
+_KEPT = 4096
+
+#: Smaller integers are packed at once. For larger ones Python is asked first whether it writes them down.
+LARGE = 10**640
+
+_first = itemgetter(0)
+
+
+class _Prefixes(dict[int, bytes]):
+    """The bytes before a word, by the length of the word.
+
+    Parameters:
+        lead: The bytes before the length: the end of the word before, or the beginning of a command.
+    """
+
+    def __init__(self, lead: bytes) -> None:
+        super().__init__()
+        self._lead = lead
+
+    def __missing__(self, length: int) -> bytes:
+        made = b"%b$%d\r\n" % (self._lead, length)
+        if length <= _KEPT:
+            self[length] = made
+        return made
+
+
+_END = b"\r\n"
+_further = _Prefixes(_END).__getitem__
+
+#: Smaller integers are packed at once. For larger ones Python is asked first whether it writes them down.
+LARGE = 10**640
+
+_first = itemgetter(0)
+
+
+@lru_cache(maxsize=1024)
+def _beginning(name: str, size: int) -> Callable[[int], bytes]:
+    """Return the bytes before the first argument of a command, by its length. They begin with the end of the command before."""
+    return _Prefixes(b"\r\n*%d\r\n$%d\r\n%b\r\n" % (size, len(name), name.encode())).__getitem__
+
+
+def pack_all(rows: Sequence[tuple[Any, ...] | bytes]) -> bytes:
+    """Return the bytes of some commands, one command or more.
+
+    Parameters:
+        rows: For each command its bytes, or its words: the name as text; then one or more of text, bytes, integers, floats.
+    """
+    if len(set(map(len, rows))) == 1 and type(rows[0]) is tuple and len(set(map(_first, rows))) == 1:
+        columns = _columns(cast("Sequence[tuple[Any, ...]]", rows))
+        stride = len(columns)
+        pieces: list[Any] = [_END] * (stride * len(rows) + 1)
+        for number, column in enumerate(columns):
+            pieces[number:-1:stride] = column
+    else:
+        pieces = [*chain.from_iterable(_each(rows)), _END]
+    pieces[0] = pieces[0][2:]
+    return b"".join(pieces)
+
+
+def pack_one(name: str, words: Sequence[bytes]) -> bytes:
+    """Return the bytes of a command of many words.
+
+    Parameters:
+        name: The name.
+        words: The words after it, one or more.
+    """
+    pieces: list[bytes] = [_END] * (2 * len(words) + 1)
+    pieces[:-1:2] = map(_further, map(len, words))
+    pieces[1::2] = words
+    pieces[0] = b"*%d\r\n$%d\r\n%b%b" % (len(words) + 1, len(name), name.encode(), pieces[0])
+    return b"".join(pieces)
+
+
+def encoded(column: Sequence[Any]) -> Sequence[bytes]:
+    """Return words as they are sent: text as UTF-8, and the text of numbers.
+
+    Parameters:
+        column: Text, bytes, integers and floats.
+    """
+    kinds = set(map(type, column))
+    if kinds == {bytes}:
+        return column
+    if kinds == {str}:
+        return [*map(str.encode, column)]
+    if kinds == {int}:
+        return [b"%d" % word for word in column]
+    return [
+        word if type(word) is bytes else word.encode() if type(word) is str else repr(word).encode()
+        for word in column
+    ]
+
+
+def _each(rows: Sequence[tuple[Any, ...] | bytes]) -> list[Any]:
+    """Return the pieces of each command. They begin with the end of the command before, and lack their own."""
+    found: list[Any] = [*rows]
+    places: dict[tuple[Any, int], list[int]] = {}
+    for place, row in enumerate(rows):
+        if type(row) is tuple:
+            kind = row[0], len(row)
+            if kind in places:
+                places[kind].append(place)
+            else:
+                places[kind] = [place]
+        else:
+            found[place] = (_END, memoryview(cast(bytes, row))[:-2])
+    for alike in places.values():
+        for place, pieces in zip(
+            alike, zip(*_columns([found[place] for place in alike]), strict=True), strict=True
+        ):
+            found[place] = pieces
+    return found
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[Sequence[bytes]]:
+    """Return the pieces of commands that have one name and equally many words: the first piece of each, the second, and so on.
+
+    The first piece begins with the end of the command before; that of the last piece is lacking.
+    """
+    prefix = _beginning(rows[0][0], len(rows[0]))
+    columns: list[Sequence[bytes]] = []
+    for number in range(1, len(rows[0])):
+        words = encoded([*map(itemgetter(number), rows)])
+        columns += [[*map(prefix, map(len, words))], words]
+        prefix = _further
+    return columns

@@ -1,0 +1,246 @@
+"""Commands that are packed together have the bytes that redis-py sends, and methods of ours send what redis-py's would."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+from redis.utils import HIREDIS_AVAILABLE
+
+from nydus_core import EventualCommand, NydusError, create_cluster
+from nydus_core.cluster.promise import settle
+from nydus_core.drafts import Commands, command_of, form_of, words_of
+from nydus_redis.commands import RedisCommand, pack_all
+from nydus_redis.commands.packing import pack_one
+from nydus_redis.engine.blocking import Redis
+from nydus_redis.surface.quick import Quick
+
+#: Words of all types that a draft may hold, some of them longer than the prefixes that are kept.
+WORDS: tuple[Any, ...] = (
+    *("", "a", "key", "k\r\n", "$3\r\nfoo", "x" * 5000, b"", b"\x00\xff", b"\r\n", b"y" * 4097),
+    *(0, 1, -1, 10**20, -(10**30), 1.0, -0.5, 1e300, float("inf"), float("-inf"), float("nan")),
+)
+NAMES = ("GET", "SET", "INCRBY", "HSET", "ZADD")
+
+
+def redis_py_packs(*words: Any) -> bytes:
+    make: Any = redis.Connection
+    return b"".join(make().pack_command(*words))
+
+
+def rows(seed: int) -> list[tuple[Any, ...]]:
+    dice = random.Random(seed)
+    names = NAMES if seed % 3 else NAMES[:1]  # now and then all are alike
+    sizes = (1, 2, 3, 6) if seed % 2 else (2,)
+    return [
+        (dice.choice(names), *dice.choices(WORDS, k=dice.choice(sizes))) for _ in range(dice.randint(1, 40))
+    ]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_commands_that_are_packed_together_have_the_bytes_of_redis_py(seed: int) -> None:
+    found = rows(seed)
+    assert pack_all(found) == b"".join(redis_py_packs(*row) for row in found)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_commands_that_are_packed_already_stay_in_their_place(seed: int) -> None:
+    found = rows(seed)
+    dice = random.Random(seed)
+    given = [redis_py_packs(*row) if dice.random() < 0.5 else row for row in found]
+    assert pack_all(given) == b"".join(redis_py_packs(*row) for row in found)
+
+
+@pytest.mark.parametrize("count", [1, 2, 1000])
+def test_a_command_of_many_words_has_the_bytes_of_redis_py(count: int) -> None:
+    words = [b"w" * (number % 7) for number in range(count)]
+    assert pack_one("MGET", words) == redis_py_packs("MGET", *words)
+
+
+# Methods of our own -----------------------------------------------------------------------------------------------
+
+
+class _Recorder:
+    """Takes the words that a method sends."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        options.pop("keys", None)
+        return args, options
+
+
+class _Ours(_Recorder, Quick, redis.Redis):
+    pass
+
+
+class _RedisPy(_Recorder, redis.Redis):
+    pass
+
+
+def ended(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except Exception as error:
+        return type(error), str(error).replace("_Ours", "").replace("_RedisPy", "")
+
+
+#: The options of SET that redis-py takes, in all its versions that we know; each with some values.
+SET_OPTIONS: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("ex", "px", "exat", "pxat"), (None, 0, 1, 7, "7", 1.5)),
+    **dict.fromkeys(("nx", "xx", "keepttl", "get"), (False, True, None, 1)),
+    "no_such_option": (1,),
+}
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_set_sends_the_words_that_redis_py_sends(seed: int) -> None:
+    dice = random.Random(seed)
+    args = dice.choices(WORDS, k=dice.choice((0, 1, 2, 2, 2, 3, 4)))
+    chosen = dice.sample(sorted(SET_OPTIONS), k=dice.choice((0, 0, 1, 2)))
+    options = {name: dice.choice(SET_OPTIONS[name]) for name in chosen}
+    ours, theirs = _Ours(), _RedisPy()
+    assert repr(ended(lambda: ours.set(*args, **options))) == repr(
+        ended(lambda: theirs.set(*args, **options))
+    )
+
+
+@pytest.mark.parametrize("word", [*WORDS, None, [], object])
+def test_get_sends_the_words_that_redis_py_sends(word: Any) -> None:
+    ours, theirs = _Ours(), _RedisPy()
+    assert repr(ours.get(word)) == repr(theirs.get(word))
+    assert repr(ours.get(name=word)) == repr(theirs.get(name=word))
+
+
+@pytest.mark.parametrize("name", ["get", "set"])
+def test_methods_of_our_own_are_documented_as_those_of_redis_py(name: str) -> None:
+    assert getattr(Quick, name).__doc__ == getattr(redis.Redis, name).__doc__
+
+
+# Drafts -----------------------------------------------------------------------------------------------------------
+
+
+class _Queue:
+    """Takes drafts and commands, as a ``map()`` block does."""
+
+    def __init__(self) -> None:
+        self.kept: list[Any] = []
+        self.keep = self.kept.append
+        self.state = ""
+
+    def add(self, command: Any) -> EventualCommand:
+        promise = EventualCommand(command)
+        self.keep(promise)
+        return promise
+
+    def too_late(self, command: Any) -> Exception:
+        return NydusError(f"{command!r} comes too late")
+
+
+def queued(call: Callable[[Any], Any]) -> tuple[list[Any], RedisCommand | None]:
+    """What a call queues as a draft, and the command that ``Wire.describe`` makes of it; None where that raises."""
+    make_surface: Any = Redis.surface([{}])
+    queue = _Queue()
+    call(make_surface.of_map(queue))
+    described: list[Any] = []
+    call(make_surface(described.append))
+    return queue.kept, described[0]
+
+
+CALLS: dict[str, Callable[[Any], Any]] = {
+    "get": lambda conn: conn.get("k"),
+    "get of bytes": lambda conn: conn.get(b"k\xff"),
+    "get beyond ASCII": lambda conn: conn.get("schlüssel"),
+    "get of a number": lambda conn: conn.get(7),
+    "set": lambda conn: conn.set("k", "v"),
+    "set beyond ASCII": lambda conn: conn.set("k", "wörter"),
+    "set of a number": lambda conn: conn.set("k", 1),
+    "set of a float": lambda conn: conn.set("k", 1.5),
+    "set with options": lambda conn: conn.set("k", "v", ex=3, nx=True),
+    "set that answers": lambda conn: conn.set("k", "v", get=True),
+    "incr": lambda conn: conn.incr("k"),
+    "incr by some": lambda conn: conn.incr("k", 5),
+    "decr": lambda conn: conn.decr("k"),
+    "hset": lambda conn: conn.hset("h", mapping={"f": 1, "g": b"x"}),
+    "hget": lambda conn: conn.hget("h", "f"),
+    "zadd": lambda conn: conn.zadd("z", {"m": 1.5}),
+    "zrange": lambda conn: conn.zrange("z", 0, -1, withscores=True),
+    "lrange": lambda conn: conn.lrange("l", 0, -1),
+    "mget": lambda conn: conn.mget("a", "b"),
+    "hscan": lambda conn: conn.hscan("h"),
+    "blpop": lambda conn: conn.blpop("l", 1),
+    "ping": lambda conn: conn.ping(),
+    "unknown": lambda conn: conn.execute_command("X.Y", "k", keys=["k"]),
+    "small letters": lambda conn: conn.execute_command("get", "k"),
+    "bytes": lambda conn: conn.execute_command(b"GET", "k"),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_the_command_of_a_draft_is_the_command_of_the_call(call: Callable[[Any], Any]) -> None:
+    (draft,), described = queued(call)
+    made: Any = command_of(draft)
+    for name in (
+        "name",
+        "keys",
+        "access",
+        "split",
+        "scope",
+        "kwargs",
+        "callback",
+        "packed",
+        "waits",
+        "bound",
+    ):
+        assert getattr(made, name) == getattr(described, name), name
+    assert [*map(str, made.keys)] == [*map(str, described.keys)]  # type: ignore[union-attr]
+    if form_of(draft) is not None:
+        assert pack_all([words_of(draft)]) == made.packed
+
+
+@pytest.mark.skipif(not HIREDIS_AVAILABLE, reason="without hiredis nothing is drafted")
+def test_calls_of_one_key_without_options_are_drafts() -> None:
+    drafts = {name for name, call in CALLS.items() if form_of(queued(call)[0][0]) is not None}
+    whole = {"get of a number", "set that answers", "zrange", "mget", "hscan", "blpop", "ping", "unknown"}
+    assert drafts == set(CALLS) - whole - {"small letters", "bytes"}
+
+
+def test_a_text_without_utf_8_is_refused_at_the_call() -> None:
+    with create_cluster(
+        {"engine": "redis", "router": "rendezvous", "hosts": [{"port": 1}, {"port": 2}]}
+    ) as cluster:
+        with pytest.raises(UnicodeEncodeError), cluster.map() as conn:
+            conn.set("k", "\ud800")
+        with pytest.raises(UnicodeEncodeError), cluster.map() as conn:
+            conn.get("\ud800")
+        assert len(conn) == 0
+
+
+@pytest.mark.parametrize(
+    "call", [lambda conn: conn.get("k"), lambda conn: conn.set("k", "v"), lambda conn: conn.incr("k")]
+)
+def test_a_draft_that_comes_too_late_is_refused(call: Callable[[Any], Any]) -> None:
+    with create_cluster(
+        {"engine": "redis", "router": "rendezvous", "hosts": [{"port": 1}, {"port": 2}]}
+    ) as cluster:
+        with pytest.raises(LookupError), cluster.map() as conn:
+            kept = call(conn)
+            raise LookupError
+        with pytest.raises(NydusError, match=r"comes too late: this map\(\) block has raised"):
+            call(conn)
+        assert len(conn) == 1
+        with pytest.raises(NydusError, match="was never sent"):
+            kept.value  # noqa: B018
+
+
+def test_a_sequence_of_commands_shows_drafts_as_commands() -> None:
+    (draft,), described = queued(CALLS["get"])
+    commands = Commands([draft, described, draft])
+    assert [command.name for command in commands] == ["GET"] * 3
+    assert commands[1] is described
+    assert commands[-1].keys == (b"k",)
+    assert isinstance(commands[:2], Commands)
+    assert len(commands[:2]) == 2
+    settle([draft], [b"v"])
+    assert [command.packed for command in commands] == [described.packed] * 3  # type: ignore[attr-defined]
