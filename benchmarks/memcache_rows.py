@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -14,16 +15,14 @@ from memcached import MemcachedServer
 from nydus.db import create_cluster
 
 #: The rule of placement: one look-up in a table for each key. Any other costs as much more as placement.py shows.
-ROUTER = "redis-slots"
+ROUTER = "slots"
 SECONDS = 5.0
 VALUES = dict.fromkeys(KEYS, b"value")
 
 
 def memcache_rows(stack: ExitStack, servers: list[MemcachedServer]) -> list[Row]:
     """The comparisons. The hash client has the same four servers, the plain client one of them."""
-    ports = [server.port for server in servers]
-    hosts = [{"host": "127.0.0.1", "port": port} for port in ports]
-    cluster = stack.enter_context(create_cluster({"engine": "memcache", "router": ROUTER, "hosts": hosts}))
+    ports, cluster = _cluster(stack, servers)
     options = {"timeout": SECONDS, "connect_timeout": SECONDS, "no_delay": True, "default_noreply": False}
     several = HashClient([("127.0.0.1", port) for port in ports], **options)
     one = Client(("127.0.0.1", ports[0]), **options)
@@ -60,15 +59,26 @@ def memcache_rows(stack: ExitStack, servers: list[MemcachedServer]) -> list[Row]
             1.05,
             200,
         ),
-        *meta_memcache_rows(stack, ports, cluster),
-        *pylibmc_rows(ports, cluster),
     ]
 
 
-def meta_memcache_rows(stack: ExitStack, ports: list[int], cluster: Any) -> list[Row]:
+def other_clients_rows(stack: ExitStack, servers: list[MemcachedServer]) -> list[Row]:
+    """Against clients that not every machine has, with the same four servers."""
+    ports, cluster = _cluster(stack, servers)
+    return [*meta_memcache_rows(ports, cluster), *pylibmc_rows(ports, cluster)]
+
+
+def _cluster(stack: ExitStack, servers: list[MemcachedServer]) -> tuple[list[int], Any]:
+    ports = [server.port for server in servers]
+    hosts = [{"host": "127.0.0.1", "port": port} for port in ports]
+    made = create_cluster({"engine": "memcache", "router": ROUTER, "hosts": hosts})
+    return ports, stack.enter_context(made)
+
+
+def meta_memcache_rows(ports: list[int], cluster: Any) -> list[Row]:
     """Against meta-memcache, if it is installed: it speaks memcached's meta protocol, and reads answers in C."""
     try:
-        import meta_memcache  # type: ignore[import-not-found,unused-ignore]  # only `make bench` has it
+        meta_memcache: Any = importlib.import_module("meta_memcache")
     except ImportError:
         print("meta-memcache is not installed: its rows are left out (pip install meta-memcache)")
         return []
@@ -103,7 +113,7 @@ def meta_memcache_rows(stack: ExitStack, ports: list[int], cluster: Any) -> list
 def pylibmc_rows(ports: list[int], cluster: Any) -> list[Row]:
     """Against pylibmc, if it is installed: a client in C."""
     try:
-        import pylibmc  # type: ignore[import-not-found,unused-ignore]  # only `make bench` has it
+        pylibmc: Any = importlib.import_module("pylibmc")
     except ImportError:
         print("pylibmc is not installed: its rows are left out (pip install pylibmc; it needs libmemcached)")
         return []

@@ -12,17 +12,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import redis
-
-from nydus.db import create_cluster
 from nydus_redis.embedded.server import PrivateServer
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 from asyncio_rows import asyncio_memcache_rows, asyncio_rows
-from memcache_rows import memcache_rows
-from side_by_side import BATCH, HOSTS, KEYS, SINGLES, Row, heading, measure, queue
+from memcache_rows import memcache_rows, other_clients_rows
+from redis_rows import many_keys_rows, other_redis_rows, redis_rows
+from side_by_side import HOSTS, Row, heading, measure
 from starts import STARTS, measure_start
 
 from memcached import MemcachedServer
@@ -55,68 +52,13 @@ def rows() -> Iterator[list[Row]]:
             stack.enter_context(memcached_server)
         yield [
             *redis_rows(stack, redis_servers),
+            *many_keys_rows(stack, redis_servers),
+            *other_redis_rows(stack, redis_servers),
             *memcache_rows(stack, memcached_servers),
+            *other_clients_rows(stack, memcached_servers),
             *asyncio_rows(stack, redis_servers),
             *asyncio_memcache_rows(stack, memcached_servers),
         ]
-
-
-def redis_rows(stack: ExitStack, servers: list[PrivateServer]) -> list[Row]:
-    """Against redis-py on one of the servers."""
-    hosts = [f"redis://127.0.0.1:{server.port}" for server in servers]
-    cluster = stack.enter_context(create_cluster({"engine": "redis", "router": "partition", "hosts": hosts}))
-    plain = stack.enter_context(redis.Redis(port=servers[0].port))
-    return [
-        Row(
-            "GET, single; peer redis-py, one host",
-            lambda: gets(cluster),
-            lambda: gets(plain),
-            SINGLES,
-            1.15,
-            200,
-        ),
-        Row(
-            "INCR, single; peer redis-py, one host",
-            lambda: incrs(cluster),
-            lambda: incrs(plain),
-            SINGLES,
-            1.15,
-            200,
-        ),
-        Row(
-            f"map() of {BATCH} SET, GET, INCR; peer pipeline",
-            lambda: mapped(cluster),
-            lambda: piped(plain),
-            BATCH,
-            0.8,
-            25,
-        ),
-    ]
-
-
-def gets(client: Any) -> None:
-    """GET, one at a time."""
-    for key in KEYS[:SINGLES]:
-        client.get(key)
-
-
-def incrs(client: Any) -> None:
-    """INCR, one at a time."""
-    for key in KEYS[:SINGLES]:
-        client.incr("n" + key)
-
-
-def mapped(cluster: Any) -> None:
-    """The batch as a map()."""
-    with cluster.map() as conn:
-        queue(conn)
-
-
-def piped(client: Any) -> None:
-    """The batch as a hand-written pipeline."""
-    with client.pipeline(transaction=False) as pipeline:
-        queue(pipeline)
-        pipeline.execute()
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ CROSSING, OF_HOST, OF_CONNECTION = "crossing", "of one host", "of one connection
 def of_nydus(call: Call) -> str:
     found: list[Command] = []
     try:
-        SURFACES(found.append).execute_command(*call)
+        SURFACES(found.append).execute_command(*call)  # type: ignore[no-untyped-call]
         route = PLACEMENT.route(found[0])
     except CrossHostError:
         return CROSSING

@@ -44,11 +44,6 @@ class _Prefixes(dict[int, bytes]):
 _END = b"\r\n"
 _further = _Prefixes(_END).__getitem__
 
-#: Smaller integers are packed at once. For larger ones Python is asked first whether it writes them down.
-LARGE = 10**640
-
-_first = itemgetter(0)
-
 
 @lru_cache(maxsize=1024)
 def _beginning(name: str, size: int) -> Callable[[int], bytes]:

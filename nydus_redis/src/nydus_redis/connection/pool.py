@@ -14,7 +14,7 @@ import redis
 
 from nydus_core.engines import SharedPool
 from nydus_core.redaction import NO_SECRETS, Redactor
-from nydus_redis.commands import BlockingCommand, RedisCommand
+from nydus_redis.commands import BlockingCommand
 from nydus_redis.connection.connector import PooledConnector, discreet
 from nydus_redis.connection.moves import Moves
 from nydus_redis.connection.sockets import shut
@@ -22,9 +22,11 @@ from nydus_redis.connection.sockets import shut
 __all__ = ["Connections", "OwnConnections", "retire_both", "waits_among"]
 
 
-def waits_among(commands: Sequence[RedisCommand]) -> bool:
-    """Tell whether the server may hold back the answer to any of some commands because the command asks for it."""
-    return BlockingCommand in set(map(type, commands)) and any(command.waits for command in commands)
+def waits_among(items: Sequence[Any]) -> bool:
+    """Tell whether the server may hold back the answer to any of some commands, or drafts, because the command asks for it."""
+    if BlockingCommand not in set(map(type, items)):
+        return False
+    return any(type(item) is BlockingCommand and item.waits for item in items)
 
 
 def retire_both(commands: Any, blocking: Any, then: Callable[[], object] | None) -> None:

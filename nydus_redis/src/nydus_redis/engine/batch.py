@@ -57,9 +57,8 @@ class RedisBatch:
         self.commands = cast(Sequence[RedisCommand], commands)
         #: The commands; drafts stand for commands that nobody has looked at.
         self._items = cast(Sequence[Any], commands.items if isinstance(commands, Commands) else commands)
-        self._kinds = kinds = set(map(type, self._items))
-        waits = BlockingCommand in kinds and waits_among(self.commands)
-        pool = connections.blocking if waits else connections.commands
+        self._kinds = set(map(type, self._items))
+        pool = connections.blocking if waits_among(self._items) else connections.commands
         self._loan: Loan[Any] = Loan(pool, shut)
         self._turn: Turn | None = None
         self._failure: tuple[type[HostError], Exception] | None = None

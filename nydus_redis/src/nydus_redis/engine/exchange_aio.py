@@ -10,6 +10,7 @@ from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.aio import FairPool, with_turns
 from nydus_core.command import Command
+from nydus_core.drafts import Commands, Draft
 from nydus_core.engines import in_vain, waited_in_vain
 from nydus_core.errors import CANCELLED, HostDown, HostError, MaybeApplied
 from nydus_core.pieces import COSTLY, OF_LANE, Work, done, slices
@@ -31,8 +32,9 @@ from nydus_redis.engine.host import RedisHost
 from nydus_redis.engine.outcomes import (
     as_transaction,
     in_transaction,
-    outcome_of_reply,
+    outcomes_of,
     outcomes_of_transaction,
+    request_of,
 )
 
 __all__ = ["Exchange", "TransactionExchange"]
@@ -66,6 +68,9 @@ class Exchange:
         self._moves = moves
         self._connections = connections
         self._commands = cast(Sequence[RedisCommand], commands)
+        #: The commands; drafts stand for commands that nobody has looked at.
+        self._items = cast(Sequence[Any], commands.items if isinstance(commands, Commands) else commands)
+        self._size = 0  # bytes that were written, or begun to be
         self._outcomes: list[Any] = []
         self._written = 0  # how many commands were written, or begun to be
 
@@ -85,7 +90,8 @@ class Exchange:
             cause = in_vain(self._engine.unavailable(CANCELLED), waited=waited_in_vain(cancelled))
             done(self._fail(HostDown, cause))
             return self._outcomes
-        limit = Limit(connection, self._engine.timeout, self._commands[0].waits)
+        first = self._items[0]
+        limit = Limit(connection, self._engine.timeout, 0.0 if isinstance(first, Draft) else first.waits)
         clean = False
         failure: Exception | None = None
         try:
@@ -94,8 +100,7 @@ class Exchange:
             clean = not (self._moves.heard_among(self._outcomes) or says_goodbye(self._outcomes[-1]))
         except FAILURES as error:
             connections.drop_idle()  # they are as dead, if a firewall has forgotten them
-            size = sum(len(command.packed) for command in self._commands)
-            failure = self._engine.cause_of(limit.cause(as_client_error(error)), size)
+            failure = self._engine.cause_of(limit.cause(as_client_error(error)), self._size)
         except CancelledError:  # the outcomes are wanted at once, so without turns for others
             done(self._fail(MaybeApplied, self._engine.unavailable(CANCELLED)))
         finally:
@@ -108,10 +113,10 @@ class Exchange:
 
     def _waits(self) -> Work[bool]:
         """Tell whether any command asks the server to wait."""
-        for piece in slices(len(self._commands)):
-            if waits_among(self._commands[piece]):
+        for piece in slices(len(self._items)):
+            if waits_among(self._items[piece]):
                 return True
-            if piece.stop < len(self._commands):
+            if piece.stop < len(self._items):
                 yield
         return False
 
@@ -129,36 +134,54 @@ class Exchange:
 
     async def _write(self, connection: Any, limit: Limit) -> None:
         """Write the commands, piece by piece. A piece that was begun counts as written."""
-        for piece in slices(len(self._commands), OF_LANE):
+        items = self._items
+        for piece in slices(len(items), OF_LANE):
+            chunk = items[piece]
+            request = request_of(chunk, set(map(type, chunk)))
             self._written = piece.stop
-            await async_write(
-                connection, b"".join([command.packed for command in self._commands[piece]]), limit
-            )
-            if piece.stop < len(self._commands):
+            self._size += len(request)
+            await async_write(connection, request, limit)
+            if piece.stop < len(items):
                 await sleep(0)
 
     async def _read(self, connection: Any, limit: Limit) -> None:
         read = async_reader(connection)
-        outcomes, timeout = self._outcomes, self._engine.timeout
-        waiting = BlockingCommand in set(map(type, self._commands))
-        for piece in slices(len(self._commands), OF_LANE):
+        for piece in slices(len(self._items), OF_LANE):
             if piece.start:
                 await sleep(0)  # replies that have come already are read without a turn for others
-            for command in self._commands[piece]:
-                if timeout is not None:
-                    limit.renew(command.waits if waiting else 0.0)
-                try:
-                    if command.kwargs and not READING.isdisjoint(command.kwargs):
-                        reply = await async_read_reply(connection, command)
-                    else:
-                        reply = await read()
-                except ANSWERS as error:
-                    reply = whole_answer(error)
-                except UnicodeDecodeError as error:
-                    if not (HIREDIS_AVAILABLE and self._engine.decodes):
-                        raise  # redis-py's own parser cannot go on behind it
-                    reply = self._engine.failed(MaybeApplied, error, command)
-                outcomes.append(outcome_of_reply(self._engine, command, reply))
+            items, replies = self._items[piece], list[Any]()
+            kinds = set(map(type, items))
+            try:
+                await self._read_piece(items, BlockingCommand in kinds, connection, read, limit, replies)
+            finally:
+                self._outcomes += outcomes_of(self._engine, items, kinds, replies)
+
+    async def _read_piece(
+        self,
+        items: Sequence[Any],
+        waiting: bool,
+        connection: Any,
+        read: Callable[..., Awaitable[Any]],
+        limit: Limit,
+        replies: list[Any],
+    ) -> None:
+        """Read the replies to some commands, one after the other."""
+        timeout = self._engine.timeout
+        for item in items:
+            is_draft = isinstance(item, Draft)
+            if timeout is not None:
+                limit.renew(item.waits if waiting and not is_draft else 0.0)
+            try:
+                if not is_draft and item.kwargs and not READING.isdisjoint(item.kwargs):
+                    replies.append(await async_read_reply(connection, item))
+                else:
+                    replies.append(await read())
+            except ANSWERS as error:
+                replies.append(whole_answer(error))
+            except UnicodeDecodeError as error:
+                if not (HIREDIS_AVAILABLE and self._engine.decodes):
+                    raise  # redis-py's own parser cannot go on behind it
+                replies.append(error)
 
 
 class TransactionExchange(Exchange):
@@ -166,7 +189,9 @@ class TransactionExchange(Exchange):
 
     async def _write(self, connection: Any, limit: Limit) -> None:
         self._written = len(self._commands)
-        await async_write(connection, b"".join(as_transaction(self._commands)), limit)
+        request = b"".join(as_transaction(self._commands))
+        self._size = len(request)
+        await async_write(connection, request, limit)
 
     async def _read(self, connection: Any, limit: Limit) -> None:
         read, queued = async_reader(connection), list[Any]()

@@ -85,7 +85,7 @@ class _Client(Quick, redis.Redis):
         def execute_command(*args: Any, **options: Any) -> Any:
             return dispatch(describe(args, options))
 
-        self.execute_command = execute_command  # a method with self would take a tenth longer
+        self.execute_command = execute_command  # type: ignore[method-assign]  # a method with self would take a tenth longer
         self.nydus_dispatch, self.nydus_wire = dispatch, wire
         return self
 

@@ -6,38 +6,27 @@ Each method sends the same words as redis-py's method of that name, and hands a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import redis
 
 __all__ = ["Quick"]
 
-M = TypeVar("M", bound=Callable[..., Any])
-
-
-def _instead_of(method: M) -> Callable[[Callable[..., Any]], M]:
-    """Return a decorator: the function takes the place of a method of redis-py, whose signature and documentation it shows."""
-
-    def decorate(function: Any) -> Any:
-        return update_wrapper(function, method)
-
-    return decorate
-
 
 class Quick:
-    """Mixed into clients of redis-py, of both sides, in front of redis-py's class."""
+    """Mixed into clients of redis-py, of both sides, in front of redis-py's class. Type checkers see redis-py's methods."""
 
-    execute_command: Callable[..., Any]
+    if not TYPE_CHECKING:
 
-    @_instead_of(redis.Redis.get)
-    def get(self, name: Any) -> Any:
-        return self.execute_command("GET", name)
+        def get(self, name: Any) -> Any:
+            return self.execute_command("GET", name)
 
-    @_instead_of(redis.Redis.set)
-    def set(self, *args: Any, **options: Any) -> Any:
-        if len(args) != 2 or options:
-            redis_py: Any = super()
-            return redis_py.set(*args, **options)
-        return self.execute_command("SET", *args)
+        def set(self, *args: Any, **options: Any) -> Any:
+            if len(args) != 2 or options:
+                return super().set(*args, **options)
+            return self.execute_command("SET", *args)
+
+        for _method in (get, set):  # shown with the documentation and the signature of redis-py's
+            update_wrapper(_method, getattr(redis.Redis, _method.__name__))
+        del _method
