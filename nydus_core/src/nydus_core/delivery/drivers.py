@@ -85,9 +85,10 @@ def _performed(step: Step, engines: Sequence[Engine], deadline: Deadline | None)
 def _exchange(lanes: Sequence[Lane], engines: Sequence[Engine]) -> list[list[Any]]:
     hosts = [engines[lane.host] for lane in lanes]
     with _batches(lanes, hosts) as batches:
-        waits = [not batch.ready for batch in batches]  # asked once: sending changes the answer
-        for batch, has_to_wait in zip(batches, waits, strict=True):
-            if not has_to_wait:
+        waits: list[bool] = []
+        for batch in batches:  # the first host is at work while the commands for the next are put together
+            waits.append(not batch.ready)  # asked once: sending changes the answer
+            if not waits[-1]:
                 batch.send()
         # A host that has to be waited for is waited for apart, up to its answers: who waits in line for a connection to one
         # host must not keep, meanwhile, a connection to another, for which somebody else may be in line

@@ -6,6 +6,7 @@ in columns, a column for each argument: then nearly all the work happens in C. S
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -95,7 +96,8 @@ def encoded(column: Sequence[Any]) -> Sequence[bytes]:
     if kinds == {str}:
         return [*map(str.encode, column)]
     if kinds == {int}:
-        return [b"%d" % word for word in column]
+        texts = {word: b"%d" % word for word in set(column)}  # often few: the 1 of INCRBY, the ends of LRANGE
+        return [*map(texts.__getitem__, column)]
     return [
         word if type(word) is bytes else word.encode() if type(word) is str else repr(word).encode()
         for word in column
@@ -104,22 +106,18 @@ def encoded(column: Sequence[Any]) -> Sequence[bytes]:
 
 def _each(rows: Sequence[tuple[Any, ...] | bytes]) -> list[Any]:
     """Return the pieces of each command. They begin with the end of the command before, and lack their own."""
+    places: defaultdict[tuple[Any, int], list[int]] = defaultdict(list)
+    for place, kind in enumerate(zip(map(_first, rows), map(len, rows), strict=True)):
+        places[kind].append(place)
     found: list[Any] = [*rows]
-    places: dict[tuple[Any, int], list[int]] = {}
-    for place, row in enumerate(rows):
-        if type(row) is tuple:
-            kind = row[0], len(row)
-            if kind in places:
-                places[kind].append(place)
-            else:
-                places[kind] = [place]
-        else:
-            found[place] = (_END, memoryview(cast(bytes, row))[:-2])
-    for alike in places.values():
-        for place, pieces in zip(
-            alike, zip(*_columns([found[place] for place in alike]), strict=True), strict=True
-        ):
-            found[place] = pieces
+    for (first, _), alike in places.items():
+        if type(first) is str:
+            columns = _columns([found[place] for place in alike])
+            for place, pieces in zip(alike, zip(*columns, strict=True), strict=True):
+                found[place] = pieces
+        else:  # bytes, whose first item is a number
+            for place in alike:
+                found[place] = (_END, memoryview(found[place])[:-2])
     return found
 
 
