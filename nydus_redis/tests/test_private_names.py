@@ -34,7 +34,7 @@ from redis.utils import HIREDIS_AVAILABLE
 import nydus_redis
 from nydus_core import AsyncCluster, Cluster, MaybeApplied, create_async_cluster, create_cluster
 from nydus_core.testing import FaultProxy
-from nydus_redis.connection import losses, losses_aio
+from nydus_redis.connection import link_of, losses, losses_aio
 from nydus_redis.connection.replies_aio import whole_answer
 from nydus_redis.connection.sockets import is_closed, shut
 from nydus_redis.embedded.server import PrivateServer
@@ -239,6 +239,27 @@ def test_all_is_done_without_them(
         commands_and_batches(cluster, keys)
         pipelines(cluster, keys)
         subscriptions(cluster, keys)
+
+
+@pytest.mark.skipif(not HIREDIS_AVAILABLE, reason="without hiredis there is no link at all")
+@pytest.mark.parametrize("name", ["_reader", "handle_push_response", "_hiredis_PushNotificationType"])
+def test_all_is_done_without_the_names_of_the_parser(
+    hide: Callable[..., None], redis_servers: Servers, name: str
+) -> None:
+    servers = redis_servers(3)
+    with create_cluster(settings(servers, decode_responses=True)) as cluster:
+        engine: Any = next(iter(cluster.hosts.values()))
+        connection = engine.connections.take()
+        try:
+            seen = link_of(connection)
+            assert seen is not None
+            assert link_of(connection) is seen
+            connection.nydus_link = None
+            hide(type(connection._parser), name)
+            assert (link_of(connection) is None) == (name != "_hiredis_PushNotificationType")
+        finally:
+            engine.connections.give(connection, clean=False)
+        commands_and_batches(cluster, keys_of(cluster))
 
 
 def commands_and_batches(cluster: Cluster, keys: list[str]) -> None:

@@ -54,10 +54,10 @@ class _Queue:
         return NydusError(f"{command!r} comes too late: this map() block has {self.state}; start another")
 
     def commands(self) -> Commands:
-        """Return the commands, by position."""
+        """Return the commands, by position. The block has ended: no more are queued."""
         promises: list[Any] = self.promises
         if not self._has_whole:
-            return Commands(promises.copy())
+            return Commands(promises)
         return Commands([words_of(each) if form_of(each) is None else each for each in promises])
 
     def need_end(self) -> None:

@@ -15,8 +15,8 @@ from typing import Any, cast
 
 __all__ = ["LARGE", "encoded", "pack_all", "pack_one"]
 
-#: A word of at most so many bytes has a prefix that is kept.
-_KEPT = 4096
+#: A word of at most so many bytes has a prefix that is kept. So many commands are packed together.
+_KEPT, _AT_ONCE = 4096, 4096
 
 #: Smaller integers are packed at once. For larger ones Python is asked first whether it writes them down.
 LARGE = 10**640
@@ -58,6 +58,9 @@ def pack_all(rows: Sequence[tuple[Any, ...] | bytes]) -> bytes:
     Parameters:
         rows: For each command its bytes, or its words: the name as text; then one or more of text, bytes, integers, floats.
     """
+    if len(rows) > _AT_ONCE:  # else the pieces of all of them would be held at the same time
+        parts = range(0, len(rows), _AT_ONCE)
+        return b"".join([pack_all(rows[start : start + _AT_ONCE]) for start in parts])
     if len(set(map(len, rows))) == 1 and type(rows[0]) is tuple and len(set(map(_first, rows))) == 1:
         columns = _columns(cast("Sequence[tuple[Any, ...]]", rows))
         stride = len(columns)

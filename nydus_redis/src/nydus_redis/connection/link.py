@@ -31,15 +31,21 @@ class Link:
         reader: The reader of hiredis. It has no bytes yet.
         pushed: Takes a push message.
         push_type: The class of push messages; None if hiredis knows none.
+        decodes: Whether the reader decodes replies.
     """
 
     __slots__ = (
-        *("_buffer", "_feed", "_gets", "_has_data", "_missing"),
+        *("_buffer", "_decodes", "_feed", "_gets", "_has_data", "_missing"),
         *("_poll", "_push_type", "_pushed", "_receive", "_send"),
     )
 
     def __init__(
-        self, sock: Any, reader: Any, pushed: Callable[[Any], Any], push_type: type[Any] | None
+        self,
+        sock: Any,
+        reader: Any,
+        pushed: Callable[[Any], Any],
+        push_type: type[Any] | None,
+        decodes: bool,
     ) -> None:
         self._send: Callable[[bytes], None] = sock.sendall
         self._receive: Callable[[Any], int] = sock.recv_into
@@ -50,7 +56,7 @@ class Link:
         self._buffer = bytearray(_READ)
         #: The reader's word for "not enough bytes".
         self._missing: Any = reader.gets()
-        self._pushed, self._push_type = pushed, push_type
+        self._pushed, self._push_type, self._decodes = pushed, push_type, decodes
 
     def has_bytes(self, connection: Any) -> bool:
         """Tell whether bytes have come, or the end of the connection, without waiting.
@@ -93,19 +99,21 @@ class Link:
         """
         seen = len(replies)
         wanted = seen + count
-        while True:
+        while len(replies) < wanted:
             try:
                 replies.extend(islice(iter(self._gets, self._missing), wanted - len(replies)))
+                is_short = len(replies) < wanted
             except UnicodeDecodeError as error:
+                if not self._decodes:  # then it was a push message, and no reply
+                    raise
                 replies.append(error)
-                continue
+                is_short = False
             finally:
                 if nested:
                     replies[seen:] = map(_unwrapped, replies[seen:])
                 seen = self._look(replies, seen)
-            if len(replies) == wanted:
-                return
-            self._fill()
+            if is_short:
+                self._fill()
 
     def one(self) -> Any:
         """Read one reply. See ``read``."""
@@ -178,6 +186,7 @@ def _made(connection: Any) -> Link | None:
         reader, pushed = parser._reader, parser.handle_push_response
         if sock is None or reader.has_data():
             return None
-        return Link(sock, reader, pushed, getattr(parser, "_hiredis_PushNotificationType", None))
+        push_type = getattr(parser, "_hiredis_PushNotificationType", None)
+        return Link(sock, reader, pushed, push_type, connection.encoder.decode_responses)
     except AttributeError:
         return None
