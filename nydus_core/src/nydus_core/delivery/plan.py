@@ -13,13 +13,7 @@ from typing import Any, NamedTuple
 from nydus_core.command import Access, Command, Outcome, outcome_of
 from nydus_core.delivery.placement import Placement, Route
 from nydus_core.drafts import Commands, Draft, keys_of
-from nydus_core.errors import (
-    DeadlineExceeded,
-    HostError,
-    MaybeApplied,
-    NotAnsweredInTime,
-    host_error,
-)
+from nydus_core.errors import DeadlineExceeded, HostError, MaybeApplied, NotAnsweredInTime, host_error
 from nydus_core.pieces import Pace, Work, done, slices
 
 __all__ = ["Lane", "Parts", "Plan", "make_plan", "merged", "plan_for", "planning"]
@@ -231,7 +225,7 @@ def _plan_commands(
 
 
 def _plan_drafts(items: list[Any], start: int, placement: Placement, lanes: dict[int, Lane]) -> bool:
-    """Do the same with drafts, of which no commands are made; return False if some are none, or if one has no place."""
+    """Do the same with drafts; return False if some are none, or if one has no place."""
     keys = keys_of(items)
     groups = None if keys is None else placement.groups(keys)
     if groups is None:

@@ -6,8 +6,9 @@ from nydus_core.lazy import lazy
 from nydus_core.routers.fingerprint import fingerprint_of, guard, has_fingerprint
 from nydus_core.routers.legacy import BaseRouter, routing_params
 from nydus_core.routers.patterns import stand_in
-from nydus_core.routers.protocol import Node, NodeRouter, Router, Spread, hash_tag, locate_all
+from nydus_core.routers.protocol import Node, NodeRouter, Router, Spread, hash_tag
 from nydus_core.routers.rules import differences
+from nydus_core.routers.subclasses import locate_all
 
 if TYPE_CHECKING:
     from nydus_core.routers.keyed import KeyRouter, LabelledRouter

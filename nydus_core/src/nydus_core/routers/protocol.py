@@ -7,7 +7,7 @@ A router knows names, weights and addresses of hosts. It does not know their hea
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
@@ -23,7 +23,6 @@ __all__ = [
     "Router",
     "Spread",
     "hash_tag",
-    "locate_all",
     "refuse_weights",
     "where",
     "whole_weights",
@@ -211,25 +210,6 @@ class NodeRouter:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} over {len(self.names)} host{'s' * (len(self.names) != 1)}>"
-
-
-def locate_all(router: Router) -> Callable[[Sequence[bytes]], Iterable[str]]:
-    """Return the function that gives the names of the hosts of many keys, in the order of the keys.
-
-    A router may have a method for it, ``locate_all(keys)``, which is quicker than a call of ``locate`` for each key. It counts
-    if it comes from the class that ``locate`` comes from, or from a subclass: a ``locate`` of a subclass alone is asked.
-
-    Parameters:
-        router: A router by key.
-    """
-    kinds = type(router).__mro__
-    for kind in kinds:
-        if "locate_all" in vars(kind):
-            return router.locate_all  # type: ignore[attr-defined, no-any-return]
-        if "locate" in vars(kind):
-            break
-    locate = router.locate
-    return lambda keys: map(locate, keys)
 
 
 def wrong_key(key: object, error: Exception) -> Exception:

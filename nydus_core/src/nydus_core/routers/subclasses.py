@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
 from nydus_core.errors import ConfigError
 from nydus_core.routers.rules import as_plain
 
-__all__ = ["definer", "given_tags", "is_built_in", "options_told"]
+__all__ = ["definer", "given_tags", "is_built_in", "locate_all", "options_told"]
 
 
 def is_built_in(kind: type[Any]) -> bool:
@@ -33,6 +33,25 @@ def given_tags(locate: Callable[..., str]) -> Callable[..., str]:
         return locate(self, key, *args, **kwargs)
 
     return located
+
+
+def locate_all(router: Any) -> Callable[[Sequence[bytes]], Iterable[str]]:
+    """Return the function that gives the names of the hosts of many keys, in the order of the keys.
+
+    A router may have a method for it, ``locate_all(keys)``, which is quicker than a call of ``locate`` for each key. It counts
+    if it comes from the class that ``locate`` comes from, or from a subclass: a ``locate`` of a subclass alone is asked.
+
+    Parameters:
+        router: A router by key.
+    """
+    kinds = type(router).__mro__
+    for kind in kinds:
+        if "locate_all" in vars(kind):
+            return router.locate_all  # type: ignore[no-any-return]
+        if "locate" in vars(kind):
+            break
+    locate = router.locate
+    return lambda keys: map(locate, keys)
 
 
 #: Options that ``parameters()`` and the hosts of a rule tell. Labels that are given may be secret.
