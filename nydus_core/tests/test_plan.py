@@ -457,3 +457,24 @@ def test_a_command_shows_its_keys_and_never_its_values() -> None:
     assert repr(Command("set", ("k", "s3cret"), {"x": "s3cret"}, keys=[b"k"])) == "set b'k'"
     assert repr(keyed("a", "b", "c", "d", "e")) == "get b'a', b'b', b'c' and 2 more"
     assert repr(Command("ping")) == "ping"
+
+
+# Many keys at once -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", [(), ("a",), ("a", "b", "a")])
+def test_a_router_that_gives_too_few_or_too_many_hosts_is_refused(names: Sequence[str]) -> None:
+    class Wrong(ByName):
+        def locate_all(self, keys: Sequence[bytes]) -> Sequence[str]:
+            return names
+
+    with pytest.raises(RoutingError, match=rf"locate_all\(\) gave {len(names)} hosts for 2 keys"):
+        make_plan([keyed("a:1", "b:1", split=Each())], placed(Wrong))
+    assert placed(Wrong).groups([b"a:1", b"b:1"]) is None
+
+
+def test_keys_are_grouped_by_host_in_the_order_in_which_hosts_come_up() -> None:
+    groups = placed().groups([b"b:1", b"a:1", b"b:2", b"c:1"])
+    assert groups is not None
+    assert [*groups.items()] == [(1, [0, 2]), (0, [1]), (2, [3])]
+    assert placed(RoundRobinRouter).groups([b"a"]) is None

@@ -205,6 +205,32 @@ def test_the_command_of_a_draft_is_the_command_of_the_call(call: Callable[[Any],
         assert pack_all([words_of(draft)]) == made.packed
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda conn, buffer: conn.set(buffer, buffer),
+        lambda conn, buffer: conn.get(buffer),
+        lambda conn, buffer: conn.mget([buffer, "other"]),
+        lambda conn, buffer: conn.mset({"a": buffer, "b": buffer, "c": memoryview(buffer)}),
+        lambda conn, buffer: conn.delete(buffer, memoryview(buffer)),
+        lambda conn, buffer: conn.zadd("z", {"m": 1}, gt=True),
+    ],
+)
+def test_what_is_queued_is_sent_as_it_was_at_the_call(call: Callable[[Any, bytearray], Any]) -> None:
+    buffer = bytearray(b"before")
+    (draft,), described = queued(lambda conn: call(conn, buffer))
+    made: Any = command_of(draft)
+    assert described is not None
+    before = described.packed, made.packed, described.keys, made.keys, [*map(bytes, described.keys)]
+    groups = [[position] for position in range(len(made.keys))]
+    buffer[:] = b"after!"
+    assert (described.packed, made.packed, described.keys, made.keys, [*map(bytes, described.keys)]) == before
+    both: list[Any] = [made, described]
+    for command in both:
+        if command.split is not None:
+            assert all(b"after" not in part.packed for part in command.split.cut(command, groups))
+
+
 @pytest.mark.skipif(not HIREDIS_AVAILABLE, reason="without hiredis nothing is drafted")
 def test_calls_of_one_key_without_options_are_drafts() -> None:
     drafts = {name for name, call in CALLS.items() if form_of(queued(call)[0][0]) is not None}

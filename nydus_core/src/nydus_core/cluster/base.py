@@ -98,10 +98,15 @@ class ClusterBase(Membership[E]):
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         found = getattr(self._surface, name)
-        if self._snapshot.placement.by_call:
+        snapshot = self._snapshot
+        if snapshot.placement.by_call:
             return self._remember(name, found)
         if type(found) is MethodType:
             self.__dict__[name] = found  # the next call finds it at once
+            if (
+                self._snapshot is not snapshot
+            ):  # another thread may just have installed a router that wants to see calls
+                self.__dict__.pop(name, None)
         return found
 
     def install_router(self, router: Any, blueprint: Blueprint | None = None) -> None:

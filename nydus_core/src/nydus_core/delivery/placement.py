@@ -100,6 +100,11 @@ class Placement:
         homes = (
             self._locate_all(keys) if self._locate_all and not avoid else [locate(key, avoid) for key in keys]
         )
+        homes = [*homes]
+        if len(homes) != len(keys):
+            raise RoutingError(
+                f"{type(self._router).__name__}.locate_all() gave {len(homes)} hosts for {len(keys)} keys"
+            )
         found: dict[str, list[int]] = {}
         for position, name in enumerate(homes):
             if name in found:

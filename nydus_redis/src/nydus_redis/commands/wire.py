@@ -123,10 +123,11 @@ class Wire:
         split = SPLITS.get(name) if type(name) is str else None
         if split is None or not words or len(words) % split.stride:
             return None
-        kinds = set(map(type, words))
-        if not kinds <= _PLAIN:
-            return None
-        sent = encoded(words if kinds <= _TEXT else sendable(words))
+        if not _TEXT.issuperset(map(type, words)):
+            words = sendable(words)
+            if not _PLAIN.issuperset(map(type, words)):
+                return None
+        sent = encoded(words)
         spec = lookup((name,))
         assert spec is not None
         return ManyKeys(name, sent, options, sent[:: split.stride], _kind(spec), self.callback(name), self)
@@ -260,6 +261,7 @@ _PLAIN = frozenset({str, bytes, int, float})
 #: How arguments are sent that redis-py and hiredis do not send well.
 _CONVERTED: Mapping[type[Any], Callable[[Any], Any]] = {
     memoryview: bytes,
+    bytearray: bytes,  # as it is now, whatever becomes of it until it is sent
     EventualCommand: lambda promise: promise.value,
 }
 

@@ -15,7 +15,7 @@ from typing import Any
 import redis
 from redis.utils import HIREDIS_AVAILABLE
 
-from nydus_redis.connection.replies import REFUSALS
+from nydus_redis.connection.replies import REFUSALS, may_get_pushes
 
 __all__ = ["Link", "link_of"]
 
@@ -31,7 +31,7 @@ class Link:
         reader: The reader of hiredis. It has no bytes yet.
         pushed: Takes a push message.
         push_type: The class of push messages; None if hiredis knows none.
-        decodes: Whether the reader decodes replies.
+        decodes: Whether a text that cannot be decoded is a reply. Else it may be a push message, and the replies end there.
     """
 
     __slots__ = (
@@ -104,7 +104,7 @@ class Link:
                 replies.extend(islice(iter(self._gets, self._missing), wanted - len(replies)))
                 is_short = len(replies) < wanted
             except UnicodeDecodeError as error:
-                if not self._decodes:  # then it was a push message, and no reply
+                if not self._decodes:
                     raise
                 replies.append(error)
                 is_short = False
@@ -138,17 +138,18 @@ class Link:
 
     def _look(self, replies: list[Any], start: int) -> int:
         """Take push messages out of the replies from ``start`` on; return how many replies were looked at."""
-        for kind in set(map(type, replies[start:] if start else replies)):
+        kinds = set(map(type, replies[start:] if start else replies))
+        if self._push_type in kinds:
+            pushes = [each for each in replies[start:] if type(each) is self._push_type]
+            replies[start:] = [each for each in replies[start:] if type(each) is not self._push_type]
+            for each in pushes:
+                self._pushed(each)
+        for kind in kinds:
             if issubclass(kind, redis.ConnectionError) and not issubclass(kind, REFUSALS):
                 position = next(at for at in range(start, len(replies)) if type(replies[at]) is kind)
                 error = replies[position]
                 del replies[position:]
                 raise error
-            if kind is self._push_type:
-                pushes = [each for each in replies[start:] if type(each) is kind]
-                replies[start:] = [each for each in replies[start:] if type(each) is not kind]
-                for each in pushes:
-                    self._pushed(each)
         return len(replies)
 
 
@@ -187,6 +188,7 @@ def _made(connection: Any) -> Link | None:
         if sock is None or reader.has_data():
             return None
         push_type = getattr(parser, "_hiredis_PushNotificationType", None)
-        return Link(sock, reader, pushed, push_type, connection.encoder.decode_responses)
+        decodes = connection.encoder.decode_responses and not may_get_pushes(connection)
+        return Link(sock, reader, pushed, push_type, decodes)
     except AttributeError:
         return None

@@ -31,6 +31,7 @@ __all__ = [
     "REFUSALS",
     "as_client_error",
     "await_reply",
+    "may_get_pushes",
     "only_pushes",
     "read_plainly",
     "read_reply",
@@ -209,6 +210,17 @@ def only_pushes(connection: Any) -> bool:
     finally:
         del parser.handle_push_response
     return False
+
+
+def may_get_pushes(connection: Any) -> bool:
+    """Tell whether push messages of any text may come on a connection: a function of the user may have asked for them.
+
+    Then a reply that cannot be decoded may be such a message, and nobody knows which reply comes next.
+    """
+    return (
+        getattr(connection, "redis_connect_func", None) is not None
+        and str(getattr(connection, "protocol", "")) != "2"
+    )
 
 
 #: A server with more push messages than this is taken for a server that never stops sending.

@@ -20,6 +20,7 @@ from nydus_redis.connection import (
     as_client_error,
     await_reply,
     link_of,
+    may_get_pushes,
     read_plainly,
     read_reply,
     reader,
@@ -175,8 +176,8 @@ class RedisBatch:
             except ANSWERS as error:
                 reply = error
             except UnicodeDecodeError as error:
-                if not (HIREDIS_AVAILABLE and self.engine.decodes):
-                    raise  # redis-py's own parser cannot go on behind it; without decoding it was a push message
+                if not (HIREDIS_AVAILABLE and self.engine.decodes) or may_get_pushes(self._connection):
+                    raise  # redis-py's own parser cannot go on behind it; or it was a push message, perhaps
                 reply = error
             outcomes.append(outcome_of_reply(self.engine, command, reply))
 

@@ -24,6 +24,7 @@ from nydus_redis.connection import (
     async_read_reply,
     async_reader,
     async_write,
+    may_get_pushes,
     says_goodbye,
     waits_among,
     whole_answer,
@@ -179,8 +180,8 @@ class Exchange:
             except ANSWERS as error:
                 replies.append(whole_answer(error))
             except UnicodeDecodeError as error:
-                if not (HIREDIS_AVAILABLE and self._engine.decodes):
-                    raise  # redis-py's own parser cannot go on behind it
+                if not (HIREDIS_AVAILABLE and self._engine.decodes) or may_get_pushes(connection):
+                    raise  # redis-py's own parser cannot go on behind it; or it was a push message, perhaps
                 replies.append(error)
 
 
