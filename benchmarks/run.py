@@ -46,16 +46,18 @@ def rows() -> Iterator[list[Row]]:
     with ExitStack() as stack:
         redis_servers = [PrivateServer(tcp=True) for _ in range(HOSTS)]
         memcached_servers = [MemcachedServer(tcp=True) for _ in range(HOSTS)]
+        # Other clients leave flags on their values, which not every peer reads
+        of_others = [MemcachedServer(tcp=True) for _ in range(HOSTS)]
         for redis_server in redis_servers:
             stack.enter_context(redis_server)
-        for memcached_server in memcached_servers:
+        for memcached_server in memcached_servers + of_others:
             stack.enter_context(memcached_server)
         yield [
             *redis_rows(stack, redis_servers),
             *many_keys_rows(stack, redis_servers),
             *other_redis_rows(stack, redis_servers),
             *memcache_rows(stack, memcached_servers),
-            *other_clients_rows(stack, memcached_servers),
+            *other_clients_rows(stack, of_others),
             *asyncio_rows(stack, redis_servers),
             *asyncio_memcache_rows(stack, memcached_servers),
         ]

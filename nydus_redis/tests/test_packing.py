@@ -205,6 +205,7 @@ def test_the_command_of_a_draft_is_the_command_of_the_call(call: Callable[[Any],
         assert pack_all([words_of(draft)]) == made.packed
 
 
+@pytest.mark.skipif(not HIREDIS_AVAILABLE, reason="without hiredis redis-py refuses a bytearray")
 @pytest.mark.parametrize(
     "call",
     [

@@ -259,11 +259,14 @@ _PLAIN = frozenset({str, bytes, int, float})
 
 
 #: How arguments are sent that redis-py and hiredis do not send well.
-_CONVERTED: Mapping[type[Any], Callable[[Any], Any]] = {
+_CONVERTED: dict[type[Any], Callable[[Any], Any]] = {
     memoryview: bytes,
-    bytearray: bytes,  # as it is now, whatever becomes of it until it is sent
     EventualCommand: lambda promise: promise.value,
 }
+
+
+if HIREDIS_AVAILABLE:  # without it redis-py refuses it
+    _CONVERTED[bytearray] = bytes  # as it is now, whatever becomes of it until it is sent
 
 
 def sendable(args: tuple[Any, ...]) -> tuple[Any, ...]:
