@@ -24,8 +24,8 @@ def asyncio_rows(stack: ExitStack, servers: list[PrivateServer]) -> list[Row]:
     """The comparisons, all in one event loop."""
     runner = stack.enter_context(asyncio.Runner())
     hosts = [f"redis://127.0.0.1:{server.port}" for server in servers]
-    cluster = create_async_cluster({"engine": "redis", "router": "partition", "hosts": hosts})
-    one = create_async_cluster({"engine": "redis", "router": "partition", "hosts": hosts[:1]})
+    cluster = create_async_cluster({"engine": "redis", "router": "slots", "hosts": hosts})
+    one = create_async_cluster({"engine": "redis", "router": "slots", "hosts": hosts[:1]})
     # Its own number of connections is 100, and beyond it refuses
     plain = redis.asyncio.Redis(port=servers[0].port, max_connections=TASKS)
     stack.callback(lambda: runner.run(closed(cluster, one, plain)))
@@ -83,7 +83,7 @@ def asyncio_memcache_rows(stack: ExitStack, servers: list[MemcachedServer]) -> l
     """The same for memcached, all on one host."""
     runner = stack.enter_context(asyncio.Runner())
     hosts = [f"memcached://127.0.0.1:{servers[0].port}"]
-    made = {"router": "partition", "hosts": hosts}
+    made = {"router": "slots", "hosts": hosts}
     ours = create_async_cluster({"engine": "memcache", **made})
     threads = create_async_cluster({"engine": InThreads, **made})
     plain = Aiomcache(servers[0].port)

@@ -34,7 +34,7 @@ STARTS = (
     Start(
         "the first cluster; peer the first redis.Redis()",
         "from nydus.db import create_cluster\n"
-        f"create_cluster({{'engine': 'redis', 'router': 'partition', 'hosts': {_HOSTS}}}).get",
+        f"create_cluster({{'engine': 'redis', 'router': 'slots', 'hosts': {_HOSTS}}}).get",
         "import redis\nredis.Redis().get",
         1.15,
     ),

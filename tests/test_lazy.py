@@ -84,7 +84,7 @@ def loaded(program: str) -> set[str]:
 
 
 def early(modules: set[str], late: dict[str, str]) -> dict[str, str]:
-    """Those of the late modules that were imported all the same, with the reason why they should not be."""
+    """The late modules that were imported all the same, with the reason why they should not be."""
     return {module: why for module, why in late.items() if module in modules}
 
 

@@ -50,7 +50,7 @@ def surface(**options: Any) -> Any:
 
 
 def outcome(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """What a call returns, or the text of its refusal."""
+    """The value of a call, or the text of its refusal."""
     try:
         return call(*args, **kwargs)
     except (IllegalKey, IllegalArgument) as error:

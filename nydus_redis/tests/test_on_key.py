@@ -192,7 +192,7 @@ def test_a_key_is_placed_by_the_bytes_that_are_sent(cluster: Cluster, key: Any) 
 
 def test_text_is_encoded_as_the_options_say(redis_servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "HIREDIS_AVAILABLE", False)
-    monkeypatch.setattr(wire, "_pack_at_once", None)
+    monkeypatch.setattr(wire, "pack_at_once", None)
     with cluster_of(*redis_servers(3), encoding="utf-16-le") as cluster:
         for number in range(20):
             key = f"é:{number}"

@@ -145,7 +145,7 @@ class _Queue:
 
 
 def queued(call: Callable[[Any], Any]) -> tuple[list[Any], RedisCommand | None]:
-    """What a call queues as a draft, and the command that ``Wire.describe`` makes of it; None where that raises."""
+    """The drafts that a call queues, and the command that ``Wire.describe`` makes of it; None where that raises."""
     make_surface: Any = Redis.surface([{}])
     queue = _Queue()
     call(make_surface.of_map(queue))

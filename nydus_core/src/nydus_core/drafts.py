@@ -14,7 +14,18 @@ from typing import Any, Protocol, overload
 
 from nydus_core.command import Command
 
-__all__ = ["Commands", "Draft", "Drafts", "Form", "command_of", "form_of", "keys_of", "words_of"]
+__all__ = [
+    "Commands",
+    "Draft",
+    "Drafts",
+    "Form",
+    "command_of",
+    "form_of",
+    "items_of",
+    "keys_of",
+    "waits_of",
+    "words_of",
+]
 
 
 class Form(Protocol):
@@ -79,7 +90,7 @@ def command_of(draft: Draft) -> Command:
 
 def keys_of(drafts: list[Any]) -> list[bytes] | None:
     """Return the key of each draft, as the server sees it; None if some are no drafts of a form."""
-    if Draft not in _bases(set(map(type, drafts))):
+    if not _are_drafts(drafts):
         return None
     keys = [*map(_second, map(words_of, drafts))]
     kinds = set(map(type, keys))
@@ -91,9 +102,10 @@ def keys_of(drafts: list[Any]) -> list[bytes] | None:
 _second = itemgetter(1)
 
 
-def _bases(kinds: set[type[Any]]) -> tuple[type[Any], ...]:
-    """Return the classes that a class derives from, if there is one class."""
-    return next(iter(kinds)).__mro__ if len(kinds) == 1 else ()
+def _are_drafts(items: list[Any]) -> bool:
+    """Tell whether all items, of which there are some, are drafts."""
+    kinds = set(map(type, items))
+    return len(kinds) == 1 and issubclass(kinds.pop(), Draft)
 
 
 class Commands(Sequence[Command]):
@@ -132,9 +144,20 @@ class Commands(Sequence[Command]):
 
     def whole(self) -> Iterable[Command]:
         """Return the commands among the items that are no drafts."""
-        if Draft in _bases(set(map(type, self.items))):
+        if _are_drafts(self.items):
             return ()
         return [item for item in self.items if not isinstance(item, Draft)]
+
+
+def items_of(commands: Sequence[Command]) -> Sequence[Any]:
+    """Return the commands, with drafts in the place of those that nobody has looked at."""
+    return commands.items if isinstance(commands, Commands) else commands
+
+
+def waits_of(item: Any) -> float:
+    """Return for how many seconds the server may hold back the answer to a command; 0 for a draft."""
+    seconds: float = 0.0 if isinstance(item, Draft) else item.waits
+    return seconds
 
 
 def _made(item: Any) -> Command:

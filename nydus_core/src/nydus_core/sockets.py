@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import select
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["LARGE", "LOOKS", "await_taken", "not_taken", "unsent"]
+__all__ = ["LARGE", "LOOKS", "await_taken", "not_taken", "poll_of", "unsent"]
 
 #: Bytes. A larger request may take long on its way to a host that is well.
 LARGE = 16384
@@ -46,6 +47,19 @@ def unsent(sock: Any) -> int:
         return 0 if sock is None else _bytes_left(sock.fileno())
     except (OSError, ValueError):
         return 0
+
+
+def poll_of(sock: Any) -> Callable[[int], Any] | None:
+    """Return the function that waits until a socket can be read, some milliseconds at most, and tells whether it can.
+
+    It is the same wait for each command, so it is prepared once. None where the system has no ``poll``.
+    """
+    if not hasattr(select, "poll"):
+        return None
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    found: Callable[[int], Any] = poll.poll
+    return found
 
 
 def not_taken(transport: Any) -> int:

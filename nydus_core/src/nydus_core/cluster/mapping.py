@@ -36,7 +36,6 @@ class _Queue:
         self.keep = self.promises.append
         self.failures: list[CommandFailure] = []
         self.state = ""
-        self._has_whole = False
 
     def add(self, command: Command) -> EventualCommand:
         """Queue a command."""
@@ -45,7 +44,6 @@ class _Queue:
         if self.by_call:
             command.call = current_call()
         promise = EventualCommand(command)
-        self._has_whole = True
         self.keep(promise)
         return promise
 
@@ -56,7 +54,7 @@ class _Queue:
     def commands(self) -> Commands:
         """Return the commands, by position. The block has ended: no more are queued."""
         promises: list[Any] = self.promises
-        if not self._has_whole:
+        if None not in set(map(form_of, promises)):
             return Commands(promises)
         return Commands([words_of(each) if form_of(each) is None else each for each in promises])
 

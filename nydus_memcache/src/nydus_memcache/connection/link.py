@@ -21,7 +21,7 @@ from pymemcache.client.base import KeepaliveOpts
 from pymemcache.exceptions import MemcacheUnexpectedCloseError
 
 from nydus_core.deadlines import time_left
-from nydus_core.sockets import LARGE, await_taken
+from nydus_core.sockets import LARGE, await_taken, poll_of
 from nydus_memcache.connection.turned_away import check_first_line, is_turned_away, turned_away
 
 __all__ = ["Address", "Link", "keep_alive", "ready"]
@@ -129,7 +129,9 @@ class Link:
         # So it is given little at once, and waits by itself. Of another socket it is this class that waits.
         self._at_once = _WRITE if isinstance(sock, ssl.SSLSocket) else None
         sock.settimeout(0 if self._at_once is None else self._timeout)
-        self._is_readable = _readiness(sock)
+        self._is_readable = poll_of(sock) or (
+            lambda milliseconds: ready(sock, milliseconds / 1000)[0]
+        )  # Windows
         self._until = 0.0
         self.used = time.monotonic()
         self.received = b""
@@ -309,19 +311,6 @@ class Link:
         if writable:
             self._hand_over(_WRITE)
         return readable
-
-
-def _readiness(sock: Any) -> Callable[[int], Any]:
-    """Return the function that waits until a socket can be read, some milliseconds at most, and tells whether it can.
-
-    It is the same wait for each command, so it is prepared once.
-    """
-    if not hasattr(select, "poll"):  # Windows
-        return lambda milliseconds: ready(sock, milliseconds / 1000)[0]
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    found: Callable[[int], Any] = poll.poll
-    return found
 
 
 def ready(sock: Any, seconds: float, *, writing: bool = False) -> tuple[bool, bool]:

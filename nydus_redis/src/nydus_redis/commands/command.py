@@ -9,6 +9,7 @@ from redis.client import EMPTY_RESPONSE, NEVER_DECODE
 from redis.exceptions import InvalidResponse
 
 from nydus_core.command import Access, Command, Scope, Split, key_bytes
+from nydus_redis.commands.arguments import encoded
 from nydus_redis.commands.blocking import longest_wait
 from nydus_redis.commands.conditions import conditions_of
 from nydus_redis.commands.packing import pack_one
@@ -86,7 +87,7 @@ class RedisCommand(Command):
         options: dict[str, Any],
         keys: Sequence[bytes],
         kind: Kind,
-        packed: bytes,
+        packed: bytes | None,
         callback: Callable[..., Any] | None,
         wire: Maker,
     ) -> None:
@@ -96,7 +97,8 @@ class RedisCommand(Command):
         self.keys = keys
         self.access, self.split, self.scope = kind
         self.call = None
-        self.packed = packed
+        if packed is not None:  # see ``PackedLater``
+            self.packed = packed
         self.callback = callback
         self.wire = wire
 
@@ -159,6 +161,41 @@ class RedisCommand(Command):
             raise UnreadableReply(f"redis-py cannot make sense of the reply: {kind}") from error
 
 
+class PackedLater(RedisCommand):
+    """A command whose bytes are made when they are asked for. Its arguments are text, bytes, integers and floats.
+
+    Nobody asks for the bytes of a command that is cut over hosts, or that was made of a draft to tell how it ended.
+    """
+
+    __slots__ = ()
+
+    @property
+    def packed(self) -> bytes:  # type: ignore[override]  # others have their bytes
+        """The bytes of the command."""
+        return pack_one(self.name, encoded(self.args))
+
+
+class ManyKeys(PackedLater):
+    """A command of many keys that may be cut over hosts. Its arguments are bytes, as they are sent."""
+
+    __slots__ = ()
+
+    def part(self, group: Sequence[int], stride: int) -> ManyKeys:
+        """Return the same command with some of its keys.
+
+        Parameters:
+            group: The positions of the keys.
+            stride: How many arguments belong to one key, the key included.
+        """
+        chosen: list[bytes] = [b""] * (len(group) * stride)
+        for offset in range(stride):
+            column = self.args[offset::stride]
+            chosen[offset::stride] = [column[position] for position in group]
+        kind = self.access, self.split, self.scope
+        keys = chosen[::stride]
+        return ManyKeys(self.name, chosen, self.kwargs, keys, kind, None, self.callback, self.wire)
+
+
 class CommandForm:
     """The common part of the calls of one command with one key, which comes first. See ``nydus_core.drafts.Form``.
 
@@ -182,64 +219,8 @@ class CommandForm:
 
     def command(self, words: tuple[Any, ...]) -> RedisCommand:
         """Return the command of a call."""
-        key, packed = key_bytes(words[1]), self.wire.pack(words)
-        return RedisCommand(self.name, words[1:], {}, (key,), self.kind, packed, self.callback, self.wire)
-
-
-class ManyKeys(RedisCommand):
-    """A command of many keys that may be cut over hosts. Its bytes are only made if it is sent as a whole.
-
-    Attributes:
-        words: The words after the name, as they are sent.
-    """
-
-    __slots__ = ("words",)
-
-    def __init__(
-        self,
-        name: str,
-        words: Sequence[bytes],
-        options: dict[str, Any],
-        keys: Sequence[bytes],
-        kind: Kind,
-        callback: Callable[..., Any] | None,
-        wire: Maker,
-    ) -> None:
-        super().__init__(name, (), options, keys, kind, b"", callback, wire)
-        self.words = words
-
-    @property
-    def args(self) -> tuple[Any, ...]:
-        """The words after the name."""
-        return tuple(self.words)
-
-    @args.setter
-    def args(self, args: tuple[Any, ...]) -> None:
-        pass
-
-    @property
-    def packed(self) -> bytes:
-        """The bytes of the command. They are made anew each time."""
-        return pack_one(self.name, self.words)
-
-    @packed.setter
-    def packed(self, packed: bytes) -> None:
-        pass
-
-    def part(self, group: Sequence[int], stride: int) -> ManyKeys:
-        """Return the same command with some of its keys.
-
-        Parameters:
-            group: The positions of the keys.
-            stride: How many words belong to one key, the key included.
-        """
-        words, keys = self.words, self.keys
-        chosen: list[bytes] = [b""] * (len(group) * stride)
-        for offset in range(stride):
-            column = keys if not offset else words[offset::stride]
-            chosen[offset::stride] = [column[position] for position in group]
-        kind = self.access, self.split, self.scope
-        return ManyKeys(self.name, chosen, self.kwargs, chosen[::stride], kind, self.callback, self.wire)
+        keys = (key_bytes(words[1]),)
+        return PackedLater(self.name, words[1:], {}, keys, self.kind, None, self.callback, self.wire)
 
 
 class BlockingCommand(RedisCommand):

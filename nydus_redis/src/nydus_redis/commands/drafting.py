@@ -12,8 +12,8 @@ from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.cluster import EventualCommand
 from nydus_core.drafts import Drafts
+from nydus_redis.commands.arguments import LARGE
 from nydus_redis.commands.command import CommandForm
-from nydus_redis.commands.packing import LARGE
 from nydus_redis.commands.wire import Wire
 
 __all__ = ["drafting_methods"]
@@ -76,7 +76,7 @@ def drafting_methods(wire: Wire, queue: Drafts, surface: Any) -> dict[str, Calla
         kind = type(name)
         if ((kind is str and name.isascii()) or kind is bytes) and not queue.state:
             kind = type(value)
-            if (kind is str and value.isascii()) or kind is bytes or kind is float:
+            if (kind is str and value.isascii()) or kind is bytes or (kind is int and -LARGE < value < LARGE):
                 promise = EventualCommand(("SET", name, value), set_form)
                 keep(promise)
                 return promise
@@ -84,15 +84,12 @@ def drafting_methods(wire: Wire, queue: Drafts, surface: Any) -> dict[str, Calla
 
     def incrby(name: Any, amount: Any = 1) -> Any:
         kind = type(name)
-        if (
-            ((kind is str and name.isascii()) or kind is bytes)
-            and type(amount) is int
-            and amount == 1
-            and not queue.state
-        ):
-            promise = EventualCommand(("INCRBY", name, 1), incr_form)
-            keep(promise)
-            return promise
+        if ((kind is str and name.isascii()) or kind is bytes) and not queue.state:
+            kind = type(amount)
+            if kind is int and -LARGE < amount < LARGE:
+                promise = EventualCommand(("INCRBY", name, amount), incr_form)
+                keep(promise)
+                return promise
         return execute_command("INCRBY", name, amount)
 
     get.__qualname__, set.__qualname__, incrby.__qualname__ = "get", "set", "incrby"

@@ -13,13 +13,12 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, cast
 
-__all__ = ["LARGE", "encoded", "pack_all", "pack_one"]
+from nydus_redis.commands.arguments import encoded
+
+__all__ = ["pack_all", "pack_one"]
 
 #: A word of at most so many bytes has a prefix that is kept. So many commands are packed together.
 _KEPT, _AT_ONCE = 4096, 4096
-
-#: Smaller integers are packed at once. For larger ones Python is asked first whether it writes them down.
-LARGE = 10**640
 
 _first = itemgetter(0)
 
@@ -85,26 +84,6 @@ def pack_one(name: str, words: Sequence[bytes]) -> bytes:
     pieces[1::2] = words
     pieces[0] = b"*%d\r\n$%d\r\n%b%b" % (len(words) + 1, len(name), name.encode(), pieces[0])
     return b"".join(pieces)
-
-
-def encoded(column: Sequence[Any]) -> Sequence[bytes]:
-    """Return words as they are sent: text as UTF-8, and the text of numbers.
-
-    Parameters:
-        column: Text, bytes, integers and floats.
-    """
-    kinds = set(map(type, column))
-    if kinds == {bytes}:
-        return column
-    if kinds == {str}:
-        return [*map(str.encode, column)]
-    if kinds == {int}:
-        texts = {word: b"%d" % word for word in set(column)}  # often few: the 1 of INCRBY, the ends of LRANGE
-        return [*map(texts.__getitem__, column)]
-    return [
-        word if type(word) is bytes else word.encode() if type(word) is str else repr(word).encode()
-        for word in column
-    ]
 
 
 def _each(rows: Sequence[tuple[Any, ...] | bytes]) -> list[Any]:

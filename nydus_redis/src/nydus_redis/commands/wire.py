@@ -14,7 +14,7 @@ from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.cluster import EventualCommand
 from nydus_core.command import Access, Scope, key_bytes
-from nydus_core.plain import plain
+from nydus_redis.commands.arguments import PLAIN, TEXT, encoded, pack_at_once, sendable
 from nydus_redis.commands.command import (
     BlockingCommand,
     CommandForm,
@@ -25,14 +25,13 @@ from nydus_redis.commands.command import (
 )
 from nydus_redis.commands.cursors import CursorCommand, word_of
 from nydus_redis.commands.gate import Gate
-from nydus_redis.commands.packing import LARGE, encoded
 from nydus_redis.commands.patterns import key_patterns
 from nydus_redis.commands.splits import OF_NOTHING, SPLITS
 from nydus_redis.commands.table import CommandSpec, is_container, is_whole, lookup
 from nydus_redis.commands.told import specs_told
 from nydus_redis.errors import RoutingError
 
-__all__ = ["Wire", "sendable"]
+__all__ = ["Wire"]
 
 _Connection: Any = redis.Connection  # has no types
 
@@ -41,22 +40,6 @@ _Connection: Any = redis.Connection  # has no types
 _SILENT: Mapping[str, Any] = (
     {"driver_info": None} if "driver_info" in inspect.signature(AbstractConnection).parameters else {}
 )
-
-#: Packs as redis-py does where hiredis is installed, but without its search for arguments to convert; None without hiredis.
-_pack_at_once: Callable[[tuple[Any, ...]], bytes] | None = None
-if HIREDIS_AVAILABLE:
-    import hiredis
-
-    def _pack_safely(args: tuple[Any, ...]) -> bytes:
-        for arg in args:
-            kind = type(arg)
-            if kind is not str and kind is not bytes and not (kind is int and -LARGE < arg < LARGE):
-                args = sendable(args)
-                break
-        packed: bytes = hiredis.pack_command(args)
-        return packed
-
-    _pack_at_once = _pack_safely
 
 
 class Wire:
@@ -74,7 +57,7 @@ class Wire:
     def __init__(self, options: Mapping[str, Any], callbacks: dict[str, Callable[..., Any]]) -> None:
         connection = _Connection(**options, **_SILENT)  # never connected: only packs
         self._pack_command: Callable[..., Sequence[bytes]] = connection.pack_command
-        self._pack_simple = _pack_at_once or self.pack
+        self._pack_simple = pack_at_once or self.pack
         self._callbacks = callbacks
         self.forms = _Forms(self)
         self._told: dict[str, CommandSpec] = {}
@@ -112,10 +95,8 @@ class Wire:
             packed = self._pack_simple(args)
         except (TypeError, DataError):
             return self._describe_other(args, options, stated)
-        callback = dict.get(self._callbacks, name)  # see ``callback``
-        key = args[1]
-        key = self._encode(key) if type(key) in _PLAIN else self.key(key)
-        return RedisCommand(name, args[1:], options, (key,), form.kind, packed, callback, self)
+        key = self.key(args[1])
+        return RedisCommand(name, args[1:], options, (key,), form.kind, packed, self.callback(name), self)
 
     def _describe_many(self, args: tuple[Any, ...], options: dict[str, Any]) -> RedisCommand | None:
         """Return a command that may be cut over hosts, if its arguments are of plain types."""
@@ -123,14 +104,15 @@ class Wire:
         split = SPLITS.get(name) if type(name) is str else None
         if split is None or not words or len(words) % split.stride:
             return None
-        if not _TEXT.issuperset(map(type, words)):
+        if not TEXT.issuperset(map(type, words)):
             words = sendable(words)
-            if not _PLAIN.issuperset(map(type, words)):
+            if not PLAIN.issuperset(map(type, words)):
                 return None
         sent = encoded(words)
         spec = lookup((name,))
         assert spec is not None
-        return ManyKeys(name, sent, options, sent[:: split.stride], _kind(spec), self.callback(name), self)
+        keys, kind = sent[:: split.stride], _kind(spec)
+        return ManyKeys(name, sent, options, keys, kind, None, self.callback(name), self)
 
     def callback(self, name: str) -> Callable[..., Any] | None:
         """Return redis-py's function that parses the replies to a command; None if there is none."""
@@ -199,7 +181,7 @@ class Wire:
         Raises:
             redis.DataError: redis-py sends nothing of this type.
         """
-        if type(key) in _PLAIN:
+        if type(key) in PLAIN:
             return self._encode(key)
         head, packed = b"*2\r\n$1\r\nK\r\n", self.pack(("K", key))
         return packed[packed.index(b"\r\n", len(head)) + 2 : -2]
@@ -212,7 +194,7 @@ class Wire:
         first = args[0]
         if type(first) is not str and type(first) is not bytes:
             args = (first := self.key(first), *args[1:])
-        if len(args) > 1 and type(args[1]) not in _PLAIN and is_container(first):
+        if len(args) > 1 and type(args[1]) not in PLAIN and is_container(first):
             args = (first, self.key(args[1]), *args[2:])
         words = first.split()
         return args if len(words) == 1 else (*words, *args[1:])
@@ -250,48 +232,6 @@ class _Forms(dict[str, CommandForm | None]):
             form = CommandForm(name, _kind(spec), self._wire)
         self[name] = form
         return form
-
-
-_TEXT = frozenset({str, bytes})
-
-#: Types that are sent as their text or bytes. A subclass is made plain first.
-_PLAIN = frozenset({str, bytes, int, float})
-
-
-#: How arguments are sent that redis-py and hiredis do not send well.
-_CONVERTED: dict[type[Any], Callable[[Any], Any]] = {
-    memoryview: bytes,
-    EventualCommand: lambda promise: promise.value,
-}
-
-
-if HIREDIS_AVAILABLE:  # without it redis-py refuses it
-    _CONVERTED[bytearray] = bytes  # as it is now, whatever becomes of it until it is sent
-
-
-def sendable(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return arguments that can be packed.
-
-    A memoryview becomes its bytes: redis-py and hiredis send other bytes if it has gaps, or items of several bytes. A promise
-    becomes its value: without hiredis redis-py would send its repr.
-
-    A value of a subclass, such as a member of an ``IntEnum``, becomes the plain text, bytes or number that it holds. redis-py
-    refuses it or sends its repr, by whether hiredis is installed, and its own methods could give other bytes than announced.
-
-    An integer that cannot be written down is refused here: a client library does not survive it.
-
-    Raises:
-        redis.DataError: An integer cannot be written down.
-    """
-    if not _PLAIN.issuperset(map(type, args)):
-        args = tuple(plain(_CONVERTED[type(arg)](arg) if type(arg) in _CONVERTED else arg) for arg in args)
-    for arg in args:
-        if type(arg) is int and not -LARGE < arg < LARGE:
-            try:
-                str(arg)
-            except ValueError as error:
-                raise DataError(f"an integer of {arg.bit_length()} bits cannot be sent: {error}") from error
-    return args
 
 
 def _kind(spec: CommandSpec) -> Kind:

@@ -6,7 +6,6 @@ is no link, and its own methods are taken.
 
 from __future__ import annotations
 
-import select
 import ssl
 from collections.abc import Callable
 from itertools import islice
@@ -15,6 +14,7 @@ from typing import Any
 import redis
 from redis.utils import HIREDIS_AVAILABLE
 
+from nydus_core.sockets import poll_of
 from nydus_redis.connection.replies import REFUSALS, may_get_pushes
 
 __all__ = ["Link", "link_of"]
@@ -51,7 +51,8 @@ class Link:
         self._receive: Callable[[Any], int] = sock.recv_into
         self._gets: Callable[[], Any] = reader.gets
         self._has_data: Callable[[], bool] = reader.has_data
-        self._poll = _poll_of(sock)
+        # TLS has a buffer of its own, which is not seen from outside
+        self._poll = None if isinstance(sock, ssl.SSLSocket) else poll_of(sock)
         self._feed: Callable[[Any, int, int], None] = reader.feed
         self._buffer = bytearray(_READ)
         #: The reader's word for "not enough bytes".
@@ -151,15 +152,6 @@ class Link:
                 del replies[position:]
                 raise error
         return len(replies)
-
-
-def _poll_of(sock: Any) -> Callable[[int], Any] | None:
-    """Return the function that looks at a socket, prepared once; None for TLS, whose bytes may be in its own buffer."""
-    if isinstance(sock, ssl.SSLSocket) or not hasattr(select, "poll"):
-        return None
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return poll.poll
 
 
 def _unwrapped(reply: Any) -> Any:

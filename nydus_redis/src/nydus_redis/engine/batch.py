@@ -9,7 +9,7 @@ from typing import Any, cast
 from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.command import Command
-from nydus_core.drafts import Commands, Draft
+from nydus_core.drafts import Draft, items_of, waits_of
 from nydus_core.engines import Loan, Turn
 from nydus_core.errors import HostDown, HostError, MaybeApplied
 from nydus_redis.commands import READING, BlockingCommand, RedisCommand
@@ -57,7 +57,7 @@ class RedisBatch:
         self._connections = connections
         self.commands = cast(Sequence[RedisCommand], commands)
         #: The commands; drafts stand for commands that nobody has looked at.
-        self._items = cast(Sequence[Any], commands.items if isinstance(commands, Commands) else commands)
+        self._items = items_of(commands)
         self._kinds = set(map(type, self._items))
         pool = connections.blocking if waits_among(self._items) else connections.commands
         self._loan: Loan[Any] = Loan(pool, shut)
@@ -105,8 +105,7 @@ class RedisBatch:
             self._failure = MaybeApplied, self._cause_of(error)
         timeout = self.engine.timeout
         if timeout is not None:
-            first = self._items[0]
-            self._until = time.monotonic() + timeout + (0 if isinstance(first, Draft) else first.waits)
+            self._until = time.monotonic() + timeout + waits_of(self._items[0])
 
     def _request(self) -> bytes:
         return request_of(self._items, self._kinds)
@@ -157,10 +156,10 @@ class RedisBatch:
         """Whether a command asks for a way to read of its own: it waits at the server, or says how to decode its reply."""
         if BlockingCommand in self._kinds:
             return True
-        drafts_alone = self._kinds == DRAFTS
-        return not drafts_alone and not all(
-            READING.isdisjoint(item.kwargs) for item in self._items if not isinstance(item, Draft)
-        )
+        if self._kinds == DRAFTS:
+            return False
+        commands = (item for item in self._items if not isinstance(item, Draft))
+        return not all(READING.isdisjoint(command.kwargs) for command in commands)
 
     def _read_one_by_one(self, outcomes: list[Any]) -> None:
         read = reader(self._connection)

@@ -10,7 +10,7 @@ from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.aio import FairPool, with_turns
 from nydus_core.command import Command
-from nydus_core.drafts import Commands, Draft
+from nydus_core.drafts import Draft, items_of, waits_of
 from nydus_core.engines import in_vain, waited_in_vain
 from nydus_core.errors import CANCELLED, HostDown, HostError, MaybeApplied
 from nydus_core.pieces import COSTLY, OF_LANE, Work, done, slices
@@ -70,7 +70,7 @@ class Exchange:
         self._connections = connections
         self._commands = cast(Sequence[RedisCommand], commands)
         #: The commands; drafts stand for commands that nobody has looked at.
-        self._items = cast(Sequence[Any], commands.items if isinstance(commands, Commands) else commands)
+        self._items = items_of(commands)
         self._size = 0  # bytes that were written, or begun to be
         self._outcomes: list[Any] = []
         self._written = 0  # how many commands were written, or begun to be
@@ -91,8 +91,7 @@ class Exchange:
             cause = in_vain(self._engine.unavailable(CANCELLED), waited=waited_in_vain(cancelled))
             done(self._fail(HostDown, cause))
             return self._outcomes
-        first = self._items[0]
-        limit = Limit(connection, self._engine.timeout, 0.0 if isinstance(first, Draft) else first.waits)
+        limit = Limit(connection, self._engine.timeout, waits_of(self._items[0]))
         clean = False
         failure: Exception | None = None
         try:
@@ -169,11 +168,10 @@ class Exchange:
         """Read the replies to some commands, one after the other."""
         timeout = self._engine.timeout
         for item in items:
-            is_draft = isinstance(item, Draft)
             if timeout is not None:
-                limit.renew(item.waits if waiting and not is_draft else 0.0)
+                limit.renew(waits_of(item) if waiting else 0.0)
             try:
-                if not is_draft and item.kwargs and not READING.isdisjoint(item.kwargs):
+                if not isinstance(item, Draft) and not READING.isdisjoint(item.kwargs):
                     replies.append(await async_read_reply(connection, item))
                 else:
                     replies.append(await read())
