@@ -54,7 +54,7 @@ def test_commands_that_are_packed_already_stay_in_their_place(seed: int) -> None
     assert pack_all(given) == b"".join(redis_py_packs(*row) for row in found)
 
 
-@pytest.mark.parametrize("size", [4095, 4096, 4097, 9000])
+@pytest.mark.parametrize("size", [1023, 1024, 1025, 9000])
 def test_more_commands_than_are_packed_at_once(size: int) -> None:
     found = [("SET" if number % 7 else "GET", f"k{number}", number) for number in range(size)]
     assert pack_all(found) == b"".join(redis_py_packs(*row) for row in found)

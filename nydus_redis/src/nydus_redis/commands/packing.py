@@ -18,7 +18,7 @@ from nydus_redis.commands.arguments import encoded
 __all__ = ["pack_all", "pack_one"]
 
 #: A word of at most so many bytes has a prefix that is kept. So many commands are packed together.
-_KEPT, _AT_ONCE = 4096, 4096
+_KEPT, _AT_ONCE = 4096, 1024
 
 _first = itemgetter(0)
 
