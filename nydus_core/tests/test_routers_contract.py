@@ -135,8 +135,9 @@ def test_the_kit_finds_what_is_wrong(wrong: Any, test: str, monkeypatch: pytest.
     class Contract(RouterContract):
         rule = staticmethod(wrong)
 
-    with pytest.raises((AssertionError, pytest.fail.Exception)):
+    with pytest.raises((AssertionError, pytest.fail.Exception)) as found:
         getattr(Contract(), test)()
+    assert "Timeout" not in str(found.value)  # pytest's own limit: the kit has compared long lists
 
 
 def test_it_says_router_of_any_router() -> None:
