@@ -11,14 +11,15 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 import pytest
 
 from nydus_core import ReentrantCall
-from nydus_core.threads import Alarm, Lock, in_thread, set_alarm, start, timer, workers
+from nydus_core.threads import Alarm, Bell, Future, Lock, in_thread, set_alarm, start, timer, workers
 from waiting import LONG, TooShort, long_enough, until
 
 SOON = 0.02
@@ -475,6 +476,117 @@ def test_an_interrupt_on_the_way_into_the_timer_leaves_it_unlocked(seconds: floa
     bell = threading.Event()
     threading.Thread(target=lambda: set_alarm(now(), bell.set), daemon=True).start()
     assert bell.wait(LONG)
+
+
+class Interrupts:
+    """Raises KeyboardInterrupt in this thread at one step of the interpreter within some modules.
+
+    Attributes:
+        struck: Whether the step was reached.
+    """
+
+    def __init__(self, step: int, *modules: str) -> None:
+        self._left = step
+        self._modules = modules
+        self.struck = False
+
+    def __enter__(self) -> Interrupts:
+        sys.settrace(self._enter)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _enter(self, frame: Any, event: str, _: object) -> Any:
+        if not frame.f_globals.get("__name__", "").startswith(self._modules):
+            return None
+        frame.f_trace_opcodes = True
+        return self._step
+
+    def _step(self, frame: Any, event: str, _: object) -> Any:
+        if event == "opcode" and not self.struck:
+            self._left -= 1
+            if self._left < 0:
+                self.struck = True
+                raise KeyboardInterrupt
+        return self._step
+
+
+def _interrupted_at(step: int) -> bool:
+    """Wait for a job, and interrupt that at one step. The job must end all the same. Return whether the step was reached."""
+    future: Future[int] = Future()
+    begun, go_on, over = Bell(), Bell(), Bell()
+
+    def job() -> None:
+        future.begin()
+        begun.ring()
+        go_on.wait(LONG)
+        future.set_result(1)
+        over.ring()
+
+    thread = threading.Thread(target=job)
+    thread.start()
+    assert begun.wait(LONG)
+    interrupts = Interrupts(step, "nydus_core.threads", "concurrent.futures", "threading")
+    with suppress(KeyboardInterrupt), interrupts:
+        future.wait(0.0001)
+        future.cancel()
+        future.add_done_callback(lambda _: None)
+        go_on.ring()
+        future.result()
+    go_on.ring()
+    assert over.wait(LONG), f"interrupted at step {step}, the thread cannot end"
+    thread.join(LONG)
+    assert future.result(LONG) == 1
+    return interrupts.struck
+
+
+def test_an_interrupt_of_who_waits_for_a_job_does_not_keep_the_job_from_its_end() -> None:
+    step = 0
+    while _interrupted_at(step):
+        step += 1
+    assert step > 50
+
+
+def test_a_future_is_cancelled_or_done_and_says_which() -> None:
+    cancelled: Future[int] = Future()
+    told: list[Future[int]] = []
+    cancelled.add_done_callback(told.append)
+    assert not cancelled.done()
+    assert cancelled.cancel()
+    assert cancelled.cancel()
+    assert not cancelled.begin()
+    assert cancelled.done()
+    assert cancelled.wait()
+    with pytest.raises(RuntimeError, match="was cancelled"):
+        cancelled.result()
+    done: Future[int] = Future()
+    assert done.begin()
+    assert not done.cancel()
+    assert not done.wait(0)
+    with pytest.raises(TimeoutError, match="not over after 0 seconds"):
+        done.result(0)
+    done.set_result(1)
+    assert not done.cancel()
+    done.add_done_callback(told.append)
+    assert told == [cancelled, done]
+    here: Future[int] = Future()
+    here.set_exception(ValueError("no"))  # nobody had to begin it
+    assert not here.cancel()
+    with pytest.raises(ValueError, match="no"):
+        here.result()
+
+
+def test_a_callback_that_fails_is_logged_and_keeps_no_other_from_being_called(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    future: Future[int] = Future()
+    told: list[object] = []
+    future.add_done_callback(lambda _: 1 // 0)
+    future.add_done_callback(told.append)
+    future.set_result(1)
+    assert told == [future]
+    assert "at the end of a job has failed" in caplog.text
 
 
 def test_threads_without_work_end(fresh_pool: None, monkeypatch: pytest.MonkeyPatch) -> None:

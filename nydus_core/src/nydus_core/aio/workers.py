@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator
-from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from typing import Any, Generic, TypeVar
 
 from nydus_core.aio.running import running_loop
-from nydus_core.threads import start
+from nydus_core.threads import Future, start
 
 __all__ = ["Job", "in_worker"]
 

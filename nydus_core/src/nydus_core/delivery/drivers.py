@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, wait
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -26,7 +25,7 @@ from nydus_core.delivery.plan import Lane
 from nydus_core.delivery.steps import Pause
 from nydus_core.engines import Batch, Engine
 from nydus_core.redaction import redactor_of
-from nydus_core.threads import start
+from nydus_core.threads import Future, start
 
 __all__ = ["run"]
 
@@ -65,9 +64,6 @@ def run(flow: Flow[T], engines: Sequence[Engine], deadline: Deadline | None = No
                 for engine in engines:
                     redactor_of(engine).clean(error)
                 flow.throw(error)  # it has promises to mark
-                interrupt = error.__context__
-                if isinstance(error, RuntimeError) and isinstance(interrupt, KeyboardInterrupt):
-                    raise interrupt from None  # it came while Python's own Future.result() had no lock to release
                 raise
     finally:
         flow.close()  # interrupted between two steps: it has promises to mark
@@ -167,4 +163,6 @@ def _at_once(jobs: Sequence[_Job[T]]) -> list[T]:
                 jobs[number].batch.abort()
         raise
     finally:  # nobody may be left using a connection
-        wait([future for future in futures.values() if not future.cancel()])
+        for future in futures.values():
+            if not future.cancel():
+                future.wait()

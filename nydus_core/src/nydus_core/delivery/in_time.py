@@ -13,7 +13,6 @@ import contextvars
 import logging
 import selectors
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -23,7 +22,7 @@ from nydus_core.delivery.plan import Lane
 from nydus_core.engines import Engine, in_vain, waited_in_vain
 from nydus_core.errors import LATE, HostDown, MaybeApplied
 from nydus_core.redaction import redactor_of
-from nydus_core.threads import set_alarm, start
+from nydus_core.threads import Future, set_alarm, start
 
 __all__ = ["exchange_in_time"]
 
@@ -195,7 +194,7 @@ class _Timed:
         """Wait for the job in the thread, until it is over, or the alarm has made its outcomes final."""
         if self._future is None:
             return
-        wait([self._future], timeout=deadline.left())
+        self._future.wait(deadline.left())
         if not self._future.done() and self._future.cancel():  # it waits for a thread
             aborted = self.abort()
             if self.final is None and self._sent and aborted:  # nothing waits here any more
@@ -205,7 +204,7 @@ class _Timed:
                 self.final = [self.engine.failed(kind, late, command) for command in self._lane.commands]
             return
         while self.final is None and not self._future.done():
-            wait([self._future], timeout=_MOMENT)  # aborted, or about to be: it will not take long
+            self._future.wait(_MOMENT)  # aborted, or about to be: it will not take long
         if self.final is None:
             self._future.result()
 

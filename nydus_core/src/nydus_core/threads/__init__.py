@@ -5,6 +5,7 @@ first use. A child process has threads and locks of its own, and so has a progra
 """
 
 from nydus_core.threads.forks import Renewable, refuse_eventlet, renew_after_fork
+from nydus_core.threads.futures import Future
 from nydus_core.threads.locks import Bell, Lock
 from nydus_core.threads.timer import Alarm, set_alarm
 from nydus_core.threads.workers import in_thread, start
@@ -12,6 +13,7 @@ from nydus_core.threads.workers import in_thread, start
 __all__ = [
     "Alarm",
     "Bell",
+    "Future",
     "Lock",
     "Renewable",
     "in_thread",

@@ -7,10 +7,10 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from nydus_core.threads.forks import era, refuse_eventlet
+from nydus_core.threads.futures import Future
 from nydus_core.threads.locks import Bell
 
 __all__ = ["Workers", "in_thread", "start"]
@@ -103,7 +103,7 @@ class _Task:
     def run(self, leave: Callable[[_Task], None]) -> None:
         """Do the job; ``leave`` is called when the part of it that counts is over."""
         future = self._future
-        if not future.set_running_or_notify_cancel():
+        if not future.begin():
             return
         try:
             if self._first is not None:

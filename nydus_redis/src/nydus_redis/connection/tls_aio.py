@@ -10,10 +10,9 @@ import asyncio
 import contextlib
 import os
 import ssl
-from concurrent.futures import Future
 from typing import Any
 
-from nydus_core.threads import in_thread
+from nydus_core.threads import Future, in_thread
 
 __all__ = ["TlsContext"]
 

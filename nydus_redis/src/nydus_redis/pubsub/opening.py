@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, wait
 from typing import Any
 
-from nydus_core.threads import start
+from nydus_core.threads import Future, start
 
 __all__ = ["HandOver", "Opening"]
 
@@ -38,7 +37,7 @@ class Opening:
 
     def wait(self) -> None:
         """Wait until the connection is open, or could not be opened, or nobody wants it any more."""
-        wait([self._future])
+        self._future.wait()
 
     def result(self) -> Any:
         """Return the connection, once it is open.
