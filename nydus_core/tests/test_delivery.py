@@ -39,6 +39,7 @@ from nydus_core.delivery import drivers
 from nydus_core.delivery import in_time as drivers_in_time
 from nydus_core.delivery.flows import Flow
 from nydus_core.delivery.plan import Lane
+from nydus_core.delivery.steps import TURN, Pause
 from nydus_core.errors import NotAnsweredInTime, NotSentInTime
 from nydus_core.health.breaker import State
 from nydus_core.threads import timer, workers
@@ -1127,6 +1128,24 @@ def test_a_flow_is_told_of_an_interrupt_between_two_steps() -> None:
         drivers.run(flow, [engine])
     except KeyboardInterrupt:
         assert flow.told == ["GeneratorExit"]
+
+
+def test_only_a_sleep_that_was_replaced_is_asked_for_the_turn_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def flow() -> Flow[None]:
+        yield TURN
+        yield Pause(0.5)
+
+    def as_of_gevent(seconds: float) -> None:
+        slept.append(seconds)
+
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)  # a function of C, as Python's own
+    drivers.run(flow(), [])
+    monkeypatch.setattr(time, "sleep", as_of_gevent)
+    drivers.run(flow(), [])
+    assert slept == [0.5, 0.0, 0.5]
 
 
 class JobTimeout(Exception):

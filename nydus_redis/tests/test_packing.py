@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from redis.utils import HIREDIS_AVAILABLE
 from nydus_core import EventualCommand, NydusError, create_cluster
 from nydus_core.cluster.promise import settle
 from nydus_core.drafts import Commands, command_of, form_of, words_of
-from nydus_redis.commands import RedisCommand, pack_all
+from nydus_redis.commands import PLAINLY, RedisCommand, pack_all
 from nydus_redis.commands.packing import pack_one
 from nydus_redis.engine.blocking import Redis
 from nydus_redis.surface.quick import Quick
@@ -26,9 +28,15 @@ WORDS: tuple[Any, ...] = (
 NAMES = ("GET", "SET", "INCRBY", "HSET", "ZADD")
 
 
-def redis_py_packs(*words: Any) -> bytes:
+@cache
+def _connection() -> Any:
+    """A connection of redis-py, which only packs."""
     make: Any = redis.Connection
-    return b"".join(make().pack_command(*words))
+    return make()
+
+
+def redis_py_packs(*words: Any) -> bytes:
+    return b"".join(_connection().pack_command(*words))
 
 
 def rows(seed: int) -> list[tuple[Any, ...]]:
@@ -52,6 +60,14 @@ def test_commands_that_are_packed_already_stay_in_their_place(seed: int) -> None
     dice = random.Random(seed)
     given = [redis_py_packs(*row) if dice.random() < 0.5 else row for row in found]
     assert pack_all(given) == b"".join(redis_py_packs(*row) for row in found)
+
+
+@pytest.mark.parametrize(
+    "pair", [(0.0, -0.0), (1, 1.0), (1, b"1"), ("a", b"a"), ("", ""), (2, 2), (1.5, 1.5)]
+)
+def test_words_that_are_equal_or_look_alike_keep_their_own_bytes(pair: tuple[Any, Any]) -> None:
+    found = [("ZADD", "k", word, "m") for word in (*pair, *pair)]
+    assert pack_all(found) == b"".join(redis_py_packs(*row) for row in found)
 
 
 @pytest.mark.parametrize("size", [1023, 1024, 1025, 9000])
@@ -174,6 +190,11 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "zrange": lambda conn: conn.zrange("z", 0, -1, withscores=True),
     "lrange": lambda conn: conn.lrange("l", 0, -1),
     "mget": lambda conn: conn.mget("a", "b"),
+    "mget of one": lambda conn: conn.mget("a"),
+    "mset of one": lambda conn: conn.mset({"a": 1}),
+    "delete": lambda conn: conn.delete("a", "b"),
+    "delete of one": lambda conn: conn.delete("a"),
+    "exists of one": lambda conn: conn.exists(b"a"),
     "hscan": lambda conn: conn.hscan("h"),
     "blpop": lambda conn: conn.blpop("l", 1),
     "ping": lambda conn: conn.ping(),
@@ -235,8 +256,59 @@ def test_what_is_queued_is_sent_as_it_was_at_the_call(call: Callable[[Any, bytea
 @pytest.mark.skipif(not HIREDIS_AVAILABLE, reason="without hiredis nothing is drafted")
 def test_calls_of_one_key_without_options_are_drafts() -> None:
     drafts = {name for name, call in CALLS.items() if form_of(queued(call)[0][0]) is not None}
-    whole = {"get of a number", "set that answers", "zrange", "mget", "hscan", "blpop", "ping", "unknown"}
+    whole = {
+        "get of a number",
+        "set that answers",
+        "zrange",
+        "mget",
+        "delete",
+        "hscan",
+        "blpop",
+        "ping",
+        "unknown",
+    }
     assert drafts == set(CALLS) - whole - {"small letters", "bytes"}
+
+
+#: Further arguments of calls: redis-py converts them, or refuses them.
+ODD_WORDS: tuple[Any, ...] = (None, True, [], [b"a", "b"], timedelta(seconds=5), 10**700, "\ud800", "\xfc")
+
+
+def queued_and_sent(make_surface: Any, call: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """The bytes that a call queues in a block, and those that redis-py's own method makes; or the exceptions."""
+
+    def in_a_block() -> Any:
+        queue = _Queue()
+        call(make_surface.of_map(queue))
+        made: Any = command_of(queue.kept[0])
+        return made.packed, made.kwargs
+
+    def by_redis_py() -> Any:
+        words, reading = call(_RedisPy())
+        described: list[Any] = []
+        make_surface(described.append).execute_command(*words, **reading)
+        return described[0].packed, described[0].kwargs
+
+    return ended(in_a_block), ended(by_redis_py)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("method", PLAINLY)
+def test_a_short_way_to_a_draft_sends_the_bytes_that_redis_py_sends(method: str, seed: int) -> None:
+    _, count, *_ = PLAINLY[method]
+    dice = random.Random(f"{method} {seed}")
+    make_surface = Redis.surface([{}])
+    for _ in range(20):
+        args = dice.choices(WORDS, k=max(0, count + dice.choice((0, 0, 0, -1, 1))))
+        if args and dice.random() < 0.3:
+            args[dice.randrange(len(args))] = dice.choice(ODD_WORDS)
+        options = {"name": dice.choice(WORDS)} if dice.random() < 0.1 else {}
+
+        def call(conn: Any, args: Any = args, options: Any = options) -> Any:
+            return getattr(conn, method)(*args, **options)
+
+        ours, theirs = queued_and_sent(make_surface, call)
+        assert ours == theirs or (ours[0] is theirs[0] is TypeError), (args, options)
 
 
 def test_a_text_without_utf_8_is_refused_at_the_call() -> None:

@@ -310,6 +310,21 @@ def test_mget_keeps_order_duplicates_and_missing_keys(cluster: Cluster) -> None:
     assert found == ([b"3", None, b"2", b"3"], [b"1", b"1"], [])
 
 
+def test_commands_of_one_key_have_their_values_in_a_block(cluster: Cluster) -> None:
+    keys = [f"k{number}" for number in range(20)]
+    with cluster.map() as conn:
+        for key in keys:
+            conn.mset({key: "v"})
+            conn.exists(key)
+            conn.touch(key)
+            conn.mget(key)
+            conn.delete(key)
+            conn.unlink(key)
+            conn.execute_command("DEL", key)
+            conn.exists(key, key)
+    assert conn.get_results() == [True, 1, 1, [b"v"], 1, 0, 0, 0] * len(keys)
+
+
 def test_without_any_key_it_is_as_redis_py_has_it(cluster: Cluster) -> None:
     assert cluster.mget([]) == []
     for call in (cluster.delete, cluster.exists, cluster.unlink, cluster.touch):

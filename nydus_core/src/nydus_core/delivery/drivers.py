@@ -16,6 +16,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from types import BuiltinFunctionType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from nydus_core.deadlines import Deadline
@@ -71,7 +72,9 @@ def run(flow: Flow[T], engines: Sequence[Engine], deadline: Deadline | None = No
 
 def _performed(step: Step, engines: Sequence[Engine], deadline: Deadline | None) -> Sequence[Sequence[Any]]:
     if isinstance(step, Pause):
-        time.sleep(step.seconds)
+        # Threads get their turns without being asked, greenlets of gevent, which replaces this function, do not
+        if step.seconds or not isinstance(time.sleep, BuiltinFunctionType):
+            time.sleep(step.seconds)
         return ()
     if deadline is None:
         return _exchange(step, engines)

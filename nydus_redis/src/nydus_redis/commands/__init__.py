@@ -3,7 +3,7 @@
 from nydus_redis.commands.arguments import sendable
 from nydus_redis.commands.command import READING, BlockingCommand, RedisCommand, UnreadableReply
 from nydus_redis.commands.cursors import Cursor, CursorCommand
-from nydus_redis.commands.drafting import drafting_methods
+from nydus_redis.commands.drafting import PLAINLY, DraftingSurface
 from nydus_redis.commands.gate import OF_PIPELINES, need_no_connection
 from nydus_redis.commands.packing import pack_all
 from nydus_redis.commands.table import CommandSpec, lookup, names
@@ -11,15 +11,16 @@ from nydus_redis.commands.wire import Wire
 
 __all__ = [
     "OF_PIPELINES",
+    "PLAINLY",
     "READING",
     "BlockingCommand",
     "CommandSpec",
     "Cursor",
     "CursorCommand",
+    "DraftingSurface",
     "RedisCommand",
     "UnreadableReply",
     "Wire",
-    "drafting_methods",
     "lookup",
     "names",
     "need_no_connection",

@@ -71,8 +71,7 @@ def encoded(column: Sequence[Any]) -> Sequence[bytes]:
     if kinds == {str}:
         return [*map(str.encode, column)]
     if kinds == {int}:
-        texts = {word: b"%d" % word for word in set(column)}  # often few: the 1 of INCRBY, the ends of LRANGE
-        return [*map(texts.__getitem__, column)]
+        return [*map(str.encode, map(int.__repr__, column))]
     return [
         word if type(word) is bytes else word.encode() if type(word) is str else repr(word).encode()
         for word in column

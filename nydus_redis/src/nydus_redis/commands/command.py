@@ -23,6 +23,7 @@ __all__ = [
     "Kind",
     "Maker",
     "ManyKeys",
+    "OneKeyForm",
     "PatternCommand",
     "RedisCommand",
     "UnreadableReply",
@@ -196,26 +197,42 @@ class ManyKeys(PackedLater):
         return ManyKeys(self.name, chosen, self.kwargs, keys, kind, None, self.callback, self.wire)
 
 
-class CommandForm:
-    """The common part of the calls of one command with one key, which comes first. See ``nydus_core.drafts.Form``.
+class OneKeyForm:
+    """The common part of the calls of one command with one key, the first argument. See ``nydus_core.drafts.Form``.
 
     Parameters:
         name: The name, as redis-py's methods write it.
-        kind: Its access, split and scope.
         wire: The maker of the commands.
     """
 
-    __slots__ = ("kind", "name", "wire")
+    __slots__ = ("name", "wire")
 
-    def __init__(self, name: str, kind: Kind, wire: Maker) -> None:
+    def __init__(self, name: str, wire: Maker) -> None:
         self.name = name
-        self.kind = kind
         self.wire = wire
 
     @property
     def callback(self) -> Callable[..., Any] | None:
         """redis-py's function that makes a value of the reply, as it is now; None if the reply is the value."""
         return self.wire.callback(self.name)
+
+    def command(self, words: tuple[Any, ...]) -> RedisCommand:
+        """Return the command of a call."""
+        return self.wire.describe(words, {})
+
+
+class CommandForm(OneKeyForm):
+    """The form of a command that never has more than one key.
+
+    Parameters:
+        kind: Its access, split and scope.
+    """
+
+    __slots__ = ("kind",)
+
+    def __init__(self, name: str, kind: Kind, wire: Maker) -> None:
+        super().__init__(name, wire)
+        self.kind = kind
 
     def command(self, words: tuple[Any, ...]) -> RedisCommand:
         """Return the command of a call."""

@@ -1,35 +1,30 @@
-"""How a ``map()`` block queues calls: as drafts where a draft can tell all, else as commands.
-
-The functions stand in the place of redis-py's methods on the surface of a block, where a frame of Python more or less is felt.
-"""
+"""How a ``map()`` block queues calls: as drafts where a draft can tell all, else as commands."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_core.cluster import EventualCommand
 from nydus_core.drafts import Drafts
 from nydus_redis.commands.arguments import LARGE
-from nydus_redis.commands.command import CommandForm
 from nydus_redis.commands.wire import Wire
 
-__all__ = ["drafting_methods"]
+__all__ = ["PLAINLY", "DraftingSurface"]
 
 
-def drafting_methods(wire: Wire, queue: Drafts, surface: Any) -> dict[str, Callable[..., Any]]:
-    """Return the methods of the surface of a block that queue in another way than redis-py would, by their names.
+def _drafting(wire: Wire, queue: Drafts) -> Callable[..., Any]:
+    """Return the ``execute_command`` of the surface of a block.
 
     Parameters:
         wire: The maker of commands.
         queue: The queue of the block.
-        surface: The surface, with redis-py's methods.
     """
-    describe, forms, add, keep = wire.describe, wire.forms, queue.add, queue.keep
+    describe, add, keep, forms, one_key = wire.describe, queue.add, queue.keep, wire.forms, wire.one_key
     if not HIREDIS_AVAILABLE:  # the bytes may then depend on the options of the host
-        return {"execute_command": lambda *args, **options: add(describe(args, options))}
+        return lambda *args, **options: add(describe(args, options))
 
     def execute_command(*args: Any, **options: Any) -> Any:
         # The option that may stand beside are the keys, which the table knows
@@ -38,7 +33,7 @@ def drafting_methods(wire: Wire, queue: Drafts, surface: Any) -> dict[str, Calla
             and type(args[0]) is str
             and (not options or (len(options) == 1 and "keys" in options))
         ):
-            form, kind = forms[args[0]], type(args[1])
+            form, kind = forms[args[0]] or one_key.get((args[0], len(args))), type(args[1])
             if form is not None and (kind is str or kind is bytes):
                 is_ascii = True
                 for arg in args[1:]:
@@ -56,46 +51,106 @@ def drafting_methods(wire: Wire, queue: Drafts, surface: Any) -> dict[str, Calla
                     return promise
         return add(describe(args, options))
 
-    # The same for what programs queue most, in calls without options
-
-    get_form, set_form, incr_form = cast("list[CommandForm]", [forms["GET"], forms["SET"], forms["INCRBY"]])
-    redis_py_set = surface.set
-
-    def get(name: Any) -> Any:
-        kind = type(name)
-        if ((kind is str and name.isascii()) or kind is bytes) and not queue.state:
-            promise = EventualCommand(("GET", name), get_form)
-            keep(promise)
-            return promise
-        return execute_command("GET", name)
-
-    def set(*args: Any, **options: Any) -> Any:
-        if len(args) != 2 or options:
-            return redis_py_set(*args, **options)
-        name, value = args
-        kind = type(name)
-        if ((kind is str and name.isascii()) or kind is bytes) and not queue.state:
-            kind = type(value)
-            if (kind is str and value.isascii()) or kind is bytes or (kind is int and -LARGE < value < LARGE):
-                promise = EventualCommand(("SET", name, value), set_form)
-                keep(promise)
-                return promise
-        return execute_command("SET", name, value)
-
-    def incrby(name: Any, amount: Any = 1) -> Any:
-        kind = type(name)
-        if ((kind is str and name.isascii()) or kind is bytes) and not queue.state:
-            kind = type(amount)
-            if kind is int and -LARGE < amount < LARGE:
-                promise = EventualCommand(("INCRBY", name, amount), incr_form)
-                keep(promise)
-                return promise
-        return execute_command("INCRBY", name, amount)
-
-    get.__qualname__, set.__qualname__, incrby.__qualname__ = "get", "set", "incrby"
-    return {"execute_command": execute_command, "get": get, "set": set, "incr": incrby, "incrby": incrby}
+    return execute_command
 
 
 def _encoded(args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the words of a command, all text but the name as UTF-8."""
     return args[0], *[arg.encode() if type(arg) is str else arg for arg in args[1:]]
+
+
+#: Methods of redis-py that send their arguments as they are: the name of the command, how many arguments there are in a call
+#: without options, and the words that are sent after them.
+PLAINLY: dict[str, tuple[Any, ...]] = {
+    **{
+        name.lower(): (name, 1)
+        for name in ("GET", "TTL", "EXISTS", "UNLINK", "TOUCH", "LLEN", "LPOP", "RPOP")
+    },
+    **{name.lower(): (name, 1) for name in ("HGETALL", "HLEN", "SMEMBERS", "SCARD", "ZCARD")},
+    **{
+        name.lower(): (name, 2)
+        for name in ("SET", "EXPIRE", "HGET", "HDEL", "LPUSH", "RPUSH", "SADD", "SREM")
+    },
+    **{name.lower(): (name, 2) for name in ("SISMEMBER", "ZSCORE", "ZREM")},
+    **{name.lower(): (name, 3) for name in ("HSET", "HINCRBY", "LRANGE")},
+    "delete": ("DEL", 1),
+    "incr": ("INCRBY", 1, 1),
+    "decr": ("DECRBY", 1, 1),
+}
+
+
+class DraftingSurface:
+    """The surface of a block, with all methods of a client of redis-py.
+
+    The methods that programs queue most are short ways to a draft, past redis-py: a frame of Python more or less is felt. They
+    are made as they are asked for, since a block is often small.
+
+    Parameters:
+        client: The client. Its ``execute_command`` is replaced by one that queues.
+        wire: The maker of commands.
+        queue: The queue of the block.
+    """
+
+    def __init__(self, client: Any, wire: Wire, queue: Drafts) -> None:
+        self._client, self._wire, self._queue = client, wire, queue
+        client.execute_command = _drafting(wire, queue)
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        return self._plainly(method, *PLAINLY[name]) if name in PLAINLY and HIREDIS_AVAILABLE else method
+
+    def _plainly(self, redis_py: Callable[..., Any], name: str, count: int, *further: int) -> Any:
+        form = self._wire.forms[name] or self._wire.one_key[name, 1 + count]
+        queue, keep = self._queue, self._queue.keep
+
+        # For each number of arguments written out: a loop over them would take as long as the rest
+
+        def one(*args: Any, **options: Any) -> Any:
+            if len(args) == 1 and not options and not queue.state:
+                (key,) = args
+                kind = type(key)
+                if (kind is str and key.isascii()) or kind is bytes:
+                    promise = EventualCommand((name, key, *further) if further else (name, key), form)
+                    keep(promise)
+                    return promise
+            return redis_py(*args, **options)
+
+        def two(*args: Any, **options: Any) -> Any:
+            if len(args) == 2 and not options and not queue.state:
+                key, word = args
+                kind = type(key)
+                if (kind is str and key.isascii()) or kind is bytes:
+                    kind = type(word)
+                    if (
+                        (kind is str and word.isascii())
+                        or kind is bytes
+                        or (kind is int and -LARGE < word < LARGE)
+                    ):
+                        promise = EventualCommand((name, key, word), form)
+                        keep(promise)
+                        return promise
+            return redis_py(*args, **options)
+
+        def three(*args: Any, **options: Any) -> Any:
+            if len(args) == 3 and not options and not queue.state:
+                key, word, last = args
+                kind = type(key)
+                if (kind is str and key.isascii()) or kind is bytes:
+                    kind = type(word)
+                    if (
+                        (kind is str and word.isascii())
+                        or kind is bytes
+                        or (kind is int and -LARGE < word < LARGE)
+                    ):
+                        kind = type(last)
+                        if (
+                            (kind is str and last.isascii())
+                            or kind is bytes
+                            or (kind is int and -LARGE < last < LARGE)
+                        ):
+                            promise = EventualCommand((name, key, word, last), form)
+                            keep(promise)
+                            return promise
+            return redis_py(*args, **options)
+
+        return (one, two, three)[count - 1]

@@ -1,17 +1,17 @@
 """Packs many commands at once, in the form that Redis reads: arrays of bulk strings.
 
-Packing takes longer than anything else that is done for a queued command. Here the words of all commands of one name are packed
-in columns, a column for each argument: then nearly all the work happens in C. Source of the form: the RESP specification.
+Packing takes longer than anything else that is done for a queued command. Here the words of commands of one name are packed in
+columns, a column for each argument: then nearly all the work happens in C. Source of the form: the RESP specification.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import chain
 from operator import itemgetter
 from typing import Any, cast
+
+from redis.utils import HIREDIS_AVAILABLE
 
 from nydus_redis.commands.arguments import encoded
 
@@ -41,6 +41,9 @@ class _Prefixes(dict[int, bytes]):
         return made
 
 
+#: Words of one of these types have the same bytes if they are equal.
+_ALIKE_IF_EQUAL = ({str}, {bytes}, {int})
+
 _END = b"\r\n"
 _further = _Prefixes(_END).__getitem__
 
@@ -60,16 +63,22 @@ def pack_all(rows: Sequence[tuple[Any, ...] | bytes]) -> bytes:
     if len(rows) > _AT_ONCE:  # else the pieces of all of them would be held at the same time
         parts = range(0, len(rows), _AT_ONCE)
         return b"".join([pack_all(rows[start : start + _AT_ONCE]) for start in parts])
-    if len(set(map(len, rows))) == 1 and type(rows[0]) is tuple and len(set(map(_first, rows))) == 1:
-        columns = _columns(cast("Sequence[tuple[Any, ...]]", rows))
-        stride = len(columns)
-        pieces: list[Any] = [_END] * (stride * len(rows) + 1)
-        for number, column in enumerate(columns):
-            pieces[number:-1:stride] = column
-    else:
-        pieces = [*chain.from_iterable(_each(rows)), _END]
+    if len(set(map(len, rows))) > 1 or type(rows[0]) is bytes or len(set(map(_first, rows))) > 1:
+        return b"".join([row if type(row) is bytes else _pack_row(row) for row in rows])
+    columns = _columns(cast("Sequence[tuple[Any, ...]]", rows))
+    stride = len(columns)
+    pieces: list[Any] = [_END] * (stride * len(rows) + 1)
+    for number, column in enumerate(columns):
+        pieces[number:-1:stride] = column
     pieces[0] = pieces[0][2:]
     return b"".join(pieces)
+
+
+_pack_row: Callable[[Any], bytes] = lambda row: pack_one(row[0], encoded(row[1:]))  # noqa: E731
+if HIREDIS_AVAILABLE:
+    import hiredis
+
+    _pack_row = hiredis.pack_command
 
 
 def pack_one(name: str, words: Sequence[bytes]) -> bytes:
@@ -86,23 +95,6 @@ def pack_one(name: str, words: Sequence[bytes]) -> bytes:
     return b"".join(pieces)
 
 
-def _each(rows: Sequence[tuple[Any, ...] | bytes]) -> list[Any]:
-    """Return the pieces of each command. They begin with the end of the command before, and lack their own."""
-    places: defaultdict[tuple[Any, int], list[int]] = defaultdict(list)
-    for place, kind in enumerate(zip(map(_first, rows), map(len, rows), strict=True)):
-        places[kind].append(place)
-    found: list[Any] = [*rows]
-    for (first, _), alike in places.items():
-        if type(first) is str:
-            columns = _columns([found[place] for place in alike])
-            for place, pieces in zip(alike, zip(*columns, strict=True), strict=True):
-                found[place] = pieces
-        else:  # bytes, whose first item is a number
-            for place in alike:
-                found[place] = (_END, memoryview(found[place])[:-2])
-    return found
-
-
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[Sequence[bytes]]:
     """Return the pieces of commands that have one name and equally many words: the first piece of each, the second, and so on.
 
@@ -111,7 +103,13 @@ def _columns(rows: Sequence[tuple[Any, ...]]) -> list[Sequence[bytes]]:
     prefix = _beginning(rows[0][0], len(rows[0]))
     columns: list[Sequence[bytes]] = []
     for number in range(1, len(rows[0])):
-        words = encoded([*map(itemgetter(number), rows)])
-        columns += [[*map(prefix, map(len, words))], words]
+        column = [*map(itemgetter(number), rows)]
+        # The 1 of INCRBY, the ends of LRANGE; but 0.0 is equal to -0.0
+        if column.count(column[0]) == len(column) and set(map(type, column)) in _ALIKE_IF_EQUAL:
+            word = encoded(column[:1])[0]
+            columns += [[prefix(len(word))] * len(column), [word] * len(column)]
+        else:
+            words = encoded(column)
+            columns += [[*map(prefix, map(len, words))], words]
         prefix = _further
     return columns

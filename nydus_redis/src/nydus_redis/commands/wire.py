@@ -20,6 +20,7 @@ from nydus_redis.commands.command import (
     CommandForm,
     Kind,
     ManyKeys,
+    OneKeyForm,
     PatternCommand,
     RedisCommand,
 )
@@ -52,6 +53,7 @@ class Wire:
     Attributes:
         gate: Keeps commands off shared connections that leave a state there.
         forms: The forms of commands of one key, by name; None for other commands.
+        one_key: The forms of the calls with one key of commands that may have many, by name and number of words.
     """
 
     def __init__(self, options: Mapping[str, Any], callbacks: dict[str, Callable[..., Any]]) -> None:
@@ -60,6 +62,7 @@ class Wire:
         self._pack_simple = pack_at_once or self.pack
         self._callbacks = callbacks
         self.forms = _Forms(self)
+        self.one_key = {(name, 1 + split.stride): OneKeyForm(name, self) for name, split in SPLITS.items()}
         self._told: dict[str, CommandSpec] = {}
         self.gate = Gate(self.words, self.lookup)
         # hiredis packs text as UTF-8 whatever the options say

@@ -20,7 +20,7 @@ from nydus_core.drafts import Drafts
 from nydus_core.engines import SurfaceFactory, named_as_called
 from nydus_core.errors import MaybeApplied
 from nydus_core.wording import nearest
-from nydus_redis.commands import Wire, drafting_methods, need_no_connection
+from nydus_redis.commands import DraftingSurface, Wire, need_no_connection
 from nydus_redis.connection import BlockingHost, ClosingPool
 from nydus_redis.errors import RoutingError
 from nydus_redis.options import wire_options
@@ -211,13 +211,9 @@ class SurfacesBase:
         # A copy, for making a client takes 30 times as long
         return copy.copy(self._map_client).nydus_end_in(dispatch, self._wire)
 
-    def of_map(self, queue: Drafts) -> _MapClient:
+    def of_map(self, queue: Drafts) -> DraftingSurface:
         """Return the surface of a ``map()`` block, which queues drafts of commands: see ``nydus_core.drafts``."""
-        client = copy.copy(self._map_client)
-        vars(client).update(
-            drafting_methods(self._wire, queue, client), nydus_dispatch=queue.add, nydus_wire=self._wire
-        )
-        return client
+        return DraftingSurface(self(queue.add), self._wire, queue)
 
     def key_of(self, key: Any) -> bytes:
         """Return a key as it is sent.
