@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nydus_core.checks import choose
 from nydus_core.errors import ConfigError, HostListExhausted
 from nydus_core.redaction import without_userinfo
-from nydus_core.routers.hashes import HASHES, Hash
 from nydus_core.routers.labels import BY_ADDRESS, LABELS, labels_of
 from nydus_core.routers.protocol import Node, NodeRouter
 from nydus_core.routers.rules import digest
 from nydus_core.routers.tags import FORMS, TAGS, between
+
+if TYPE_CHECKING:
+    from nydus_core.routers.hashes import Hash
 
 __all__ = ["KeyRouter", "LabelledRouter", "hash_named"]
 
@@ -205,6 +207,8 @@ def hash_named(name: Any, path: str = "router.hash") -> Hash:
     Raises:
         ConfigError: There is no hash of that name.
     """
+    from nydus_core.routers.hashes import HASHES  # many functions, which not all rules need
+
     found: Hash = choose(HASHES, name, path)
     return found
 

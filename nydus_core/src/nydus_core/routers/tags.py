@@ -16,8 +16,8 @@ from nydus_core.wording import written
 __all__ = ["FORMS", "TAGS", "as_text", "between"]
 
 #: Java's dot matches anything but the ends of lines, and Java knows more of them than Python.
-_JEDIS = re.compile("\\{([^\n\r\x85\u2028\u2029]+?)\\}")
-_DJANGO = re.compile(rb".*\{(.*)\}.*")
+_JEDIS = "\\{([^\n\r\x85\u2028\u2029]+?)\\}"
+_DJANGO = rb".*\{(.*)\}.*"
 
 
 def jedis(key: bytes) -> bytes:
@@ -27,7 +27,7 @@ def jedis(key: bytes) -> bytes:
     ``Sharded.DEFAULT_KEY_TAG_PATTERN``.
     """
     try:
-        found = _JEDIS.search(key.decode())
+        found = re.search(_JEDIS, key.decode())
     except UnicodeDecodeError:
         return key
     return found[1].encode() if found else key
@@ -38,7 +38,7 @@ def django_redis(key: bytes) -> bytes:
 
     The part may be empty. Without it, the whole key. Source: django-redis 7.0, ``ShardClient``.
     """
-    found = _DJANGO.match(key)
+    found = re.match(_DJANGO, key)
     return found[1] if found else key
 
 
