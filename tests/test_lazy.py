@@ -107,6 +107,18 @@ def test_a_blocking_cluster_imports_its_own_engine_and_rule_alone(engine: str) -
     assert [module for module in sorted(of_ours(modules)) if module.endswith(("_aio", ".aio"))] == []
 
 
+def test_the_rule_slots_imports_no_other_rule() -> None:
+    hosts = [{"port": 1}, {"port": 2}]
+    modules = loaded(f"{IMPORT}; create_cluster({{'engine': 'redis', 'router': 'slots', 'hosts': {hosts}}})")
+    late = {
+        **NOT_WITH_A_CLUSTER,
+        "nydus_core.routers.hashes": "the hash of slots is in the standard library",
+        "fractions": "needed by unequal weights alone",
+    }
+    del late["nydus_core.routers.slots"]
+    assert early(modules, late) == {}
+
+
 # Faces with late names -------------------------------------------------------------------------------------------
 
 

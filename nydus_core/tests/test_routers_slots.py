@@ -90,7 +90,7 @@ def test_the_vectors_that_were_computed_in_a_second_way() -> None:
 @pytest.mark.parametrize(
     ("weights", "bound"),
     [
-        *((even(3), 1.05), (even(3), 1), (UNEVEN, 1.05), (UNEVEN, 2), (even(17), 1.02)),
+        *((even(3), 1.05), (even(3), 1), (UNEVEN, 1.05), (UNEVEN, 2), (even(17), 1.02), (even(40), 1.02)),
         *(({"a": 1, "b": 1000}, 1.05), ({"a": 7}, 1), ({f"{n}": n % 4 + 0.25 for n in range(8)}, 1.01)),
     ],
 )
@@ -251,6 +251,15 @@ def test_a_key_whose_host_is_to_be_avoided_goes_to_the_next_best(weights: dict[s
             home = made.locate(key)
             there = made.locate(key, avoid)
             assert there == (stand_in(slot_of(key), weights, avoid) if home in avoid else home)
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_given_slots_of_hosts_to_be_avoided_go_where_dealt_slots_go(count: int) -> None:
+    dealt = router(even(count))
+    given = router(even(count), slots=dealt.ranges())
+    avoid = list(even(count))[: count // 2]
+    for key in KEYS[:300]:
+        assert given.locate(key, avoid) == dealt.locate(key, avoid)
 
 
 def test_when_all_hosts_with_a_share_are_to_be_avoided_there_is_none_left() -> None:

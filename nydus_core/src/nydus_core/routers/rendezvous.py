@@ -7,26 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from decimal import Context, Decimal
-from fractions import Fraction
-from math import gcd, inf, lcm, log
+from math import inf, log
 from operator import mul, sub
 from typing import Any, ClassVar
 
 from nydus_core.checks import choose, whole_number
-from nydus_core.errors import ConfigError
 from nydus_core.routers.keyed import LabelledRouter
-from nydus_core.routers.protocol import Node, refuse_weights, where, wrong_key
+from nydus_core.routers.protocol import Node, refuse_weights, wrong_key
 from nydus_core.routers.scores import SCORES, Scores
+from nydus_core.routers.weights import reduced
 
-__all__ = ["Rendezvous", "exact_rating", "reduced"]
+__all__ = ["Rendezvous", "exact_rating"]
 
 #: Two ratings nearer than this, relative to each other, are compared exactly. No logarithm of a double is so wrong.
 NEAR = 1e-9
 _EXACT = Context(prec=100)
 #: The difference between a score, 1 + X / 2 ** 52, and its u, (2 * X + 1) / 2 ** 53. It is exact.
 _BELOW = 1 - 2.0**-53
-#: The greatest weight may be at most this many times the smallest.
-MOST = 10**12
 
 
 class Rendezvous(LabelledRouter):
@@ -145,28 +142,6 @@ def _ranked(labels: Sequence[str], nodes: Sequence[Node], *, larger: bool) -> li
         reverse=larger,
     )
     return sorted(hosts, key=lambda host: -host[0])
-
-
-def reduced(nodes: Sequence[Node]) -> list[int]:
-    """Return the smallest whole numbers with the same ratios as the weights of hosts.
-
-    Parameters:
-        nodes: The hosts.
-
-    Raises:
-        ConfigError: A weight is less than a millionth of a millionth of the greatest.
-    """
-    exact = [Fraction(str(node.weight)) for node in nodes]
-    common = lcm(*(each.denominator for each in exact))
-    whole = [int(each * common) for each in exact]
-    for node, weight in zip(nodes, whole, strict=True):
-        if 0 < weight * MOST < max(whole):
-            raise ConfigError(
-                f"found {node.weight}; expected 0, or at least a millionth of a millionth of the greatest weight",
-                f"{where(node)}.weight",
-            )
-    divisor = gcd(*whole)
-    return [each // divisor for each in whole]
 
 
 def _exact(score: float, weight: int) -> Decimal:

@@ -6,22 +6,21 @@ The arithmetic is in ``bounded``. With slots that are given, the settings say th
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 from nydus_core.errors import ConfigError
 from nydus_core.plain import plain
-from nydus_core.routers.bounded import Preferences, bounds, deal
+from nydus_core.routers.bounded import Preferences, Ranks, bounds, deal
 from nydus_core.routers.keyed import LabelledRouter
 from nydus_core.routers.protocol import Node, refuse_weights
-from nydus_core.routers.rendezvous import reduced
 from nydus_core.routers.slots import SLOTS, SlotTable, given_owners
+from nydus_core.routers.weights import reduced
 from nydus_core.wording import written
 
 __all__ = ["RendezvousSlots"]
 
-#: The bound, unless the settings say another.
-BOUND = 1.05
+#: The bound, unless the settings say another; and the same as a fraction.
+BOUND, BOUND_RATIO = 1.05, (21, 20)
 
 
 class RendezvousSlots(SlotTable, LabelledRouter):
@@ -69,21 +68,22 @@ class RendezvousSlots(SlotTable, LabelledRouter):
         self._hosts = sorted(host for host in zip(self.labels, weights, self.names, strict=True) if host[1])
         if len(self._hosts) > SLOTS:
             raise ConfigError(f"found {len(self._hosts)} hosts; there are {SLOTS} slots", "hosts")
-        #: The positions of the best hosts of all slots, slot by slot; and the end of each slot's hosts.
-        self._best: tuple[Sequence[int], Sequence[int]] | None = None
+        #: Knows the best hosts of a slot. With slots that are given, it is made when a host is to be avoided.
+        self._ranks: Preferences | Ranks | None = None
         #: The hosts of slots without some hosts: the last table of this kind, and the hosts that are left in it.
         self._rest: tuple[list[int], list[str]] = ([], [])
         if self._bound is not None:
             preferences = _preferences(self._hosts)
-            most = bounds([weight for _, weight, _ in self._hosts], Fraction(str(self._bound)))
-            self._give([self._hosts[host][2] for host in deal(preferences, most)])
-            self._best = preferences.packed()
+            best, rows = preferences.best()
+            most = bounds([weight for _, weight, _ in self._hosts], _ratio(self._bound))
+            names = [name for *_, name in self._hosts]
+            self._give([names[host] for host in deal(preferences, best, rows, most)])
+            self._ranks = _ranks(preferences, rows)
 
     def _other(self, slot: int, avoid: Collection[str]) -> str:
-        if self._best is None:
-            self._best = _preferences(self._hosts).packed()
-        best, ends = self._best
-        for host in best[ends[slot - 1] if slot else 0 : ends[slot]]:
+        if self._ranks is None:
+            self._ranks = _ranks(_preferences(self._hosts))
+        for host in self._ranks.hosts(slot):
             name = self._hosts[host][2]
             if name not in avoid:
                 return name
@@ -97,8 +97,7 @@ class RendezvousSlots(SlotTable, LabelledRouter):
             raise self._none_left()
         table, left = self._rest
         if left != names:
-            preferences = _preferences(hosts)
-            table = [preferences.host(slot) for slot in range(SLOTS)]
+            table, _ = _preferences(hosts).best()
             self._rest = table, names
         return names[table[slot]]
 
@@ -111,6 +110,20 @@ class RendezvousSlots(SlotTable, LabelledRouter):
 def _preferences(hosts: Sequence[tuple[str, int, str]]) -> Preferences:
     labels, weights, _ = zip(*hosts, strict=True)
     return Preferences(labels, weights)
+
+
+def _ranks(preferences: Preferences, rows: Sequence[Sequence[int]] | None = None) -> Preferences | Ranks:
+    """Return the object that knows the best hosts of a slot: few hosts are ranked anew each time."""
+    return preferences if preferences.few else Ranks(preferences.best()[1] if rows is None else rows)
+
+
+def _ratio(bound: float) -> tuple[int, int]:
+    """Return the decimal number that was written as a numerator and a denominator."""
+    if bound == BOUND:
+        return BOUND_RATIO
+    from fractions import Fraction  # brings decimal, too
+
+    return Fraction(str(bound)).as_integer_ratio()
 
 
 def _checked(bound: Any) -> float:
