@@ -133,6 +133,26 @@ def test_a_host_receives_just_what_redis_py_would_have_sent(
         assert b"".join(relay.requests) == expected
 
 
+def test_a_connection_greets_its_host_as_that_of_redis_py_does(
+    redis_servers: Servers, proxy: Callable[..., FaultProxy]
+) -> None:
+    relay = proxy(redis_servers(1)[0])
+    with redis.Redis(unix_socket_path=relay.path) as plain, cluster_of(relay) as cluster:
+        plain.ping()
+        expected = b"".join(relay.requests)
+        relay.requests.clear()
+        cluster.ping()
+        assert b"".join(relay.requests) == expected
+    assert redis.__version__.encode() in expected
+
+
+@pytest.mark.skipif(not hasattr(redis, "DriverInfo"), reason="this redis-py has no DriverInfo")
+def test_the_settings_may_say_how_connections_greet(redis_servers: Servers) -> None:
+    given = redis.DriverInfo(name="mine", lib_version="5")
+    with cluster_of(*redis_servers(1), driver_info=given) as cluster:
+        assert cluster.on("0").client_info()["lib-name"] == "mine"
+
+
 def test_no_key_means_all_hosts_in_host_order(cluster: Cluster) -> None:
     for host in cluster:
         cluster.on(host).set(f"only:{host}", host)

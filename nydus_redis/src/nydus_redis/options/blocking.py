@@ -87,6 +87,12 @@ _RANGES: Mapping[str, Check] = {
 }
 
 
+#: Options that say how a connection introduces itself to the server.
+_INTRODUCTION = ("driver_info", "lib_name", "lib_version")
+#: redis-py's class for the first of them; None before redis-py 7.
+_DriverInfo: Any = getattr(redis, "DriverInfo", None)
+
+
 def client_options(options: Mapping[str, Any], retry: type[Any] = Retry) -> dict[str, Any]:
     """Return the arguments for ``redis.Redis``: its own retries are off, and its timeouts set.
 
@@ -115,6 +121,9 @@ def client_options(options: Mapping[str, Any], retry: type[Any] = Retry) -> dict
     given = {
         name: value for name, value in options.items() if name not in ("timeout", "identifier", *REFUSED)
     }
+    if _DriverInfo is not None and pool is None and not any(name in given for name in _INTRODUCTION):
+        # else redis-py reads its own version from the files of its distribution, for each client
+        given["driver_info"] = _DriverInfo(lib_version=redis.__version__)
     return {
         "socket_timeout": timeout,
         "socket_connect_timeout": timeout,
