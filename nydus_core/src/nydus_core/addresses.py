@@ -11,8 +11,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from nydus_core.errors import ConfigError
@@ -23,8 +22,7 @@ __all__ = ["UnreadableUrl", "Url", "check_host", "check_socket_path", "check_url
 _ENCODE = "percent-encode it, for instance with urllib.parse.quote(password, safe='')"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Url:
+class Url(NamedTuple):
     """The parts of a URL, with percent-encoded characters decoded.
 
     Attributes:
@@ -44,6 +42,9 @@ class Url:
     port: int | None
     path: str
     query: tuple[tuple[str, str], ...]
+
+    def __repr__(self) -> str:  # without the password
+        return f"<Url of {self.scheme}>"
 
     def with_query(self, found: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options that the URL stands for.

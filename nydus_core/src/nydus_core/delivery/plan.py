@@ -7,7 +7,6 @@ belong to the commands; a command that is cut into parts has further positions f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from nydus_core.command import Access, Command, Outcome, outcome_of
@@ -19,7 +18,6 @@ from nydus_core.pieces import Pace, Work, done, slices
 __all__ = ["Lane", "Parts", "Plan", "make_plan", "merged", "plan_for", "planning"]
 
 
-@dataclass(slots=True)
 class Lane:
     """The commands for one host, in order, and the positions of their outcomes.
 
@@ -30,10 +28,19 @@ class Lane:
         transaction: Whether the host must apply all of them or none.
     """
 
-    host: int
-    commands: list[Command] | Commands = field(default_factory=list[Command])
-    positions: list[int] = field(default_factory=list[int])
-    transaction: bool = False
+    __slots__ = ("commands", "host", "positions", "transaction")
+
+    def __init__(
+        self,
+        host: int,
+        commands: list[Command] | None = None,
+        positions: list[int] | None = None,
+        transaction: bool = False,
+    ) -> None:
+        self.host = host
+        self.commands: list[Command] | Commands = [] if commands is None else commands
+        self.positions: list[int] = [] if positions is None else positions
+        self.transaction = transaction
 
     def add(self, command: Command, position: int) -> None:
         """Add a command."""
@@ -56,7 +63,6 @@ class Parts(NamedTuple):
     join: Callable[[Sequence[Any]], Any] | None
 
 
-@dataclass(slots=True)
 class Plan:
     """Where a list of commands goes.
 
@@ -71,13 +77,16 @@ class Plan:
         outcomes: The outcomes of the commands and of all parts, once they are delivered; by position.
     """
 
-    commands: Sequence[Command]
-    names: Sequence[str]
-    size: int
-    lanes: list[Lane] = field(default_factory=list[Lane])
-    parts: dict[int, Parts] = field(default_factory=dict[int, Parts])
-    moved: dict[int, int] = field(default_factory=dict[int, int])
-    outcomes: list[Any] = field(default_factory=list[Any])
+    __slots__ = ("commands", "lanes", "moved", "names", "outcomes", "parts", "size")
+
+    def __init__(self, commands: Sequence[Command], names: Sequence[str], size: int) -> None:
+        self.commands = commands
+        self.names = names
+        self.size = size
+        self.lanes: list[Lane] = []
+        self.parts: dict[int, Parts] = {}
+        self.moved: dict[int, int] = {}
+        self.outcomes: list[Any] = []
 
     def put(self, position: int, command: Command, route: Route, lanes: dict[int, Lane]) -> range:
         """Put a command, or the parts that its route cuts it into, into the lanes of their hosts.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from nydus_core.deadlines import Deadline
@@ -34,8 +33,7 @@ class CallOptions(NamedTuple):
 PLAIN = CallOptions()
 
 
-@dataclass(frozen=True, slots=True)
-class DeliverySettings:
+class DeliverySettings(NamedTuple):
     """The settings of a cluster about hosts that fail.
 
     Attributes:
@@ -46,8 +44,8 @@ class DeliverySettings:
         deadline: Seconds that a call may take, over all attempts and hosts; None for no limit.
     """
 
-    retry: RetryPolicy = field(default_factory=Retry)
-    health: BreakerSettings = field(default_factory=BreakerSettings)
+    retry: RetryPolicy = Retry()
+    health: BreakerSettings = BreakerSettings()
     on_host_down: str | None = None
     on_readmit: str | Readmit = "keep"
     deadline: float | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from nydus_core.errors import ConfigError
@@ -152,7 +151,7 @@ class Blueprint:
                 "without a router no weight counts: choose a router, such as 'slots'",
                 f"{host.path}.weight",
             )
-        changed = replace(host, weight=read_weight(weight, host.path))
+        changed = host._replace(weight=read_weight(weight, host.path))
         return self._with([changed if each is host else each for each in self.hosts.values()])
 
     def _named(self, key: Any) -> HostSettings:
@@ -167,7 +166,7 @@ class Blueprint:
         return by_name[name]
 
     def _with(self, hosts: list[HostSettings]) -> Blueprint:
-        return Blueprint(replace(self.settings, hosts=in_order(hosts)))
+        return Blueprint(self.settings._replace(hosts=in_order(hosts)))
 
 
 def _node(host: HostSettings, engine: Any) -> Node:

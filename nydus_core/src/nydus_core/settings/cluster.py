@@ -9,9 +9,8 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nydus_core.checks import refuse_unknown
 from nydus_core.delivery import DeliverySettings
@@ -29,8 +28,7 @@ __all__ = ["ClusterSettings", "read_settings", "read_toml"]
 _KNOWN = ("engine", "backend", "router", "hosts", "defaults", "cluster", "fingerprint", *RESILIENCE)
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterSettings:
+class ClusterSettings(NamedTuple):
     """One cluster.
 
     Attributes:
@@ -46,12 +44,15 @@ class ClusterSettings:
 
     engine: type[Any]
     hosts: tuple[HostSettings, ...]
-    router: type[Any] | None = None
-    router_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    cluster: type[Any] | None = None
-    delivery: DeliverySettings = field(default_factory=DeliverySettings)
-    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)  # may hold a password
-    fingerprint: str | Mapping[str, Any] | None = None
+    router: type[Any] | None
+    router_options: Mapping[str, Any]
+    cluster: type[Any] | None
+    delivery: DeliverySettings
+    defaults: Mapping[str, Any]
+    fingerprint: str | Mapping[str, Any] | None
+
+    def __repr__(self) -> str:  # the options of hosts and of routers may hold secrets
+        return f"<ClusterSettings of {len(self.hosts)} hosts>"
 
 
 def read_settings(settings: Mapping[str, Any], *, asynchronous: bool = False) -> ClusterSettings:

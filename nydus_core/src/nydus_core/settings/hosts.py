@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from nydus_core.errors import ConfigError
 from nydus_core.plain import is_a, plain, whole
@@ -15,8 +14,7 @@ from nydus_core.wording import shown, written
 __all__ = ["HostSettings", "in_order", "read_defaults", "read_host", "read_hosts", "read_weight"]
 
 
-@dataclass(frozen=True, slots=True)
-class HostSettings:
+class HostSettings(NamedTuple):
     """One host.
 
     Attributes:
@@ -28,10 +26,13 @@ class HostSettings:
     """
 
     key: Any
-    options: Mapping[str, Any] = field(repr=False)  # may hold a password
+    options: Mapping[str, Any]
     weight: float
     path: str
-    args: tuple[Any, ...] = field(default=(), repr=False)
+    args: tuple[Any, ...]
+
+    def __repr__(self) -> str:  # options may hold secrets
+        return f"<HostSettings of {self.path}>"
 
     @property
     def name(self) -> str:
