@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import random
 import re
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -23,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.connection import UnixDomainSocketConnection
 
+from cluster_mode import started
 from documented import Documented, Words
 from module_servers import newer_server
 from nydus_core import CrossHostError, RoutingError
@@ -33,7 +33,7 @@ from nydus_core.routers.slots import SLOTS
 from nydus_redis.commands import CommandSpec, lookup
 from nydus_redis.commands.splits import SPLITS
 from nydus_redis.commands.table import _ROWS
-from nydus_redis.embedded.server import PrivateServer, ServerError, _bundled_server, find_server
+from nydus_redis.embedded.server import _bundled_server, find_server
 from nydus_redis.surface.clients import Surfaces
 from spoiling import fuzz
 from waiting import LONG, until
@@ -166,24 +166,6 @@ class InClusterMode:
     def stop(self) -> None:
         self._connection.disconnect()
         self.server.stop()
-
-
-def started(executable: str) -> PrivateServer:
-    """Return a server in cluster mode that answers. Another process may take the port of its bus meanwhile."""
-    for _ in range(9):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        # At 500 rounds a second a wait of 0.001 s ends soon.
-        config: dict[str, str | int] = {"cluster-enabled": "yes", "cluster-port": port, "hz": 500}
-        server = PrivateServer(config, executable=executable)
-        try:
-            return server.wait(LONG)
-        except ServerError as error:
-            server.stop()
-            if "in use" not in str(error):
-                raise
-    raise AssertionError("no port was free")
 
 
 @pytest.fixture(
