@@ -83,7 +83,7 @@ demo: ## a guided tour on real servers: examples/demo.py
 
 bench: ## measure: benchmarks/run.py and benchmarks/placement.py
 	@tools/need_memcached
-	@tools/setup .venv bench
+	@tools/setup .venv bench --try bench-peers
 	.venv/bin/python benchmarks/run.py
 	.venv/bin/python benchmarks/placement.py
 

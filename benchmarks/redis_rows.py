@@ -1,8 +1,7 @@
-"""Redis, blocking: four hosts behind the recommended router, against redis-py, and others, on one of them."""
+"""Redis, blocking: four hosts behind the recommended router, against redis-py on one of them. Others: ``redis_peers``."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -79,30 +78,6 @@ def many_keys_rows(stack: ExitStack, servers: list[PrivateServer]) -> list[Row]:
         )
         for name, work, calls in works
     ]
-
-
-def other_redis_rows(stack: ExitStack, servers: list[PrivateServer]) -> list[Row]:
-    """Against valkey-py with libvalkey, if they are installed: the fastest pipeline in Python that we know."""
-    try:
-        valkey: Any = importlib.import_module("valkey")
-        importlib.import_module("libvalkey")
-    except ImportError:
-        print("valkey-py is not installed: its rows are left out (pip install 'valkey[libvalkey]')")
-        return []
-    cluster, _ = _both(stack, servers)
-    peer = stack.enter_context(valkey.Valkey(port=servers[0].port))
-
-    def batch(name: str, work: Callable[[Any], Any]) -> Row:
-        return Row(
-            f"map() of {BATCH} {name}; peer valkey-py",
-            lambda: mapped(cluster, work),
-            lambda: piped(peer, work),
-            BATCH,
-            0.75,
-            25,
-        )
-
-    return [batch("GET", queue_gets), batch("SET", queue_sets)]
 
 
 def _both(stack: ExitStack, servers: list[PrivateServer]) -> tuple[Any, Any]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from importlib.metadata import version
+from contextlib import ExitStack, contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from nydus_redis.embedded.server import PrivateServer
@@ -18,17 +18,22 @@ from nydus_redis.embedded.server import PrivateServer
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 from asyncio_rows import asyncio_memcache_rows, asyncio_rows
 from memcache_rows import memcache_rows, other_clients_rows
-from redis_rows import many_keys_rows, other_redis_rows, redis_rows
+from redis_peers import other_redis_rows
+from redis_rows import many_keys_rows, redis_rows
 from side_by_side import HOSTS, Row, heading, measure
 from starts import STARTS, measure_start
 
 from memcached import MemcachedServer
 
+CLIENTS = (
+    *("redis", "hiredis", "valkey", "libvalkey", "valkey-glide-sync"),
+    *("pymemcache", "aiomcache", "meta-memcache", "meta-memcache-socket", "pylibmc"),
+)
+
 
 def main() -> None:
     """Measure all rows and print them as a table."""
-    names = ("redis", "hiredis", "pymemcache", "aiomcache")
-    print(f"Python {sys.version.split()[0]}, {', '.join(f'{name} {version(name)}' for name in names)}")
+    print(f"Python {sys.version.split()[0]}, {', '.join(installed())}")
     print(f"{HOSTS} hosts of each kind on loopback; µs for one command or key\n")
     heading()
     with rows() as each:
@@ -38,6 +43,13 @@ def main() -> None:
     heading()
     for start in STARTS:
         measure_start(start)
+
+
+def installed() -> Iterator[str]:
+    """Yield the name and the version of each client library that is installed."""
+    for name in CLIENTS:
+        with suppress(PackageNotFoundError):
+            yield f"{name} {version(name)}"
 
 
 @contextmanager

@@ -6,14 +6,16 @@ import importlib.util
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 from pymemcache.client.base import Client
+from redis.utils import HIREDIS_AVAILABLE
 
+from cluster_mode import redis_cluster
 from given import MemcachedServers, RedisServers
 from nydus_redis.embedded.server import PrivateServer
 
@@ -31,7 +33,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     yield module
-    for name in ("asyncio_rows", "memcache_rows", "redis_rows", "side_by_side", "starts"):
+    for name in {path.stem for path in BENCHMARKS.glob("*.py")}:
         sys.modules.pop(name, None)
 
 
@@ -47,7 +49,7 @@ class Counted:
         for client in self._clients:
             for name, about in client.info("commandstats").items():
                 command = name.removeprefix("cmdstat_")
-                if command.partition("|")[0] not in ("info", "hello", "client", "command"):
+                if command.partition("|")[0] not in ("info", "hello", "client", "cluster", "command"):
                     now[command] += about["calls"]
         found = now - self._before
         self._before = now
@@ -71,6 +73,28 @@ def test_both_sides_of_a_row_do_the_same_work(side: str, bench: Any, redis_serve
             row.peer()
             assert ours == counted()
             assert ours.total() == row.units
+
+
+def test_a_peer_does_the_same_work_also_over_the_nodes_of_a_redis_cluster(
+    bench: Any, redis_servers: RedisServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = redis_servers(4, tcp=True)
+    with redis_cluster(3) as nodes, ExitStack() as stack:
+        monkeypatch.setattr(sys.modules["redis_peers"], "redis_cluster", lambda count: nullcontext(nodes))
+        counted = Counted(servers + nodes)
+        stack.callback(counted.close)
+        rows = bench.other_redis_rows(stack, servers)
+        for row in rows:
+            row.peer()  # some ask a server about itself when they connect
+            counted()
+            row.ours()
+            ours = counted()
+            row.peer()
+            assert ours == counted(), row.name
+            assert ours.total() == row.units
+        peers = Counter(row.name.partition("; peer ")[2] for row in rows)
+    assert peers["RedisCluster"] == 3
+    assert peers["bare socket"] == (3 if HIREDIS_AVAILABLE else 0)
 
 
 def test_both_sides_of_a_row_of_many_keys_have_the_same_answer(

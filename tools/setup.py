@@ -3,6 +3,7 @@
     tools/setup .venv test check                what `make test` and `make check` use
     tools/setup .venv-oldest --oldest test      the oldest dependencies that the wheels allow, and no hiredis
     tools/setup .venv-3.13 --python PATH test   another interpreter
+    tools/setup .venv bench --try bench-peers   of a group, those packages that can be installed here
 
 The wheels are built and installed as a user gets them, never in place. Each step leaves a stamp in the
 environment, a digest of what it was made from, and is skipped while that stays the same. `.venv` also holds
@@ -26,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin/python"
 WHEELS = VENV / "wheels"
+UV = (VENV / "bin/uv", "--quiet", "--no-python-downloads")
 DISTS = ("nydus_core", "nydus_redis", "nydus_memcache")
 
 
@@ -34,6 +36,7 @@ def main() -> None:
     parser.add_argument("venv")
     parser.add_argument("groups", nargs="*")
     parser.add_argument("--oldest", action="store_true")
+    parser.add_argument("--try", dest="tried", action="append", default=[])
     parser.add_argument("--python", default=str(PYTHON))
     options = parser.parse_intermixed_args()
     with open(__file__) as lock:
@@ -44,6 +47,8 @@ def main() -> None:
         if venv != VENV:
             make_venv(venv, options.python)
         install(venv, wheels, options.groups, oldest=options.oldest)
+        for group in options.tried:
+            install_some(venv, group)
 
 
 def make_main_venv() -> None:
@@ -98,10 +103,38 @@ def install(venv: Path, wheels: dict[str, Path], groups: list[str], *, oldest: b
         venv, "wheels", made_from, lambda: uv("pip", "install", "--compile-bytecode", *into, *again, *wanted)
     )
 
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    declared = declared_groups()
     for group in groups:
         arguments = ["pip", "install", "--compile-bytecode", *into, "--group", f"pyproject.toml:{group}"]
         once(venv, group, repr(declared[group]), partial(uv, *arguments))
+
+
+def install_some(venv: Path, group: str) -> None:
+    """Install each package of a group that can be installed, and name the others."""
+    wanted = declared_groups()[group]
+
+    def install_each() -> None:
+        for requirement in wanted:
+            words = [
+                *UV,
+                "pip",
+                "install",
+                "--compile-bytecode",
+                "--python",
+                venv / "bin/python",
+                requirement,
+            ]
+            done = subprocess.run([*map(str, words)], cwd=ROOT, check=False, capture_output=True)
+            if done.returncode:
+                print(f"setup: {requirement} cannot be installed here; what needs it is left out", flush=True)
+
+    once(venv, group, repr(wanted), install_each)
+
+
+def declared_groups() -> dict[str, list[str]]:
+    """The dependency groups of the workspace."""
+    groups: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    return groups
 
 
 def direct_dependencies() -> list[str]:
@@ -141,7 +174,7 @@ def read_stamp(folder: Path, name: str) -> str:
 
 
 def uv(*arguments: object, **options: Any) -> None:
-    run(VENV / "bin/uv", "--quiet", "--no-python-downloads", *arguments, **options)
+    run(*UV, *arguments, **options)
 
 
 def run(*command: object, **options: Any) -> subprocess.CompletedProcess[str]:
