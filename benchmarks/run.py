@@ -18,6 +18,7 @@ from nydus_redis.embedded.server import PrivateServer
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 from asyncio_rows import asyncio_memcache_rows, asyncio_rows
 from memcache_rows import memcache_rows, other_clients_rows
+from parallel_rows import DELAY, FAR_HOSTS, SLOWER_BY, parallel_rows
 from redis_peers import other_redis_rows
 from redis_rows import many_keys_rows, redis_rows
 from side_by_side import HOSTS, Row, heading, measure
@@ -39,6 +40,13 @@ def main() -> None:
     with rows() as each:
         for row in each:
             measure(row)
+    print(
+        f"\nms for one call; {FAR_HOSTS} hosts, each {DELAY * 1000:.0f} ms away, and one slow by another {SLOWER_BY * 1000:.0f} ms\n"
+    )
+    heading()
+    with far_rows() as each:
+        for row in each:
+            measure(row, 1e-3)
     print("\nms of CPU time of a new interpreter, beyond one that does nothing\n")
     heading()
     for start in STARTS:
@@ -73,6 +81,16 @@ def rows() -> Iterator[list[Row]]:
             *asyncio_rows(stack, redis_servers),
             *asyncio_memcache_rows(stack, memcached_servers),
         ]
+
+
+@contextmanager
+def far_rows() -> Iterator[list[Row]]:
+    """The comparisons over hosts that are far away."""
+    with ExitStack() as stack:
+        servers = [PrivateServer() for _ in range(FAR_HOSTS)]
+        for server in servers:
+            stack.enter_context(server)
+        yield parallel_rows(stack, servers)
 
 
 if __name__ == "__main__":

@@ -45,8 +45,13 @@ def heading() -> None:
     print(f"|{'-' * 52}|{'-' * 8}:|{'-' * 8}:|{'-' * 6}:|{'-' * 12}:|{'-' * 6}:|{'-' * 7}:|")
 
 
-def measure(row: Row) -> None:
-    """Let both sides take turns, and print the row."""
+def measure(row: Row, seconds: float = 1e-6) -> None:
+    """Let both sides take turns, and print the row.
+
+    Parameters:
+        row: The comparison.
+        seconds: The unit of the times that are printed, in seconds: by default µs.
+    """
     row.ours(), row.peer()  # connect, and warm up
     ours: list[Times] = []
     peer: list[Times] = []
@@ -54,7 +59,7 @@ def measure(row: Row) -> None:
         sides = [(row.ours, ours), (row.peer, peer)]
         for work, times in sides if turn % 2 else reversed(sides):
             times.append(times_of(work))
-    show(row.name, ours, peer, row.units / 1e6, row.target)
+    show(row.name, ours, peer, row.units * seconds, row.target)
 
 
 class Times(NamedTuple):

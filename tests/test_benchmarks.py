@@ -97,6 +97,29 @@ def test_a_peer_does_the_same_work_also_over_the_nodes_of_a_redis_cluster(
     assert peers["bare socket"] == (3 if HIREDIS_AVAILABLE else 0)
 
 
+def test_over_far_hosts_each_call_is_for_all_of_them_and_the_peer_asks_one(
+    bench: Any, redis_servers: RedisServers
+) -> None:
+    servers = redis_servers(3, tcp=True)
+    with ExitStack() as stack:
+        counted = Counted(servers)
+        stack.callback(counted.close)
+        rows = bench.parallel_rows(stack, servers)
+        asked = []
+        for row in rows:
+            counted()
+            row.peer()
+            assert counted() == {"get": 1}
+            row.ours()
+            asked.append((row.name.partition(";")[0], dict(counted())))
+    for name, found in asked[:5]:
+        assert found in ({"get": 80}, {"mget": 3}, {"ping": 3}), name
+    slow = asked[4][1]["get"] - asked[5][1]["get"]  # the keys of the slow host
+    assert 0 < slow < 80
+    assert asked[6][1]["get"] >= asked[5][1]["get"]
+    assert {row.target for row in rows} == {1.3}
+
+
 def test_both_sides_of_a_row_of_many_keys_have_the_same_answer(
     bench: Any, redis_servers: RedisServers
 ) -> None:
