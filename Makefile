@@ -15,7 +15,7 @@ DURATION := 600
 RUNS := 20
 LOAD := 4
 
-.PHONY: help test test-all test-whole test-modules soak soak-traffic chaos check format demo bench peers docs command-table clean
+.PHONY: help test test-all test-whole test-modules soak soak-traffic chaos check format demo bench flame peers docs command-table clean
 
 help:
 	@echo "Targets:"
@@ -87,6 +87,10 @@ bench: ## measure: benchmarks/run.py and benchmarks/placement.py
 	.venv/bin/python benchmarks/run.py
 	.venv/bin/python benchmarks/placement.py
 
+flame: ## where the CPU time of a GET, a map() and an MGET goes: flame graphs in .flame/, and a table
+	@tools/setup .venv
+	.venv/bin/python benchmarks/flame.py
+
 peers: ## redis-py's own tests through clusters of one host and of three; writes docs/compatibility.md
 	@tools/setup .venv
 	@tools/setup .venv-peers peers
@@ -101,5 +105,5 @@ command-table: ## make the table of Redis commands and their keys anew, from a s
 	.venv/bin/python tools/command_table.py
 
 clean: ## remove all that make has made
-	rm -rf .venv .venv-* docs/_build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* .flame docs/_build dist .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
