@@ -7,7 +7,6 @@ else one after the other.
 from __future__ import annotations
 
 from collections.abc import Collection
-from itertools import repeat
 from typing import Any
 
 from pymemcache.exceptions import MemcacheUnknownError
@@ -59,7 +58,8 @@ def read_items(source: Source, verb: bytes, keys: Collection[bytes]) -> Items | 
         if line.startswith(b"VALUE "):
             raise MemcacheUnknownError(line[:32])
         return refused(line, verb)
-    if not found.keys() <= set(keys):
+    # In nearly every answer all keys are found, and stand there in the order in which they were asked for
+    if keys != [*found] and not found.keys() <= set(keys):
         raise MemcacheUnknownError("an answer with keys that were not asked for")
     return found
 
@@ -132,21 +132,26 @@ def _take_lines(received: bytes, at: int, found: Items, words: int) -> int:
         end -= len(lines.pop()) + 2
     heads, values = lines[0::2], lines[1::2]
     # Each check is one loop inside of Python, over all items
-    if set(map(bytes.count, heads, repeat(b" "))) != {words - 1}:
+    count = len(heads)
+    stride = words + 1
+    parts = b" \n ".join(heads).split(
+        b" "
+    )  # each line has its words if each line feed is in its place, and the last word, too
+    if len(parts) != stride * count - 1 or parts[words::stride].count(b"\n") != count - 1:
         return at
-    parts = b" ".join(heads).split(b" ")
-    if parts[0::words].count(b"VALUE") != len(heads):
+    if parts[0::stride].count(b"VALUE") != count:
         return at
-    sizes = set(zip(parts[3::words], map(len, values), strict=True))
-    if not all(size.isdigit() and int(size) == length for size, length in sizes):
+    lengths = [*map(len, values)]
+    shown = {length: b"%d" % length for length in set(lengths)}
+    if parts[3::stride] != [*map(shown.__getitem__, lengths)]:
         return at
-    flags = parts[2::words]
+    flags = parts[2::stride]
     kinds = set(flags)
     if not all(kind.isdigit() for kind in kinds):
         return at
-    keys = parts[1::words]
+    keys = parts[1::stride]
     if words == 5:
-        tokens = parts[4::words]
+        tokens = parts[4::stride]
         if not all(map(bytes.isdigit, tokens)):
             return at
         found.update(zip(keys, zip(map(int, flags), values, tokens, strict=True), strict=True))
