@@ -19,10 +19,12 @@ __all__ = [
     "Draft",
     "Drafts",
     "Form",
+    "are_drafts",
     "command_of",
     "form_of",
     "items_of",
     "keys_of",
+    "keys_of_words",
     "waits_of",
     "words_of",
 ]
@@ -90,9 +92,12 @@ def command_of(draft: Draft) -> Command:
 
 def keys_of(drafts: list[Any]) -> list[bytes] | None:
     """Return the key of each draft, as the server sees it; None if some are no drafts of a form."""
-    if not _are_drafts(drafts):
-        return None
-    keys = [*map(_second, map(words_of, drafts))]
+    return keys_of_words(map(words_of, drafts)) if are_drafts(drafts) else None
+
+
+def keys_of_words(rows: Iterable[tuple[Any, ...]]) -> list[bytes]:
+    """Return the key of each draft, as the server sees it, given its words."""
+    keys = [*map(_second, rows)]
     kinds = set(map(type, keys))
     if kinds == {str}:
         return [*map(str.encode, keys)]
@@ -102,7 +107,7 @@ def keys_of(drafts: list[Any]) -> list[bytes] | None:
 _second = itemgetter(1)
 
 
-def _are_drafts(items: list[Any]) -> bool:
+def are_drafts(items: Sequence[Any]) -> bool:
     """Tell whether all items, of which there are some, are drafts."""
     kinds = set(map(type, items))
     return len(kinds) == 1 and issubclass(kinds.pop(), Draft)
@@ -144,7 +149,7 @@ class Commands(Sequence[Command]):
 
     def whole(self) -> Iterable[Command]:
         """Return the commands among the items that are no drafts."""
-        if _are_drafts(self.items):
+        if are_drafts(self.items):
             return ()
         return [item for item in self.items if not isinstance(item, Draft)]
 

@@ -3,6 +3,7 @@
 from nydus_memcache.commands.arguments import LEGAL_KEY, count, expiry
 from nydus_memcache.commands.command import Key, MemcacheCommand, Plain, Shutdown
 from nydus_memcache.commands.fetches import Fetch, FetchOne, request_for
+from nydus_memcache.commands.forms import FetchForm, LineForm
 from nydus_memcache.commands.items import read_items
 from nydus_memcache.commands.replies import read_answers
 from nydus_memcache.commands.serde import Load, PickleSerde, PlainSerde, Serde
@@ -14,8 +15,10 @@ __all__ = [
     "LEGAL_KEY",
     "CasToken",
     "Fetch",
+    "FetchForm",
     "FetchOne",
     "Key",
+    "LineForm",
     "Load",
     "MemcacheCommand",
     "PickleSerde",

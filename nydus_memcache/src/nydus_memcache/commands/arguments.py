@@ -17,6 +17,7 @@ from nydus_memcache.errors import IllegalArgument, IllegalKey
 __all__ = [
     "INT64",
     "LEGAL_KEY",
+    "LONGEST_KEY",
     "UINT32",
     "count",
     "encoded",
@@ -36,7 +37,8 @@ LEGAL_KEY = re.compile(rb"[^\x00-\x20\x7f]{1,250}")
 #: Tells by an object or None whether a server takes a key.
 is_legal = LEGAL_KEY.fullmatch
 _ILLEGAL = re.compile(rb"[\x00-\x20\x7f]")
-_MOST = 250
+#: Bytes of the longest key that memcached takes.
+LONGEST_KEY = 250
 _LEGAL_BYTES = bytes(byte for byte in range(256) if not _ILLEGAL.match(bytes([byte])))
 
 UINT32 = range(2**32)
@@ -110,7 +112,7 @@ def legal_keys(given: Sequence[object], encoding: str, prefix: bytes) -> list[by
         return None
     keys = text.split(b"\n")
     sizes = set(map(len, keys))
-    if max(sizes) > _MOST - len(prefix) or (0 in sizes and not prefix):
+    if max(sizes) > LONGEST_KEY - len(prefix) or (0 in sizes and not prefix):
         return None
     return keys
 
@@ -161,8 +163,8 @@ def raw_bytes(name: str, text: object, encoding: str) -> bytes:
 def _why_illegal(wire_key: bytes) -> str:
     if not wire_key:
         return "is empty"
-    if len(wire_key) > _MOST:
-        return f"has {len(wire_key)} bytes with the prefix; memcached takes at most {_MOST}"
+    if len(wire_key) > LONGEST_KEY:
+        return f"has {len(wire_key)} bytes with the prefix; memcached takes at most {LONGEST_KEY}"
     bad = _ILLEGAL.search(wire_key)
     assert bad is not None
     return f"contains {bad[0]!r}; memcached takes no white space and no control characters"

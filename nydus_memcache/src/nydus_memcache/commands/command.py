@@ -6,7 +6,7 @@ in order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pymemcache.exceptions import MemcacheUnexpectedCloseError
@@ -92,7 +92,7 @@ class Plain(MemcacheCommand):
         verb: bytes,
         args: tuple[Any, ...],
         keys: Sequence[bytes],
-        request: bytes,
+        request: bytes | Callable[[], bytes],
         silent: bool = False,
         access: Access = Access.WRITE,
     ) -> None:
@@ -107,7 +107,8 @@ class Plain(MemcacheCommand):
 
     @property
     def request(self) -> bytes:
-        return self._request
+        request = self._request
+        return request if isinstance(request, bytes) else request()
 
     @property
     def idempotent(self) -> bool:

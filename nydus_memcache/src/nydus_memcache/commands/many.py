@@ -15,12 +15,45 @@ from nydus_memcache.commands.replies import read_answers
 from nydus_memcache.commands.source import Source
 from nydus_memcache.errors import Refusal
 
-__all__ = ["DeleteMany", "StoreMany", "chosen"]
+__all__ = ["DeleteMany", "StoreMany", "chosen", "lines", "with_sizes"]
 
 
 def chosen(found: Sequence[Any], positions: Sequence[int]) -> list[Any]:
     """Return the elements at some positions."""
     return list(map(found.__getitem__, positions))
+
+
+def lines(verb: bytes, *columns: Sequence[bytes]) -> bytes:
+    """Return the bytes of commands of one verb, one command or more.
+
+    Parameters:
+        verb: The verb.
+        columns: The pieces behind it, one or more: the first piece of each command, the second, and so on. The end of the last
+            piece is lacking.
+    """
+    stride = len(columns) + 1
+    pieces: list[bytes] = [b"\r\n%b " % verb] * (stride * len(columns[0]) + 1)
+    for number, column in enumerate(columns, 1):
+        pieces[number:-1:stride] = column
+    pieces[0], pieces[-1] = verb + b" ", b"\r\n"
+    return b"".join(pieces)
+
+
+def with_sizes(heads: Sequence[bytes], values: Sequence[bytes], end: bytes = b"") -> list[bytes]:
+    """Return for each of some values the rest of the line before it.
+
+    Parameters:
+        heads: The words between key and size, with blanks before them.
+        values: The values.
+        end: The words behind the size.
+    """
+    sizes = [*map(len, values)]
+    if sizes and heads.count(heads[0]) == len(sizes):  # nearly always
+        alike = {size: b"%b %d%b\r\n" % (heads[0], size, end) for size in set(sizes)}
+        return [*map(alike.__getitem__, sizes)]
+    kinds = [*zip(heads, sizes, strict=True)]
+    found = {kind: b"%b %d%b\r\n" % (*kind, end) for kind in set(kinds)}
+    return [*map(found.__getitem__, kinds)]
 
 
 class _Many(MemcacheCommand):
@@ -114,14 +147,7 @@ class StoreMany(_Many):
 
     @property
     def request(self) -> bytes:
-        keys = self.wire_keys
-        if not keys:
-            return b""
-        parts: list[bytes] = [b"\r\nset "] * (4 * len(keys))
-        parts[1::4], parts[2::4], parts[3::4] = keys, self.heads, self.values
-        parts[0] = b"set "
-        parts.append(b"\r\n")
-        return b"".join(parts)
+        return lines(self.verb, self.wire_keys, self.heads, self.values) if self.wire_keys else b""
 
     def part(self, positions: Sequence[int]) -> StoreMany:
         wire_keys = chosen(self.wire_keys, positions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from nydus_core.cluster import EventualCommand
@@ -10,6 +11,7 @@ from nydus_core.command import Access, Word
 from nydus_core.plain import plain
 from nydus_memcache.commands.arguments import (
     INT64,
+    LONGEST_KEY,
     UINT32,
     encoded,
     integer,
@@ -23,7 +25,8 @@ from nydus_memcache.commands.arguments import (
 )
 from nydus_memcache.commands.command import Add, Cas, Key, Plain, Raw, Stats
 from nydus_memcache.commands.fetches import FetchMany, FetchOne
-from nydus_memcache.commands.many import DeleteMany, StoreMany
+from nydus_memcache.commands.forms import FetchForm, KeyedForm, StoreForm
+from nydus_memcache.commands.many import DeleteMany, StoreMany, with_sizes
 from nydus_memcache.commands.serde import Load, Serde
 from nydus_memcache.commands.tokens import CasToken
 from nydus_memcache.errors import IllegalArgument
@@ -39,12 +42,17 @@ class Wire:
         key_prefix: Put before each key on its way to a server.
         allow_unicode_keys: Whether text of other than ASCII characters may be a key, as UTF-8.
         encoding: The encoding of text that a serde of the user's returns.
+
+    Attributes:
+        leaves_bytes: Whether the serde stores bytes as they are, with the flags 0, and so is not asked.
     """
 
     def __init__(self, serde: Serde, key_prefix: bytes, allow_unicode_keys: bool, encoding: str) -> None:
         self._serialize = serde.serialize
         self._load = Load(serde)
+        self.leaves_bytes = self._load.leaves_bytes
         self._prefix = key_prefix
+        self._most = LONGEST_KEY - len(key_prefix)
         self._key_encoding = "utf-8" if allow_unicode_keys else "ascii"
         self._encoding = encoding
 
@@ -56,12 +64,19 @@ class Wire:
         Raises:
             IllegalKey: No server would take the key.
         """
-        if type(given) is str and given.isascii():  # nearly always
+        if type(given) is str and self.takes(given):  # nearly always
             key = given.encode()
-        else:
-            key = encoded(given, self._key_encoding)
-        wire_key = self._prefix + key if self._prefix else key
-        return key, wire_key if is_legal(wire_key) else legal(wire_key, given)
+            return key, self._prefix + key if self._prefix else key
+        key = encoded(given, self._key_encoding)
+        return key, legal(self._prefix + key, given)
+
+    def takes(self, given: Any) -> bool:
+        """Tell whether a key is plain text or plain bytes, and servers take it. Another key is left to ``key``."""
+        if type(given) is str:
+            return (
+                given.isascii() and given.isprintable() and " " not in given and 0 < len(given) <= self._most
+            )
+        return type(given) is bytes and is_legal(self._prefix + given) is not None
 
     def keys(self, given: Sequence[Key]) -> tuple[list[bytes], list[bytes]]:
         """Return keys as routers see them, and as servers see them."""
@@ -70,6 +85,21 @@ class Wire:
             pairs = [self.key(key) for key in given]
             keys = [key for key, _ in pairs]
         return keys, [self._prefix + key for key in keys] if self._prefix else keys
+
+    def line(self, wire_key: bytes, value: Any, expire: Any, flags: Any) -> tuple[bytes, bytes]:
+        """Return a value as the bytes to store, and the words between key and size, with blanks before them.
+
+        Parameters:
+            wire_key: The key, as the server sees it.
+            value: The value, or a promise of one.
+            expire: When the value expires.
+            flags: The flags that the user gave; None for those of the serde.
+        """
+        expires = b"0" if type(expire) is int and not expire else integer("expire", expire, INT64)
+        if flags is None and type(value) is bytes and self.leaves_bytes:  # nearly always
+            return value, b" 0 %b" % expires
+        data, shown = self._stored(wire_key, value, flags)
+        return data, b" %b %b" % (shown, expires)
 
     def _stored(self, key: bytes, value: Any, flags: int | None) -> tuple[bytes, bytes]:
         """Return a value as the bytes to store, and its flags.
@@ -98,12 +128,22 @@ class Wire:
         self, keys: Sequence[bytes], values: Sequence[Any], flags: int | None
     ) -> tuple[Sequence[bytes], Sequence[bytes]]:
         """Return many values as the bytes to store, and their flags."""
-        if self._load.leaves_bytes and flags is None and set(map(type, values)) == {bytes}:
+        if self.leaves_bytes and flags is None and set(map(type, values)) == {bytes}:
             return values, [b"0"] * len(values)
         pairs = [self._stored(key, value, flags) for key, value in zip(keys, values, strict=True)]
         return [data for data, _ in pairs], [shown for _, shown in pairs]
 
     # Commands --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def forms(self) -> Mapping[str, FetchForm | KeyedForm | StoreForm]:
+        """The forms of commands with one key, by their names."""
+        prefix = self._prefix
+        return {
+            **{name: FetchForm(name, prefix, self._load) for name in ("get", "gets")},
+            **{name: StoreForm(name, prefix, make) for name, (_, make) in _STORES.items() if name != "cas"},
+            **{name: KeyedForm(name, prefix) for name in ("incr", "decr", "touch", "delete")},
+        }
 
     def fetch(self, name: str, verb: bytes, given: Key, default: Any) -> FetchOne:
         """Make a command that reads one value."""
@@ -129,14 +169,10 @@ class Wire:
         key, wire_key = self.key(given)
         verb, make = _STORES[name]
         silent = bool(noreply)
-        expires = b"0" if type(expire) is int and not expire else integer("expire", expire, INT64)
-        if flags is None and type(value) is bytes and self._load.leaves_bytes:  # nearly always
-            data, shown = value, b"0"
-        else:
-            data, shown = self._stored(wire_key, value, flags)
+        data, head = self.line(wire_key, value, expire, flags)
         if silent:
             end += b" noreply"
-        request = b"%b %b %b %b %d%b\r\n%b\r\n" % (verb, wire_key, shown, expires, len(data), end, data)
+        request = b"%b %b%b %d%b\r\n%b\r\n" % (verb, wire_key, head, len(data), end, data)
         return make(name, verb, (given,), (key,), request, silent)
 
     def cas(
@@ -167,11 +203,9 @@ class Wire:
         keys, wire_keys = self.keys(given)
         expires, silent = integer("expire", expire, INT64), bool(noreply)
         stored, shown = self._stored_many(wire_keys, [value for _, value in items], flags)
-        kinds = list(zip(shown, map(len, stored), strict=True))
-        heads = {
-            kind: b" %b %b %d%b\r\n" % (kind[0], expires, kind[1], _silence(silent)) for kind in set(kinds)
-        }
-        return StoreMany(given, keys, wire_keys, list(map(heads.__getitem__, kinds)), stored, silent)
+        before = {flag: b" %b %b" % (flag, expires) for flag in set(shown)}
+        heads = with_sizes([before[flag] for flag in shown], stored, _silence(silent))
+        return StoreMany(given, keys, wire_keys, heads, stored, silent)
 
     def delete_many(self, given: Iterable[Key], noreply: bool | None) -> DeleteMany:
         """Make a command that deletes many keys."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from nydus_core.aio import FairPool, PerLoop, one_by_one, with_turns
 from nydus_core.command import Command, Dispatch
+from nydus_core.drafts import items_of
 from nydus_core.engines import MAX_CONNECTIONS, SurfaceFactory, in_vain, waited_in_vain
 from nydus_core.errors import CANCELLED, HostDown, MaybeApplied
 from nydus_core.pieces import Work, slices
@@ -193,8 +194,9 @@ class AsyncMemcache(MemcacheHost):
 def _prepared(commands: Sequence[Command]) -> Work[tuple[list[Run], bytes, bool]]:
     """Return the runs of some commands, the bytes of all, and whether one of the commands ends the connection."""
     ends_link = False
+    items = items_of(commands)
     for piece in slices(len(commands)):
-        kinds = set(map(type, commands[piece]))
+        kinds = set(map(type, items[piece]))
         ends_link = ends_link or any(issubclass(kind, MemcacheCommand) and kind.ends_link for kind in kinds)
         if piece.stop < len(commands):
             yield

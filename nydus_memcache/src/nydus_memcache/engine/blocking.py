@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from pymemcache.client.base import PooledClient
 
 from nydus_core.command import Command
+from nydus_core.drafts import items_of
 from nydus_core.engines import MAX_CONNECTIONS, Batch, SerialBatch, SharedPool, SurfaceFactory
 from nydus_core.errors import HostDown, MaybeApplied
 from nydus_memcache import options as host_options
@@ -160,6 +161,9 @@ class Memcache(MemcacheHost):
 
     def batch(self, commands: Sequence[Command], *, transaction: bool = False) -> Batch:
         """Prepare some commands to be sent together."""
-        if any(issubclass(kind, MemcacheCommand) and kind.ends_link for kind in set(map(type, commands))):
+        if any(
+            issubclass(kind, MemcacheCommand) and kind.ends_link
+            for kind in set(map(type, items_of(commands)))
+        ):
             return SerialBatch(self, commands)
         return MemcacheBatch(self, self.pool, commands)

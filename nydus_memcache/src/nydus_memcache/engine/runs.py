@@ -7,18 +7,21 @@ key keeps its meaning, and each has its own answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 from operator import attrgetter
 from typing import Any, cast
 
 from nydus_core.command import Command
+from nydus_core.drafts import Commands, are_drafts, form_of, items_of, words_of
 from nydus_core.errors import HostDown, MaybeApplied
 from nydus_core.pieces import COSTLY, OF_LANE, Pace, Work, done, slices
 from nydus_memcache.commands import (
     Fetch,
+    FetchForm,
     FetchOne,
+    LineForm,
     Load,
     MemcacheCommand,
     Plain,
@@ -78,19 +81,27 @@ class _Gets(Run):
 
     __slots__ = ("_are_plain", "_keys", "_verb")
 
-    def __init__(self, commands: Sequence[Fetch]) -> None:
-        self._verb = commands[0].verb
-        single = set(map(type, commands)) == {FetchOne}
-        self._keys: list[bytes] = (
-            [command.wire_key for command in cast("Sequence[FetchOne]", commands)]
-            if single
-            else [key for command in commands for key in command.asked()]
+    def __init__(
+        self, commands: Sequence[MemcacheCommand], verb: bytes, keys: list[bytes], are_plain: bool
+    ) -> None:
+        self._verb = verb
+        self._keys = keys
+        self._are_plain = are_plain and verb == b"get"
+        super().__init__(commands, request_for(verb, keys))
+
+    @classmethod
+    def of_commands(cls, commands: Sequence[Fetch]) -> _Gets:
+        """Return the run of some commands."""
+        if set(map(type, commands)) != {FetchOne}:
+            return cls(commands, commands[0].verb, [key for each in commands for key in each.asked()], False)
+        keys = [each.wire_key for each in cast("Sequence[FetchOne]", commands)]
+        return cls(
+            commands, commands[0].verb, keys, all(load.leaves_bytes for load in set(map(_LOAD, commands)))
         )
-        # Whether bytes without flags are the values of the commands
-        self._are_plain = (
-            single and self._verb == b"get" and all(load.leaves_bytes for load in set(map(_LOAD, commands)))
-        )
-        super().__init__(commands, request_for(self._verb, self._keys))
+
+    @property
+    def silent(self) -> bool:
+        return not self.request
 
     def read(self, source: Source) -> Any:
         return read_items(source, self._verb, self._keys) if self.request else None
@@ -98,7 +109,7 @@ class _Gets(Run):
     def outcomes(self, engine: MemcacheHost, answer: Any) -> Sequence[Any]:
         if not self._are_plain or type(answer) is not dict:
             return super().outcomes(engine, answer)
-        items = list(map(answer.get, self._keys))
+        items = list(answer.values() if self._keys == [*answer] else map(answer.get, self._keys))
         if set(map(type, items)) == {bytes}:
             return items
         return [
@@ -112,10 +123,14 @@ class _Lines(Run):
 
     __slots__ = ("_answers", "_verb")
 
-    def __init__(self, commands: Sequence[Plain]) -> None:
-        self._verb = commands[0].verb
+    def __init__(self, commands: Sequence[MemcacheCommand], verb: bytes, request: bytes) -> None:
+        self._verb = verb
         self._answers: list[Any] = []
-        super().__init__(commands, b"".join([command.request for command in commands]))
+        super().__init__(commands, request)
+
+    @property
+    def silent(self) -> bool:
+        return False
 
     def read(self, source: Source) -> Sequence[Any]:
         read_answers(source, self._verb, len(self.commands), self._answers)
@@ -147,19 +162,44 @@ def runs(commands: Sequence[Command]) -> list[Run]:
 
 def grouping(commands: Sequence[Command]) -> Work[list[Run]]:
     """Do the same as ``runs``, in pieces. No run is longer than a piece, so its answer is soon read."""
+    items = items_of(commands)
     found: list[Run] = []
-    for piece in slices(len(commands), OF_LANE):
-        for gathers, group in groupby(cast("Sequence[MemcacheCommand]", commands[piece]), _GATHERS):
-            members = list(group)
-            if gathers is None or len(members) == 1:
-                found += [Run((command,), command.request) for command in members]
-            elif isinstance(members[0], Fetch):
-                found.append(_Gets(cast("Sequence[Fetch]", members)))
-            else:
-                found.append(_Lines(cast("Sequence[Plain]", members)))
-        if piece.stop < len(commands):
+    for piece in slices(len(items), OF_LANE):
+        part = items[piece]
+        found += _of_drafts(part) if are_drafts(part) else _of_commands(Commands([*part]))
+        if piece.stop < len(items):
             yield
     return found
+
+
+def _of_commands(commands: Iterable[Command]) -> Iterator[Run]:
+    for gathers, group in groupby(cast("Iterable[MemcacheCommand]", commands), _GATHERS):
+        members = list(group)
+        if gathers is None or len(members) == 1:
+            for command in members:
+                yield Run((command,), command.request)
+        elif isinstance(members[0], Fetch):
+            yield _Gets.of_commands(cast("Sequence[Fetch]", members))
+        else:
+            plain = cast("Sequence[Plain]", members)
+            yield _Lines(plain, plain[0].verb, b"".join([command.request for command in plain]))
+
+
+def _of_drafts(drafts: Sequence[Any]) -> Iterator[Run]:
+    forms = [*map(form_of, drafts)]
+    groups = [(forms[0], drafts)] if forms.count(forms[0]) == len(forms) else groupby(drafts, form_of)
+    for form, group in groups:
+        members = [*group]
+        rows = [*map(words_of, members)]
+        commands = cast("Sequence[MemcacheCommand]", Commands(members))
+        if len(members) == 1:
+            (command,) = commands
+            yield Run((command,), command.request)
+        elif isinstance(form, FetchForm):
+            yield _Gets(commands, form.verb, form.wire_keys(rows), form.load.leaves_bytes)
+        else:
+            assert isinstance(form, LineForm)
+            yield _Lines(commands, form.verb, form.request(rows))
 
 
 _LOAD: Callable[[Fetch], Load] = attrgetter("load")

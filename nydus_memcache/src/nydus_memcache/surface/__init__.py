@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from nydus_core.lazy import lazy
-from nydus_memcache.surface.blocking import Surface, Surfaces
+from nydus_memcache.surface.blocking import Surface
+from nydus_memcache.surface.surfaces import Surfaces
 
 if TYPE_CHECKING:
     from nydus_memcache.surface.aio import AsyncSurface, AsyncSurfaces

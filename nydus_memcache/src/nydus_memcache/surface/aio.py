@@ -11,7 +11,8 @@ from typing import Any, Concatenate, NoReturn, ParamSpec, cast
 
 from nydus_core.command import Dispatch
 from nydus_memcache.commands import Wire
-from nydus_memcache.surface.blocking import Surface, SurfacesBase, no_such_command
+from nydus_memcache.surface.blocking import Surface, no_such_command
+from nydus_memcache.surface.surfaces import SurfacesBase
 
 __all__ = ["AsyncSurface", "AsyncSurfaces"]
 

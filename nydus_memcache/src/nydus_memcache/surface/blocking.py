@@ -6,16 +6,15 @@ refused. With ``noreply=True`` a command counts as done when the socket has take
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 from nydus_core.command import Dispatch
 from nydus_core.engines import named_as_called
 from nydus_core.wording import nearest
-from nydus_memcache import options as host_options
 from nydus_memcache.commands import Key, Shutdown, Wire, count, expiry
 
-__all__ = ["Surface", "Surfaces", "SurfacesBase", "no_such_command"]
+__all__ = ["Surface", "no_such_command"]
 
 
 @named_as_called
@@ -43,7 +42,7 @@ class Surface:
 
     def gets(self, key: Key, default: Any = None, cas_default: Any = None) -> Any:
         """Return the value of a key and its token for ``cas``, or the pair of the defaults."""
-        return self._dispatch(self._wire.fetch("gets", b"gets", key, (default, cas_default)))
+        return self._fetch("gets", key, (default, cas_default))
 
     def get_many(self, keys: Iterable[Key]) -> Any:
         """Return a dict of the values found, by the keys as they were given."""
@@ -65,25 +64,25 @@ class Surface:
         self, key: Key, value: Any, expire: int = 0, noreply: bool | None = None, flags: int | None = None
     ) -> Any:
         """Store a value where there is none; return whether the value was stored."""
-        return self._dispatch(self._wire.store("add", key, value, expire, noreply, flags))
+        return self._store("add", key, value, expire, noreply, flags)
 
     def replace(
         self, key: Key, value: Any, expire: int = 0, noreply: bool | None = None, flags: int | None = None
     ) -> Any:
         """Store a value where there is one; return whether the value was stored."""
-        return self._dispatch(self._wire.store("replace", key, value, expire, noreply, flags))
+        return self._store("replace", key, value, expire, noreply, flags)
 
     def append(
         self, key: Key, value: Any, expire: int = 0, noreply: bool | None = None, flags: int | None = None
     ) -> Any:
         """Put bytes behind an existing value; return whether there was a value."""
-        return self._dispatch(self._wire.store("append", key, value, expire, noreply, flags))
+        return self._store("append", key, value, expire, noreply, flags)
 
     def prepend(
         self, key: Key, value: Any, expire: int = 0, noreply: bool | None = None, flags: int | None = None
     ) -> Any:
         """Put bytes before an existing value; return whether there was a value."""
-        return self._dispatch(self._wire.store("prepend", key, value, expire, noreply, flags))
+        return self._store("prepend", key, value, expire, noreply, flags)
 
     def cas(
         self,
@@ -109,19 +108,19 @@ class Surface:
 
     def incr(self, key: Key, value: int = 1, noreply: bool | None = False) -> Any:
         """Add to a number; return the new number, None if there is none."""
-        return self._dispatch(self._wire.keyed("incr", key, noreply, count("value", value)))
+        return self._keyed("incr", key, noreply, count("value", value))
 
     def decr(self, key: Key, value: int = 1, noreply: bool | None = False) -> Any:
         """Subtract from a number, down to 0; return the new number, None if there is none."""
-        return self._dispatch(self._wire.keyed("decr", key, noreply, count("value", value)))
+        return self._keyed("decr", key, noreply, count("value", value))
 
     def touch(self, key: Key, expire: int = 0, noreply: bool | None = None) -> Any:
         """Set when a value expires; return whether there is a value."""
-        return self._dispatch(self._wire.keyed("touch", key, noreply, expiry(expire)))
+        return self._keyed("touch", key, noreply, expiry(expire))
 
     def delete(self, key: Key, noreply: bool | None = None) -> Any:
         """Delete a value; return whether there was a value."""
-        return self._dispatch(self._wire.keyed("delete", key, noreply))
+        return self._keyed("delete", key, noreply)
 
     def delete_many(self, keys: Iterable[Key], noreply: bool | None = None) -> Any:
         """Delete many values; return True."""
@@ -130,6 +129,19 @@ class Surface:
     get_multi = get_many
     set_multi = set_many
     delete_multi = delete_many
+
+    # Commands with one key. ``get`` and ``set``, which are called most, take a shorter way
+
+    def _fetch(self, name: str, key: Key, default: Any) -> Any:
+        return self._dispatch(self._wire.fetch(name, name.encode(), key, default))
+
+    def _store(
+        self, name: str, key: Key, value: Any, expire: int, noreply: bool | None, flags: int | None
+    ) -> Any:
+        return self._dispatch(self._wire.store(name, key, value, expire, noreply, flags))
+
+    def _keyed(self, name: str, key: Key, noreply: bool | None, number: bytes = b"") -> Any:
+        return self._dispatch(self._wire.keyed(name, key, noreply, number))
 
     # Whole servers: all hosts, a list of answers in host order ---------------------------------------------------
 
@@ -172,36 +184,6 @@ class Surface:
 
     def __getattr__(self, name: str) -> NoReturn:
         raise no_such_command(name, self)
-
-
-class SurfacesBase:
-    """Makes surfaces: alike on both sides for ``map()`` blocks.
-
-    Parameters:
-        options: The options of each host.
-
-    Raises:
-        ConfigError: The hosts do not agree on how keys and values look.
-    """
-
-    def __init__(self, options: Sequence[Mapping[str, Any]]) -> None:
-        self._wire = host_options.wire(options)
-
-    def __call__(self, dispatch: Dispatch) -> Surface:
-        """Make a surface, which queues in a ``map()`` block."""
-        return Surface(dispatch, self._wire)
-
-    def key_of(self, key: Key) -> bytes:
-        """Return a key as routers see it.
-
-        Raises:
-            IllegalKey: No server would take the key.
-        """
-        return self._wire.key(key)[0]
-
-
-class Surfaces(SurfacesBase):
-    """Makes surfaces for ``map()`` blocks and for blocking clusters. See ``SurfacesBase``."""
 
 
 def no_such_command(name: str, surface: Any) -> AttributeError:
