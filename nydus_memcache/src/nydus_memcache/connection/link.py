@@ -210,6 +210,8 @@ class Link:
 
     def line(self, end: bytes = b"\r\n") -> bytes:
         """Read up to the end of a line, or another token; return the bytes before it."""
+        if self.at == len(self.received):  # nearly always
+            self.more(1)
         found = self.received.find(end, self.at)
         while found < 0:
             self.more(1)
