@@ -15,7 +15,7 @@ from nydus_core.command import key_bytes
 from nydus_core.drafts import keys_of_words
 from nydus_memcache.commands.command import Plain
 from nydus_memcache.commands.fetches import FetchOne
-from nydus_memcache.commands.many import lines, with_sizes
+from nydus_memcache.commands.many import lines, stored_line, with_sizes
 from nydus_memcache.commands.serde import Load
 
 __all__ = ["FetchForm", "KeyedForm", "LineForm", "StoreForm"]
@@ -83,8 +83,12 @@ class LineForm(_OneKey):
         """Return the command of a call. Its bytes are made when somebody asks for them."""
         name, given, *_ = words
         key = key_bytes(given)
-        request = partial(self.request, [words])
+        request = partial(self._line, self.prefix + key, *words[2:])
         return self._make(name, self.verb, (given,), (key,), request)
+
+    def _line(self, wire_key: bytes, *words: bytes) -> bytes:
+        """Return the bytes of a call, given its key, as the server sees it, and the words behind the key."""
+        raise NotImplementedError
 
     def request(self, rows: Sequence[tuple[Any, ...]]) -> bytes:
         """Return the bytes of some calls, one or more, given their words."""
@@ -96,6 +100,9 @@ class KeyedForm(LineForm):
 
     __slots__ = ()
 
+    def _line(self, wire_key: bytes, *words: bytes) -> bytes:
+        return b"%b %b%b\r\n" % (self.verb, wire_key, *words)
+
     def request(self, rows: Sequence[tuple[Any, ...]]) -> bytes:
         return lines(self.verb, self.wire_keys(rows), [*map(_third, rows)])
 
@@ -104,6 +111,10 @@ class StoreForm(LineForm):
     """The form of ``set`` and its like. The words are name, key, the bytes of the value, and the line between key and size."""
 
     __slots__ = ()
+
+    def _line(self, wire_key: bytes, *words: bytes) -> bytes:
+        value, head = words
+        return stored_line(self.verb, wire_key, head, value)
 
     def request(self, rows: Sequence[tuple[Any, ...]]) -> bytes:
         values = [*map(_third, rows)]

@@ -15,7 +15,7 @@ from nydus_memcache.commands.replies import read_answers
 from nydus_memcache.commands.source import Source
 from nydus_memcache.errors import Refusal
 
-__all__ = ["DeleteMany", "StoreMany", "chosen", "lines", "with_sizes"]
+__all__ = ["DeleteMany", "StoreMany", "chosen", "lines", "stored_line", "with_sizes"]
 
 
 def chosen(found: Sequence[Any], positions: Sequence[int]) -> list[Any]:
@@ -37,6 +37,19 @@ def lines(verb: bytes, *columns: Sequence[bytes]) -> bytes:
         pieces[number:-1:stride] = column
     pieces[0], pieces[-1] = verb + b" ", b"\r\n"
     return b"".join(pieces)
+
+
+def stored_line(verb: bytes, wire_key: bytes, head: bytes, value: bytes, end: bytes = b"") -> bytes:
+    """Return the bytes of a command that stores a value.
+
+    Parameters:
+        verb: The verb.
+        wire_key: The key, as the server sees it.
+        head: The words between key and size, with blanks before them.
+        value: The value.
+        end: The words behind the size.
+    """
+    return b"%b %b%b %d%b\r\n%b\r\n" % (verb, wire_key, head, len(value), end, value)
 
 
 def with_sizes(heads: Sequence[bytes], values: Sequence[bytes], end: bytes = b"") -> list[bytes]:

@@ -26,7 +26,7 @@ from nydus_memcache.commands.arguments import (
 from nydus_memcache.commands.command import Add, Cas, Key, Plain, Raw, Stats
 from nydus_memcache.commands.fetches import FetchMany, FetchOne
 from nydus_memcache.commands.forms import FetchForm, KeyedForm, StoreForm
-from nydus_memcache.commands.many import DeleteMany, StoreMany, with_sizes
+from nydus_memcache.commands.many import DeleteMany, StoreMany, stored_line, with_sizes
 from nydus_memcache.commands.serde import Load, Serde
 from nydus_memcache.commands.tokens import CasToken
 from nydus_memcache.errors import IllegalArgument
@@ -168,12 +168,21 @@ class Wire:
         """Make a command that writes one value."""
         key, wire_key = self.key(given)
         verb, make = _STORES[name]
+        if (
+            not (noreply or end)
+            and flags is None
+            and type(value) is bytes
+            and type(expire) is int
+            and not expire
+            and self.leaves_bytes
+        ):  # nearly always
+            request = b"%b %b 0 0 %d\r\n%b\r\n" % (verb, wire_key, len(value), value)
+            return make(name, verb, (given,), (key,), request)
         silent = bool(noreply)
         data, head = self.line(wire_key, value, expire, flags)
         if silent:
             end += b" noreply"
-        request = b"%b %b%b %d%b\r\n%b\r\n" % (verb, wire_key, head, len(data), end, data)
-        return make(name, verb, (given,), (key,), request, silent)
+        return make(name, verb, (given,), (key,), stored_line(verb, wire_key, head, data, end), silent)
 
     def cas(
         self,

@@ -190,16 +190,17 @@ def _of_drafts(drafts: Sequence[Any]) -> Iterator[Run]:
     groups = [(forms[0], drafts)] if forms.count(forms[0]) == len(forms) else groupby(drafts, form_of)
     for form, group in groups:
         members = [*group]
-        rows = [*map(words_of, members)]
         commands = cast("Sequence[MemcacheCommand]", Commands(members))
         if len(members) == 1:
-            (command,) = commands
+            command = commands[0]
             yield Run((command,), command.request)
         elif isinstance(form, FetchForm):
-            yield _Gets(commands, form.verb, form.wire_keys(rows), form.load.leaves_bytes)
+            yield _Gets(
+                commands, form.verb, form.wire_keys([*map(words_of, members)]), form.load.leaves_bytes
+            )
         else:
             assert isinstance(form, LineForm)
-            yield _Lines(commands, form.verb, form.request(rows))
+            yield _Lines(commands, form.verb, form.request([*map(words_of, members)]))
 
 
 _LOAD: Callable[[Fetch], Load] = attrgetter("load")

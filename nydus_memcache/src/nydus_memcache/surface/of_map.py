@@ -38,9 +38,10 @@ class MapSurface(Surface):
         self, name: str, key: Key, value: Any, expire: int, noreply: bool | None, flags: int | None
     ) -> Any:
         wire = self._wire
-        if noreply or not wire.takes(key) or self._queue.state:
+        if noreply or self._queue.state or (type(key) is not str and type(key) is not bytes):
             return super()._store(name, key, value, expire, noreply, flags)
-        return self._draft(name, key, *wire.line(wire.key(key)[1], value, expire, flags))
+        _, wire_key = wire.key(key)
+        return self._draft(name, key, *wire.line(wire_key, value, expire, flags))
 
     def _keyed(self, name: str, key: Key, noreply: bool | None, number: bytes = b"") -> Any:
         if noreply or not self._wire.takes(key) or self._queue.state:
