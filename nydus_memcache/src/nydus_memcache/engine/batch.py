@@ -9,7 +9,7 @@ from nydus_core.command import Command
 from nydus_core.engines import Loan, SharedPool, Turn
 from nydus_memcache.connection import Link
 from nydus_memcache.engine.host import MemcacheHost
-from nydus_memcache.engine.runs import Failure, outcomes, runs
+from nydus_memcache.engine.runs import Failure, Run, outcomes, runs
 from nydus_memcache.errors import FAILURES, ServerFull
 
 __all__ = ["MemcacheBatch"]
@@ -21,8 +21,11 @@ class MemcacheBatch:
     def __init__(self, engine: MemcacheHost, pool: SharedPool[Link], commands: Sequence[Command]) -> None:
         self.engine = engine
         self._pool = pool
-        self._runs = runs(commands)
-        self._request = b"".join([run.request for run in self._runs])
+        self._commands = commands
+        self._runs: list[Run] | None = (
+            None  # until ``ready`` is asked: the host before this one is at work then
+        )
+        self._request = b""
         self._loan: Loan[Link] = Loan(pool, Link.shut)
         self._turn: Turn | None = None
         self._failure: Exception | None = None
@@ -37,9 +40,17 @@ class MemcacheBatch:
         """Whether all was written, so that only reading is left."""
         return self._link is None or not self._link.unsent
 
+    def _prepared(self) -> list[Run]:
+        """Return the runs of the commands. Their bytes are put together, unless that was done before."""
+        if self._runs is None:
+            self._runs = runs(self._commands)
+            self._request = b"".join([run.request for run in self._runs])
+        return self._runs
+
     @property
     def ready(self) -> bool:
         """Whether there is an open connection. It is claimed here, so that nobody else takes it."""
+        self._prepared()
         return not self._request or self._loan.claim()
 
     def send(self) -> None:
@@ -67,15 +78,16 @@ class MemcacheBatch:
 
     def receive(self) -> list[Any]:
         """Write the rest, and read all answers; return the outcome of each command."""
+        all_runs = self._prepared()
         answers: list[Any] = []
         if self._aborted and not self._sending and self._request:
             self._failure = self.engine.late("aborted")
         if self._failure is None:
             try:
-                self._read(answers)
+                self._read(all_runs, answers)
             except FAILURES as error:
                 self._failure = self._why_failed(error)
-        found = outcomes(self.engine, self._runs, answers, self._why())
+        found = outcomes(self.engine, all_runs, answers, self._why())
         self._loan.give_back()  # not when all hosts are done: others may wait for it, and this caller for others
         return found
 
@@ -85,14 +97,14 @@ class MemcacheBatch:
         sent = self._link.sent if self._link is not None and self._sending else 0
         return Failure(self._failure, sent, sent)
 
-    def _read(self, answers: list[Any]) -> None:
+    def _read(self, all_runs: Sequence[Run], answers: list[Any]) -> None:
         link = self._link
         if link is None:
-            answers += [None] * len(self._runs)
+            answers += [None] * len(all_runs)
             return
-        if not all(run.silent for run in self._runs):
+        if not all(run.silent for run in all_runs):
             link.wait()
-        for run in self._runs:
+        for run in all_runs:
             answers.append(run.read(link))
         link.flush()
         self._loan.clean = True
@@ -107,12 +119,15 @@ class MemcacheBatch:
         if self._begun:
             self._loan.interrupt()
             return None
-        if not self._request:
+        all_runs = runs(
+            self._commands
+        )  # its own: another thread may just be putting together those to be sent
+        if not any(run.request for run in all_runs):
             return None
         late = self.engine.late("aborted")
         if self._turn is not None:
             self._turn.abort(late)
-        return outcomes(self.engine, self._runs, [], Failure(late))
+        return outcomes(self.engine, all_runs, [], Failure(late))
 
     def close(self) -> None:
         """Give the connection back; close it first if answers are still to come."""
