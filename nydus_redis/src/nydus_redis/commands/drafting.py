@@ -60,7 +60,7 @@ def _encoded(args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 #: Methods of redis-py that send their arguments as they are: the name of the command, how many arguments there are in a call
-#: without options, and the words that are sent after them.
+#: without options, and the word that is sent after them, if there is one.
 PLAINLY: dict[str, tuple[Any, ...]] = {
     **{
         name.lower(): (name, 1)
@@ -99,7 +99,7 @@ class DraftingSurface:
         method = getattr(self._client, name)
         return self._plainly(method, *PLAINLY[name]) if name in PLAINLY and HIREDIS_AVAILABLE else method
 
-    def _plainly(self, redis_py: Callable[..., Any], name: str, count: int, *further: int) -> Any:
+    def _plainly(self, redis_py: Callable[..., Any], name: str, count: int, last: int | None = None) -> Any:
         form = self._wire.forms[name] or self._wire.one_key[name, 1 + count]
         queue, keep = self._queue, self._queue.keep
 
@@ -110,7 +110,7 @@ class DraftingSurface:
                 (key,) = args
                 kind = type(key)
                 if (kind is str and key.isascii()) or kind is bytes:
-                    promise = EventualCommand((name, key, *further) if further else (name, key), form)
+                    promise = EventualCommand((name, key) if last is None else (name, key, last), form)
                     keep(promise)
                     return promise
             return redis_py(*args, **options)
@@ -133,7 +133,7 @@ class DraftingSurface:
 
         def three(*args: Any, **options: Any) -> Any:
             if len(args) == 3 and not options and not queue.state:
-                key, word, last = args
+                key, word, other = args
                 kind = type(key)
                 if (kind is str and key.isascii()) or kind is bytes:
                     kind = type(word)
@@ -142,13 +142,13 @@ class DraftingSurface:
                         or kind is bytes
                         or (kind is int and -LARGE < word < LARGE)
                     ):
-                        kind = type(last)
+                        kind = type(other)
                         if (
-                            (kind is str and last.isascii())
+                            (kind is str and other.isascii())
                             or kind is bytes
-                            or (kind is int and -LARGE < last < LARGE)
+                            or (kind is int and -LARGE < other < LARGE)
                         ):
-                            promise = EventualCommand((name, key, word, last), form)
+                            promise = EventualCommand((name, key, word, other), form)
                             keep(promise)
                             return promise
             return redis_py(*args, **options)
