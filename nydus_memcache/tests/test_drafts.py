@@ -13,12 +13,13 @@ from pymemcache.serde import CompressedSerde
 
 from memcache_calls import CALLS, sent_by_pymemcache
 from memcached import MemcachedServer
-from nydus_core import CommandError, EventualCommand, NydusError, create_cluster
+from nydus_core import CommandError, NydusError, create_cluster
 from nydus_core.drafts import Commands, command_of, form_of, keys_of
 from nydus_memcache import Memcache
 from nydus_memcache.connection.link import Link
 from nydus_memcache.engine.runs import Failure, outcomes, runs
 from odd import Word
+from queueing import Queue
 
 OPTIONS: tuple[dict[str, Any], ...] = (
     {},
@@ -53,23 +54,6 @@ VALUES: tuple[Any, ...] = (
 )
 NUMBERS: tuple[Any, ...] = (0, 0, 0, 1, 60, -1, 2**63, True, "1", None, 1.0)
 FLAGS: tuple[Any, ...] = (None, None, None, 0, 7, 2**32 - 1, 2**32, -1, "1")
-
-
-class Queue:
-    """Takes drafts and commands, as a ``map()`` block does."""
-
-    def __init__(self) -> None:
-        self.kept: list[Any] = []
-        self.keep = self.kept.append
-        self.state = ""
-
-    def add(self, command: Any) -> EventualCommand:
-        promise = EventualCommand(command)
-        self.keep(promise)
-        return promise
-
-    def too_late(self, command: Any) -> Exception:
-        return NydusError(f"{command!r} comes too late")
 
 
 def queued(calls: Sequence[Callable[[Any], Any]], **options: Any) -> tuple[list[Any], list[Any]]:

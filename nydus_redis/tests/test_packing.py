@@ -12,13 +12,14 @@ import pytest
 import redis
 from redis.utils import HIREDIS_AVAILABLE
 
-from nydus_core import EventualCommand, NydusError, create_cluster
+from nydus_core import NydusError, create_cluster
 from nydus_core.cluster.promise import settle
 from nydus_core.drafts import Commands, command_of, form_of, words_of
 from nydus_redis.commands import PLAINLY, RedisCommand, pack_all
 from nydus_redis.commands.packing import pack_one
 from nydus_redis.engine.blocking import Redis
 from nydus_redis.surface.quick import Quick
+from queueing import Queue
 
 #: Words of all types that a draft may hold, some of them longer than the prefixes that are kept.
 WORDS: tuple[Any, ...] = (
@@ -143,27 +144,10 @@ def test_methods_of_our_own_are_documented_as_those_of_redis_py(name: str) -> No
 # Drafts -----------------------------------------------------------------------------------------------------------
 
 
-class _Queue:
-    """Takes drafts and commands, as a ``map()`` block does."""
-
-    def __init__(self) -> None:
-        self.kept: list[Any] = []
-        self.keep = self.kept.append
-        self.state = ""
-
-    def add(self, command: Any) -> EventualCommand:
-        promise = EventualCommand(command)
-        self.keep(promise)
-        return promise
-
-    def too_late(self, command: Any) -> Exception:
-        return NydusError(f"{command!r} comes too late")
-
-
 def queued(call: Callable[[Any], Any]) -> tuple[list[Any], RedisCommand | None]:
     """The drafts that a call queues, and the command that ``Wire.describe`` makes of it; None where that raises."""
     make_surface: Any = Redis.surface([{}])
-    queue = _Queue()
+    queue = Queue()
     call(make_surface.of_map(queue))
     described: list[Any] = []
     call(make_surface(described.append))
@@ -278,7 +262,7 @@ def queued_and_sent(make_surface: Any, call: Callable[[Any], Any]) -> tuple[Any,
     """The bytes that a call queues in a block, and those that redis-py's own method makes; or the exceptions."""
 
     def in_a_block() -> Any:
-        queue = _Queue()
+        queue = Queue()
         call(make_surface.of_map(queue))
         made: Any = command_of(queue.kept[0])
         return made.packed, made.kwargs
