@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
@@ -69,6 +71,12 @@ def test_commands_that_are_packed_already_stay_in_their_place(seed: int) -> None
 def test_words_that_are_equal_or_look_alike_keep_their_own_bytes(pair: tuple[Any, Any]) -> None:
     found = [("ZADD", "k", word, "m") for word in (*pair, *pair)]
     assert pack_all(found) == b"".join(redis_py_packs(*row) for row in found)
+
+
+def test_text_and_bytes_are_not_compared() -> None:
+    program = "from nydus_redis.commands import pack_all; print(len(pack_all([('SET', 'a', b'1'), ('SET', b'a', '1')])))"
+    done = subprocess.run([sys.executable, "-bb", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "54\n"), done.stderr
 
 
 @pytest.mark.parametrize("size", [1023, 1024, 1025, 9000])

@@ -105,7 +105,7 @@ def _columns(rows: Sequence[tuple[Any, ...]]) -> list[Sequence[bytes]]:
     for number in range(1, len(rows[0])):
         column = [*map(itemgetter(number), rows)]
         # The 1 of INCRBY, the ends of LRANGE; but 0.0 is equal to -0.0
-        if column.count(column[0]) == len(column) and set(map(type, column)) in _ALIKE_IF_EQUAL:
+        if set(map(type, column)) in _ALIKE_IF_EQUAL and column.count(column[0]) == len(column):
             word = encoded(column[:1])[0]
             columns += [[prefix(len(word))] * len(column), [word] * len(column)]
         else:
