@@ -25,12 +25,14 @@ from address import Listening
 from clusters import host_at, keys_of, memory_cluster
 from engines import MemoryEngine, PipelinedEngine, Store, SwitchedEngine
 from given import Proxies
+from interrupting import Interrupts
 from nydus_core import (
     BaseEngine,
     DeadlineExceeded,
     HostDown,
     HostError,
     MaybeApplied,
+    Outcome,
     create_cluster,
 )
 from nydus_core.command import Command
@@ -40,7 +42,7 @@ from nydus_core.delivery import in_time as drivers_in_time
 from nydus_core.delivery.flows import Flow
 from nydus_core.delivery.plan import Lane
 from nydus_core.delivery.steps import TURN, Pause
-from nydus_core.errors import NotAnsweredInTime, NotSentInTime
+from nydus_core.errors import NotAnsweredInTime, NotResolved, NotSentInTime
 from nydus_core.health.breaker import State
 from nydus_core.threads import timer, workers
 from stopping import stopped
@@ -1146,6 +1148,48 @@ def test_only_a_sleep_that_was_replaced_is_asked_for_the_turn_of_others(
     monkeypatch.setattr(time, "sleep", as_of_gevent)
     drivers.run(flow(), [])
     assert slept == [0.5, 0.0, 0.5]
+
+
+def outcomes_if_interrupted_at(step: int) -> tuple[bool, list[Outcome | None], list[int]]:
+    """Interrupt the end of a map() block at one step of the interpreter.
+
+    Returns:
+        Whether the step was reached; how the promises say that their commands ended, None where they say nothing; and how
+        often each command was applied.
+    """
+    with memory_cluster() as cluster:
+        block = cluster.map()
+        conn = block.__enter__()
+        promises: Any = [conn.incr(key) for key in ("a", "b")]
+        interrupts = Interrupts(
+            step, "nydus_core.cluster.mapping", "nydus_core.cluster.promise", "nydus_core.delivery"
+        )
+        with contextlib.suppress(KeyboardInterrupt), interrupts:
+            block.__exit__(None, None, None)
+        applied = [cluster.hosts[key].connection.data.get(key, 0) for key in ("a", "b")]
+        told: list[Outcome | None] = []
+        for promise in promises:
+            try:
+                told.append(promise.outcome)
+            except NotResolved:
+                told.append(None)
+    return interrupts.struck, told, applied
+
+
+def test_whoever_interrupts_the_end_of_a_block_is_told_what_was_applied() -> None:
+    step, silent = 0, 0
+    while True:
+        struck, told, applied = outcomes_if_interrupted_at(step)
+        for outcome, times in zip(told, applied, strict=True):
+            assert times <= 1, step
+            assert times == 0 or outcome in (Outcome.VALUE, Outcome.MAYBE_APPLIED), (step, told)
+            assert times == 1 or outcome in (None, Outcome.NOT_SENT, Outcome.MAYBE_APPLIED), (step, told)
+        silent += None in told
+        if not struck:
+            break
+        step += 1
+    assert step > 100
+    assert silent <= 2  # interrupted as the block ends, before its first line
 
 
 class JobTimeout(Exception):

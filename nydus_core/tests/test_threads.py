@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from interrupting import Interrupts
 from nydus_core import ReentrantCall
 from nydus_core.threads import Alarm, Bell, Future, Lock, in_thread, set_alarm, start, timer, workers
 from waiting import LONG, TooShort, long_enough, until
@@ -476,40 +477,6 @@ def test_an_interrupt_on_the_way_into_the_timer_leaves_it_unlocked(seconds: floa
     bell = threading.Event()
     threading.Thread(target=lambda: set_alarm(now(), bell.set), daemon=True).start()
     assert bell.wait(LONG)
-
-
-class Interrupts:
-    """Raises KeyboardInterrupt in this thread at one step of the interpreter within some modules.
-
-    Attributes:
-        struck: Whether the step was reached.
-    """
-
-    def __init__(self, step: int, *modules: str) -> None:
-        self._left = step
-        self._modules = modules
-        self.struck = False
-
-    def __enter__(self) -> Interrupts:
-        sys.settrace(self._enter)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.settrace(None)
-
-    def _enter(self, frame: Any, event: str, _: object) -> Any:
-        if not frame.f_globals.get("__name__", "").startswith(self._modules):
-            return None
-        frame.f_trace_opcodes = True
-        return self._step
-
-    def _step(self, frame: Any, event: str, _: object) -> Any:
-        if event == "opcode" and not self.struck:
-            self._left -= 1
-            if self._left < 0:
-                self.struck = True
-                raise KeyboardInterrupt
-        return self._step
 
 
 def _interrupted_at(step: int) -> bool:

@@ -1,8 +1,9 @@
-"""A signal that comes at a known moment, and finds the main thread where the test wants it."""
+"""Interrupts that find the main thread where a test wants it: a signal at a known moment, or an exception at a known step."""
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any
 
 from waiting import until
 
-__all__ = ["interrupted_when"]
+__all__ = ["Interrupts", "interrupted_when"]
 
 
 @contextmanager
@@ -49,3 +50,41 @@ def interrupted_when(
         over.set()
         thread.join()
         signal.signal(signal.SIGALRM, before)
+
+
+class Interrupts:
+    """Raises KeyboardInterrupt in this thread, for the time of a block, at one step of the interpreter within some modules.
+
+    Parameters:
+        step: The number of the step, from 0 on.
+        modules: The beginnings of the names of the modules.
+
+    Attributes:
+        struck: Whether the step was reached.
+    """
+
+    def __init__(self, step: int, *modules: str) -> None:
+        self._left = step
+        self._modules = modules
+        self.struck = False
+
+    def __enter__(self) -> Interrupts:
+        sys.settrace(self._enter)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _enter(self, frame: Any, event: str, _: object) -> Any:
+        if not frame.f_globals.get("__name__", "").startswith(self._modules):
+            return None
+        frame.f_trace_opcodes = True
+        return self._step
+
+    def _step(self, frame: Any, event: str, _: object) -> Any:
+        if event == "opcode" and not self.struck:
+            self._left -= 1
+            if self._left < 0:
+                self.struck = True
+                raise KeyboardInterrupt
+        return self._step

@@ -30,6 +30,10 @@ class AsyncMap(MapBlock[AsyncEngine]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        call = self._left(kind)
-        if call is not None:
-            await run(self._send(call), call.engines, call.deadline)
+        try:
+            call = self._left(kind)
+            if call is not None:
+                await run(self._send(call), call.engines, call.deadline)
+        except BaseException:
+            self._queue.abandon_unsent()
+            raise

@@ -72,6 +72,11 @@ class _Queue:
         self.state = state
         abandon(self.promises, sent=sent)
 
+    def abandon_unsent(self) -> None:
+        """End the block if it has not begun to send: it was interrupted at its end."""
+        if not self.state:
+            self.abandon("been interrupted", sent=False)
+
     def settle(self, plan: Plan, outcomes: Sequence[Any]) -> Work[None]:
         """Fill the promises."""
         self.state = "ended"
@@ -200,24 +205,26 @@ class MapBlock(Generic[E]):
     def _send(self, call: Call[E]) -> Flow[None]:
         """Plan the commands, send them and fill the promises."""
         queue = self._queue
-        queue.state = "begun to send"
+        plan: Plan | None = None
+        outcomes: Sequence[Any] | None = None
         try:
+            queue.state = "begun to send"
             plan = yield from call.plan(queue.commands())
-        except Interrupted:
-            queue.abandon("been cancelled", sent=False)
-            raise
-        except BaseException:
-            queue.abandon("been refused", sent=False)
-            raise
-        try:
             outcomes = yield from call.deliver(plan)
-        except Interrupted:
-            done(queue.settle(plan, plan.outcomes[: len(plan.commands)]))
+            yield from in_turns(queue.settle(plan, outcomes))
+        except BaseException as error:
+            if plan is None:
+                queue.abandon(
+                    "been refused" if isinstance(error, Exception) else "been cancelled", sent=False
+                )
+                raise
+            if outcomes is None and isinstance(error, Interrupted):
+                outcomes = plan.outcomes[: len(plan.commands)]
+            if outcomes is None:
+                queue.abandon("been interrupted", sent=True)
+            else:  # all that is known is told, also to whoever has interrupted it
+                done(queue.settle(plan, outcomes))
             raise
-        except BaseException:
-            queue.abandon("been interrupted", sent=True)
-            raise
-        yield from in_turns(queue.settle(plan, outcomes))
         if queue.failures and not self._fail_silently:
             raise CommandError(queue.failures)
 
@@ -238,6 +245,10 @@ class Map(MapBlock[Engine]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        call = self._left(kind)
-        if call is not None:
-            run(self._send(call), call.engines, call.deadline)
+        try:
+            call = self._left(kind)
+            if call is not None:
+                run(self._send(call), call.engines, call.deadline)
+        except BaseException:
+            self._queue.abandon_unsent()
+            raise
