@@ -1,4 +1,4 @@
-"""A plan: where each part of each command goes, and how the outcomes of the parts become one. No I/O.
+"""A plan: where each part of each command goes, and which outcomes belong to which command. No I/O.
 
 A plan has one *lane* a host: the parts that go there, in order. Every outcome has a *position*. The first positions
 belong to the commands; a command that is cut into parts has further positions for the parts.
@@ -6,16 +6,16 @@ belong to the commands; a command that is cut into parts has further positions f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from nydus_core.command import Access, Command, Outcome, outcome_of
+from nydus_core.command import Command
+from nydus_core.delivery.merging import Parts, merged
 from nydus_core.delivery.placement import Placement, Route
 from nydus_core.drafts import Commands, Draft, keys_of
-from nydus_core.errors import DeadlineExceeded, HostError, MaybeApplied, NotAnsweredInTime, host_error
 from nydus_core.pieces import Pace, Work, done, slices
 
-__all__ = ["Lane", "Parts", "Plan", "make_plan", "merged", "plan_for", "planning"]
+__all__ = ["Lane", "Plan", "make_plan", "plan_for", "planning"]
 
 
 class Lane:
@@ -53,14 +53,6 @@ class Lane:
             self.commands = Commands(self.commands)
         self.commands.items += drafts
         self.positions += positions
-
-
-class Parts(NamedTuple):
-    """The parts of a command: their positions, and the function that makes one value of their values."""
-
-    command: Command
-    positions: range
-    join: Callable[[Sequence[Any]], Any] | None
 
 
 class Plan:
@@ -250,57 +242,3 @@ def _plan_drafts(items: list[Any], start: int, placement: Placement, lanes: dict
 
 #: How many commands that may have to be cut are planned at once, and how many positions are looked at.
 _CUT, _QUICK = 200, 20_000
-
-
-def merged(parts: Parts, outcomes: Sequence[Any], hosts: Sequence[Sequence[str]]) -> Any:
-    """Return the outcome of a command with several parts.
-
-    Parameters:
-        parts: Its parts.
-        outcomes: The outcomes of all positions of the plan.
-        hosts: For each part the names of its hosts.
-
-    Returns:
-        The value, if all parts have one; else the gravest error, with a note of how the other hosts fared. Where a
-        command that writes succeeded on some hosts, that is a ``MaybeApplied``: it must not be sent again.
-    """
-    found = outcomes[parts.positions.start : parts.positions.stop]
-    errors = [outcome for outcome in found if isinstance(outcome, Exception)]
-    if not errors:
-        return found[0] if parts.join is None else parts.join(found)
-    failed = [
-        name
-        for names, outcome in zip(hosts, found, strict=True)
-        if isinstance(outcome, Exception)
-        for name in names
-    ]
-    gravest = max(errors, key=lambda error: _GRAVITY[outcome_of(error)])
-    if len(errors) < len(found) and parts.command.access is Access.WRITE:
-        gravest = _partly_applied(parts.command, gravest, failed)
-    if len(found) > 1:
-        gravest.add_note(_how_all_fared([", ".join(dict.fromkeys(names)) for names in hosts], found))
-    return gravest
-
-
-def _partly_applied(command: Command, error: Exception, failed: Sequence[str]) -> Exception:
-    """Return the error for a write that some hosts have applied: whatever the others say, it was not "not applied"."""
-    if isinstance(error, MaybeApplied):
-        return error
-    kind = NotAnsweredInTime if isinstance(error, DeadlineExceeded) else MaybeApplied
-    cause = error.__cause__ if isinstance(error, HostError) and error.__cause__ is not None else error
-    reason = f"others have applied it: {error.why if isinstance(error, HostError) else error}"
-    host = error.host if isinstance(error, HostError) else ", ".join(map(repr, failed))
-    partly = host_error(kind, cause, host=host, command=repr(command))
-    partly.why = reason
-    partly.attempts = error.attempts if isinstance(error, HostError) else 1
-    return partly
-
-
-#: Which of several errors to show: the error that leaves the most open.
-_GRAVITY = {Outcome.SERVER_ERROR: 0, Outcome.NOT_SENT: 1, Outcome.MAYBE_APPLIED: 2}
-
-
-def _how_all_fared(names: Sequence[str], outcomes: Sequence[Any]) -> str:
-    errors = [outcome if isinstance(outcome, Exception) else None for outcome in outcomes]
-    each = (f"{name!r}: {outcome_of(error).value}" for name, error in zip(names, errors, strict=True))
-    return f"by host: {', '.join(each)}"
