@@ -13,13 +13,13 @@ from pymemcache.serde import CompressedSerde
 
 from memcache_calls import CALLS, sent_by_pymemcache
 from memcached import MemcachedServer
-from nydus_core import CommandError, NydusError, create_cluster
+from nydus_core import CommandError, create_cluster
 from nydus_core.drafts import Commands, command_of, form_of, keys_of
 from nydus_memcache import Memcache
 from nydus_memcache.connection.link import Link
 from nydus_memcache.engine.runs import Failure, outcomes, runs
 from odd import Word
-from queueing import Queue
+from queueing import Queue, refuses_when_too_late
 
 OPTIONS: tuple[dict[str, Any], ...] = (
     {},
@@ -249,16 +249,7 @@ def test_drafts_end_as_commands_do_whatever_the_answers(seed: int) -> None:
     ],
 )
 def test_a_call_that_comes_too_late_is_refused(call: Callable[[Any], Any]) -> None:
-    hosts = [{"port": 1}, {"port": 2}]
-    with create_cluster({"engine": "memcache", "router": "rendezvous", "hosts": hosts}) as cluster:
-        with pytest.raises(LookupError), cluster.map() as conn:
-            kept = call(conn)
-            raise LookupError
-        with pytest.raises(NydusError, match=r"comes too late: this map\(\) block has raised"):
-            call(conn)
-        assert len(conn) == 1
-        with pytest.raises(NydusError, match="was never sent"):
-            kept.value  # noqa: B018
+    refuses_when_too_late("memcache", call)
 
 
 @pytest.mark.parametrize("name", ["get", "set", "gets", "incr"])

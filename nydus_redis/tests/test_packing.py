@@ -14,14 +14,14 @@ import pytest
 import redis
 from redis.utils import HIREDIS_AVAILABLE
 
-from nydus_core import NydusError, create_cluster
+from nydus_core import create_cluster
 from nydus_core.cluster.promise import settle
 from nydus_core.drafts import Commands, command_of, form_of, words_of
 from nydus_redis.commands import PLAINLY, RedisCommand, pack_all
 from nydus_redis.commands.packing import pack_one
 from nydus_redis.engine.blocking import Redis
 from nydus_redis.surface.quick import Quick
-from queueing import Queue
+from queueing import Queue, refuses_when_too_late
 
 #: Words of all types that a draft may hold, some of them longer than the prefixes that are kept.
 WORDS: tuple[Any, ...] = (
@@ -318,17 +318,7 @@ def test_a_text_without_utf_8_is_refused_at_the_call() -> None:
     "call", [lambda conn: conn.get("k"), lambda conn: conn.set("k", "v"), lambda conn: conn.incr("k")]
 )
 def test_a_draft_that_comes_too_late_is_refused(call: Callable[[Any], Any]) -> None:
-    with create_cluster(
-        {"engine": "redis", "router": "rendezvous", "hosts": [{"port": 1}, {"port": 2}]}
-    ) as cluster:
-        with pytest.raises(LookupError), cluster.map() as conn:
-            kept = call(conn)
-            raise LookupError
-        with pytest.raises(NydusError, match=r"comes too late: this map\(\) block has raised"):
-            call(conn)
-        assert len(conn) == 1
-        with pytest.raises(NydusError, match="was never sent"):
-            kept.value  # noqa: B018
+    refuses_when_too_late("redis", call)
 
 
 def test_a_sequence_of_commands_shows_drafts_as_commands() -> None:
