@@ -105,7 +105,7 @@ def test_a_get_many_over_memcached_is_at_all_hosts_at_once(memcache: Held) -> No
 
 both = pytest.mark.parametrize("engine", ["redis", "memcache"])
 
-#: What a text is read as.
+#: The text 'v', as each engine reads it.
 VALUE = {"redis": b"v", "memcache": "v"}
 
 

@@ -103,9 +103,8 @@ class ClusterBase(Membership[E]):
             return self._remember(name, found)
         if type(found) is MethodType:
             self.__dict__[name] = found  # the next call finds it at once
-            if (
-                self._snapshot is not snapshot
-            ):  # another thread may just have installed a router that wants to see calls
+            # Another thread may just have installed a router that wants to see calls
+            if self._snapshot is not snapshot:
                 self.__dict__.pop(name, None)
         return found
 

@@ -96,15 +96,15 @@ class Placement:
 
     def _by_home(self, keys: Sequence[bytes], avoid: Collection[str] = ()) -> dict[str, list[int]]:
         """Return the positions of the keys of each host, by the name of the host."""
-        locate = self._router.locate
-        homes = (
-            self._locate_all(keys) if self._locate_all and not avoid else [locate(key, avoid) for key in keys]
-        )
-        homes = [*homes]
-        if len(homes) != len(keys):
-            raise RoutingError(
-                f"{type(self._router).__name__}.locate_all() gave {len(homes)} hosts for {len(keys)} keys"
-            )
+        if self._locate_all and not avoid:
+            homes = [*self._locate_all(keys)]
+            if len(homes) != len(keys):
+                raise RoutingError(
+                    f"{type(self._router).__name__}.locate_all() gave {len(homes)} hosts for {len(keys)} keys"
+                )
+        else:
+            locate = self._router.locate
+            homes = [locate(key, avoid) for key in keys]
         found: dict[str, list[int]] = {}
         for position, name in enumerate(homes):
             if name in found:

@@ -134,9 +134,8 @@ def _take_lines(received: bytes, at: int, found: Items, words: int) -> int:
     # Each check is one loop inside of Python, over all items
     count = len(heads)
     stride = words + 1
-    parts = b" \n ".join(heads).split(
-        b" "
-    )  # each line has its words if each line feed is in its place, and the last word, too
+    # Each line has its number of words if each line feed is in its place, and so is the end
+    parts = b" \n ".join(heads).split(b" ")
     if len(parts) != stride * count - 1 or parts[words::stride].count(b"\n") != count - 1:
         return at
     if parts[0::stride].count(b"VALUE") != count:

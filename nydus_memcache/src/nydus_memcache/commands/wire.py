@@ -168,6 +168,7 @@ class Wire:
         """Make a command that writes one value."""
         key, wire_key = self.key(given)
         verb, make = _STORES[name]
+        # Nearly always; without the calls of ``line`` and ``stored_line`` a set takes a twentieth less
         if (
             not (noreply or end)
             and flags is None
@@ -175,7 +176,7 @@ class Wire:
             and type(expire) is int
             and not expire
             and self.leaves_bytes
-        ):  # nearly always
+        ):
             request = b"%b %b 0 0 %d\r\n%b\r\n" % (verb, wire_key, len(value), value)
             return make(name, verb, (given,), (key,), request)
         silent = bool(noreply)

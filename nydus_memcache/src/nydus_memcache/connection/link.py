@@ -129,9 +129,8 @@ class Link:
         # So it is given little at once, and waits by itself. Of another socket it is this class that waits.
         self._at_once = _WRITE if isinstance(sock, ssl.SSLSocket) else None
         sock.settimeout(0 if self._at_once is None else self._timeout)
-        self._is_readable = poll_of(sock) or (
-            lambda milliseconds: ready(sock, milliseconds / 1000)[0]
-        )  # Windows
+        # Windows has no poll
+        self._is_readable = poll_of(sock) or (lambda milliseconds: ready(sock, milliseconds / 1000)[0])
         self._until = 0.0
         self.used = time.monotonic()
         self.received = b""

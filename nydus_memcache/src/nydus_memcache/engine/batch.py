@@ -22,9 +22,8 @@ class MemcacheBatch:
         self.engine = engine
         self._pool = pool
         self._commands = commands
-        self._runs: list[Run] | None = (
-            None  # until ``ready`` is asked: the host before this one is at work then
-        )
+        #: None until ``ready`` is asked: then the host before this one is at work.
+        self._runs: list[Run] | None = None
         self._request = b""
         self._loan: Loan[Link] = Loan(pool, Link.shut)
         self._turn: Turn | None = None
@@ -119,9 +118,8 @@ class MemcacheBatch:
         if self._begun:
             self._loan.interrupt()
             return None
-        all_runs = runs(
-            self._commands
-        )  # its own: another thread may just be putting together those to be sent
+        # Runs of its own: another thread may just be putting together the runs that are sent
+        all_runs = runs(self._commands)
         if not any(run.request for run in all_runs):
             return None
         late = self.engine.late("aborted")
