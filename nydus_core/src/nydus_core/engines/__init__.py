@@ -10,7 +10,10 @@ from nydus_core.engines.pool import (
     SharedPool,
     Turn,
     all_in_use,
+    counts,
     in_vain,
+    of_many,
+    retire_all,
     waited_in_vain,
 )
 from nydus_core.engines.protocol import AnyEngine, AsyncEngine, Batch, E, Engine, SurfaceFactory
@@ -41,13 +44,16 @@ __all__ = [
     "SurfaceFactory",
     "Turn",
     "all_in_use",
+    "counts",
     "current_call",
     "in_vain",
     "mark_if_answer",
     "name_of",
     "named_as_called",
+    "of_many",
     "place_of",
     "remember_awaited_call",
     "remember_call",
+    "retire_all",
     "waited_in_vain",
 ]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import ref
@@ -29,7 +29,10 @@ __all__ = [
     "SharedPool",
     "Turn",
     "all_in_use",
+    "counts",
     "in_vain",
+    "of_many",
+    "retire_all",
     "waited_in_vain",
 ]
 
@@ -96,6 +99,25 @@ def all_in_use(size: int, patience: float | None) -> str:
     return f"all {size} connections are in use, and none fell free within {patience or 0:g} seconds"
 
 
+def retire_all(pools: Sequence[Any], then: Callable[[], object] | None) -> None:
+    """Retire the pools of a host, for threads or for an event loop.
+
+    Parameters:
+        pools: The pools.
+        then: Called, once, when no connection of any is in use any more.
+    """
+    is_last = iter(
+        [*[False] * (len(pools) - 1), True]
+    )  # next() cannot be divided: only the last pool that ends is the last
+
+    def ended() -> None:
+        if next(is_last) and then is not None:
+            then()
+
+    for pool in pools:
+        pool.retire(ended)
+
+
 X = TypeVar("X", bound=BaseException)
 
 
@@ -118,6 +140,23 @@ def waited_in_vain(error: BaseException | None) -> bool:
     return error is not None and bool(
         getattr(error, "nydus_in_vain", False) or getattr(error.__cause__, "nydus_in_vain", False)
     )
+
+
+def of_many(error: X) -> X:
+    """Mark the error of one event that ends the commands of many callers, such as the loss of the connection that they share.
+
+    It counts against the host once, however many commands tell of it.
+    """
+    error.nydus_counted = False  # type: ignore[attr-defined]
+    return error
+
+
+def counts(error: BaseException) -> bool:
+    """Tell whether an error counts against its host. One that is marked by ``of_many`` does so the first time."""
+    counted = getattr(error, "nydus_counted", None)
+    if counted is False:
+        error.nydus_counted = True  # type: ignore[attr-defined]
+    return not counted
 
 
 class Turn:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Generic, Protocol
 
 from nydus_core.command import Command
-from nydus_core.engines import E, Engine, waited_in_vain
+from nydus_core.engines import E, Engine, counts, waited_in_vain
 from nydus_core.errors import HostDown, HostError
 from nydus_core.health.breaker import Breaker, BreakerSettings, HostHealth, State
 from nydus_core.redaction import redactor_of
@@ -183,7 +183,8 @@ class WatchBase(Generic[E]):
 
     def failed(self, cause: BaseException) -> None:
         """Note that the host has failed."""
-        self._noted(self._breaker.failed(self.redactor.clean(cause)), cause)
+        if counts(cause):
+            self._noted(self._breaker.failed(self.redactor.clean(cause)), cause)
 
     def missed(self, cause: BaseException) -> None:
         """Note that the host did not answer in a time too short to tell. Many such misses in a row count."""
