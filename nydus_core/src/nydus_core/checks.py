@@ -15,7 +15,9 @@ from nydus_core.wording import MOST_WRITTEN, nearest, shown, written
 
 __all__ = [
     "AT_MOST",
+    "BATCHING",
     "COUNT",
+    "DEPTH",
     "ENCODING",
     "ENCODING_ERRORS",
     "HOST",
@@ -74,6 +76,12 @@ SECONDS_OR_NONE: Check = (
 AT_MOST: Check = (lambda most: most is None or 0 < most <= _LARGE, "1 or more, or None")
 
 _LARGE = 1_000_000
+
+BATCHING: Check = (
+    lambda lines: lines is True or 0 <= lines <= 1000,
+    "true, false, or a number of connections",
+)
+DEPTH: Check = (lambda depth: 1 <= depth <= _LARGE, "a number of commands, 1 or more")
 
 
 def _is_codec(name: str) -> bool:

@@ -18,6 +18,7 @@ __all__ = [
     "Access",
     "Command",
     "Dispatch",
+    "LateCommand",
     "Outcome",
     "Scope",
     "Split",
@@ -67,6 +68,11 @@ class Outcome(enum.Enum):
     NOT_SENT = "not sent"
     #: sent, or partly sent, and no answer came
     MAYBE_APPLIED = "maybe applied"
+
+
+#: A command that is made when the call is awaited: the function that makes it, and its two arguments, the words of the call and the
+#: options. An asynchronous cluster takes one in the place of a command.
+LateCommand = tuple[Callable[[tuple[Any, ...], dict[str, Any]], "Command"], tuple[Any, ...], dict[str, Any]]
 
 
 class Word(NamedTuple):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from nydus_core.aio.drivers import run
 from nydus_core.aio.mapping import AsyncMap
 from nydus_core.aio.monitor import AsyncAnnouncer, AsyncWatch
 from nydus_core.aio.running import running_loop
 from nydus_core.cluster import ClusterBase
-from nydus_core.command import Command
+from nydus_core.command import Command, LateCommand
 from nydus_core.engines import AsyncEngine, current_call, remember_awaited_call
 from nydus_core.health import WatchBase
 
@@ -93,7 +93,14 @@ class AsyncCluster(ClusterBase[AsyncEngine]):
 
     # Delivery ---------------------------------------------------------------------------------------------------
 
-    async def _deliver(self, command: Command, pinned: WatchBase[AsyncEngine] | None = None) -> Any:
+    async def _deliver(
+        self, command: Command | LateCommand, pinned: WatchBase[AsyncEngine] | None = None
+    ) -> Any:
+        if type(command) is tuple:
+            make, args, options = command
+            command = make(args, options)
+        if TYPE_CHECKING:
+            assert isinstance(command, Command)
         snapshot = self._snapshot
         index = snapshot.placement.single(command) if pinned is None else snapshot.index_of(pinned, command)
         direct = None if index is None else self._direct(snapshot.watches[index])
