@@ -98,7 +98,7 @@ class Wire:
             packed = self._pack_simple(args)
         except (TypeError, DataError):
             return self._describe_other(args, options, stated)
-        key = self.key(args[1])
+        key = args[1].encode() if HIREDIS_AVAILABLE and type(args[1]) is str else self.key(args[1])
         return RedisCommand(name, args[1:], options, (key,), form.kind, packed, self.callback(name), self)
 
     def _describe_many(self, args: tuple[Any, ...], options: dict[str, Any]) -> RedisCommand | None:

@@ -9,7 +9,7 @@ from nydus_redis.connection.lasting import free_lock, without_connecting
 from nydus_redis.connection.link import link_of
 from nydus_redis.connection.losses import PlainLosses, hidden_loss
 from nydus_redis.connection.moves import Moves
-from nydus_redis.connection.pool import Connections, OwnConnections, retire_both, waits_among
+from nydus_redis.connection.pool import Connections, OwnConnections, waits_among
 from nydus_redis.connection.pool_given import GivenConnections
 from nydus_redis.connection.replies import (
     ANSWERS,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nydus_redis.connection.closing_aio import AsyncClosingPool
     from nydus_redis.connection.host_aio import AsyncHost
     from nydus_redis.connection.limit_aio import Limit
+    from nydus_redis.connection.line_aio import Part, RedisLine, shows_its_streams
     from nydus_redis.connection.losses_aio import AsyncPlainLosses
     from nydus_redis.connection.pool_aio import PipelinePool, RedisConnector, heedful, waiting
     from nydus_redis.connection.replies_aio import async_read_reply, async_reader, push_reader, whole_answer
@@ -43,6 +44,7 @@ else:
             "nydus_redis.connection.closing_aio": ["AsyncClosingPool"],
             "nydus_redis.connection.host_aio": ["AsyncHost"],
             "nydus_redis.connection.limit_aio": ["Limit"],
+            "nydus_redis.connection.line_aio": ["Part", "RedisLine", "shows_its_streams"],
             "nydus_redis.connection.losses_aio": ["AsyncPlainLosses"],
             "nydus_redis.connection.pool_aio": ["PipelinePool", "RedisConnector", "heedful", "waiting"],
             "nydus_redis.connection.replies_aio": [
@@ -69,9 +71,11 @@ __all__ = [
     "Limit",
     "Moves",
     "OwnConnections",
+    "Part",
     "PipelinePool",
     "PlainLosses",
     "RedisConnector",
+    "RedisLine",
     "abort",
     "as_client_error",
     "async_read_reply",
@@ -90,10 +94,10 @@ __all__ = [
     "read_plainly",
     "read_reply",
     "reader",
-    "retire_both",
     "says_full",
     "says_goodbye",
     "says_later",
+    "shows_its_streams",
     "shut",
     "socket_of",
     "waiting",

@@ -17,7 +17,7 @@ from redis.utils import HIREDIS_AVAILABLE
 from nydus_core.sockets import poll_of
 from nydus_redis.connection.replies import REFUSALS, may_get_pushes
 
-__all__ = ["Link", "link_of"]
+__all__ = ["Link", "link_of", "looked_through", "unwrapped"]
 
 #: Bytes to read at once.
 _READ = 65536
@@ -111,8 +111,8 @@ class Link:
                 is_short = False
             finally:
                 if nested:
-                    replies[seen:] = map(_unwrapped, replies[seen:])
-                seen = self._look(replies, seen)
+                    replies[seen:] = map(unwrapped, replies[seen:])
+                seen = looked_through(replies, seen, self._push_type, self._pushed)
             if is_short:
                 self._fill()
 
@@ -126,8 +126,8 @@ class Link:
             kind = type(reply)
             if kind is bytes or kind is int or kind is str or reply is None:
                 return reply
-            found = [_unwrapped(reply)]
-            self._look(found, 0)
+            found = [unwrapped(reply)]
+            looked_through(found, 0, self._push_type, self._pushed)
             if found:  # it was no push message
                 return found[0]
 
@@ -137,24 +137,37 @@ class Link:
             raise redis.ConnectionError("Connection closed by server.")
         self._feed(self._buffer, 0, size)
 
-    def _look(self, replies: list[Any], start: int) -> int:
-        """Take push messages out of the replies from ``start`` on; return how many replies were looked at."""
-        kinds = set(map(type, replies[start:] if start else replies))
-        if self._push_type in kinds:
-            pushes = [each for each in replies[start:] if type(each) is self._push_type]
-            replies[start:] = [each for each in replies[start:] if type(each) is not self._push_type]
-            for each in pushes:
-                self._pushed(each)
-        for kind in kinds:
-            if issubclass(kind, redis.ConnectionError) and not issubclass(kind, REFUSALS):
-                position = next(at for at in range(start, len(replies)) if type(replies[at]) is kind)
-                error = replies[position]
-                del replies[position:]
-                raise error
-        return len(replies)
+
+def looked_through(
+    replies: list[Any], start: int, push_type: type[Any] | None, pushed: Callable[[Any], Any]
+) -> int:
+    """Take push messages out of the replies from ``start`` on; return how many replies were looked at.
+
+    Parameters:
+        replies: The replies, errors among them.
+        start: How many of them were looked at before.
+        push_type: The class of push messages; None if there are none.
+        pushed: Takes a push message.
+
+    Raises:
+        redis.ConnectionError: An error that ends the connection stands among them. It and all that come after are taken out.
+    """
+    kinds = set(map(type, replies[start:] if start else replies))
+    if push_type in kinds:
+        pushes = [each for each in replies[start:] if type(each) is push_type]
+        replies[start:] = [each for each in replies[start:] if type(each) is not push_type]
+        for each in pushes:
+            pushed(each)
+    for kind in kinds:
+        if issubclass(kind, redis.ConnectionError) and not issubclass(kind, REFUSALS):
+            position = next(at for at in range(start, len(replies)) if type(replies[at]) is kind)
+            error = replies[position]
+            del replies[position:]
+            raise error
+    return len(replies)
 
 
-def _unwrapped(reply: Any) -> Any:
+def unwrapped(reply: Any) -> Any:
     """Return an error of the connection that stands first in a list; any other reply as it is."""
     is_error = type(reply) is list and reply and isinstance(reply[0], redis.ConnectionError)
     return reply[0] if is_error else reply

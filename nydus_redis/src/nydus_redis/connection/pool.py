@@ -12,14 +12,14 @@ from weakref import WeakSet
 
 import redis
 
-from nydus_core.engines import SharedPool
+from nydus_core.engines import SharedPool, retire_all
 from nydus_core.redaction import NO_SECRETS, Redactor
 from nydus_redis.commands import BlockingCommand
 from nydus_redis.connection.connector import PooledConnector, discreet
 from nydus_redis.connection.moves import Moves
 from nydus_redis.connection.sockets import shut
 
-__all__ = ["Connections", "OwnConnections", "retire_both", "waits_among"]
+__all__ = ["Connections", "OwnConnections", "waits_among"]
 
 
 def waits_among(items: Sequence[Any]) -> bool:
@@ -27,24 +27,6 @@ def waits_among(items: Sequence[Any]) -> bool:
     if BlockingCommand not in set(map(type, items)):
         return False
     return any(type(item) is BlockingCommand and item.waits for item in items)
-
-
-def retire_both(commands: Any, blocking: Any, then: Callable[[], object] | None) -> None:
-    """Retire the two pools of a host, for threads or for an event loop.
-
-    Parameters:
-        commands: The pool for commands.
-        blocking: The pool for commands that wait at the server.
-        then: Called, once, when no connection of either is in use any more.
-    """
-    is_last = iter((False, True))  # next() cannot be divided: only the second pool that ends is the last
-
-    def ended() -> None:
-        if next(is_last) and then is not None:
-            then()
-
-    commands.retire(ended)
-    blocking.retire(ended)
 
 
 class Connections:
@@ -157,7 +139,7 @@ class OwnConnections(Connections):
 
     def retire(self, then: Callable[[], object] | None = None) -> None:
         """Close all connections, those in use when they are given back, and keep none from now on."""
-        retire_both(self.commands, self.blocking, then)
+        retire_all([self.commands, self.blocking], then)
 
 
 class _CommandPool(redis.ConnectionPool):

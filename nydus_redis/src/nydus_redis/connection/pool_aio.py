@@ -26,7 +26,7 @@ from nydus_redis.connection.sockets import Discreet
 from nydus_redis.connection.streams_aio import abort, shows_its_state, writer_of
 from nydus_redis.connection.tls_aio import TlsContext
 
-__all__ = ["PipelinePool", "RedisConnector", "heedful", "waiting"]
+__all__ = ["PipelinePool", "RedisConnector", "heedful", "readable", "waiting"]
 
 _ConnectionPool: Any = redis.asyncio.ConnectionPool  # has no types
 
@@ -74,8 +74,10 @@ class RedisConnector:
 
         A connection from before the host became a replica is not used again.
         """
-        if connection.nydus_count != self._moves.count or connection.nydus_stateful:
-            return False
+        is_old = connection.nydus_count != self._moves.count or connection.nydus_stateful
+        return not is_old and self._is_empty(connection)
+
+    def _is_empty(self, connection: Any) -> bool:
         if not self._sees_bytes:
             return bool(connection.is_connected)  # unread bytes are looked for when it is taken
         stream, writer = connection._reader, connection._writer
@@ -89,7 +91,7 @@ class RedisConnector:
 
     async def is_fresh(self, connection: Any) -> bool:
         """Tell whether an idle connection is still in step; ask the server, if ``health_check_interval`` says so."""
-        if not await self._is_quiet(connection):
+        if not (self.is_in_step(connection) and await self._is_quiet(connection)):
             return False
         if connection.health_check_interval:
             try:
@@ -99,14 +101,14 @@ class RedisConnector:
         return True
 
     async def _is_quiet(self, connection: Any) -> bool:
-        """Tell whether a connection is in step. Bytes that the loop has not read yet count, too."""
+        """Tell whether a connection is open and has no unread bytes. Bytes that the loop has not read yet count, too."""
         if not self._sees_bytes:
-            return self.is_in_step(connection) and not await _has_bytes(connection)
-        if self.is_in_step(connection) and _readable(connection._writer.transport.get_extra_info("socket")):
+            return self._is_empty(connection) and not await _has_bytes(connection)
+        if self._is_empty(connection) and readable(connection._writer.transport.get_extra_info("socket")):
             # The loop reads it, in the first turn perhaps behind this task; TLS has messages of its own
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-        return self.is_in_step(connection)
+        return self._is_empty(connection)
 
     def shut(self, connection: Any) -> None:
         """Close a connection at once."""
@@ -259,7 +261,8 @@ async def _has_bytes(connection: Any) -> bool:
         return True
 
 
-def _readable(sock: Any) -> bool:
+def readable(sock: Any) -> bool:
+    """Tell whether bytes have come, or the end of the connection, that the event loop has not seen yet."""
     if not hasattr(select, "poll"):  # Windows
         return bool(select.select([sock], [], [], 0)[0])
     poll = select.poll()

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from nydus_core.sockets import LARGE
 
-__all__ = ["abort", "async_write", "interrupt", "post", "shows_its_state", "writer_of"]
+__all__ = ["abort", "async_write", "do_later", "interrupt", "post", "shows_its_state", "writer_of"]
 
 
 class Watch(Protocol):
@@ -53,7 +53,7 @@ def post(connection: Any, *words: Any) -> None:
     try:
         writer = connection._writer
     except AttributeError:
-        _do_later(connection.send_packed_command([packed], check_health=False))
+        do_later(connection.send_packed_command([packed], check_health=False))
     else:
         writer.write(packed)
 
@@ -63,7 +63,7 @@ def interrupt(connection: Any) -> None:
     try:
         writer = connection._writer
     except AttributeError:
-        _do_later(connection.disconnect(nowait=True))
+        do_later(connection.disconnect(nowait=True))
         return
     if writer is not None:
         writer.transport.abort()
@@ -78,7 +78,7 @@ def abort(connection: Any) -> None:
     try:
         parser, writer = connection._parser, connection._writer
     except AttributeError:
-        _do_later(connection.disconnect(nowait=True))
+        do_later(connection.disconnect(nowait=True))
         return
     parser.on_disconnect()
     connection._writer = connection._reader = None
@@ -99,7 +99,8 @@ def shows_its_state(connection: Any) -> bool:
 _tasks: set[asyncio.Task[Any]] = set()
 
 
-def _do_later(job: Coroutine[Any, Any, Any]) -> None:
+def do_later(job: Coroutine[Any, Any, Any]) -> None:
+    """Have a task do something that nobody waits for. Its errors are dropped."""
     try:
         task = asyncio.get_running_loop().create_task(job)
     except RuntimeError:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, ClassVar
 from weakref import WeakSet
 
 import redis.asyncio
 
-from nydus_core.aio import FairPool, PerLoop
+from nydus_core.aio import FairPool, HostConnections, Multiplexer, PerLoop, with_turns
 from nydus_core.command import Command, Dispatch
+from nydus_core.drafts import items_of
 from nydus_core.engines import MAX_CONNECTIONS, SurfaceFactory, name_of
 from nydus_core.errors import HostDown
 from nydus_redis import options as host_options
@@ -27,51 +28,45 @@ from nydus_redis.connection import (
     async_write,
     heedful,
     interrupt,
-    retire_both,
     says_goodbye,
     says_later,
+    shows_its_streams,
     whole_answer,
 )
-from nydus_redis.engine.exchange_aio import Exchange, TransactionExchange
+from nydus_redis.engine.exchange_aio import Exchange, TransactionExchange, waiting_among
 from nydus_redis.engine.host import RedisHost
+from nydus_redis.engine.lane_aio import SharedExchange
+from nydus_redis.engine.shared_aio import SharedConnector
 from nydus_redis.surface import async_host_client, async_surfaces
 
 __all__ = ["AsyncRedis"]
 
 
-class _InLoop:
-    """The connections in one event loop: for commands, for pipelines of redis-py, and for long use as by subscriptions."""
+class _InLoop(HostConnections):
+    """The connections in one event loop.
 
-    def __init__(self, template: Any, size: int, patience: float | None, moves: Moves) -> None:
+    Attributes:
+        commands: Connections for a command, a transaction or a pipeline of redis-py at a time.
+        blocking: Connections for commands that wait at the server.
+        held: Connections for long use, as by subscriptions.
+    """
+
+    def __init__(self, engine: AsyncRedis, template: Any, size: int) -> None:
+        patience, moves = engine.timeout, engine.moves
         connector = RedisConnector(template.connection_class, dict(template.connection_kwargs), moves)
         self.commands: FairPool[Any] = FairPool(connector, size, patience)
         self.blocking: FairPool[Any] = FairPool(connector, size, patience)
         self.pipelines = PipelinePool(self.commands, template)
         self.held, self.hold = connector.held, connector.open
         self.subscribers: WeakSet[Any] = WeakSet()
+        lines = SharedConnector(engine, moves, connector, self.drop_idle)
+        count = engine.batching if shows_its_streams(connector.held.make_connection()) else 0
+        super().__init__(lines, count, engine.pipeline_depth, [self.commands, self.blocking])
 
     async def end(self) -> None:
         """Close the connections: the event loop ends."""
-        self.drop()
+        super().end()
         await self.held.disconnect()
-
-    def drop(self) -> None:
-        """Close the idle connections, and the others when they are given back."""
-        self.commands.drop()
-        self.blocking.drop()
-
-    def drop_idle(self) -> None:
-        """Close the idle connections."""
-        self.commands.drop_idle()
-        self.blocking.drop_idle()
-
-    def retire(self, then: Callable[[], object] | None = None) -> None:
-        """Close all connections, those in use when they are given back, and keep none from now on.
-
-        Parameters:
-            then: Called when no connection is in use any more.
-        """
-        retire_both(self.commands, self.blocking, then)
 
 
 class AsyncRedis(RedisHost):
@@ -104,6 +99,11 @@ class AsyncRedis(RedisHost):
     def _prepare(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         client = host_options.async_client_options(options)
         self._size = client.pop("max_connections", None) or MAX_CONNECTIONS
+        batching = options.get("batching", True)
+        #: How many connections all tasks share; 0 without batching.
+        self.batching = 1 if batching is True else int(batching)
+        #: The most commands under way on such a connection.
+        self.pipeline_depth: int = options.get("pipeline_depth", host_options.PIPELINE_DEPTH)
         made: Any = redis.asyncio.Redis(**client)
         self._template = made.connection_pool
         self._template.connection_class = heedful(self._template.connection_class, self.redactor)
@@ -114,7 +114,7 @@ class AsyncRedis(RedisHost):
         return connection_options
 
     def _connect_in_loop(self) -> _InLoop:
-        own = _InLoop(self._template, self._size, self.timeout, self.moves)
+        own = _InLoop(self, self._template, self._size)
         if self._retired:
             own.retire()
         return own
@@ -134,8 +134,13 @@ class AsyncRedis(RedisHost):
         return async_host_client(self, self._wire_options, dispatch, make_surface)
 
     @property
+    def shared(self) -> Sequence[Multiplexer]:
+        """The connections that all tasks of the running event loop share; none without batching."""
+        return self._own.get().shared
+
+    @property
     def pool(self) -> FairPool[Any]:
-        """The connections for commands, in the running event loop."""
+        """The connections for one command, transaction or pipeline at a time, in the running event loop."""
         return self._own.get().commands
 
     @property
@@ -157,10 +162,17 @@ class AsyncRedis(RedisHost):
         """Open a connection that is held for long. The caller has to close it (``nydus_redis.connection.abort``)."""
         return await self._own.get().hold()
 
-    async def call(self, command: Command) -> Any:
-        """Send one command and return the value. See ``nydus_core.AsyncEngine.call``."""
+    def call(self, command: Command) -> Awaitable[Any]:
+        """Send one command; the awaitable returns the value. See ``nydus_core.AsyncEngine.call``."""
         assert isinstance(command, RedisCommand)
-        own, waits = self._own.get(), command.waits
+        own = self._own.get()
+        if command.waits or not own.shared:
+            return self._call_alone(own, command)
+        return own.least_busy().ask(command, command.packed)
+
+    async def _call_alone(self, own: _InLoop, command: RedisCommand) -> Any:
+        """Send one command on a connection of its own."""
+        waits = command.waits
         pool = own.blocking if waits else own.commands
         try:
             connection = await pool.take()
@@ -192,8 +204,15 @@ class AsyncRedis(RedisHost):
     async def exchange(self, commands: Sequence[Command], *, transaction: bool = False) -> list[Any]:
         """Send some commands as one pipeline; with MULTI and EXEC around them for a transaction."""
         own = self._own.get()
-        made = (TransactionExchange if transaction else Exchange)(self, own, self.moves, commands)
-        return await made.run()
+        waits, cancelled = await with_turns(waiting_among(items_of(commands)))
+        exchange: Exchange | SharedExchange
+        if own.shared and not (waits or transaction):
+            exchange = SharedExchange(self, commands, own.least_busy())
+        else:
+            made = TransactionExchange if transaction else Exchange
+            pool = own.blocking if waits else own.commands
+            exchange = made(self, commands, self.moves, pool, own.drop_idle)
+        return await exchange.run() if cancelled is None else exchange.cancelled()
 
     async def probe(self) -> None:
         """Find out whether the host is up: send PING. The host is up if it answers anything but "later".
@@ -234,8 +253,7 @@ class AsyncRedis(RedisHost):
         """
         own = self._own.get()
         self._own.in_each(lambda each: None if each is own else each.drop())
-        own.blocking.drop()
-        await own.commands.aclose()
+        await own.aclose()
         await own.held.disconnect(inuse_connections=False)
         for subscriber in list(own.subscribers):
             if subscriber.connection is not None:

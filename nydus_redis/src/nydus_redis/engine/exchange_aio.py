@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError, sleep
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from redis.utils import HIREDIS_AVAILABLE
 
@@ -38,36 +38,29 @@ from nydus_redis.engine.outcomes import (
     request_of,
 )
 
-__all__ = ["Exchange", "TransactionExchange"]
+__all__ = ["Exchange", "ExchangeBase", "TransactionExchange", "waiting_among"]
 
 
-class _Connections(Protocol):
-    """The connections of a host in one event loop."""
+def waiting_among(items: Sequence[Any]) -> Work[bool]:
+    """Tell whether any of some commands asks the server to wait."""
+    for piece in slices(len(items)):
+        if waits_among(items[piece]):
+            return True
+        if piece.stop < len(items):
+            yield
+    return False
 
-    commands: FairPool[Any]
-    blocking: FairPool[Any]
 
-    def drop_idle(self) -> None:
-        """Close the idle connections."""
-        ...
-
-
-class Exchange:
-    """A pipeline to one host.
+class ExchangeBase:
+    """Some commands for one host, and their outcomes.
 
     Parameters:
         engine: The engine of the host.
-        connections: The connections.
-        moves: Is told the answers of the host.
         commands: The commands, in order.
     """
 
-    def __init__(
-        self, engine: RedisHost, connections: _Connections, moves: Moves, commands: Sequence[Command]
-    ) -> None:
+    def __init__(self, engine: RedisHost, commands: Sequence[Command]) -> None:
         self._engine = engine
-        self._moves = moves
-        self._connections = connections
         self._commands = cast(Sequence[RedisCommand], commands)
         #: The commands; drafts stand for commands that nobody has looked at.
         self._items = items_of(commands)
@@ -75,50 +68,14 @@ class Exchange:
         self._outcomes: list[Any] = []
         self._written = 0  # how many commands were written, or begun to be
 
-    async def run(self) -> list[Any]:
-        """Send the commands and read the replies; return the outcome of each."""
-        connections = self._connections
-        try:
-            waits, cancelled = await with_turns(self._waits())
-            if cancelled is not None:
-                raise cancelled
-            pool = connections.blocking if waits else connections.commands
-            connection = await pool.take()
-        except FAILURES as error:
-            await with_turns(self._fail(HostDown, as_client_error(error)))
-            return self._outcomes
-        except CancelledError as cancelled:
-            cause = in_vain(self._engine.unavailable(CANCELLED), waited=waited_in_vain(cancelled))
-            done(self._fail(HostDown, cause))
-            return self._outcomes
-        limit = Limit(connection, self._engine.timeout, waits_of(self._items[0]))
-        clean = False
-        failure: Exception | None = None
-        try:
-            await self._write(connection, limit)
-            await self._read(connection, limit)
-            clean = not (self._moves.heard_among(self._outcomes) or says_goodbye(self._outcomes[-1]))
-        except FAILURES as error:
-            connections.drop_idle()  # they are as dead, if a firewall has forgotten them
-            failure = self._engine.cause_of(limit.cause(as_client_error(error)), self._size)
-        except CancelledError:  # the outcomes are wanted at once, so without turns for others
-            done(self._fail(MaybeApplied, self._engine.unavailable(CANCELLED)))
-        finally:
-            limit.cancel()
-            pool.give(connection, clean=clean)
-        if failure is not None:
-            kind = MaybeApplied if self._outcomes else self._engine.kind_of(failure)
-            await with_turns(self._fail(kind, failure))
-        return self._outcomes
+    def cancelled(self, *, waited: bool = False) -> list[Any]:
+        """Return the outcomes of a task that was cancelled before it sent anything.
 
-    def _waits(self) -> Work[bool]:
-        """Tell whether any command asks the server to wait."""
-        for piece in slices(len(self._items)):
-            if waits_among(self._items[piece]):
-                return True
-            if piece.stop < len(self._items):
-                yield
-        return False
+        Parameters:
+            waited: Whether it waited for a connection in vain.
+        """
+        done(self._fail(HostDown, in_vain(self._engine.unavailable(CANCELLED), waited=waited)))
+        return self._outcomes
 
     def _fail(self, kind: type[HostError], cause: Exception) -> Work[None]:
         """End the commands without an outcome in an error. A command that was not written by then was not sent."""
@@ -131,6 +88,59 @@ class Exchange:
             ]
             if first + piece.stop < len(commands):
                 yield
+
+
+class Exchange(ExchangeBase):
+    """A pipeline to one host, on a connection of its own.
+
+    Parameters:
+        engine: The engine of the host.
+        commands: The commands, in order.
+        moves: Is told the answers of the host.
+        pool: The connections.
+        drop_idle: Closes the idle connections of the host.
+    """
+
+    def __init__(
+        self,
+        engine: RedisHost,
+        commands: Sequence[Command],
+        moves: Moves,
+        pool: FairPool[Any],
+        drop_idle: Callable[[], None],
+    ) -> None:
+        super().__init__(engine, commands)
+        self._moves, self._pool, self._drop_idle = moves, pool, drop_idle
+
+    async def run(self) -> list[Any]:
+        """Send the commands and read the replies; return the outcome of each."""
+        pool = self._pool
+        try:
+            connection = await pool.take()
+        except FAILURES as error:
+            await with_turns(self._fail(HostDown, as_client_error(error)))
+            return self._outcomes
+        except CancelledError as cancelled:
+            return self.cancelled(waited=waited_in_vain(cancelled))
+        limit = Limit(connection, self._engine.timeout, waits_of(self._items[0]))
+        clean = False
+        failure: Exception | None = None
+        try:
+            await self._write(connection, limit)
+            await self._read(connection, limit)
+            clean = not (self._moves.heard_among(self._outcomes) or says_goodbye(self._outcomes[-1]))
+        except FAILURES as error:
+            self._drop_idle()  # they are as dead, if a firewall has forgotten them
+            failure = self._engine.cause_of(limit.cause(as_client_error(error)), self._size)
+        except CancelledError:  # the outcomes are wanted at once, so without turns for others
+            done(self._fail(MaybeApplied, self._engine.unavailable(CANCELLED)))
+        finally:
+            limit.cancel()
+            pool.give(connection, clean=clean)
+        if failure is not None:
+            kind = MaybeApplied if self._outcomes else self._engine.kind_of(failure)
+            await with_turns(self._fail(kind, failure))
+        return self._outcomes
 
     async def _write(self, connection: Any, limit: Limit) -> None:
         """Write the commands, piece by piece. A piece that was begun counts as written."""

@@ -3,7 +3,14 @@
 from typing import TYPE_CHECKING
 
 from nydus_core.lazy import lazy
-from nydus_redis.options.blocking import OPTION_TYPES, REFUSED, TIMEOUT, client_options, wire_options
+from nydus_redis.options.blocking import (
+    OPTION_TYPES,
+    PIPELINE_DEPTH,
+    REFUSED,
+    TIMEOUT,
+    client_options,
+    wire_options,
+)
 from nydus_redis.options.urls import from_url
 
 if TYPE_CHECKING:
@@ -17,6 +24,7 @@ else:
 __all__ = [
     "ASYNC_OPTION_TYPES",
     "OPTION_TYPES",
+    "PIPELINE_DEPTH",
     "REFUSED",
     "REFUSED_ASYNC",
     "TIMEOUT",

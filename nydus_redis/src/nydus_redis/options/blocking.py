@@ -13,6 +13,8 @@ from redis.retry import Retry
 from nydus_core.addresses import check_host, check_socket_path
 from nydus_core.checks import (
     AT_MOST,
+    BATCHING,
+    DEPTH,
     ENCODING,
     ENCODING_ERRORS,
     HOST,
@@ -26,7 +28,15 @@ from nydus_core.checks import (
 )
 from nydus_core.errors import ConfigError
 
-__all__ = ["OPTION_TYPES", "REFUSED", "TIMEOUT", "TYPES", "client_options", "wire_options"]
+__all__ = [
+    "OPTION_TYPES",
+    "PIPELINE_DEPTH",
+    "REFUSED",
+    "TIMEOUT",
+    "TYPES",
+    "client_options",
+    "wire_options",
+]
 
 #: Seconds that connecting, and waiting for an answer, may take where the settings have no ``timeout``.
 TIMEOUT = 5.0
@@ -57,6 +67,8 @@ TYPES: dict[str, Any] = {
     "socket_timeout": _SECONDS,
     "socket_connect_timeout": _SECONDS,
     "max_connections": (int, type(None)),
+    "batching": (bool, int),
+    "pipeline_depth": int,
     "health_check_interval": (int, float),
     "ssl": bool,
     "decode_responses": bool,
@@ -80,12 +92,19 @@ _RANGES: Mapping[str, Check] = {
     "socket_timeout": SECONDS_OR_NONE,
     "socket_connect_timeout": SECONDS_OR_NONE,
     "max_connections": AT_MOST,
+    "batching": BATCHING,
+    "pipeline_depth": DEPTH,
     "health_check_interval": (lambda seconds: 0 <= seconds <= 1_000_000, "seconds, 0 for never, or more"),
     "encoding": ENCODING,
     "encoding_errors": ENCODING_ERRORS,
     "protocol": (lambda protocol: protocol in (2, 3, "2", "3", None), "2 or 3"),
 }
 
+
+#: Options about the connection that tasks of asyncio share. A blocking cluster takes no notice of them.
+_BATCHING = ("batching", "pipeline_depth")
+#: The most commands under way on such a connection, if the settings do not say.
+PIPELINE_DEPTH = 5000
 
 #: Options that say how a connection introduces itself to the server.
 _INTRODUCTION = ("driver_info", "lib_name", "lib_version")
@@ -119,7 +138,9 @@ def client_options(options: Mapping[str, Any], retry: type[Any] = Retry) -> dict
         )
     timeout = options.get("timeout", TIMEOUT)
     given = {
-        name: value for name, value in options.items() if name not in ("timeout", "identifier", *REFUSED)
+        name: value
+        for name, value in options.items()
+        if name not in ("timeout", "identifier", *_BATCHING, *REFUSED)
     }
     if _DriverInfo is not None and pool is None and not any(name in given for name in _INTRODUCTION):
         # else redis-py reads its own version from the files of its distribution, for each client

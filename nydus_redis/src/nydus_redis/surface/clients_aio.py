@@ -13,7 +13,8 @@ import redis.asyncio
 from redis.asyncio.client import Monitor, PubSub
 from redis.exceptions import NoScriptError
 
-from nydus_core.command import Command, Dispatch
+from nydus_core.aio import AsyncCluster
+from nydus_core.command import Command, Dispatch, LateCommand
 from nydus_core.engines import SurfaceFactory, named_as_called
 from nydus_core.errors import MaybeApplied
 from nydus_redis.commands import Wire
@@ -27,6 +28,7 @@ from nydus_redis.surface.host_pipeline import of_group
 from nydus_redis.surface.iterating import IteratingOverHost
 from nydus_redis.surface.of_cluster import OfCluster, admitting, name_of_script, text_instead
 from nydus_redis.surface.pipelines_aio import AsyncClusterPipeline, AsyncHostPipeline
+from nydus_redis.surface.quick import Quick
 from nydus_redis.surface.refusals import NoGroupPipelines, OfSharedConnections
 from nydus_redis.surface.scan_aio import AsyncClusterScan, AsyncKeyScan
 from nydus_redis.surface.scripts import RunsScripts, scripts_of
@@ -55,7 +57,7 @@ class _SingleClient(_Redis):  # type: ignore[misc]
         await self.aclose()
 
 
-class _Client(_Redis):  # type: ignore[misc]
+class _Client(Quick, _Redis):  # type: ignore[misc]
     """A ``redis.asyncio.Redis`` whose commands end in a dispatch."""
 
     def nydus_end_in(self, dispatch: Dispatch, wire: Wire) -> Self:
@@ -157,6 +159,21 @@ class _ClusterClient(_RunsScripts, AsyncEnding, OfCluster, _Client):
     nydus_pipelines, nydus_subscriptions = AsyncClusterPipeline, AsyncClusterPubSub
     nydus_scans, nydus_key_scans = AsyncClusterScan, AsyncKeyScan
 
+    def nydus_deliver_late(self, deliver: Callable[[LateCommand], Any]) -> None:
+        """Have the cluster describe a command when it is awaited: one coroutine less for each.
+
+        Parameters:
+            deliver: Delivers a command that it makes.
+        """
+        describe = self.nydus_wire.describe
+
+        def execute_command(*args: Any, **options: Any) -> Any:
+            command: Any = deliver((describe, args, options))
+            command.__qualname__ = f"command {args[0]}" if args else "command"
+            return command
+
+        self.execute_command = execute_command
+
     async def initialize(self) -> Any:
         """Return the cluster, which connects at the first command."""
         return self.nydus_cluster
@@ -176,8 +193,16 @@ class _ClusterClient(_RunsScripts, AsyncEnding, OfCluster, _Client):
 class AsyncSurfaces(SurfacesBase):
     """Makes surfaces for ``map()`` blocks and for asynchronous clusters. See ``SurfacesBase``."""
 
+    def of_cluster(self, cluster: Any, dispatch: Dispatch) -> Any:
+        """Return the surface whose methods are the methods of a cluster."""
+        client = super().of_cluster(cluster, dispatch)
+        if isinstance(cluster, AsyncCluster):
+            client.nydus_deliver_late(dispatch)
+        return client
+
     def _make_cluster_client(self, wire: Mapping[str, Any]) -> Any:
-        return _ClusterClient(connection_pool=_NoPool(**wire))
+        made: Any = _ClusterClient
+        return made(connection_pool=_NoPool(**wire))
 
 
 def async_surfaces(options: Sequence[Mapping[str, Any]]) -> AsyncSurfaces:
@@ -200,7 +225,8 @@ def async_host_client(
         make_surface: Makes the surfaces of the cluster, whose scripts the client knows.
     """
     wire = wire_options([options])
-    client = _HostClient(connection_pool=_NoPool(**wire))
+    made: Any = _HostClient
+    client: _HostClient = made(connection_pool=_NoPool(**wire))
     client.nydus_engine, client.nydus_admit = engine, getattr(call, "admit", None)
     client.nydus_groups_have_pipelines = client.nydus_admit is None
     client.nydus_scripts = scripts_of(make_surface)
