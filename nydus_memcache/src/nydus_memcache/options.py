@@ -12,6 +12,8 @@ from pymemcache.serde import LegacyWrappingSerde
 from nydus_core.addresses import UnreadableUrl, check_host, check_socket_path, read_url
 from nydus_core.checks import (
     AT_MOST,
+    BATCHING,
+    DEPTH,
     ENCODING,
     HOST,
     PORT,
@@ -25,10 +27,23 @@ from nydus_core.errors import ConfigError
 from nydus_core.wording import written
 from nydus_memcache.commands import LEGAL_KEY, PickleSerde, PlainSerde, Serde, Wire
 
-__all__ = ["OPTION_TYPES", "REFUSED", "TIMEOUT", "check", "check_async", "client_options", "from_url", "wire"]
+__all__ = [
+    "OPTION_TYPES",
+    "PIPELINE_DEPTH",
+    "REFUSED",
+    "TIMEOUT",
+    "check",
+    "check_async",
+    "client_options",
+    "from_url",
+    "wire",
+]
 
 #: Seconds that connecting, and waiting for an answer, may take where the settings do not say.
 TIMEOUT = 5.0
+
+#: The most commands under way on a connection that tasks share, where the settings do not say.
+PIPELINE_DEPTH = 5000
 
 #: Options that would undo a promise of the cluster, or mean nothing here, and why.
 REFUSED = {
@@ -63,6 +78,8 @@ OPTION_TYPES: Mapping[str, Any] = {
     "socket_keepalive": (KeepaliveOpts, type(None)),
     "tls_context": (ssl.SSLContext, type(None)),
     "lock_generator": None,
+    "batching": (bool, int),
+    "pipeline_depth": int,
     **dict.fromkeys(REFUSED),
 }
 
@@ -75,6 +92,8 @@ _RANGES: Mapping[str, Check] = {
     "max_pool_size": AT_MOST,
     "pool_idle_timeout": (lambda seconds: 0 <= seconds <= 1_000_000, "seconds, 0 for no limit, or more"),
     "encoding": ENCODING,
+    "batching": BATCHING,
+    "pipeline_depth": DEPTH,
 }
 
 

@@ -2,7 +2,7 @@
 
 from nydus_memcache.commands.arguments import LEGAL_KEY, count, expiry
 from nydus_memcache.commands.command import Key, MemcacheCommand, Plain, Shutdown
-from nydus_memcache.commands.fetches import Fetch, FetchOne, request_for
+from nydus_memcache.commands.fetches import Fetch, FetchMany, FetchOne, request_for
 from nydus_memcache.commands.forms import FetchForm, LineForm
 from nydus_memcache.commands.items import read_items
 from nydus_memcache.commands.replies import read_answers
@@ -16,6 +16,7 @@ __all__ = [
     "CasToken",
     "Fetch",
     "FetchForm",
+    "FetchMany",
     "FetchOne",
     "Key",
     "LineForm",

@@ -27,11 +27,13 @@ class MemcacheCommand(Command):
     Attributes:
         silent: Whether the server sends no answer. Then the command is taken for done.
         ends_link: Whether the connection cannot be used again, not even by commands already sent.
+        is_void: Whether there is nothing to send: many keys, of which there are none.
     """
 
     __slots__ = ()
     silent: bool = False
     ends_link = False
+    is_void: bool = False
 
     @property
     def kwargs(self) -> dict[str, Any]:  # type: ignore[override]  # no command has any

@@ -161,6 +161,10 @@ class FetchMany(Fetch):
         self.given = given
         self.wire_keys = wire_keys
 
+    @property
+    def is_void(self) -> bool:  # type: ignore[override]
+        return not self.wire_keys
+
     def asked(self) -> Sequence[bytes]:
         return self.wire_keys
 

@@ -100,6 +100,10 @@ class _Many(MemcacheCommand):
     def idempotent(self) -> bool:
         return True
 
+    @property
+    def is_void(self) -> bool:  # type: ignore[override]
+        return not self.wire_keys
+
     def part(self, positions: Sequence[int]) -> _Many:
         """Return the same command for some of its keys."""
         raise NotImplementedError

@@ -8,20 +8,20 @@ from nydus_memcache.connection.link import Address, Link
 
 if TYPE_CHECKING:
     from nydus_memcache.connection.connector_aio import MemcacheConnector
-    from nydus_memcache.connection.link_aio import AsyncLink
+    from nydus_memcache.connection.line_aio import MemcacheLine
 else:
     __getattr__, __dir__ = lazy(
         __name__,
         {
             "nydus_memcache.connection.connector_aio": ["MemcacheConnector"],
-            "nydus_memcache.connection.link_aio": ["AsyncLink"],
+            "nydus_memcache.connection.line_aio": ["MemcacheLine"],
         },
     )
 
 __all__ = [
     "Address",
-    "AsyncLink",
     "Link",
     "LinkConnector",
     "MemcacheConnector",
+    "MemcacheLine",
 ]

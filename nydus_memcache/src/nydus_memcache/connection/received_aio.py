@@ -103,6 +103,10 @@ class Received:
         if position > self._at:
             self._at, self._is_new = position, False
 
+    def wait(self) -> None:
+        """Break the read off: something else than bytes is waited for."""
+        raise self._needs(0)
+
     def more(self, count: int) -> None:
         """Break the read off: at least so many further bytes are missing."""
         raise self._needs(count)

@@ -4,33 +4,56 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import CancelledError
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, ClassVar, cast
+from weakref import ref
 
-from nydus_core.aio import FairPool, PerLoop, one_by_one, with_turns
+from nydus_core.aio import FairPool, HostConnections, Multiplexer, PerLoop, one_by_one, with_turns
 from nydus_core.command import Command, Dispatch
-from nydus_core.drafts import items_of
-from nydus_core.engines import MAX_CONNECTIONS, SurfaceFactory, in_vain, waited_in_vain
-from nydus_core.errors import CANCELLED, HostDown, MaybeApplied
-from nydus_core.pieces import Work, slices
+from nydus_core.drafts import Draft, items_of
+from nydus_core.engines import MAX_CONNECTIONS, SurfaceFactory
+from nydus_core.errors import HostDown
+from nydus_core.pieces import Work, done, slices
 from nydus_memcache import options as host_options
 from nydus_memcache.commands import MemcacheCommand, Plain
-from nydus_memcache.connection import AsyncLink, MemcacheConnector
+from nydus_memcache.connection import MemcacheConnector, MemcacheLine
+from nydus_memcache.engine.exchange_aio import Exchange
 from nydus_memcache.engine.host import MemcacheHost
-from nydus_memcache.engine.runs import Failure, Run, grouping, outcomes, telling
-from nydus_memcache.errors import FAILURES, ServerFull
+from nydus_memcache.engine.runs import shared_runs
+from nydus_memcache.engine.shared_aio import SharedConnector
 from nydus_memcache.surface import AsyncSurfaces
 
 __all__ = ["AsyncMemcache"]
 
-#: The errors that an exchange can end in, besides errors of this program.
-_ENDS: tuple[type[BaseException], ...] = (*FAILURES, CancelledError)
+
+class _InLoop(HostConnections):
+    """The connections in one event loop.
+
+    Attributes:
+        pool: Connections that are not shared.
+    """
+
+    def __init__(self, engine: AsyncMemcache) -> None:
+        options = engine.options
+        itself = ref(self)  # the connections must not hold a host that nobody uses any more
+
+        def lost() -> None:
+            own = itself()
+            if own is not None:
+                own.drop_idle()
+
+        connector = MemcacheConnector(engine.address, options.get("pool_idle_timeout", 0), shared_runs, lost)
+        size = options.get("max_pool_size") or MAX_CONNECTIONS
+        self.pool: FairPool[MemcacheLine] = FairPool(connector, size, engine.timeout)
+        depth = options.get("pipeline_depth", host_options.PIPELINE_DEPTH)
+        count = int(options.get("batching", True))
+        super().__init__(SharedConnector(engine, connector), count, depth, [self.pool])
 
 
 class AsyncMemcache(MemcacheHost):
     """A memcached host, for asyncio. The commands, options, serdes and errors are those of ``Memcache``.
 
-    Each event loop has a pool of connections of its own, which connects at first use.
+    Each event loop has connections of its own, which are opened at first use. All tasks share one.
 
     Parameters:
         num: The key of the host in the settings.
@@ -41,9 +64,12 @@ class AsyncMemcache(MemcacheHost):
             limit.
         connect_timeout: Seconds that connecting may take, if not ``timeout``.
         identifier: The name that the ``consistent`` router hashes; by default ``memcache://host:port/``.
-        options: Further options, as for ``Memcache``, with two differences:
+        options: Further options, as for ``Memcache``, with these differences:
 
-            - ``max_pool_size``: the most connections at once, by default 100. Tasks beyond wait in line.
+            - ``batching``: how many connections all tasks share; by default ``True``, one. ``False``: each command, and each
+              ``map()``, has a connection of its own.
+            - ``pipeline_depth``: the most commands under way on a shared connection, by default 5000. Others wait in line.
+            - ``max_pool_size``: the most connections that are not shared, at once; by default 100. Tasks beyond wait in line.
             - ``lock_generator`` is refused, because it is about threads.
 
     Raises:
@@ -55,21 +81,24 @@ class AsyncMemcache(MemcacheHost):
 
     def _prepare(self) -> None:
         host_options.check_async(self.options)
-        self._pools: PerLoop[FairPool[AsyncLink]] = PerLoop(self._make_pool, FairPool.drop)
+        self._own = PerLoop(self._connect_in_loop, _InLoop.end)
         self._retired = False
 
-    def _make_pool(self) -> FairPool[AsyncLink]:
-        connector = MemcacheConnector(self.address, self.options.get("pool_idle_timeout", 0))
-        size = self.options.get("max_pool_size") or MAX_CONNECTIONS
-        pool = FairPool(connector, size, self.timeout)
+    def _connect_in_loop(self) -> _InLoop:
+        own = _InLoop(self)
         if self._retired:
-            pool.retire()
-        return pool
+            own.retire()
+        return own
 
     @property
-    def pool(self) -> FairPool[AsyncLink]:
-        """The connections in the running event loop."""
-        return self._pools.get()
+    def shared(self) -> Sequence[Multiplexer]:
+        """The connections that all tasks of the running event loop share; none without batching."""
+        return self._own.get().shared
+
+    @property
+    def pool(self) -> FairPool[MemcacheLine]:
+        """The connections that are not shared, in the running event loop."""
+        return self._own.get().pool
 
     @classmethod
     def surface(cls, options: Sequence[Mapping[str, Any]]) -> SurfaceFactory:
@@ -83,78 +112,54 @@ class AsyncMemcache(MemcacheHost):
     async def call(self, command: Command) -> Any:
         """Do one command and return its value. See ``nydus_core.AsyncEngine.call``."""
         assert isinstance(command, MemcacheCommand)
-        request = command.request
-        if not request:
+        if command.is_void:
             return self.value(command, None)
-        pool = self.pool
+        own = self._own.get()
+        if not own.shared or command.ends_link:
+            return await self._call_alone(command)
+        answer = await own.least_busy().ask(command, command.request)
+        if command.silent:
+            await asyncio.sleep(
+                0
+            )  # others have their turn, but not before: commands keep the order of the calls
+        return self.value(command, answer)
+
+    async def _call_alone(self, command: MemcacheCommand) -> Any:
+        """Do one command on a connection of its own. A ``CancelledError`` raised from a ``HostDown``: it was not sent."""
         if command.silent:  # nothing is waited for: a task that sends many would keep others from their turn
             await asyncio.sleep(0)
+        exchange = Exchange(self, [command])
         try:
-            link = await pool.take()
-        except FAILURES as error:
-            raise self.failed(HostDown, error, command) from error
+            await exchange.alone(self.pool)
         except CancelledError as cancelled:
-            raise cancelled from self.failed(HostDown, self._cause(cancelled), command)
-        answers: list[Any] = []
-        clean = False
-        try:
-            await link.ask(request, (command,), answers)
-            clean = True
-        except FAILURES as error:
-            sent = link.sent and not isinstance(error, ServerFull)
-            if not isinstance(error, ServerFull):
-                pool.drop_idle()  # they are as dead, if a firewall has forgotten them
-            raise self.failed(MaybeApplied if sent else HostDown, error, command) from error
-        finally:
-            pool.give(link, clean=clean)
-        return self.value(command, answers[0])
+            (outcome,) = done(exchange.telling())
+            raise cancelled from outcome if isinstance(outcome, HostDown) else None
+        if exchange.failure is None:
+            return self.value(command, exchange.answers[0])
+        (outcome,) = done(exchange.telling())
+        raise outcome from exchange.failure.cause
 
     async def exchange(self, commands: Sequence[Command], *, transaction: bool = False) -> list[Any]:
         """Send some commands together, and read all answers. See ``nydus_core.AsyncEngine.exchange``."""
-        (all_runs, request, ends_link), cancelled = await with_turns(_prepared(commands))
-        if ends_link and cancelled is None:
-            return await one_by_one(self, commands)
-        if cancelled is not None:
-            return outcomes(self, all_runs, [], Failure(self._cause(cancelled)))
-        if not request:
-            return outcomes(self, all_runs, [None] * len(all_runs))
-        pool = self.pool
+        own = self._own.get()
+        (is_void, ends_link), cancelled = await with_turns(_looked_at(items_of(commands)))
+        if cancelled is None and is_void:
+            return [self.value(cast("MemcacheCommand", command), None) for command in commands]
+        if cancelled is None and ends_link and len(commands) > 1:
+            return await one_by_one(_OneByOne(self, self._call_alone), commands)
+        exchange = Exchange(self, commands)
         try:
-            link = await pool.take()
-        except _ENDS as error:
-            return await self._told(all_runs, [], Failure(self._cause(error)), error)
-        answers: list[Any] = []
-        failure: Failure | None = None
-        ended: BaseException | None = None
-        clean = False
-        try:
-            await link.ask(request, all_runs, answers)
-            clean = True
-        except _ENDS as error:
-            ended = error
-            failure = Failure(self._cause(error), link.sent)
-            if not isinstance(error, ServerFull | CancelledError):
-                pool.drop_idle()  # they are as dead, if a firewall has forgotten them
-        finally:
-            pool.give(link, clean=clean)
-        return await self._told(all_runs, answers, failure, ended)
-
-    async def _told(
-        self,
-        all_runs: Sequence[Run],
-        answers: Sequence[Any],
-        failure: Failure | None,
-        error: BaseException | None,
-    ) -> list[Any]:
-        """Return the outcomes; with turns for other tasks, unless the task was cancelled: then they are wanted at once."""
-        if isinstance(error, CancelledError):
-            return outcomes(self, all_runs, answers, failure)
-        found, _ = await with_turns(telling(self, all_runs, answers, failure))
+            if cancelled is not None:
+                exchange.cancel(cancelled)
+                raise cancelled
+            if own.shared and not ends_link:
+                await exchange.over(own.least_busy())
+            else:
+                await exchange.alone(own.pool)
+        except CancelledError:  # the outcomes are wanted at once
+            return done(exchange.telling())
+        found, _ = await with_turns(exchange.telling())
         return found
-
-    def _cause(self, error: BaseException) -> BaseException:
-        cancelled = isinstance(error, CancelledError)
-        return in_vain(self.unavailable(CANCELLED), waited=waited_in_vain(error)) if cancelled else error
 
     async def probe(self) -> None:
         """Find out whether the host is up: ask for the server's version.
@@ -163,13 +168,13 @@ class AsyncMemcache(MemcacheHost):
             Exception: The host is not up.
         """
         command = Plain("version", b"version", (), (), b"version\r\n")
-        pool, answers = self.pool, list[Any]()
-        link = await pool.open()  # not one that was open: a host may be up while its connections are dead
-        try:
-            await link.ask(command.request, (command,), answers)
-        finally:
-            pool.shut(link)
-        self.value(command, answers[0])
+        pool = self.pool
+        exchange = Exchange(self, [command])
+        # not over a connection that was open: a host may be up while its connections are dead
+        await exchange.anew(pool)
+        if exchange.failure is not None:
+            raise exchange.failure.cause
+        self.value(command, exchange.answers[0])
 
     async def flush(self) -> None:
         """Delete all items of the host."""
@@ -177,33 +182,37 @@ class AsyncMemcache(MemcacheHost):
 
     async def aclose(self) -> None:
         """Close the connections, the ones in use when they are given back. Other event loops are not waited for."""
-        pool = self.pool
-        self._pools.in_each(lambda each: None if each is pool else each.drop())
-        await pool.aclose()
+        own = self._own.get()
+        self._own.in_each(lambda each: None if each is own else each.drop())
+        await own.aclose()
 
     def drop_idle(self) -> None:
         """Close the idle connections, in each event loop: the host was found down."""
-        self._pools.in_each(lambda pool: pool.drop_idle())
+        self._own.in_each(_InLoop.drop_idle)
 
     def retire(self) -> None:
         """Close the idle connections now, and the ones in use when they are given back."""
         self._retired = True
-        self._pools.in_each(lambda pool: pool.retire())
+        self._own.in_each(_InLoop.retire)
 
 
-def _prepared(commands: Sequence[Command]) -> Work[tuple[list[Run], bytes, bool]]:
-    """Return the runs of some commands, the bytes of all, and whether one of the commands ends the connection."""
-    ends_link = False
-    items = items_of(commands)
-    for piece in slices(len(commands)):
-        kinds = set(map(type, items[piece]))
+class _OneByOne:
+    """An engine all of whose commands have a connection of their own."""
+
+    def __init__(self, engine: AsyncMemcache, call_alone: Callable[[Any], Awaitable[Any]]) -> None:
+        self.call = call_alone
+        self.failed, self.unavailable = engine.failed, engine.unavailable
+
+
+def _looked_at(items: Sequence[Any]) -> Work[tuple[bool, bool]]:
+    """Tell of some commands whether there is nothing to send, and whether a command ends the connection."""
+    is_void, ends_link = True, False
+    for piece in slices(len(items)):
+        part = items[piece]
+        kinds = set(map(type, part))
         ends_link = ends_link or any(issubclass(kind, MemcacheCommand) and kind.ends_link for kind in kinds)
-        if piece.stop < len(commands):
+        is_void = is_void and not any(issubclass(kind, Draft) for kind in kinds)
+        is_void = is_void and all(item.is_void for item in part)
+        if piece.stop < len(items):
             yield
-    all_runs = yield from grouping(commands)
-    requests: list[bytes] = []
-    for piece in slices(len(all_runs)):
-        requests.append(b"".join([run.request for run in all_runs[piece]]))
-        if piece.stop < len(all_runs):
-            yield
-    return all_runs, b"".join(requests), ends_link
+    return is_void, ends_link

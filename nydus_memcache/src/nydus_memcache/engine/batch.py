@@ -9,7 +9,8 @@ from nydus_core.command import Command
 from nydus_core.engines import Loan, SharedPool, Turn
 from nydus_memcache.connection import Link
 from nydus_memcache.engine.host import MemcacheHost
-from nydus_memcache.engine.runs import Failure, Run, outcomes, runs
+from nydus_memcache.engine.outcomes import Failure, outcomes
+from nydus_memcache.engine.runs import Run, runs
 from nydus_memcache.errors import FAILURES, ServerFull
 
 __all__ = ["MemcacheBatch"]

@@ -1,4 +1,4 @@
-"""Runs of commands, as they are sent to one host together, and their outcomes. No I/O, for both sides of the engine.
+"""Runs of commands, as they are sent to one host together. No I/O, for both sides of the engine.
 
 Gets that follow one another become one ``get`` of many keys. Other commands that follow one another and have the same verb are
 written and read together; each is a line of its own, also where pymemcache has a method for many. So a command that repeats a
@@ -8,18 +8,17 @@ key keeps its meaning, and each has its own answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import accumulate, groupby
+from itertools import groupby
 from operator import attrgetter
 from typing import Any, cast
 
 from nydus_core.command import Command
 from nydus_core.drafts import Commands, are_drafts, form_of, items_of, words_of
-from nydus_core.errors import HostDown, MaybeApplied
-from nydus_core.pieces import COSTLY, OF_LANE, Pace, Work, done, slices
+from nydus_core.pieces import OF_LANE, slices
 from nydus_memcache.commands import (
     Fetch,
     FetchForm,
+    FetchMany,
     FetchOne,
     LineForm,
     Load,
@@ -31,9 +30,8 @@ from nydus_memcache.commands import (
     request_for,
 )
 from nydus_memcache.engine.host import MemcacheHost
-from nydus_memcache.errors import ServerFull
 
-__all__ = ["Failure", "Run", "grouping", "outcomes", "runs", "telling"]
+__all__ = ["Run", "runs", "shared_runs"]
 
 
 class Run:
@@ -58,6 +56,10 @@ class Run:
     def read(self, source: Source) -> Any:
         """Read the answer; None if nothing was sent."""
         return self.commands[0].read(source) if self.request else None
+
+    def shares(self, answer: Any) -> Sequence[Any]:
+        """Return the answer of each command, given the answer of the run."""
+        return [answer] * len(self.commands)
 
     def outcomes(self, engine: MemcacheHost, answer: Any) -> Sequence[Any]:
         """Return the outcome of each command, given the answer."""
@@ -136,6 +138,9 @@ class _Lines(Run):
         read_answers(source, self._verb, len(self.commands), self._answers)
         return self._answers
 
+    def shares(self, answer: Sequence[Any]) -> Sequence[Any]:
+        return answer
+
     def outcomes(self, engine: MemcacheHost, answer: Sequence[Any]) -> Sequence[Any]:
         if set(map(type, answer)) <= _VALUES:
             return answer
@@ -157,23 +162,39 @@ def runs(commands: Sequence[Command]) -> list[Run]:
     if len(commands) == 1:  # a single command, and a short way for it
         only = cast("Sequence[MemcacheCommand]", commands)
         return [Run(only, only[0].request)]
-    return done(grouping(commands))
-
-
-def grouping(commands: Sequence[Command]) -> Work[list[Run]]:
-    """Do the same as ``runs``, in pieces. No run is longer than a piece, so its answer is soon read."""
     items = items_of(commands)
     found: list[Run] = []
-    for piece in slices(len(items), OF_LANE):
+    for piece in slices(len(items), OF_LANE):  # no run is longer than a piece, so its answer is soon read
         part = items[piece]
         found += _of_drafts(part) if are_drafts(part) else _of_commands(Commands([*part]))
-        if piece.stop < len(items):
-            yield
     return found
 
 
-def _of_commands(commands: Iterable[Command]) -> Iterator[Run]:
-    for gathers, group in groupby(cast("Iterable[MemcacheCommand]", commands), _GATHERS):
+def shared_runs(commands: Sequence[MemcacheCommand]) -> list[Run]:
+    """Group the commands of several tasks into runs.
+
+    A command that gets many values stands alone, so that no other waits for all of them.
+    """
+    if len(commands) == 1:
+        return runs(commands)
+    found: list[Run] = []
+    for piece in slices(len(commands), OF_LANE):
+        part = commands[piece]
+        if set(map(type, part)) == {FetchOne} and len(set(map(_VERB, part))) == 1:  # often
+            found.append(_Gets.of_commands(cast("Sequence[Fetch]", part)))
+        else:
+            found += _of_commands(part, _shared)
+    return found
+
+
+def _shared(command: MemcacheCommand) -> bytes | None:
+    return None if isinstance(command, FetchMany) else command.gathers
+
+
+def _of_commands(
+    commands: Iterable[Command], key: Callable[[MemcacheCommand], bytes | None] | None = None
+) -> Iterator[Run]:
+    for gathers, group in groupby(cast("Iterable[MemcacheCommand]", commands), key or _GATHERS):
         members = list(group)
         if gathers is None or len(members) == 1:
             for command in members:
@@ -204,85 +225,8 @@ def _of_drafts(drafts: Sequence[Any]) -> Iterator[Run]:
 
 
 _LOAD: Callable[[Fetch], Load] = attrgetter("load")
+_VERB: Callable[[Any], bytes] = attrgetter("verb")
 _GATHERS: Callable[[MemcacheCommand], bytes | None] = attrgetter("gathers")
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why no more answers came.
-
-    Attributes:
-        cause: The exception.
-        sent: How many bytes of the requests may have been sent. The others were not sent.
-        taken: How many bytes the socket has taken for certain.
-    """
-
-    cause: BaseException
-    sent: int = 0
-    taken: int = 0
-
-
-def outcomes(
-    engine: MemcacheHost, all_runs: Sequence[Run], answers: Sequence[Any], failure: Failure | None = None
-) -> list[Any]:
-    """Return the outcome of each command: its value, or an exception.
-
-    A command without an answer was not sent if the socket had not begun to take its bytes. A command to which the server
-    sends no answer is done when the socket has taken all of its bytes.
-
-    Parameters:
-        engine: The engine of the host.
-        all_runs: All runs of the request, in order.
-        answers: The answers that were read, for the first runs or for all.
-        failure: Why answers are missing, or not all was sent; None if nothing is missing.
-    """
-    if failure is None and len(all_runs) == 1 == len(all_runs[0].commands):
-        return [_outcome(engine, all_runs[0].commands[0], answers[0])]
-    return done(telling(engine, all_runs, answers, failure))
-
-
-def telling(
-    engine: MemcacheHost, all_runs: Sequence[Run], answers: Sequence[Any], failure: Failure | None = None
-) -> Work[list[Any]]:
-    """Do the same as ``outcomes``, in pieces."""
-    found: list[Any] = []
-    pace = Pace()
-    if failure is None:
-        for run, answer in zip(all_runs, answers, strict=True):
-            found += run.outcomes(engine, answer)
-            if pace.is_used_up(len(run.commands), OF_LANE):
-                yield
-        return found
-    all_runs, answers = yield from _apart(all_runs, answers)
-    ends = list(accumulate(len(run.request) for run in all_runs))
-    heard = [end for run, end, _ in zip(all_runs, ends, answers, strict=False) if not run.silent]
-    taken = 0 if isinstance(failure.cause, ServerFull) else max([failure.taken, *heard])
-    for number, (run, end) in enumerate(zip(all_runs, ends, strict=True)):
-        if not run.request or (number < len(answers) and (end <= taken or not run.silent)):
-            answer = answers[number] if run.request else None
-            found += run.outcomes(engine, answer)
-            if pace.is_used_up(len(run.commands), OF_LANE):
-                yield
-        else:
-            begun = end - len(run.request) < failure.sent and not isinstance(failure.cause, ServerFull)
-            kind = MaybeApplied if begun else HostDown
-            for piece in slices(len(run.commands), COSTLY):
-                found += [engine.failed(kind, failure.cause, command) for command in run.commands[piece]]
-                if pace.is_used_up(piece.stop - piece.start, COSTLY):
-                    yield
-    return found
-
-
-def _apart(all_runs: Sequence[Run], answers: Sequence[Any]) -> Work[tuple[list[Run], list[Any]]]:
-    """Return the runs whose ends are known one by one, and the answers of the first of them."""
-    apart: list[Run] = []
-    heard: list[Any] = []
-    for number, run in enumerate(all_runs):
-        apart += run.apart()
-        heard += run.heard(answers[number : number + 1])
-        if number + 1 < len(all_runs):
-            yield
-    return apart, heard
 
 
 def _outcome(engine: MemcacheHost, command: MemcacheCommand, answer: Any) -> Any:
