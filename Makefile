@@ -14,6 +14,7 @@ SIDE := both
 DURATION := 600
 RUNS := 20
 LOAD := 4
+FEATURES :=
 
 .PHONY: help test test-all test-whole test-modules soak soak-traffic chaos check format demo bench flame peers docs command-table clean
 
@@ -53,10 +54,11 @@ test-modules: ## JSON, search, time series, sketches, vector sets and Redis 8.2 
 	@tools/setup .venv-modules test modules
 	.venv-modules/bin/pytest --installed $(PYTEST) $(addprefix nydus_redis/tests/test_,modules.py getkeys.py cluster_mode.py)
 
-chaos: ## random faults on real servers: was every outcome true? SCHEDULES=500 SEED=1 SIDE=both
+chaos: ## random faults on real servers: was every outcome true? SCHEDULES=500 SEED=1 SIDE=both FEATURES=
 	@tools/need_memcached
 	@tools/setup .venv test
-	PYTHONPATH=tests/support .venv/bin/python -m chaos --schedules $(SCHEDULES) --seed $(SEED) --side $(SIDE)
+	PYTHONPATH=tests/support .venv/bin/python -m chaos --schedules $(SCHEDULES) --seed $(SEED) --side $(SIDE) \
+		$(if $(FEATURES),--features "$(FEATURES)")
 
 soak-traffic: ## mixed work, kills and pauses for DURATION=600 seconds: is all true, and memory, files, connections flat?
 	@tools/need_memcached

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import multiprocessing
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -20,12 +22,14 @@ import pytest
 from redis.client import Pipeline
 
 from chaos import runs
+from chaos.calls import call, normal
 from chaos.features import FEATURES, fits, make_schedule
 from chaos.judge import judge
 from chaos.record import UNTOLD, Effect, Record, Rules, Truth
 from chaos.runner import allow, run, run_and_lie, run_seed
-from chaos.schedule import CANCELS, FAULTS, ROUTERS, SIDES, basic_schedule
+from chaos.schedule import CANCELS, FAULTS, ROUTERS, SIDES, Op, Schedule, basic_schedule
 from chaos.servers import Fleet, parse_log
+from nydus_core.aio import Line, Multiplexer
 from nydus_core.aio.pool import FairPool
 from nydus_core.cluster.membership import Membership
 from nydus_core.command import Outcome
@@ -33,7 +37,9 @@ from nydus_core.delivery.retry import Retry
 from nydus_core.engines import SharedPool
 from nydus_core.errors import HostDown
 from nydus_redis import Redis
+from nydus_redis.connection import RedisLine
 from nydus_redis.engine.exchange_aio import Exchange
+from nydus_redis.engine.lane_aio import SharedExchange
 from nydus_redis.surface import host_pipeline
 from thinned import WHOLE, thinned
 
@@ -97,6 +103,11 @@ NEW: dict[str, tuple[tuple[int, ...], set[str]]] = {
     "tls": ((56, 65, 62, 63), {"applied twice", "on another host"}),
     "blocking commands": ((56, 62, 70, 90), {"given to two", "lost", "taken from elsewhere", "moved twice"}),
     "one host": ((56, 62, 100, 70), {"half applied", "overwritten", "told as done"}),
+    "crowd": ((56, 55), {"handed to the next", "told nothing", "from before"}),
+    "large values": ((56, 55), {"handed to the next", "of another key"}),
+    "cancellations": ((56, 55), {"not dropped", "sent although cancelled", "sent again", "told as not sent"}),
+    "slow links": ((56, 55), {"handed to the next", "too late"}),
+    "lost connections": ((56, 55), {"sent again", "applied twice", "told as done"}),
 }
 
 
@@ -107,7 +118,7 @@ def test_with_every_feature_every_outcome_is_true_and_no_lie_would_be(
 ) -> None:
     seeds, lies = NEW[feature]
     if not fits(feature, basic_schedule(seeds[0], side)):
-        pytest.skip("only threads take signals")
+        pytest.skip("only threads take signals, and only tasks are crowds")
     seen: set[str] = set()
     for number, seed in enumerate(seeds if WHOLE else seeds[:1]):
         result, caught = alone(seed, side, run_and_lie, [feature], lies)
@@ -135,8 +146,9 @@ def test_the_schedules_of_a_long_run_have_everything() -> None:
     missing |= {(name, engine) for name in FEATURES for engine in ("redis", "memcache")}
     missing -= {("blocking commands", "memcache"), ("one host", "memcache")}
     missing |= {"add", "remove", "replace", "weight", "call", "interrupt"}
-    for seed in range(1, 501):
-        schedule = make_schedule(seed)
+    missing |= {"cut_large", "client_kill", "throttle", "busy"}
+    for number in range(2, 1002):
+        schedule = make_schedule(number // 2, SIDES[number % 2])
         missing -= {(name, schedule.engine) for name in schedule.features}
         missing -= {change.kind for change in schedule.changes} | {each.kind for each in schedule.signals}
         missing -= {fault.kind for fault in schedule.faults}
@@ -156,8 +168,9 @@ def test_no_write_leaves_what_another_one_does(side: str) -> None:
 def test_a_seed_has_the_features_that_are_asked_for_and_its_own_otherwise() -> None:
     assert make_schedule(7, features=()).features == frozenset()
     assert make_schedule(7, features=FEATURES).features == {
-        name for name in FEATURES if name not in ("blocking commands", "one host")
+        name for name in FEATURES if fits(name, basic_schedule(7))
     }
+    assert basic_schedule(7).engine == "memcache"
     chosen = [make_schedule(seed).features for seed in range(1, 101)]
     assert {len(features) for features in chosen} == {0, 1, 2, 3}
     plain = dataclasses.replace(make_schedule(7, features=()), servers=0)
@@ -189,6 +202,69 @@ def test_tasks_call_what_threads_do_and_are_cancelled_in_every_way() -> None:
         [op.keys for op in ops] for ops in tasks[: len(threads)]
     ]
     assert make_schedule(7, "asyncio") == make_schedule(7, "asyncio")
+
+
+def crowd_of(seed: int, *features: str) -> tuple[Schedule, list[Op]]:
+    """A schedule with a crowd, and all calls of the crowd, those of bursts one by one."""
+    schedule = make_schedule(seed, "asyncio", features)
+    ops = [op for ops in schedule.threads[-schedule.crowd :] for op in ops]
+    return schedule, [each for op in ops for each in (op.ops if op.name == "burst" else (op,))]
+
+
+def test_a_crowd_calls_one_host_at_the_same_moments() -> None:
+    for seed in range(1, 41):
+        schedule, _ = crowd_of(seed, "crowd")
+        tasks = schedule.threads[-schedule.crowd :]
+        bursts = [len(ops[0].ops) for ops in tasks if ops[0].name == "burst"]
+        there = [
+            ops for ops in tasks if ops[0].name != "burst" and {op.host for op in ops} & {schedule.focus}
+        ]
+        assert len(there) + sum(bursts) >= 90
+        assert len(there) >= 25
+
+
+@pytest.mark.parametrize("feature", ["large values", "cancellations", "slow links", "lost connections"])
+def test_what_is_hard_for_a_crowd_comes_with_a_crowd(feature: str) -> None:
+    schedule, _ = crowd_of(7, feature)
+    assert schedule.features == {"crowd", feature}
+    assert schedule.crowd > 50
+
+
+def test_large_values_are_among_small_ones() -> None:
+    for seed in range(1, 21):
+        _, ops = crowd_of(seed, "large values")
+        sizes = [each.size for op in ops for each in (op.ops or (op,))]
+        assert 20 < len([size for size in sizes if size]) < len(sizes) / 4
+        assert 100_000 < sum(sizes) <= 4_000_000
+
+
+def test_a_crowd_is_cancelled_in_the_queue_under_way_and_all_at_once() -> None:
+    _, ops = crowd_of(7, "cancellations")
+    cancels = [op.cancel for op in ops if op.cancel]
+    assert {each.turns for each in cancels} > {0, 1, 2, 3}  # before it is begun, in the queue, just written
+    assert {each.kind for each in cancels} == set(CANCELS)
+    (together, count), *_ = Counter(each for each in cancels if each.turns is None).most_common()
+    assert count > 10
+    assert together.seconds < 0.1
+    assert len([op for op in ops if op.deadline and op.deadline < 0.01]) >= 5
+
+
+def test_a_large_value_is_read_whole_or_is_no_answer() -> None:
+    written: list[Any] = []
+
+    class Client:
+        def set(self, key: str, value: str) -> None:
+            written.append(value)
+
+    op = Op("renew", ("mine:0",), ("<1.2>",), size=5000)
+    call("redis", Client(), op)
+    (value,) = written
+    reading = Op("get", ("mine:0",))
+    assert len(value) > 5000
+    assert normal(reading, value.encode(), several=False) == normal(reading, value, several=False)
+    assert normal(reading, value, several=False) == "mine:0=<1.2>"
+    for spoiled in (value[:-1], value[:2000] + "3" + value[2001:], value.replace("1.2;", "1.3;")):
+        assert "spoiled" in normal(reading, spoiled, several=False)
 
 
 # Mutants: what the proof has to see ------------------------------------------------------------------------------
@@ -272,6 +348,96 @@ def test_a_turn_that_a_cancelled_task_keeps_is_found(monkeypatch: pytest.MonkeyP
     many = dataclasses.replace(schedule, faults=(), threads=schedule.threads[:2], most=100)  # some are left
     with Fleet() as fleet:
         assert "connections in use" in kinds(run(many, fleet).violations)
+
+
+def found_in_a_crowd(kind: str, *features: str, first: int = 56) -> bool:
+    """Whether schedules of crowds, which share connections to Redis, find a violation of this kind."""
+    with Fleet() as fleet:
+        return violations(fleet, range(first, 400, 2), kind, "asyncio", ["crowd", *features])
+
+
+def test_a_reply_that_is_handed_to_another_command_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Line.write
+
+    def crossed(self: Any, request: bytes, count: int) -> None:
+        if len(self.waiting) > 1:
+            self.waiting[-1], self.waiting[-2] = self.waiting[-2], self.waiting[-1]
+        write(self, request, count)
+
+    monkeypatch.setattr(Line, "write", crossed)
+    assert found_in_a_crowd("wrong answer")
+
+
+def test_a_reply_to_a_cancelled_command_that_is_handed_to_the_next_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data_received = RedisLine.data_received
+
+    def forgetful(self: Any, data: bytes) -> None:
+        for each in list(self.waiting)[:-1]:
+            single = type(each) is tuple
+            if (each[0] if single else each._lane._ended).cancelled():
+                self.waiting.remove(each)
+                self.under_way -= 1 if single else each.missing
+        data_received(self, data)
+
+    monkeypatch.setattr(RedisLine, "data_received", forgetful)
+    assert found_in_a_crowd("wrong answer", "cancellations")
+
+
+def test_a_written_command_that_is_put_in_the_queue_again_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    line_lost = Multiplexer.line_lost
+
+    def again(self: Any, line: Any, cause: Exception) -> None:
+        self._queue.extendleft([each for each in reversed(line.waiting) if type(each) is tuple])
+        kept = [each for each in line.waiting if type(each) is not tuple]
+        line.waiting.clear()
+        line.waiting.extend(kept)
+        line_lost(self, line, cause)
+
+    monkeypatch.setattr(Multiplexer, "line_lost", again)
+    assert found_in_a_crowd("applied 2 times", "lost connections", first=60)
+
+
+def test_a_command_that_is_cancelled_in_the_queue_and_sent_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = property(lambda self: self._written == len(self._items))
+    monkeypatch.setattr(SharedExchange, "is_sent", sent)
+    assert found_in_a_crowd("not sent, applied 1 times", "cancellations")
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_shared_connection_that_is_left_open_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Line, "finish", lambda self: None)
+
+    async def aclose(self: Any) -> None:
+        self.drop()
+
+    monkeypatch.setattr(Multiplexer, "aclose", aclose)
+    monkeypatch.setattr(runs, "CLOSED", 0.5)
+    schedule = dataclasses.replace(make_schedule(56, "asyncio", ["crowd"]), faults=())
+    with Fleet() as fleet:
+        assert "connections left" in kinds(run(schedule, fleet).violations)
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_connection_that_is_left_open_when_the_cluster_is_closed_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forget, left = FairPool._forget, list[Any]()
+
+    def forgets_too_much(self: Any) -> Any:
+        idle = forget(self)
+        left.extend(idle[:1])
+        return idle[1:]
+
+    monkeypatch.setattr(FairPool, "_forget", forgets_too_much)
+    monkeypatch.setattr(runs, "CLOSED", 0.5)
+    schedule = dataclasses.replace(make_schedule(56, "asyncio", ["crowd"]), faults=())
+    with Fleet() as fleet:
+        assert "connections left" in kinds(run(schedule, fleet).violations)
+    left.clear()
+    gc.collect()  # their loop is gone, and they complain of that
 
 
 def test_keys_that_stay_where_they_were_although_a_host_was_added_are_found(
@@ -417,6 +583,10 @@ def test_a_write_that_may_be_repeated_may_be_applied_twice_but_never_when_it_was
     assert judge([record(outcome=Outcome.NOT_SENT)], applied(ONCE), rules(repeat="all")) != []
 
 
+def test_a_command_without_an_outcome_is_found() -> None:
+    assert kinds(judge([record(outcome=None)], applied(ONCE), rules())) == ["no outcome"]
+
+
 def test_a_write_on_a_host_that_is_not_its_own_is_found() -> None:
     elsewhere = applied(Effect("h1", 0, 1))
     assert kinds(judge([record()], elsewhere, rules())) == ["wrong host"]
@@ -437,6 +607,29 @@ def test_an_answer_that_belongs_to_another_command_is_found() -> None:
     append = record("append", keys=["text:0"], value=10)
     assert kinds(judge([append], applied(Effect("h0", 0, 5)), rules())) == ["wrong answer"]
     assert judge([append], applied(Effect("h0", 0, 10)), rules()) == []
+
+
+@pytest.mark.parametrize("value", [1, 10_001, 10_003])
+def test_a_count_that_belongs_to_another_command_is_found(value: int) -> None:
+    counted = record("count", keys=["own:<1.2>"], tokens=["<1.2>"], value=value)
+    found = judge([counted], applied(Effect("h0", 0, 10_002), token="<1.2>"), rules())
+    assert kinds(found) == ["wrong answer"]
+    right = dataclasses.replace(counted, value=10_002)
+    assert judge([right], applied(Effect("h0", 0, 10_002), token="<1.2>"), rules()) == []
+
+
+@pytest.mark.parametrize("value", [None, "", "<0.2>"])
+def test_a_text_without_what_was_appended_before_is_found(value: str | None) -> None:
+    writes = [
+        record("append", call=number, keys=["c:text:0"], tokens=[f"<0.{number}>"], value=None, ended=number)
+        for number in (1, 2)
+    ]
+    effects = {f"<0.{number}>": [Effect("h0", 3 - number)] for number in (1, 2)}
+    truth = Truth(effects, {("h0", "c:text:0"): "<0.2><0.1>"})
+    seen = record("get", call=3, keys=["c:text:0"], value=value, started=1.5, ended=3.0)
+    assert set(kinds(judge([*writes, seen], truth, rules()))) == {"wrong answer"}
+    assert judge([*writes, dataclasses.replace(seen, started=0.5)], truth, rules()) == []
+    assert judge([*writes, dataclasses.replace(seen, value="<0.2><0.1>")], truth, rules()) == []
 
 
 def renewal(number: int, **changes: Any) -> tuple[Record, Truth]:
@@ -462,6 +655,15 @@ def test_a_value_older_than_what_the_thread_wrote_is_found() -> None:
     assert judge([first, second, read(3, "mine:0=<0.2>")], truth, rules()) == []
     for value in ("mine:0=<0.1>", None):
         assert kinds(judge([first, second, read(3, value)], truth, rules())) == ["wrong answer"]
+
+
+def test_a_value_older_than_what_the_thread_wrote_on_a_named_host_is_found() -> None:
+    (first, one), (second, two) = renewal(1, host="h0"), renewal(2, host="h0")
+    truth = Truth({**one.applied, **two.applied})
+    stale = dataclasses.replace(read(3, "mine:0=<0.1>"), host="h0")
+    assert kinds(judge([first, second, stale], truth, rules(reroutes=True))) == ["wrong answer"]
+    elsewhere = dataclasses.replace(stale, host="h1")
+    assert judge([first, second, elsewhere], truth, rules()) == []
 
 
 def test_a_write_that_may_have_been_applied_may_be_read_whenever() -> None:

@@ -102,7 +102,7 @@ class BlockingRun(Run):
         if found:
             return found
         if op.name == "map":
-            return self._kept_by(op, promises)
+            return self._kept_by(op, promises, Outcome.MAYBE_APPLIED)
         return [(each, Outcome.MAYBE_APPLIED, None, None) for each in op.ops or (op,)]
 
     def _single(self, op: Op) -> Found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from chaos.record import amount_of
 from chaos.schedule import Op
 
 __all__ = ["call", "normal"]
@@ -14,6 +15,17 @@ def _pairs(op: Op) -> dict[str, str]:
     return {key: f"{key}={token}" for key, token in zip(op.keys, op.tokens, strict=True)}
 
 
+def _value(op: Op) -> str:
+    """A value that names its key and token, and in a large one does so with each byte."""
+    head = f"{op.keys[0]}={op.tokens[0]}"
+    return f"{head}|{op.size}|{_filler(op.tokens[0], op.size)}" if op.size else head
+
+
+def _filler(token: str, size: int) -> str:
+    name = f"{token.strip('<>')};"
+    return (name * (size // len(name) + 1))[:size]
+
+
 def _since(op: Op) -> str:
     """The entries that a command waits for: new ones, or if it waits for long, any."""
     return "$" if op.wait < 0.1 else "0"
@@ -21,9 +33,10 @@ def _since(op: Op) -> str:
 
 _REDIS: dict[str, Callable[[Any, Op], Any]] = {
     "incr": lambda client, op: client.incr(op.keys[0]),
+    "count": lambda client, op: client.incr(op.keys[0], amount_of(op.tokens[0])),
     "append": lambda client, op: client.append(op.keys[0], op.tokens[0]),
     "push": lambda client, op: client.lpush(op.keys[0], op.tokens[0]),
-    "set": lambda client, op: client.set(op.keys[0], f"{op.keys[0]}={op.tokens[0]}"),
+    "set": lambda client, op: client.set(op.keys[0], _value(op)),
     "mset": lambda client, op: client.mset(_pairs(op)),
     "get": lambda client, op: client.get(op.keys[0]),
     "mget": lambda client, op: client.mget(list(op.keys)),
@@ -38,9 +51,10 @@ _REDIS: dict[str, Callable[[Any, Op], Any]] = {
 }
 _MEMCACHE: dict[str, Callable[[Any, Op], Any]] = {
     "incr": lambda client, op: client.incr(op.keys[0], 1),
+    "count": lambda client, op: client.incr(op.keys[0], amount_of(op.tokens[0])),
     "append": lambda client, op: client.append(op.keys[0], op.tokens[0]),
     "push": lambda client, op: client.prepend(op.keys[0], op.tokens[0]),
-    "set": lambda client, op: client.set(op.keys[0], f"{op.keys[0]}={op.tokens[0]}"),
+    "set": lambda client, op: client.set(op.keys[0], _value(op)),
     "mset": lambda client, op: client.set_many(_pairs(op)),
     "get": lambda client, op: client.get(op.keys[0]),
     "mget": lambda client, op: client.get_many(list(op.keys)),
@@ -97,9 +111,21 @@ def _tokens(value: Any) -> Iterator[str]:
         yield text
 
 
+def _whole(text: str) -> str:
+    """The head of a large value, if all of it is there and nothing else; any other text as it is."""
+    head, bar, rest = text.partition("|")
+    if not bar:
+        return text
+    size, _, filler = rest.partition("|")
+    whole = size.isdecimal() and filler == _filler(head.partition("=")[2], int(size))
+    return head if whole else f"{text[:80]}… of {len(text)} bytes, spoiled"
+
+
 def _text(value: Any) -> Any:
     if isinstance(value, bytes):
-        return value.decode(errors="backslashreplace")
-    if isinstance(value, Sequence) and not isinstance(value, str):
+        value = value.decode(errors="backslashreplace")
+    if isinstance(value, str):
+        return _whole(value)
+    if isinstance(value, Sequence):
         return [_text(each) for each in value]
     return value

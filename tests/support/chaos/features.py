@@ -1,4 +1,4 @@
-"""What schedules have besides: dead pools, small deadlines, signals, changes of the hosts, TLS, commands that wait, pipelines.
+"""What schedules have besides: crowds, dead pools, small deadlines, signals, changes of the hosts, TLS, commands that wait, pipelines.
 
 Pure, as ``schedule``. A feature adds to a basic schedule, or changes a part of it; several may be together.
 """
@@ -9,12 +9,16 @@ import dataclasses
 import random
 from collections.abc import Callable, Iterable, Iterator
 
+from chaos.crowds import CROWDS
 from chaos.schedule import Cancel, Change, Fault, Maker, Op, Schedule, Signal, basic_schedule, some_cancel
 
 __all__ = ["FEATURES", "fits", "make_schedule"]
 
 #: All features. A basic schedule has none of them.
 FEATURES = (
+    "crowd",
+    "large values",
+    "cancellations",
     "tls",
     "dead pools",
     "small deadlines",
@@ -22,6 +26,8 @@ FEATURES = (
     "blocking commands",
     "one host",
     "signals",
+    "slow links",
+    "lost connections",
 )
 #: Numbers of callers that features add.
 _HANDLER, _WAITERS, _PIPERS = 50, 60, 70
@@ -41,6 +47,8 @@ def make_schedule(seed: int, side: str = "blocking", features: Iterable[str] | N
         fitting = [name for name in FEATURES if fits(name, schedule)]
         features = dice.sample(fitting, dice.choice((0, 1, 1, 1, 2, 3)))
     wanted = frozenset(name for name in features if fits(name, schedule))
+    if not wanted.isdisjoint(CROWDS):
+        wanted |= {"crowd"}
     schedule = dataclasses.replace(schedule, features=wanted, servers=schedule.hosts)
     for name in FEATURES:
         if name in wanted:
@@ -49,7 +57,12 @@ def make_schedule(seed: int, side: str = "blocking", features: Iterable[str] | N
 
 
 def fits(feature: str, schedule: Schedule) -> bool:
-    """Tell whether a schedule can have a feature: memcached knows no pipelines, and signals strike threads."""
+    """Tell whether a schedule can have a feature.
+
+    Memcached knows no pipelines, signals strike threads, and tasks of a loop share connections.
+    """
+    if feature in CROWDS:
+        return schedule.side == "asyncio"
     if feature in ("blocking commands", "one host"):
         return schedule.engine == "redis"
     return feature != "signals" or schedule.side == "blocking"
@@ -251,4 +264,5 @@ _ADD: dict[str, Callable[[Schedule, random.Random], Schedule]] = {
     "blocking commands": _blocking_commands,
     "one host": _one_host,
     "signals": _signals,
+    **CROWDS,
 }

@@ -2,7 +2,7 @@
 
 For each command: a value means that it was applied exactly once, not sent and a server error that it was not, maybe
 applied that it was at most once. For each value: it is the answer to this command and no other. For each call: it ended
-in time.
+in time, with an outcome for each command.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from chaos.queues import FOLLOWS, MOVES, POPS, Queues
-from chaos.record import UNTOLD, Effect, Epoch, Record, Rules, Truth, Violation
+from chaos.record import UNTOLD, Effect, Epoch, Record, Rules, Truth, Violation, amount_of
 from nydus_core.command import Outcome
 
 __all__ = ["judge"]
@@ -38,13 +38,19 @@ class _Judge:
             for key, token in zip(record.keys, record.tokens, strict=False)
         }
         self._renewals: dict[str, list[Record]] = defaultdict(list)
+        self._appends: dict[str, list[Record]] = defaultdict(list)
         for record in records:
             if record.name == "renew":
                 self._renewals[record.keys[0]].append(record)
+            if record.name == "append":
+                self._appends[record.keys[0]].append(record)
 
     def violations(self) -> Iterator[Violation]:
         for record in self._records:
             yield from self._in_time(record)
+            if record.outcome is None:
+                yield Violation("no outcome", str(record))
+                continue
             for key, token in zip(record.keys, record.tokens, strict=False):
                 yield from self._applied(record, key, token)
             if record.outcome is Outcome.VALUE and record.value is not UNTOLD:
@@ -110,7 +116,7 @@ class _Judge:
         elif record.outcome is not Outcome.MAYBE_APPLIED:
             most = 0
         if not least <= count <= most:
-            found = f"{record.outcome.value}, applied {count} times"
+            found = f"{record.outcome and record.outcome.value}, applied {count} times"
             yield Violation(found, f"{token} {where}, expected {least} to {most}: {record}")
 
     # Answers ------------------------------------------------------------------------------------------------------
@@ -184,6 +190,8 @@ class _Judge:
         replies = [effect.reply for effect in effects if effect.reply is not None]
         if record.name == "incr" and not self._rules.repeats("incr"):
             replies = [1]
+        if record.name == "count" and not self._rules.repeats("count"):
+            replies = [amount_of(record.tokens[0])]
         nothing_there = value in (None, False) and bool(self._truth.blind)  # memcached's answers to that
         if replies and value not in replies and not nothing_there:
             yield self._crossed(record, f"the server must have answered {replies}, found {value!r}")
@@ -198,9 +206,10 @@ class _Judge:
             yield from self._read_value(record, key, value)
 
     def _read_text(self, record: Record, key: str, value: Any, place: str | None) -> Iterator[Violation]:
+        tokens = _TOKEN.findall(value) if isinstance(value, str) else []
+        yield from self._complete(record, key, tokens, place)
         if value is None:
             return
-        tokens = _TOKEN.findall(value) if isinstance(value, str) else []
         if value != "".join(tokens):
             yield self._crossed(record, f"{value!r} was never written to {key}")
             return
@@ -214,6 +223,23 @@ class _Judge:
         known = final is not None and not self._truth.flushed and place not in self._truth.blind
         if known and not str(final).startswith(value):
             yield self._crossed(record, f"{value!r} is not how {final!r} on {place} ever was")
+
+    def _complete(
+        self, record: Record, key: str, tokens: Sequence[str], place: str | None
+    ) -> Iterator[Violation]:
+        """A text has all that was appended, with a value, before anybody asked for it."""
+        if (
+            place is None
+            or place in self._truth.blind
+            or self._truth.flushed
+            or self._rules.repeats("append")
+        ):
+            return
+        for write in self._appends[key]:
+            before = write.outcome is Outcome.VALUE and write.ended < record.started
+            (token,) = write.tokens
+            if before and token not in tokens and any(each.host == place for each in self._effects(token)):
+                yield self._crossed(record, f"{token} was appended on {place} before, and is not in it")
 
     def _read_value(self, record: Record, key: str, value: Any) -> Iterator[Violation]:
         if value is not None:
@@ -231,16 +257,16 @@ class _Judge:
 
         A write that may have been applied can come late, and overwrite.
         """
-        if self._rules.reroutes or self._truth.flushed or record.host is not None or self._truth.blind:
+        if self._truth.flushed or self._truth.blind or (self._rules.reroutes and record.host is None):
             return
-        if self._moved(key, record.ended):
+        if self._moved(key, record.ended, record.host):
             return
         before = [
             write
             for write in self._renewals[key]
-            if write.thread == record.thread and _before(write, record) and write.host is None
+            if write.thread == record.thread and _before(write, record) and write.host == record.host
         ]
-        stray = [write for write in self._renewals[key] if write.host is not None]
+        stray = [write for write in self._renewals[key] if write.host != record.host]
         mine = [write for write in self._renewals[key] if write.thread == record.thread]
         done = [write for write in before if write.outcome is Outcome.VALUE]
         if not done or len(mine) + len(stray) < len(self._renewals[key]):
@@ -249,16 +275,18 @@ class _Judge:
         allowed = [write for write in done if not any(_before(write, later) for later in done)]
         allowed += [write for write in mine if not _before(write, record) and not _before(record, write)]
         allowed += [write for write in self._renewals[key] if write.outcome is Outcome.MAYBE_APPLIED]
-        allowed += stray  # by cluster.on(): they count where that host is the key's home
+        allowed += stray  # one of the two by cluster.on(): it counts where that host is the key's home
         if self._rules.repeats("renew"):
             # One that was repeated comes twice, and a later one of the same map may have come before the repeated read
             allowed += [write for write in self._renewals[key] if write.call <= record.call]
         if value not in [f"{key}={write.tokens[0]}" for write in allowed]:
             yield self._crossed(record, f"{value!r} of {key} is older than what the thread wrote before")
 
-    def _moved(self, key: str, ended: float) -> bool:
-        """Whether the home of a key has changed by then; or the hosts, where it has none."""
+    def _moved(self, key: str, ended: float, host: str | None) -> bool:
+        """Whether the home of a key has changed by then, or the named host; or the hosts, where it has none."""
         epochs = self._rules.at(-math.inf, ended)
+        if host is not None:
+            return len({epoch.members.get(host) for epoch in epochs}) > 1
         return len({epoch.place(key) or tuple(epoch.members.values()) for epoch in epochs}) > 1
 
     # Order --------------------------------------------------------------------------------------------------------

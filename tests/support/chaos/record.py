@@ -9,10 +9,16 @@ from typing import Any
 
 from nydus_core.command import Outcome
 
-__all__ = ["UNTOLD", "Effect", "Epoch", "Record", "Rules", "Truth", "Violation"]
+__all__ = ["UNTOLD", "Effect", "Epoch", "Record", "Rules", "Truth", "Violation", "amount_of"]
 
 #: The value of a call that was cancelled: a plugin was told that it has one, and nobody which.
 UNTOLD = "a value that nobody was told"
+
+
+def amount_of(token: str) -> int:
+    """Return the number that ``count`` counts up by: that of its token, which no other write has."""
+    thread, number = token.strip("<>").split(".")
+    return int(thread) * 10_000 + int(number)
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Record:
         keys: Its keys.
         tokens: What it writes at each of them; none if it only reads.
         host: The host that was named, by ``cluster.on``.
-        outcome: How it ended.
+        outcome: How it ended; None if it has no outcome, although it is over.
         value: Its value, all bytes as text.
         error: Its error, as text.
         started: When it was called, in seconds.
@@ -44,7 +50,7 @@ class Record:
     name: str
     keys: Sequence[str]
     tokens: Sequence[str]
-    outcome: Outcome
+    outcome: Outcome | None
     value: Any = None
     error: str = ""
     position: int = 0
@@ -67,7 +73,7 @@ class Record:
         return (
             f"call {self.call} of thread {self.thread}{in_map}: {self.name} {list(self.keys)} {list(self.tokens)}{where}"
             f"{f' cancelled by {self.cancelled}' * bool(self.cancelled)}"
-            f" -> {self.outcome.value} {self.value!r} {self.error}"
+            f" -> {self.outcome.value if self.outcome else 'no outcome'} {self.value!r} {self.error}"
             f" [{self.started:.3f} to {self.ended:.3f} s; {', '.join(sorted(self.faults))}]"
         )
 

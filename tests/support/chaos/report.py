@@ -65,6 +65,8 @@ class Report:
     def _count(self, row: Counter[str], record: Record, result: Result) -> None:
         row["commands"] += 1
         row["cancelled"] += bool(record.cancelled)
+        if record.outcome is None:
+            return
         row[
             {
                 Outcome.VALUE: "values",

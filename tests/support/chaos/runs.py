@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import os
 import re
+import shlex
 import ssl
 import sys
 import threading
@@ -34,9 +35,11 @@ from nydus_core.errors import NotResolved
 from nydus_core.testing import FaultProxy
 
 __all__ = [
+    "CLOSED",
     "NO_DEADLINE",
     "SLACK",
     "WATCHDOG",
+    "Actions",
     "Entry",
     "Found",
     "Result",
@@ -62,6 +65,8 @@ DEAD = 3
 _WITHOUT_DEADLINES = ("watched", "transact")
 #: Seconds until no connection may be in use any more.
 AT_REST = 5.0
+#: Seconds until the servers have no connection of ours any more.
+CLOSED = 8.0
 #: Seconds until all callers have to be done.
 WATCHDOG = 40.0
 
@@ -88,11 +93,12 @@ class Result:
         return (
             f"{self.schedule}\n{len(self.violations)} violations:{found}\n"
             f"again: make chaos SEED={self.schedule.seed} SCHEDULES=1 SIDE={self.schedule.side}"
+            f" FEATURES={shlex.quote(','.join(sorted(self.schedule.features)) or 'none')}"
         )
 
 
-#: What the commands of a call ended in, each with its value and its error.
-Found = list[tuple[Op, Outcome, Any, BaseException | None]]
+#: What the commands of a call ended in, each with its value and its error. None is no outcome.
+Found = list[tuple[Op, Outcome | None, Any, BaseException | None]]
 
 
 @dataclass
@@ -280,8 +286,9 @@ class Run:
         seconds = None if op.name in _WITHOUT_DEADLINES else op.deadline or self._schedule.deadline
         if op.name == "pipeline" and op.host is not None:
             seconds = None
-        slack = SLACK * (3 if self._schedule.debug else 1)  # asyncio's debug mode takes its time
-        limit = NO_DEADLINE if seconds is None else seconds + slack
+        # asyncio's debug mode takes its time, and so does a crowd, whose turns of the loop are long
+        slack = SLACK * (4 if self._schedule.crowd else 3 if self._schedule.debug else 1)
+        limit = NO_DEADLINE * (2 if self._schedule.crowd else 1) if seconds is None else seconds + slack
         entry, records = Entry(), list[Record]()
         number = next(self._calls)
         started = time.monotonic()
@@ -327,13 +334,19 @@ class Run:
             return op, outcome_of(value), None, value
         return op, Outcome.VALUE, self._value(op, value), None
 
-    def _kept_by(self, op: Op, promises: Sequence[Any]) -> Found:
-        """What the promises of a ``map()`` have become."""
+    def _kept_by(self, op: Op, promises: Sequence[Any], unresolved: Outcome | None = None) -> Found:
+        """What the promises of a ``map()`` have become.
+
+        Parameters:
+            op: The ``map()``.
+            promises: Its promises, as far as they were made.
+            unresolved: What is known of a promise that has no outcome; None if it should have one.
+        """
         found: Found = []
         missing = op.ops[len(promises) :]  # not even called: the block was interrupted before
         found += [(each, Outcome.NOT_SENT, None, None) for each in missing]
         for each, promise in zip(op.ops, promises, strict=False):
-            outcome = _outcome_of(promise)
+            outcome = _outcome_of(promise, unresolved)
             value = promise.value if outcome is Outcome.VALUE else None
             found.append((each, outcome, self._value(each, value), _error_of(promise)))
         return found
@@ -364,7 +377,7 @@ class Run:
     def _strikes(self) -> Iterator[tuple[float, int, Callable[[], object]]]:
         for number, fault in enumerate(self._schedule.faults):
             proxy, server = self._proxies[fault.host], self._servers[fault.host]
-            strike, end = actions(fault, proxy, server, self._schedule.timeout)
+            strike, end = self._actions(fault, proxy, server)
             lasts = fault.seconds if end is not None else WATCHDOG
             yield (
                 fault.start,
@@ -375,6 +388,9 @@ class Run:
                 yield fault.start + fault.seconds, number, end
         for number, change in enumerate(self._schedule.changes, len(self._schedule.faults)):
             yield change.start, number, partial(self._members.change, change, self._start, self._look)
+
+    def _actions(self, fault: Fault, proxy: FaultProxy, server: Any) -> Actions:
+        return actions(fault, proxy, server, self._schedule.timeout)
 
     def _strike(self, strike: Callable[[], object], fault: Fault, lasts: float) -> None:
         now = time.monotonic()
@@ -508,7 +524,7 @@ class Run:
 
     def _quiet(self) -> None:
         """Wait until the servers have read all that was sent, and closed: from now on nothing more is applied."""
-        for _ in until(8.0):
+        for _ in until(CLOSED):
             left = [proxy.open_connections for proxy in self._proxies]
             extra = [
                 server.connections() - before
@@ -544,7 +560,7 @@ def _preset(schedule: Schedule, host: str) -> Preset:
     seed = schedule.seed
     ops = [each for ops in (*schedule.threads, schedule.handler) for op in ops for each in (op, *op.ops)]
     values = {f"c{seed}:where": host, **{f"c{seed}:wrong:{number}": "text" for number in range(2)}}
-    counters = [op.keys[0] for op in ops if op.name == "incr"] + [
+    counters = [op.keys[0] for op in ops if op.name in ("incr", "count")] + [
         f"c{seed}:own:<99.{number}>" for number in range(_AFTERWARDS)
     ]
     counters += [f"c{seed}:own:<97.{number}>" for number in range(_TRIES * bool(schedule.idle))]
@@ -552,10 +568,12 @@ def _preset(schedule: Schedule, host: str) -> Preset:
     return Preset(values, counters, texts)
 
 
-def actions(
-    fault: Fault, proxy: FaultProxy, server: Any, timeout: float
-) -> tuple[Callable[[], object], Callable[[], object] | None]:
-    """What makes a fault strike, and what ends it; None if it ends by itself, or with the schedule."""
+#: What makes a fault strike, and what ends it; None if it ends by itself, or with the schedule.
+Actions = tuple[Callable[[], object], Callable[[], object] | None]
+
+
+def actions(fault: Fault, proxy: FaultProxy, server: Any, timeout: float) -> Actions:
+    """Return what makes a fault strike, and what ends it."""
     after = 0 if fault.amount < 0.25 else int(fault.amount**2 * 150)
     garbage = (b"@#!\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\xff\r\n")[int(fault.amount * 2.99)]
 
@@ -578,7 +596,7 @@ def actions(
         proxy.drop()  # no network loses some replies of a connection and brings the ones behind them
         proxy.swallow = False
 
-    table: dict[str, tuple[Callable[[], object], Callable[[], object] | None]] = {
+    table: dict[str, Actions] = {
         "refuse": (proxy.refuse, proxy.accept),
         "blackhole": (set_to("blackhole", True), end_blackhole),
         "hang_connects": (proxy.hang_connects, proxy.accept),
@@ -593,6 +611,9 @@ def actions(
         "garble": (lambda: proxy.garble(garbage, fault.times), None),
         "stop": (server.stop, server.wake),
         "kill": (server.kill, server.start),
+        "cut_large": (lambda: proxy.cut_replies(int(fault.amount**2 * 300_000), fault.times), None),
+        "throttle": (set_to("throttle", 1000 * 1000**fault.amount), set_to("throttle", 0.0)),
+        "client_kill": (server.kill_clients, None),
     }
     return table[fault.kind]
 
@@ -663,7 +684,8 @@ def _in_use(engine: Any) -> int:
     if hasattr(
         pool, "_turns"
     ):  # that of the asyncio side: a turn that was not given back is as good as in use
-        return int(max(len(pool._used), pool._busy, pool._size - pool._turns.free))
+        shared = sum(map(len, getattr(engine, "shared", ())))
+        return shared + int(max(len(pool._used), pool._busy, pool._size - pool._turns.free))
     if hasattr(engine, "connections"):
         return int(engine.connections.commands.busy + engine.connections.blocking.busy)
     return int(pool.busy)
@@ -674,12 +696,11 @@ def _idle(engine: Any) -> int:
     return len(pool._available_connections if hasattr(pool, "_available_connections") else pool._idle)
 
 
-def _outcome_of(promise: Any) -> Outcome:
-    """Return the outcome of a promise; where Ctrl-C has struck before it had one, nobody knows it."""
+def _outcome_of(promise: Any, unresolved: Outcome | None) -> Outcome | None:
     try:
         outcome: Outcome = promise.outcome
     except NotResolved:
-        return Outcome.MAYBE_APPLIED
+        return unresolved
     return outcome
 
 

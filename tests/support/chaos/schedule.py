@@ -47,16 +47,17 @@ class Op:
     """One call. Names are the same for both engines; ``calls`` says what they are there.
 
     Attributes:
-        name: What is called; ``map`` and ``pipeline`` have further ones in ``ops``.
+        name: What is called; ``map``, ``pipeline`` and ``burst`` have further ones in ``ops``.
         keys: Its keys.
         tokens: For a write, what it leaves at each of its keys: no other write in the schedule leaves the same.
         host: The number of the host, for a call by ``cluster.on(host)``.
-        ops: What is called in a ``map`` or a ``pipeline``.
+        ops: What is called in a ``map`` or a ``pipeline``, or at the same moment, each by a task of its own, in a ``burst``.
         transaction: Whether that is one.
         deadline: Seconds for a ``cluster.deadline`` block around it; None for no block.
         pause: Seconds that its caller waits before.
         cancel: How it is cancelled; None if it is not.
         wait: Seconds that a command asks the server to wait, at most.
+        size: About how many bytes of a written value there are besides, which name its token, too.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Op:
     pause: float = 0.0
     cancel: Cancel | None = None
     wait: float = 0.0
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Fault:
     """What goes wrong with one host.
 
     Attributes:
-        kind: One of ``FAULTS``.
+        kind: One of ``FAULTS``, or of those that a feature adds: see ``runs.actions``.
         host: The number of the host.
         start: Seconds from the beginning.
         seconds: How long it lasts, where it lasts.
@@ -149,6 +151,8 @@ class Schedule:
         handler: What the handlers of signals call, one after the other.
         idle: How many connections to each host are opened before the calls begin.
         tls: Whether hosts are reached over TLS.
+        crowd: How many tasks at the end of ``threads`` belong to a crowd: see ``crowds``.
+        focus: The number of the host that most of a crowd calls.
     """
 
     seed: int
@@ -177,6 +181,8 @@ class Schedule:
     handler: tuple[Op, ...] = ()
     idle: int = 0
     tls: bool = False
+    crowd: int = 0
+    focus: int = 0
 
     @property
     def reroutes(self) -> bool:

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote
 
 from address import ask
-from chaos.record import Effect, Truth
+from chaos.record import Effect, Truth, amount_of
 from memcached import MemcachedServer
 from nydus_redis.embedded.server import PrivateServer
 from nydus_redis.embedded.supervised import until
@@ -66,6 +66,7 @@ class Server(Protocol):
     def wake(self) -> None: ...
     def kill(self) -> None: ...
     def start(self) -> None: ...
+    def kill_clients(self) -> None: ...
     def connections(self) -> int: ...
     def done(self, host: str, tokens: dict[str, tuple[str, str]]) -> Done:
         """Return what it has done, given the key and name of each write by its token."""
@@ -111,6 +112,9 @@ class _Process:
         self._gone = True
         self._server.kill()
 
+    def kill_clients(self) -> None:
+        """Have it close all connections, commands under way or not. One that hangs, or is gone, cannot; nor can memcached."""
+
     def end(self) -> None:
         """End it for good."""
         self._server.stop()
@@ -119,6 +123,8 @@ class _Process:
 # Redis -----------------------------------------------------------------------------------------------------------
 
 _CONFIG = {"appendonly": "yes", "appendfsync": "always", "auto-aof-rewrite-percentage": "0"}
+#: Bytes of a log that are kept from one schedule to the next: a server that was killed reads all of it.
+_MOST_LOG = 10_000_000
 
 
 class RedisHost(_Process):
@@ -133,6 +139,8 @@ class RedisHost(_Process):
         commands = [b"FLUSHALL\r\n"]
         commands += [f"SET {key} {value}\r\n".encode() for key, value in preset.values.items()]
         ask(self, b"".join(commands) + b"ECHO prepared\r\n", b"prepared\r\n")
+        if self._size() > _MOST_LOG:
+            self._rewrite()
         self._mark = len(self._log())
 
     def number(self, key: str) -> int:
@@ -152,11 +160,27 @@ class RedisHost(_Process):
     def done(self, host: str, tokens: dict[str, tuple[str, str]]) -> Done:
         return parse_log(self._log()[self._mark :], host)
 
-    def _log(self) -> bytes:
+    def kill_clients(self) -> None:
+        with contextlib.suppress(OSError):
+            ask(self, b"CLIENT KILL TYPE normal SKIPME yes\r\n", b"\r\n", timeout=0.05)
+
+    def _rewrite(self) -> None:
+        """Begin the log anew: what schedules before have written is of no use."""
+        ask(self, b"BGREWRITEAOF\r\n", b"\r\n")
+        for _ in until(time.monotonic() + 10):
+            state = ask(self, b"INFO persistence\r\nECHO end\r\n", b"$3\r\nend\r\n")
+            if b"aof_rewrite_in_progress:0" in state and b"aof_rewrite_scheduled:0" in state:
+                return
+
+    def _files(self) -> list[Path]:
         files = Path(self.path).parent.glob("appendonly*/*.incr.aof")
-        return b"".join(
-            file.read_bytes() for file in sorted(files, key=lambda file: int(file.name.split(".")[2]))
-        )
+        return sorted(files, key=lambda file: int(file.name.split(".")[2]))
+
+    def _size(self) -> int:
+        return sum(file.stat().st_size for file in self._files())
+
+    def _log(self) -> bytes:
+        return b"".join(file.read_bytes() for file in self._files())
 
 
 def parse_log(log: bytes, host: str) -> Done:
@@ -340,6 +364,8 @@ class MemcachedHost(_Process):
             value = values.get(key, "")
             if name == "incr":
                 done.applied[token] += [Effect(host, 0)] * int(value or 0)
+            elif name == "count":
+                done.applied[token] += [Effect(host, 0)] * (int(value or 0) // amount_of(token))
             elif name in ("set", "mset"):
                 done.applied[token] += [Effect(host, 0, True)] * (
                     int(bool(value)) if sets is None else sets[key]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from chaos.judge import judge
 from chaos.queues import MOVES, POPS
-from chaos.record import UNTOLD, Effect, Record, Rules, Truth
+from chaos.record import UNTOLD, Effect, Record, Rules, Truth, amount_of
 from nydus_core.command import Outcome
 
 __all__ = ["LIES", "Evidence", "caught"]
@@ -19,7 +19,7 @@ __all__ = ["LIES", "Evidence", "caught"]
 Evidence = tuple[Sequence[Record], Truth, Rules]
 Lie = Callable[[Sequence[Record], Truth, Rules], Evidence | None]
 
-_WRITES = ("incr", "append", "push", "set", "mset", "feed", "enter")
+_WRITES = ("incr", "count", "append", "push", "set", "mset", "feed", "enter")
 
 
 def caught(name: str, evidence: Evidence) -> bool | None:
@@ -253,6 +253,73 @@ def _answered_by_a_host_that_is_gone(
     return None
 
 
+def _told_nothing(records: Sequence[Record], truth: Truth, rules: Rules) -> Evidence | None:
+    return _changed(records, records[0], outcome=None), truth, rules
+
+
+def _counted(records: Sequence[Record], rules: Rules) -> Iterator[Record]:
+    """Commands whose answers tell of which command they are, in the order in which they were answered."""
+    if rules.everywhere or rules.repeats("count"):
+        return
+    for record in sorted(records, key=lambda record: record.ended):
+        if record.name == "count" and type(record.value) is int:
+            yield record
+
+
+def _handed_to_the_next(records: Sequence[Record], truth: Truth, rules: Rules) -> Evidence | None:
+    """One reply is given to the next command, too."""
+    counted = list(_counted(records, rules))[:2]
+    if len(counted) < 2:
+        return None
+    return _changed(records, counted[1], value=counted[0].value), truth, rules
+
+
+def _not_dropped(records: Sequence[Record], truth: Truth, rules: Rules) -> Evidence | None:
+    """The reply to a cancelled command is given to the next one, whose reply is given to the one behind it, and so on."""
+    for cancelled in records:
+        if cancelled.cancelled and cancelled.name == "count" and cancelled.outcome is Outcome.MAYBE_APPLIED:
+            later = [record for record in _counted(records, rules) if record.started > cancelled.ended]
+            values = [amount_of(cancelled.tokens[0]), *(record.value for record in later)]
+            spoiled = list(records)
+            for record, value in zip(later, values, strict=False):
+                spoiled = _changed(spoiled, record, value=value)
+            if later:
+                return spoiled, truth, rules
+    return None
+
+
+def _sent_again(records: Sequence[Record], truth: Truth, rules: Rules) -> Evidence | None:
+    """A command that was written, and not answered, is written once more on another connection."""
+    for record, effects in _writes(records, truth, rules):
+        if effects and record.outcome is Outcome.MAYBE_APPLIED:
+            return records, _with(truth, record.tokens[0], [*effects, effects[0]]), rules
+    return None
+
+
+def _sent_although_cancelled(records: Sequence[Record], truth: Truth, rules: Rules) -> Evidence | None:
+    """A command that was cancelled in the queue, and told as not sent, stays there, and is sent."""
+    for record, effects in _writes(records, truth, rules):
+        homes = _homes(record, rules)
+        if record.cancelled and record.outcome is Outcome.NOT_SENT and not effects and homes:
+            return records, _with(truth, record.tokens[0], [Effect(min(homes), 10**9)]), rules
+    return None
+
+
+def _from_before(records: Sequence[Record], truth: Truth, rules: Rules) -> Evidence | None:
+    """A text as it was before somebody appended to it, and was told so."""
+    if truth.flushed or truth.blind or rules.repeats("append"):
+        return None
+    for write, effects in _writes(records, truth, rules):
+        if write.name != "append" or write.outcome is not Outcome.VALUE or not effects:
+            continue
+        for record in _reads(records, rules):
+            before, found, _ = record.value.partition(write.tokens[0])
+            later = found and record.keys == write.keys and record.started > write.ended
+            if later and _homes(record, rules) == {effects[0].host}:
+                return _changed(records, record, value=before), truth, rules
+    return None
+
+
 #: The lies, each with the word by which the judge calls it.
 LIES: dict[str, tuple[Lie, str]] = {
     "told as not sent": (_told_as_not_sent, "not sent, applied 1 times"),
@@ -275,4 +342,10 @@ LIES: dict[str, tuple[Lie, str]] = {
     "moved twice": (_moved_twice, "applied 2 times"),
     "half applied": (_half_applied, "half a transaction"),
     "overwritten": (_overwritten, "lost update"),
+    "told nothing": (_told_nothing, "no outcome"),
+    "handed to the next": (_handed_to_the_next, "wrong answer"),
+    "not dropped": (_not_dropped, "wrong answer"),
+    "sent again": (_sent_again, "applied 2 times"),
+    "sent although cancelled": (_sent_although_cancelled, "not sent, applied 1 times"),
+    "from before": (_from_before, "is not in it"),
 }

@@ -17,16 +17,18 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from chaos.calls import call
 from chaos.record import UNTOLD, Record
-from chaos.runs import SLACK, WATCHDOG, Found, Run, T, stack_of, until
-from chaos.schedule import Cancel, Op
+from chaos.runs import SLACK, WATCHDOG, Actions, Found, Run, T, stack_of, until
+from chaos.schedule import Cancel, Fault, Op
 from nydus_core import CommandError, ConfigError, RoutingError, create_async_cluster, hookimpl
 from nydus_core.aio.threaded import ThreadedEngine
 from nydus_core.command import Outcome, outcome_of
 from nydus_core.plugins.manager import hooks
+from nydus_core.testing import FaultProxy
 from nydus_memcache import Memcache
 
 __all__ = ["AsyncioRun"]
@@ -80,9 +82,23 @@ class AsyncioRun(Run):
         for op in ops:
             await asyncio.sleep(op.pause)
             try:
-                await self._done(number, op)
+                await self._begun(number, op)
             except BaseException:
                 self._fail("strange error", f"{op}\n{traceback.format_exc()}")
+
+    async def _begun(self, number: int, op: Op) -> None:
+        """Do a call, or those of a burst, which begin in the same turn of the loop."""
+        if op.name == "burst":
+            hurry = [replace(each, deadline=each.deadline or op.deadline) for each in op.ops]
+            await asyncio.gather(*(self._done(number, each) for each in hurry))
+        else:
+            await self._done(number, op)
+
+    def _actions(self, fault: Fault, proxy: FaultProxy, server: Any) -> Actions:
+        if fault.kind != "busy":
+            return super()._actions(fault, proxy, server)
+        seconds = 0.01 + fault.amount * 0.1
+        return lambda: self._loop.call_soon_threadsafe(time.sleep, seconds), None
 
     def _do(self, thread: int, op: Op) -> list[Record]:
         return self._submit(self._done(thread, op)).result(WATCHDOG)
@@ -235,6 +251,7 @@ class _Attempt:
         self._begun = False
         self._told: list[Any] = []
         self._promises: list[Any] = []
+        self._in_block = False
         self._start = time.monotonic()
         self.answered: Found | None = None
         self.lost = False
@@ -278,16 +295,18 @@ class _Attempt:
 
     async def _in_a_task(self, cancel: Cancel) -> None:
         call = asyncio.create_task(self._call())
-        moment = asyncio.create_task(_moment(cancel))
-        await asyncio.wait([call, moment], return_when=asyncio.FIRST_COMPLETED)
+        if cancel.turns is None:
+            await asyncio.wait([call], timeout=cancel.seconds)
+        else:  # no task beside it: that would be some turns later
+            for _ in range(cancel.turns):
+                await asyncio.sleep(0)
         asked = call.cancel()
         self._cancelled()
         if cancel.kind == "twice":
             for _ in range(3):
                 await asyncio.sleep(0)
             call.cancel()
-        moment.cancel()
-        await asyncio.wait([call, moment])
+        await asyncio.wait([call])
         self.lost = asked and not call.cancelled()
         if not call.cancelled():
             call.result()
@@ -320,9 +339,11 @@ class _Attempt:
         run, op = self._run, self._op
         try:
             async with run._cluster.map(transaction=op.transaction) as conn:
+                self._in_block = True
                 self._promises += [call(run._schedule.engine, conn, each) for each in op.ops]
                 if op.cancel is not None:
                     await asyncio.sleep(0)  # so that the block may be cancelled, too
+                self._in_block = False
         except CommandError:
             pass
 
@@ -368,7 +389,8 @@ class _Attempt:
         if not self._begun:
             return [(each, Outcome.NOT_SENT, None, None) for each in ops]
         if op.name == "map":
-            return self._run._kept_by(op, self._promises)
+            # A block that was cancelled has sent nothing; one that has ended has told all
+            return self._run._kept_by(op, self._promises, Outcome.NOT_SENT if self._in_block else None)
         if not self._told:
             return [(each, Outcome.MAYBE_APPLIED, None, None) for each in ops]
         return [
