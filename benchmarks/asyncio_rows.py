@@ -1,144 +1,134 @@
-"""The asyncio side: against bare ``redis.asyncio`` on one server; memcached against worker threads and aiomcache."""
+"""The asyncio side: many tasks, one task and map(), beside ``redis.asyncio`` and GLIDE, each on one server."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
+import importlib
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from typing import Any
 
-import redis.asyncio
-from side_by_side import BATCH, KEYS, SINGLES, Row, queue
+from asyncio_clients import ALONE, EACH, TASKS, Loop, Work, gets, sets, tasks
+from redis_rows import VALUES, queue_gets, queue_incrs, queue_sets
+from side_by_side import BATCH, KEYS, Row
 
-from memcached import MemcachedServer
-from nydus.db import create_async_cluster
-from nydus_core import ThreadedEngine
-from nydus_memcache import Memcache
 from nydus_redis.embedded.server import PrivateServer
 
-TASKS = 200
-EACH = 10
+MORE_TASKS = (1_000, 5_000)
+#: Seconds that a task may wait for its turn: on a busy machine thousands of them may need more than the usual 5.
+PATIENCE = 60.0
+COMMANDS: list[tuple[str, Work]] = [("GET", gets), ("SET", sets)]
+BATCHES: list[tuple[str, Callable[[Any], Any]]] = [("GET", queue_gets), ("SET", queue_sets)]
 
 
-def asyncio_rows(stack: ExitStack, servers: list[PrivateServer]) -> list[Row]:
-    """The comparisons, all in one event loop."""
-    runner = stack.enter_context(asyncio.Runner())
-    hosts = [f"redis://127.0.0.1:{server.port}" for server in servers]
-    cluster = create_async_cluster({"engine": "redis", "router": "slots", "hosts": hosts})
-    one = create_async_cluster({"engine": "redis", "router": "slots", "hosts": hosts[:1]})
-    # Its own number of connections is 100, and beyond it refuses
-    plain = redis.asyncio.Redis(port=servers[0].port, max_connections=TASKS)
-    stack.callback(lambda: runner.run(closed(cluster, one, plain)))
+def asyncio_rows(stack: ExitStack, servers: list[PrivateServer], each: int = EACH) -> list[Row]:
+    """The comparisons, all in one event loop.
 
-    def row(name: str, work: Any, ours: Any, units: int, target: float, turns: int, peer: Any = None) -> Row:
-        return Row(
-            name,
-            lambda: runner.run(work(ours)),
-            lambda: runner.run((peer or work)(plain)),
-            units,
+    Parameters:
+        stack: At its end all clients are closed.
+        servers: One for each host of the clusters. The peers use the first of them.
+        each: How many commands a task sends.
+    """
+    loop = Loop(stack)
+    cluster = loop.cluster("redis", servers, timeout=PATIENCE)
+    apart = loop.cluster("redis", servers, timeout=PATIENCE, batching=False)
+    plain, glide = loop.redis_py(servers[0]), loop.glide(servers[0])
+    for client in (cluster, plain):
+        loop.run(client.mset(VALUES))
+    rows = [
+        *_tasks(loop, cluster, plain, each, "redis.asyncio", 0.12),
+        *_tasks(loop, cluster, apart, each, "batching off", 0.2),
+        *_more_tasks(loop, cluster, each),
+        *_alone(loop, cluster, plain),
+        *_batches(loop, cluster, plain, piped, "pipeline", 0.3, [*BATCHES, ("INCR", queue_incrs)]),
+    ]
+    if glide is not None:
+        rows += _tasks(loop, cluster, glide, each, "GLIDE", 0.25)
+        rows += _batches(loop, cluster, glide, sent, "GLIDE", 1.0, BATCHES)
+    return rows
+
+
+def _tasks(loop: Loop, cluster: Any, peer: Any, each: int, name: str, target: float) -> list[Row]:
+    return [
+        Row(
+            f"asyncio: {command}, {TASKS} tasks; peer {name}",
+            loop.work(tasks, cluster, work, TASKS, each),
+            loop.work(tasks, peer, work, TASKS, each),
+            TASKS * each,
             target,
-            turns,
+            15,
         )
-
-    return [
-        row("asyncio: GET, single; peer redis.asyncio", gets, cluster, SINGLES, 1.15, 100),
-        row("asyncio: INCR, single; peer redis.asyncio", incrs, cluster, SINGLES, 1.15, 100),
-        row(f"asyncio: map() of {BATCH}; peer pipeline", mapped, cluster, BATCH, 0.8, 15, peer=piped),
-        row(
-            f"asyncio: GET, {TASKS} tasks; peer on one host",
-            tasks,
-            cluster,
-            TASKS * EACH,
-            1 / 0.95,
-            30,
-        ),
-        row("asyncio: the same, both on one host", tasks, one, TASKS * EACH, 1 / 0.95, 30),
+        for command, work in COMMANDS
     ]
 
 
-class InThreads(ThreadedEngine):
-    """The blocking memcached engine in worker threads."""
-
-    sync_side = Memcache
-
-
-class Aiomcache:
-    """aiomcache, called as a cluster is."""
-
-    def __init__(self, port: int) -> None:
-        import aiomcache  # type: ignore[import-not-found,unused-ignore]  # only `make bench` has it
-
-        self._client = aiomcache.Client("127.0.0.1", port, pool_size=100)
-
-    async def get(self, key: str) -> Any:
-        """Return a value."""
-        return await self._client.get(key.encode())
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._client.close()
-
-
-def asyncio_memcache_rows(stack: ExitStack, servers: list[MemcachedServer]) -> list[Row]:
-    """The same for memcached, all on one host."""
-    runner = stack.enter_context(asyncio.Runner())
-    hosts = [f"memcached://127.0.0.1:{servers[0].port}"]
-    made = {"router": "slots", "hosts": hosts}
-    ours = create_async_cluster({"engine": "memcache", **made})
-    threads = create_async_cluster({"engine": InThreads, **made})
-    plain = Aiomcache(servers[0].port)
-    stack.callback(lambda: runner.run(closed(ours, threads, plain)))
-    runner.run(ours.set_many(dict.fromkeys(KEYS, b"v" * 100)))
-
-    def row(name: str, work: Any, units: int, peer: Any, target: float | None, turns: int) -> Row:
-        return Row(name, lambda: runner.run(work(ours)), lambda: runner.run(work(peer)), units, target, turns)
-
-    many = TASKS * EACH
+def _more_tasks(loop: Loop, cluster: Any, each: int) -> list[Row]:
+    """The same cluster as its own peer, which sends as many commands with fewer tasks."""
     return [
-        row("asyncio: memcached get; peer worker threads", gets, SINGLES, threads, 0.8, 100),
-        row(f"asyncio: memcached get, {TASKS} tasks; peer threads", tasks, many, threads, 0.8, 30),
-        row("asyncio: memcached get; peer aiomcache", gets, SINGLES, plain, None, 100),
-        row(f"asyncio: memcached get, {TASKS} tasks; peer aiomcache", tasks, many, plain, None, 30),
+        Row(
+            f"asyncio: GET, {count} tasks; peer {TASKS} tasks",
+            loop.work(tasks, cluster, gets, count, each),
+            loop.work(tasks, cluster, gets, TASKS, each * count // TASKS),
+            count * each,
+            1.0,
+            7,
+        )
+        for count in MORE_TASKS
     ]
 
 
-async def gets(client: Any) -> None:
-    """GET, one at a time."""
-    for key in KEYS[:SINGLES]:
-        await client.get(key)
+def _alone(loop: Loop, cluster: Any, plain: Any) -> list[Row]:
+    keys = KEYS[:ALONE]
+    return [
+        Row(
+            f"asyncio: {command}, one task; peer redis.asyncio",
+            loop.work(work, cluster, keys),
+            loop.work(work, plain, keys),
+            ALONE,
+            0.6,
+            40,
+        )
+        for command, work in COMMANDS
+    ]
 
 
-async def incrs(client: Any) -> None:
-    """INCR, one at a time."""
-    for key in KEYS[:SINGLES]:
-        await client.incr("n" + key)
+def _batches(
+    loop: Loop,
+    cluster: Any,
+    peer: Any,
+    send: Callable[[Any, Callable[[Any], Any]], Coroutine[Any, Any, Any]],
+    name: str,
+    target: float,
+    batches: list[tuple[str, Callable[[Any], Any]]],
+) -> list[Row]:
+    """Return the rows of a peer that sends batches with ``send``."""
+    return [
+        Row(
+            f"asyncio: map() of {BATCH} {command}; peer {name}",
+            loop.work(mapped, cluster, work),
+            loop.work(send, peer, work),
+            BATCH,
+            target,
+            15,
+        )
+        for command, work in batches
+    ]
 
 
-async def mapped(cluster: Any) -> None:
-    """The batch as a map()."""
+async def mapped(cluster: Any, work: Callable[[Any], Any]) -> None:
+    """A batch as a map()."""
     async with cluster.map() as conn:
-        queue(conn)
+        work(conn)
 
 
-async def piped(client: Any) -> None:
-    """The batch as a hand-written pipeline."""
+async def piped(client: Any, work: Callable[[Any], Any]) -> None:
+    """A batch as a hand-written pipeline."""
     async with client.pipeline(transaction=False) as pipeline:
-        queue(pipeline)
+        work(pipeline)
         await pipeline.execute()
 
 
-async def tasks(client: Any) -> None:
-    """GET, by tasks that run at the same time."""
-
-    async def some(first: int) -> None:
-        for key in KEYS[first : first + EACH]:
-            await client.get(key)
-
-    waiting: list[Coroutine[Any, Any, None]] = [some(number * EACH) for number in range(TASKS)]
-    await asyncio.gather(*waiting)
-
-
-async def closed(*clients: Any) -> None:
-    """Close the connections."""
-    for client in clients:
-        await client.aclose()
+async def sent(client: Any, work: Callable[[Any], Any]) -> None:
+    """A batch as GLIDE has them."""
+    batch = importlib.import_module("glide").Batch(is_atomic=False)
+    work(batch)
+    await client.exec(batch, raise_on_error=True)

@@ -6,7 +6,10 @@ import gc
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+R = TypeVar("R")
+T = TypeVar("T")
 
 HOSTS = 4
 SINGLES = 100
@@ -52,14 +55,21 @@ def measure(row: Row, seconds: float = 1e-6) -> None:
         row: The comparison.
         seconds: The unit of the times that are printed, in seconds: by default µs.
     """
-    row.ours(), row.peer()  # connect, and warm up
-    ours: list[Times] = []
-    peer: list[Times] = []
-    for turn in range(row.turns):
-        sides = [(row.ours, ours), (row.peer, peer)]
-        for work, times in sides if turn % 2 else reversed(sides):
-            times.append(times_of(work))
+    ours, peer = take_turns(row.ours, row.peer, row.turns, times_of)
     show(row.name, ours, peer, row.units * seconds, row.target)
+
+
+def take_turns(
+    ours: Callable[[], R], peer: Callable[[], R], turns: int, measured: Callable[[Callable[[], R]], T]
+) -> tuple[list[T], list[T]]:
+    """Return what was measured of both sides, which take turns. Each has worked once before, to connect and to warm up."""
+    ours(), peer()
+    found: tuple[list[T], list[T]] = ([], [])
+    for turn in range(turns):
+        sides = [*zip((ours, peer), found, strict=True)]
+        for work, measures in sides if turn % 2 else reversed(sides):
+            measures.append(measured(work))
+    return found
 
 
 class Times(NamedTuple):

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ from redis.utils import HIREDIS_AVAILABLE
 
 from cluster_mode import redis_cluster
 from given import MemcachedServers, RedisServers
+from memcached import MemcachedServer
 from nydus_redis.embedded.server import PrivateServer
 
 pytestmark = pytest.mark.slow_env  # client libraries have no part in it
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+#: Commands of a task: fewer than where they are measured.
+EACH = 1
 
 
 @pytest.fixture
@@ -60,18 +64,20 @@ class Counted:
             client.close()
 
 
-@pytest.mark.parametrize("side", ["redis_rows", "asyncio_rows"])
-def test_both_sides_of_a_row_do_the_same_work(side: str, bench: Any, redis_servers: RedisServers) -> None:
+@pytest.mark.parametrize(("side", "arguments"), [("redis_rows", []), ("asyncio_rows", [EACH])])
+def test_both_sides_of_a_row_do_the_same_work(
+    side: str, arguments: list[int], bench: Any, redis_servers: RedisServers
+) -> None:
     servers = redis_servers(4, tcp=True)
     counted = Counted(servers)
     with ExitStack() as stack:
         stack.callback(counted.close)
-        for row in getattr(bench, side)(stack, servers):
+        for row in getattr(bench, side)(stack, servers, *arguments):
             counted()
             row.ours()
             ours = counted()
             row.peer()
-            assert ours == counted()
+            assert ours == counted(), row.name
             assert ours.total() == row.units
 
 
@@ -130,13 +136,8 @@ def test_both_sides_of_a_row_of_many_keys_have_the_same_answer(
         assert [row.name.partition(" ")[0] for row in rows] == ["MSET", "MGET", "MSET,"]
 
 
-@pytest.mark.parametrize(
-    "name", ["get_many", "set_many", "map() of 10000 get", "map() of 10000 set", "get,", "set,"]
-)
-def test_both_sides_of_a_row_of_memcached_do_the_same_work(
-    name: str, bench: Any, memcached_servers: MemcachedServers
-) -> None:
-    servers = memcached_servers(4, tcp=True)
+def same_work(row: Any, servers: list[MemcachedServer]) -> None:
+    """Both sides of a row ask memcached servers for as many keys as the row has units."""
 
     def asked() -> Counter[str]:
         clients = [Client(("127.0.0.1", server.port)) for server in servers]
@@ -145,6 +146,21 @@ def test_both_sides_of_a_row_of_memcached_do_the_same_work(
             client.close()
         return Counter({each: sum(stat[each.encode()] for stat in stats) for each in ("cmd_get", "cmd_set")})
 
+    before = asked()
+    row.ours()
+    ours = asked()
+    row.peer()
+    assert ours - before == asked() - ours
+    assert (ours - before).total() == row.units
+
+
+@pytest.mark.parametrize(
+    "name", ["get_many", "set_many", "map() of 10000 get", "map() of 10000 set", "get,", "set,"]
+)
+def test_both_sides_of_a_row_of_memcached_do_the_same_work(
+    name: str, bench: Any, memcached_servers: MemcachedServers
+) -> None:
+    servers = memcached_servers(4, tcp=True)
     with ExitStack() as stack:
         rows = [
             row
@@ -153,24 +169,93 @@ def test_both_sides_of_a_row_of_memcached_do_the_same_work(
         ]
         assert rows
         for row in rows:
-            before = asked()
-            row.ours()
-            ours = asked()
-            row.peer()
-            assert ours - before == asked() - ours
-            assert (ours - before).total() == row.units
+            same_work(row, servers)
 
 
-def test_what_is_aimed_at(bench: Any, redis_servers: RedisServers) -> None:
+def test_with_asyncio_both_sides_of_a_row_of_memcached_do_the_same_work(
+    bench: Any, memcached_servers: MemcachedServers
+) -> None:
+    pytest.importorskip("aiomcache", reason="only `make bench` installs aiomcache")
+    servers = memcached_servers(4, tcp=True)
+    with ExitStack() as stack:
+        rows = bench.asyncio_memcache_rows(stack, servers, EACH)
+        for row in rows:
+            same_work(row, servers)
+    assert [row.target for row in rows] == [0.3, 0.9, 0.8, 0.8]
+
+
+def test_targets_of_asyncio(bench: Any, redis_servers: RedisServers) -> None:
     with ExitStack() as stack:
         rows = bench.asyncio_rows(stack, redis_servers(4, tcp=True))
-    assert {row.name.partition(";")[0]: round(1 / row.target, 4) for row in rows} == {
-        "asyncio: GET, single": round(1 / 1.15, 4),
-        "asyncio: INCR, single": round(1 / 1.15, 4),
-        "asyncio: map() of 10000": round(1 / 0.8, 4),
-        "asyncio: GET, 200 tasks": 0.95,
-        "asyncio: the same, both on one host": 0.95,
+    targets = {row.name.removeprefix("asyncio: "): row.target for row in rows if "GLIDE" not in row.name}
+    assert targets == {
+        "GET, 200 tasks; peer redis.asyncio": 0.12,
+        "SET, 200 tasks; peer redis.asyncio": 0.12,
+        "GET, 200 tasks; peer batching off": 0.2,
+        "SET, 200 tasks; peer batching off": 0.2,
+        "GET, 1000 tasks; peer 200 tasks": 1.0,
+        "GET, 5000 tasks; peer 200 tasks": 1.0,
+        "GET, one task; peer redis.asyncio": 0.6,
+        "SET, one task; peer redis.asyncio": 0.6,
+        "map() of 10000 GET; peer pipeline": 0.3,
+        "map() of 10000 SET; peer pipeline": 0.3,
+        "map() of 10000 INCR; peer pipeline": 0.3,
     }
+    of_glide = [row.target for row in rows if "GLIDE" in row.name]
+    assert of_glide == ([0.25] * 2 + [1.0] * 2 if find_spec("glide") else [])
+
+
+def test_the_latency_of_each_command_is_measured_and_shown_in_two_rows(
+    bench: Any, redis_servers: RedisServers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ExitStack() as stack:
+        beside = bench.latencies(stack, redis_servers(4, tcp=True), EACH)
+        for latency in beside:
+            for work in (latency.ours, latency.theirs):
+                assert [len(took) for took in work()] == [EACH] * 200
+        capsys.readouterr()
+        bench.measure_latency(beside[0], turns=2)
+    shown = capsys.readouterr().out.splitlines()
+    assert [line[2:52].rstrip() for line in shown] == [
+        "asyncio: median, 200 tasks; peer redis.asyncio",
+        "asyncio: p99, 200 tasks; peer redis.asyncio",
+    ]
+    assert [line.split("|")[-2].strip() for line in shown] == ["", "0.30"]
+
+
+def test_the_median_and_the_slowest_hundredth(bench: Any) -> None:
+    found = sys.modules["asyncio_latency"].percentiles(lambda: [[number / 1000] for number in range(1, 200)])
+    assert (found.median, found.p99) == pytest.approx((0.100, 0.198))
+
+
+def test_connections_are_counted_while_tasks_use_them(
+    bench: Any,
+    redis_servers: RedisServers,
+    memcached_servers: MemcachedServers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not find_spec("aiomcache"):
+        monkeypatch.setattr(sys.modules["asyncio_clients"].Loop, "aiomcache", lambda self, server: None)
+    counted = bench.connections(redis_servers(4, tcp=True), memcached_servers(4, tcp=True), EACH)
+    found = {about.client: about.each for about in counted}
+    assert found["redis.asyncio, one host"] == [200, 0, 0, 0]
+    assert found.get("GLIDE, one host", [1, 0, 0, 0]) == [1, 0, 0, 0]
+    first, *others = found.get("memcached, aiomcache, one host", [1, 0, 0, 0])
+    assert first >= 1
+    assert others == [0, 0, 0]
+    for ours in ("Nydus", "Nydus, batching off", "memcached, Nydus"):
+        assert all(1 <= count <= 100 for count in found[ours]), ours
+
+
+@pytest.mark.parametrize(("only", "measured"), [("", 5), ("asyncio", 2), ("asyncio: GET", 1), ("no", 0)])
+def test_rows_are_chosen_by_the_beginning_of_their_names(
+    only: str, measured: int, bench: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["asyncio: GET", "asyncio: SET", "GET", "SET", "memcached get"]
+    bench.measure_some([bench.Row(name, int, int, 1, None, 2) for name in names], only, 1.0)
+    shown = [line[2:52].rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert shown == [name for name in names if name.startswith(only)]
+    assert len(shown) == measured
 
 
 def test_the_programs_of_starts_run_and_are_a_row_each(
