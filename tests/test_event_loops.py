@@ -22,6 +22,7 @@ from in_loop import in_loop
 from nydus.db import create_async_cluster
 from nydus_core import NoEventLoop
 from nydus_redis.embedded.server import PrivateServer
+from sharing import both_ways
 from waiting import LONG, until, until_async
 
 
@@ -32,6 +33,8 @@ async def work(cluster: Any, times: int = 1) -> int:
         assert await cluster.mset({"x": found, "y": found, "z": found}) is True
         async with cluster.map() as conn:
             promises = [conn.get(key) for key in "xyz"]
+        async with cluster.map(transaction=True) as conn:
+            promises += [conn.get(key) for key in "xyz"]
         assert all(promise.outcome.value == "value" for promise in promises)
         assert await cluster.ping() == [True] * len(cluster)
         assert b"worked" in [key async for key in cluster.scan_iter(match="worked")]
@@ -55,8 +58,11 @@ def program(source: str, *arguments: str, flags: tuple[str, ...] = ("-W", "error
 # One after the other --------------------------------------------------------------------------------------------------
 
 
-def test_a_cluster_made_before_any_loop_serves_one_loop_after_the_other(redis_servers: RedisServers) -> None:
-    cluster = async_cluster_of(*redis_servers(3), router="partition")
+@both_ways
+def test_a_cluster_made_before_any_loop_serves_one_loop_after_the_other(
+    redis_servers: RedisServers, batching: bool
+) -> None:
+    cluster = async_cluster_of(*redis_servers(3), router="partition", batching=batching)
     for turn in range(1, 4):
         assert in_loop(lambda: work(cluster)) == turn
     gc.collect()  # what the loops that are closed had open is let go of without a warning
@@ -95,11 +101,12 @@ def test_a_program_that_closes_nothing_and_runs_twice_makes_no_noise(
     assert printed == "1\n2\n3\n"
 
 
+@both_ways
 def test_a_closed_cluster_can_be_used_again_in_the_same_loop_and_in_another(
-    redis_servers: RedisServers,
+    redis_servers: RedisServers, batching: bool
 ) -> None:
     servers = redis_servers(2)
-    cluster = async_cluster_of(*servers, router="partition")
+    cluster = async_cluster_of(*servers, router="partition", batching=batching)
 
     async def main() -> None:
         async with cluster:
@@ -129,9 +136,10 @@ def clients(servers: list[PrivateServer]) -> list[int]:
     return found
 
 
-def test_what_a_closed_loop_had_open_is_closed(redis_servers: RedisServers) -> None:
+@both_ways
+def test_what_a_closed_loop_had_open_is_closed(redis_servers: RedisServers, batching: bool) -> None:
     servers = redis_servers(2)
-    cluster = async_cluster_of(*servers, router="partition")
+    cluster = async_cluster_of(*servers, router="partition", batching=batching)
     in_loop(lambda: work(cluster))
 
     async def other() -> None:
@@ -157,8 +165,11 @@ def test_an_embedded_cluster_serves_one_loop_after_the_other() -> None:
 # At once ----------------------------------------------------------------------------------------------------------------
 
 
-def test_one_cluster_serves_loops_in_several_threads_at_once(redis_servers: RedisServers) -> None:
-    cluster = async_cluster_of(*redis_servers(3), router="partition")
+@both_ways
+def test_one_cluster_serves_loops_in_several_threads_at_once(
+    redis_servers: RedisServers, batching: bool
+) -> None:
+    cluster = async_cluster_of(*redis_servers(3), router="partition", batching=batching)
     together = threading.Barrier(3)
 
     async def main() -> None:
@@ -177,11 +188,12 @@ def test_one_cluster_serves_loops_in_several_threads_at_once(redis_servers: Redi
     assert in_loop(count) == b"60"
 
 
+@both_ways
 def test_a_cluster_that_is_closed_in_one_loop_closes_its_connections_in_the_others(
-    redis_servers: RedisServers,
+    redis_servers: RedisServers, batching: bool
 ) -> None:
     servers = redis_servers(2)
-    cluster = async_cluster_of(*servers, router="partition")
+    cluster = async_cluster_of(*servers, router="partition", batching=batching)
     used, closed = threading.Event(), threading.Event()
 
     async def other() -> None:

@@ -15,14 +15,14 @@ from nydus_core import HostDown
 from nydus_core.health import State
 from nydus_core.testing import FaultProxy
 from nydus_redis.embedded.server import PrivateServer
-from sides import AsyncSide, BlockingSide, Side
+from sides import AsyncOwnSide, AsyncSide, BlockingSide, Side
 
 NewRedis = Callable[..., PrivateServer]
 RIGHT, WRONG = "right-4b1d", "wrong-9f3c"
 QUICK = {"failures": 2, "backoff": 0.01, "most": 0.02}
 
 
-@pytest.fixture(params=[BlockingSide, AsyncSide], ids=["blocking", "asyncio"])
+@pytest.fixture(params=[BlockingSide, AsyncSide, AsyncOwnSide], ids=lambda side: side.name)
 def side(request: pytest.FixtureRequest) -> Side:
     made: Side = request.param()
     return made

@@ -16,6 +16,7 @@ from given import MemcachedServers, RedisServers
 from nydus_core import BaseEngine, CommandError, Outcome, create_cluster
 from nydus_core.command import outcome_of
 from nydus_memcache.errors import ServerFull
+from sharing import both_ways
 
 Call = Callable[[Any], Any]
 
@@ -68,14 +69,14 @@ def test_redis(redis_servers: RedisServers) -> None:
         assert outcome_of(caught.value) is Outcome.MAYBE_APPLIED  # the other command was applied
 
 
-def test_redis_with_asyncio(redis_servers: RedisServers) -> None:
+@both_ways
+def test_redis_with_asyncio(redis_servers: RedisServers, batching: bool) -> None:
     calls, outcomes = _split(REDIS)
     servers = redis_servers(2)
     with cluster_of(*servers, router=ByName, names="ab") as cluster:
         cluster.set("text", "text")
-    assert (
-        asyncio.run(async_ends_of(async_cluster_of(*servers, router=ByName, names="ab"), calls)) == outcomes
-    )
+    other = async_cluster_of(*servers, router=ByName, names="ab", batching=batching)
+    assert asyncio.run(async_ends_of(other, calls)) == outcomes
 
 
 class Picky:

@@ -13,7 +13,7 @@ import pytest
 
 from clusters import keys_of, settings_of
 from given import MemcachedServers, RedisServers
-from sides import AsyncSide, BlockingSide, Side
+from sides import AsyncOwnSide, AsyncSide, BlockingSide, Side
 
 HOSTS = 3
 #: Bytes of a value, below the most that memcached takes; and in all, each way.
@@ -21,7 +21,7 @@ SIZE, TOTAL = 900_000, 100_000_000
 EACH = TOTAL // SIZE // HOSTS + 1
 VALUE = b"0123456789" * (SIZE // 10)
 
-sides = pytest.mark.parametrize("make_side", [BlockingSide, AsyncSide])
+sides = pytest.mark.parametrize("make_side", [BlockingSide, AsyncSide, AsyncOwnSide])
 engines = pytest.mark.parametrize("engine", ["redis", "memcache"])
 
 

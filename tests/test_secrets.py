@@ -37,7 +37,7 @@ from nydus_core import (
 )
 from nydus_core.engines import EngineBase, SerialBatch
 from nydus_core.plugins import register, unregister
-from sides import AsyncSide, BlockingSide, Side
+from sides import AsyncOwnSide, AsyncSide, BlockingSide, Side
 from waiting import LONG, until
 
 #: Secrets begin and end with these words, and hold characters that each form of a text shows in another way.
@@ -278,7 +278,7 @@ FAILING: dict[str, tuple[list[str], dict[str, Any] | str]] = {
 }
 
 
-@pytest.mark.parametrize("side", [BlockingSide, AsyncSide], ids=lambda side: side.name)
+@pytest.mark.parametrize("side", [BlockingSide, AsyncSide, AsyncOwnSide], ids=lambda side: side.name)
 @pytest.mark.parametrize("case", FAILING)
 def test_no_road_shows_a_secret(
     case: str, side: type[Side], seen: Seen, new_redis_server: NewRedisServer, tmp_path: Path
@@ -291,7 +291,7 @@ def test_no_road_shows_a_secret(
     assert seen.errors
 
 
-@pytest.mark.parametrize("side", [BlockingSide, AsyncSide], ids=lambda side: side.name)
+@pytest.mark.parametrize("side", [BlockingSide, AsyncSide, AsyncOwnSide], ids=lambda side: side.name)
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
 def test_no_road_to_a_host_that_is_not_there_shows_a_secret(side: type[Side], host: str, seen: Seen) -> None:
     _drive(side, {"host": host, "port": closed_port(), **SECRETS, **TLS}, seen)

@@ -17,7 +17,7 @@ from given import MemcachedServers, Proxies, RedisServers
 from nydus_core import CommandError, DeadlineExceeded, HostError, MaybeApplied, Outcome
 from nydus_core.command import outcome_of
 from nydus_core.testing import FaultProxy
-from sides import AsyncSide, BlockingSide, Side
+from sides import AsyncOwnSide, AsyncSide, BlockingSide, Side
 from waiting import LONG
 
 #: Seconds of the hosts in these tests, which a large value needs several times.
@@ -26,7 +26,7 @@ TIMEOUT = 0.4
 SIZE, RATE = 900_000, 900_000.0
 VALUE = b"x" * SIZE
 
-sides = pytest.mark.parametrize("make_side", [BlockingSide, AsyncSide])
+sides = pytest.mark.parametrize("make_side", [BlockingSide, AsyncSide, AsyncOwnSide])
 engines = pytest.mark.parametrize("engine", ["redis", "memcache"])
 nets = pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
 

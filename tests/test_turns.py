@@ -18,13 +18,18 @@ from in_loop import in_loop
 from nydus_core import BaseAsyncEngine, HostDown, MaybeApplied, create_async_cluster, hookimpl
 from nydus_core.pieces import COSTLY, OF_LANE, PIECE
 from nydus_core.plugins.manager import hooks
+from sharing import both_ways
 from thinned import thinned
 from waiting import LONG
 
 #: Commands, on two hosts.
 MANY = 8 * PIECE
 
-engines = pytest.mark.parametrize("engine", ["redis", "memcache"])
+engines = pytest.mark.parametrize(
+    ("engine", "options"),
+    [("redis", {}), ("redis", {"batching": False}), ("memcache", {})],
+    ids=["redis", "redis-own", "memcache"],
+)
 
 
 class Turns:
@@ -76,9 +81,11 @@ async def sent(
 
 
 @engines
-def test_while_commands_are_sent_and_answered(engine: str, servers_of: Callable[[str], list[Any]]) -> None:
+def test_while_commands_are_sent_and_answered(
+    engine: str, options: dict[str, Any], servers_of: Callable[[str], list[Any]]
+) -> None:
     async def main() -> None:
-        async with async_cluster_of(*servers_of(engine), engine=engine) as cluster:
+        async with async_cluster_of(*servers_of(engine), engine=engine, **options) as cluster:
             turns, conn = await sent(cluster, lambda conn, number: conn.set(f"k{number}", b"x"))
             assert all(conn.get_results())
             # planned, settled; on each of two hosts at the same time made ready or written, and read
@@ -103,9 +110,9 @@ def test_while_a_transaction_is_answered(redis_servers: RedisServers) -> None:
 
 
 @engines
-def test_while_hosts_are_down(engine: str) -> None:
+def test_while_hosts_are_down(engine: str, options: dict[str, Any]) -> None:
     async def main() -> None:
-        hosts = {name: {"unix_socket_path": f"/nowhere/{name}.sock"} for name in "ab"}
+        hosts = {name: {"unix_socket_path": f"/nowhere/{name}.sock", **options} for name in "ab"}
         settings = {"engine": engine, "hosts": hosts, "router": "rendezvous", "retry": {"attempts": 2}}
         async with create_async_cluster(settings) as cluster:
             for _ in range(2):  # not connected; and refused, because they are down
@@ -118,9 +125,10 @@ def test_while_hosts_are_down(engine: str) -> None:
     in_loop(main)
 
 
-def test_while_servers_answer_errors(redis_servers: RedisServers) -> None:
+@both_ways
+def test_while_servers_answer_errors(redis_servers: RedisServers, batching: bool) -> None:
     async def main() -> None:
-        async with async_cluster_of(*redis_servers(2)) as cluster:
+        async with async_cluster_of(*redis_servers(2), batching=batching) as cluster:
             await sent(cluster, lambda conn, number: conn.set(f"k{number}", b"x"))
             turns, conn = await sent(cluster, lambda conn, number: conn.lpush(f"k{number}", b"x"))
             assert len(conn.get_errors()) == MANY
@@ -129,9 +137,10 @@ def test_while_servers_answer_errors(redis_servers: RedisServers) -> None:
     in_loop(main)
 
 
-def test_while_commands_are_cut_and_put_together(redis_servers: RedisServers) -> None:
+@both_ways
+def test_while_commands_are_cut_and_put_together(redis_servers: RedisServers, batching: bool) -> None:
     async def main() -> None:
-        async with async_cluster_of(*redis_servers(2)) as cluster:
+        async with async_cluster_of(*redis_servers(2), batching=batching) as cluster:
             turns, conn = await sent(cluster, lambda conn, number: conn.mget(f"a{number}", f"b{number}"))
             assert all(value == [None, None] for value in conn.get_results())
             assert turns > 2 * MANY // PIECE + MANY // OF_LANE
@@ -217,7 +226,7 @@ def test_while_a_pipeline_queues(redis_servers: RedisServers) -> None:
 
 @engines
 def test_a_task_that_is_cancelled_between_turns_tells_true_outcomes(
-    engine: str, servers_of: Callable[[str], list[Any]]
+    engine: str, options: dict[str, Any], servers_of: Callable[[str], list[Any]]
 ) -> None:
     """Cancelled after each of the first turns: what has a value was applied, and what was not sent never is."""
 
@@ -253,7 +262,7 @@ def test_a_task_that_is_cancelled_between_turns_tells_true_outcomes(
         return [int(each.value) for each in found]
 
     async def main() -> None:
-        async with async_cluster_of(*servers_of(engine), engine=engine, timeout=LONG) as cluster:
+        async with async_cluster_of(*servers_of(engine), engine=engine, timeout=LONG, **options) as cluster:
             async with cluster.map() as conn:
                 for number in range(2 * PIECE):
                     conn.set(f"n{number}", "0")

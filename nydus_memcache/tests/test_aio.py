@@ -37,7 +37,7 @@ from shifted import Shifted, run_shifted
 from stopping import stopped
 from tls import TlsFront
 from waiting import LONG, until, until_async
-from waiting_time import timeout_of
+from waiting_time import open_connections, timeout_of
 
 pytestmark = pytest.mark.slow_env  # redis-py's version is nothing to it
 
@@ -74,6 +74,14 @@ async def cancelled(task: asyncio.Future[Any]) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def ended(task: asyncio.Future[Any], loop: Shifted) -> None:
+    """Let the time of the loop pass until a task ends. A host is given its time twice if the loop comes late."""
+    while not task.done():
+        loop.ahead += LONG + 1
+        await asyncio.sleep(0.01)
+    await task
 
 
 @pytest.fixture
@@ -212,7 +220,7 @@ def test_a_cancelled_task_leaves_no_answer_to_another(front: FaultProxy) -> None
 
 def test_a_cancelled_command_that_was_sent_has_its_connection_closed(front: FaultProxy) -> None:
     async def main() -> None:
-        async with over(front, max_pool_size=1) as cluster:
+        async with over(front, max_pool_size=1, batching=False) as cluster:
             await cluster.set_many({"a": b"1", "b": b"2"})
             front.delay = LONG
             for call in (cluster.get("a"), cluster.get_many(["a", "b"]), cluster.set("a", b"1")):
@@ -248,7 +256,7 @@ def test_a_task_cancelled_in_line_has_sent_nothing(front: FaultProxy) -> None:
     incr, raw = commands_of(lambda conn: conn.incr("n"), lambda conn: conn.raw_command(b"incr n 1"))
 
     async def main() -> None:
-        async with over(front, max_pool_size=1) as cluster:
+        async with over(front, max_pool_size=1, batching=False) as cluster:
             await cluster.set("n", 0)
             engine: Any = cluster.hosts[0]
             link = await engine.pool.take()
@@ -265,14 +273,25 @@ def test_a_task_cancelled_in_line_has_sent_nothing(front: FaultProxy) -> None:
     run(main())
 
 
+def lines_of(engine: Any) -> list[Any]:
+    """The open connections of an engine: the shared one, the idle ones, and those in use."""
+    return [*open_connections(engine), *engine.pool._used]
+
+
+def is_busy(engine: Any) -> bool:
+    """Whether the host has been asked, and has not answered."""
+    return any(line.waiting for line in lines_of(engine))
+
+
 def left_of(link: Any) -> bytes:
     """The bytes that have come and were not read."""
     received: bytes = link._received.received[link._received.at :]
     return received
 
 
+@pytest.mark.parametrize("batching", [True, False])
 def test_a_cancelled_batch_knows_what_was_answered(
-    new_memcached_server: Callable[..., MemcachedServer],
+    new_memcached_server: Callable[..., MemcachedServer], batching: bool
 ) -> None:
     commands = commands_of(
         lambda conn: conn.set("a", b"1"),
@@ -283,10 +302,10 @@ def test_a_cancelled_batch_knows_what_was_answered(
     server = new_memcached_server()
 
     async def main(bad: ScriptedServer) -> None:
-        async with over(bad) as cluster:
+        async with over(bad, batching=batching) as cluster:
             await cluster.version()
             engine: Any = cluster.hosts[0]
-            (link,) = engine.pool._idle
+            (link,) = lines_of(engine)
             with stopped(server):  # so nothing takes 20 MB
                 bad.answer(b"STORED\r\nSTO")
                 task = asyncio.ensure_future(engine.exchange(commands))
@@ -301,13 +320,14 @@ def test_a_cancelled_batch_knows_what_was_answered(
         run(main(bad))
 
 
+@pytest.mark.parametrize("batching", [True, False])
 def test_what_a_cancelled_map_ended_in_is_in_its_promises(
-    new_memcached_server: Callable[..., MemcachedServer],
+    new_memcached_server: Callable[..., MemcachedServer], batching: bool
 ) -> None:
     servers = [new_memcached_server(), new_memcached_server()]
 
     async def main() -> None:
-        async with over(*servers) as cluster:
+        async with over(*servers, batching=batching) as cluster:
             await cluster.set_many(dict.fromkeys(KEYS, b"v"))
             promises: dict[str, Any] = {}
 
@@ -319,7 +339,7 @@ def test_what_a_cancelled_map_ended_in_is_in_its_promises(
                 task = asyncio.ensure_future(block())
                 engines: Any = cluster.hosts
                 # the one has answered, and the other was asked
-                await until_async(lambda: promises and not engines[0].pool._used and engines[1].pool._used)
+                await until_async(lambda: promises and not is_busy(engines[0]) and is_busy(engines[1]))
                 await cancelled(task)
             hosts = {key: int(cluster.router.locate(key.encode())) for key in KEYS}
             assert {promises[key].outcome for key in KEYS if hosts[key] == 0} == {Outcome.VALUE}
@@ -378,9 +398,10 @@ def test_in_a_task_group_one_that_fails_ends_the_others(front: FaultProxy) -> No
 # Waiting in line ------------------------------------------------------------------------------------------------
 
 
-def test_hundreds_of_tasks_share_four_connections(front: FaultProxy) -> None:
+@pytest.mark.parametrize("options", [{"max_pool_size": 4, "batching": False}, {"batching": 4}])
+def test_hundreds_of_tasks_share_four_connections(front: FaultProxy, options: dict[str, Any]) -> None:
     async def main() -> None:
-        async with over(front, max_pool_size=4) as cluster:
+        async with over(front, **options) as cluster:
 
             async def work(number: int) -> None:
                 assert await cluster.set(f"k{number}", number) is True
@@ -394,7 +415,7 @@ def test_hundreds_of_tasks_share_four_connections(front: FaultProxy) -> None:
 
 def test_a_task_waits_in_line_as_long_as_the_timeout_says(front: FaultProxy) -> None:
     async def main() -> None:
-        options = {"max_pool_size": 1, "timeout": 0.2, "connect_timeout": LONG}
+        options = {"max_pool_size": 1, "timeout": 0.2, "connect_timeout": LONG, "batching": False}
         async with over(front, health={"failures": 1}, **options) as cluster:
             pool = cluster.hosts[0].pool  # type: ignore[attr-defined]
             link = await pool.take()
@@ -463,7 +484,8 @@ def test_a_connection_that_was_closed_a_moment_ago_is_sent_nothing(front: FaultP
     run(main())
 
 
-def test_a_slow_answer_is_waited_for_as_long_as_it_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("batching", [True, False])
+def test_a_slow_answer_is_waited_for_as_long_as_it_goes_on(tmp_path: Path, batching: bool) -> None:
     path = str(tmp_path / "slow.sock")
     said: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -475,31 +497,34 @@ def test_a_slow_answer_is_waited_for_as_long_as_it_goes_on(tmp_path: Path) -> No
         writer.close()
 
     async def main(loop: Shifted) -> None:
-        hosts = [{"unix_socket_path": path, "timeout": LONG}]
+        hosts = [{"unix_socket_path": path, "timeout": LONG, "batching": batching}]
         async with (
             await asyncio.start_unix_server(serve, path),
             create_async_cluster({"engine": Memcache, "hosts": hosts}) as cluster,
         ):
             getting = asyncio.ensure_future(cluster.get("k"))
             engine: Any = cluster.hosts[0]
-            await until_async(lambda: engine.pool._used)
-            (link,) = engine.pool._used
+            await until_async(lambda: is_busy(engine))
+            (link,) = lines_of(engine)
             for piece in (b"VALUE k 0 5\r\n", b"ab", b"cde\r\n", b"EN"):
                 loop.ahead += LONG * 0.7  # so that it takes longer than that in all
-                before = link._until
+                before = link.patience.since
                 said.put_nowait(piece)
-                await until_async(lambda before=before: link._until > before)  # type: ignore[misc]
+                await until_async(lambda before=before: link.patience.since > before)  # type: ignore[misc]
             said.put_nowait(b"D\r\n")
             assert await getting == b"abcde"
 
     run_shifted(main)
 
 
-def test_many_hosts_that_hang_cost_one_timeout(new_memcached_server: Callable[..., MemcachedServer]) -> None:
+@pytest.mark.parametrize("batching", [True, False])
+def test_many_hosts_that_hang_cost_one_timeout(
+    new_memcached_server: Callable[..., MemcachedServer], batching: bool
+) -> None:
     servers = [new_memcached_server() for _ in range(4)]
 
     async def main(loop: Shifted) -> None:
-        async with over(*servers) as cluster:
+        async with over(*servers, batching=batching) as cluster:
             await cluster.set_many(dict.fromkeys(KEYS, b"v"))
             promises: dict[int, Any] = {}
 
@@ -512,25 +537,23 @@ def test_many_hosts_that_hang_cost_one_timeout(new_memcached_server: Callable[..
                 task = asyncio.ensure_future(block())
                 engines: Any = cluster.hosts
                 busy = [True, True, True, False]
-                await until_async(
-                    lambda: promises and [bool(engines[i].pool._used) for i in range(4)] == busy
-                )
-                loop.ahead += LONG + 1
-                await task
+                await until_async(lambda: promises and [is_busy(engines[i]) for i in range(4)] == busy)
+                await ended(task, loop)
             outcomes = [promises[host].outcome for host in range(4)]
             assert outcomes == [Outcome.MAYBE_APPLIED] * 3 + [Outcome.VALUE]
 
     run_shifted(main)
 
 
-def test_what_was_answered_before_a_silence_is_known(server: MemcachedServer) -> None:
+@pytest.mark.parametrize("batching", [True, False])
+def test_what_was_answered_before_a_silence_is_known(server: MemcachedServer, batching: bool) -> None:
     promises: list[Any] = []
 
     async def main(loop: Shifted) -> None:
-        async with over(bad) as cluster:
+        async with over(bad, batching=batching) as cluster:
             await cluster.version()
             engine: Any = cluster.hosts[0]
-            (link,) = engine.pool._idle
+            (link,) = lines_of(engine)
             bad.answer(b"STORED\r\nSTO")
 
             async def block() -> None:
@@ -539,8 +562,7 @@ def test_what_was_answered_before_a_silence_is_known(server: MemcachedServer) ->
 
             task = asyncio.ensure_future(block())
             await until_async(lambda: left_of(link) == b"STO")
-            loop.ahead += LONG + 1
-            await task
+            await ended(task, loop)
             assert [each.outcome for each in promises] == [Outcome.VALUE] + [Outcome.MAYBE_APPLIED] * 2
             assert isinstance(promises[1].error, TimeoutError)
             assert await cluster.get("a") is None
@@ -624,3 +646,26 @@ def test_a_host_that_leaves_has_its_connections_closed_when_they_fall_out_of_use
             await until_async(lambda: fronts[1].open_connections == 0)
 
     run(main())
+
+
+@pytest.mark.parametrize("batching", [True, False])
+def test_a_connection_that_is_closed_before_its_task_has_a_turn(
+    new_memcached_server: Callable[..., MemcachedServer], batching: bool
+) -> None:
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        connect = loop.create_unix_connection
+
+        async def connect_late(*args: Any, **options: Any) -> Any:
+            made = await connect(*args, **options)
+            await asyncio.sleep(0.05)  # as a busy loop does
+            return made
+
+        loop.create_unix_connection = connect_late
+        with FaultProxy(new_memcached_server()) as front:
+            front.target = "/nowhere.sock"  # so the proxy takes connections, and closes them
+            async with over(front, batching=batching) as cluster:
+                with pytest.raises(HostDown):
+                    await asyncio.wait_for(cluster.get("key"), LONG)
+
+    asyncio.run(main())

@@ -17,7 +17,8 @@ from nydus_core import CommandError, create_cluster
 from nydus_core.drafts import Commands, command_of, form_of, keys_of
 from nydus_memcache import Memcache
 from nydus_memcache.connection.link import Link
-from nydus_memcache.engine.runs import Failure, outcomes, runs
+from nydus_memcache.engine.outcomes import Failure, outcomes
+from nydus_memcache.engine.runs import runs
 from odd import Word
 from queueing import Queue, refuses_when_too_late
 

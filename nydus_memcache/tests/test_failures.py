@@ -26,6 +26,7 @@ from crowd import FEW, Crowd
 from interrupting import interrupted_when
 from memcached import MemcachedServer
 from nydus_core import Cluster, HostDown, HostError, MaybeApplied, create_cluster
+from nydus_core.aio import Line
 from nydus_core.command import Outcome
 from nydus_core.health import State
 from nydus_core.testing import FaultProxy
@@ -35,7 +36,7 @@ from scripted import ScriptedServer
 from stopping import stopped
 from tls import TlsFront
 from waiting import LONG, until
-from waiting_time import in_loop_of, timeout_of
+from waiting_time import in_loop_of, open_connections, timeout_of
 
 pytestmark = pytest.mark.slow_env  # redis-py's version is nothing to it
 
@@ -297,8 +298,11 @@ def test_many_hosts_that_hang_cost_one_timeout(
     )  # 600 if each had its own
 
 
-def test_a_late_answer_is_never_that_of_the_next_command(front: FaultProxy, cluster_of: MakeCluster) -> None:
-    cluster = cluster_of(front)
+@pytest.mark.parametrize("batching", [True, False])
+def test_a_late_answer_is_never_that_of_the_next_command(
+    front: FaultProxy, cluster_of: MakeCluster, batching: bool
+) -> None:
+    cluster = cluster_of(front, batching=batching)
     cluster.set_many({"a": b"1", "b": b"2"})
     front.delay = 0.2
     with timeout_of(cluster, 0.1), pytest.raises(MaybeApplied):
@@ -520,7 +524,7 @@ def test_what_looks_like_a_full_server_within_a_connection_is_an_answer(
 def test_a_shutdown_that_is_refused_is_an_answer_and_the_connection_goes_on(
     front: FaultProxy, create: Create
 ) -> None:
-    with create({"engine": Memcache, "hosts": [host_at(front)]}) as cluster:
+    with create({"engine": Memcache, "hosts": [{**host_at(front), "batching": False}]}) as cluster:
         for _ in range(2):
             with pytest.raises(MemcacheUnknownCommandError, match="shutdown not enabled") as caught:
                 cluster.on(0).shutdown()
@@ -662,19 +666,20 @@ def age(cluster: Any, seconds: float) -> None:
     """Have the idle connections of host 0 be idle for so much longer."""
 
     def older() -> None:
-        for each in cluster[0].pool._idle:
-            if hasattr(each, "rested"):  # of asyncio
-                each.rested -= seconds
+        for each in open_connections(cluster[0]):
+            if isinstance(each, Line):  # of asyncio
+                each.patience.since -= seconds
             else:
                 each.used -= seconds
 
     in_loop_of(cluster, older)
 
 
+@pytest.mark.parametrize("batching", [True, False])
 def test_connections_that_were_idle_for_too_long_are_replaced(
-    front: FaultProxy, cluster_of: MakeCluster
+    front: FaultProxy, cluster_of: MakeCluster, batching: bool
 ) -> None:
-    cluster = cluster_of(front, pool_idle_timeout=LONG)
+    cluster = cluster_of(front, pool_idle_timeout=LONG, batching=batching)
     cluster.get("k")
     cluster.get("k")
     assert front.connections == 1

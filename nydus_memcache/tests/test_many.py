@@ -25,7 +25,8 @@ from nydus_memcache import IllegalArgument, IllegalKey, Memcache
 from nydus_memcache.commands import read_items
 from nydus_memcache.connection.link import Link
 from nydus_memcache.connection.received_aio import NeedMore, Received
-from nydus_memcache.engine.runs import Failure, outcomes, runs
+from nydus_memcache.engine.outcomes import Failure, outcomes
+from nydus_memcache.engine.runs import runs
 from odd import Word
 
 #: Values that look like a part of an answer, or like none.

@@ -1,5 +1,5 @@
-"""Tasks that are cancelled at any moment, on real servers and few connections: later answers belong to their questions, all
-connections can be used, and none is left over.
+"""Tasks that are cancelled at any moment, on real servers, with one connection for all of them or with few: later answers belong
+to their questions, all connections can be used, and none is left over.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from nydus_core import AsyncCluster, HostError
 from nydus_core.command import Outcome
 from nydus_core.testing import FaultProxy
 from nydus_redis.embedded.server import PrivateServer
+from sharing import both_ways
 from waiting import LONG, until_async
 
 Servers = Callable[..., list[PrivateServer]]
@@ -132,6 +133,16 @@ async def cancelled_after(seconds: float, work: Awaitable[Any]) -> bool:
     return False
 
 
+async def answer_again(cluster: AsyncCluster, relay: FaultProxy) -> None:
+    """Let answers pass again. The connection of all tasks has lost some, so it is cut, and that is seen."""
+    engine: Any = cluster[0]
+    shared = engine._own.get().shared
+    lines = [each._line for each in shared]
+    relay.drop()
+    await until_async(lambda: not any(each._line is line for each, line in zip(shared, lines, strict=True)))
+    relay.heal()
+
+
 async def assert_all_well(cluster: AsyncCluster, servers: list[PrivateServer]) -> None:
     """Each connection can be used, answers what it is asked, and there are no more of them than are used."""
     await asyncio.gather(*(work(cluster, -i) for work in (single, mapped, watching) for i in range(SIZE * 4)))
@@ -144,23 +155,26 @@ async def assert_all_well(cluster: AsyncCluster, servers: list[PrivateServer]) -
                 found: list[dict[str, Any]] = await other.client_list()
                 return [each for each in found if int(each["id"]) != await other.client_id()]
 
-            # SIZE for commands that wait, and as many for others
-            while (now := [each["cmd"] for each in await listed()]).count("blpop") != SIZE or len(
-                now
-            ) > 2 * SIZE:
+            # SIZE for commands that wait, as many for transactions and the like, and the one of all tasks
+            engine: Any = cluster[host]
+            most = 2 * SIZE + engine.batching
+            while (now := [each["cmd"] for each in await listed()]).count("blpop") != SIZE or len(now) > most:
                 await asyncio.sleep(0.005)  # the server has yet to notice what was closed
             for key in keys:
                 await other.rpush(key, key)
         assert await asyncio.gather(*held) == [(key.encode(), key.encode()) for key in keys]
 
 
+@both_ways
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)
-def test_a_task_that_is_cancelled_at_any_moment_leaves_all_well(redis_servers: Servers, work: Work) -> None:
+def test_a_task_that_is_cancelled_at_any_moment_leaves_all_well(
+    redis_servers: Servers, work: Work, batching: bool
+) -> None:
     servers = redis_servers(2)
     chance = random.Random(work.__name__)
 
     async def main() -> None:
-        async with cluster_of(*servers, max_connections=SIZE) as cluster:
+        async with cluster_of(*servers, max_connections=SIZE, batching=batching) as cluster:
             async with cluster.map() as conn:
                 for i in range(60):
                     conn.set(f"scan:{i}", i)
@@ -187,30 +201,40 @@ def test_a_task_that_is_cancelled_at_any_moment_leaves_all_well(redis_servers: S
     run(main())
 
 
-def test_no_cancellation_is_lost_as_a_connection_is_opened(redis_servers: Servers) -> None:
+@both_ways
+@pytest.mark.parametrize("work", [single, mapped, waiting], ids=lambda work: work.__name__)
+def test_no_cancellation_is_lost_as_a_connection_is_opened(
+    redis_servers: Servers, work: Work, batching: bool
+) -> None:
     servers = redis_servers(1)
 
     async def main() -> None:
-        async with cluster_of(*servers, max_connections=SIZE) as cluster:
+        async with cluster_of(*servers, max_connections=SIZE, batching=batching) as cluster:
             for turns in range(60):
                 await cluster.aclose()
-                task = asyncio.create_task(waiting(cluster, turns))
+                task = asyncio.ensure_future(work(cluster, turns))
                 for _ in range(turns):
                     await asyncio.sleep(0)
-                task.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await task
+                if task.cancel():
+                    with pytest.raises(asyncio.CancelledError):
+                        await task
+                else:
+                    assert work is not waiting
+                    assert task.exception() is None
             await assert_all_well(cluster, servers)
 
     run(main())
 
 
-def test_tasks_of_all_kinds_are_cancelled_among_others_that_go_on(redis_servers: Servers) -> None:
+@both_ways
+def test_tasks_of_all_kinds_are_cancelled_among_others_that_go_on(
+    redis_servers: Servers, batching: bool
+) -> None:
     servers = redis_servers(2)
     chance = random.Random(6)
 
     async def main() -> None:
-        async with cluster_of(*servers, max_connections=SIZE) as cluster:
+        async with cluster_of(*servers, max_connections=SIZE, batching=batching) as cluster:
             async with cluster.map() as conn:
                 for i in range(60):
                     conn.set(f"scan:{i}", i)
@@ -237,13 +261,16 @@ def test_tasks_of_all_kinds_are_cancelled_among_others_that_go_on(redis_servers:
     run(main())
 
 
-def test_slow_servers_are_left_while_they_greet_and_answer(redis_servers: Servers, proxy: Proxies) -> None:
+@both_ways
+def test_slow_servers_are_left_while_they_greet_and_answer(
+    redis_servers: Servers, proxy: Proxies, batching: bool
+) -> None:
     servers = redis_servers(1)
     chance = random.Random(7)
 
     async def main() -> None:
         relay = proxy(servers[0])
-        async with cluster_of(relay, max_connections=SIZE) as cluster:
+        async with cluster_of(relay, max_connections=SIZE, batching=batching) as cluster:
             relay.delay = 0.01
             for number in range(1, 41):
                 if number % 4 == 0:
@@ -261,10 +288,13 @@ def test_slow_servers_are_left_while_they_greet_and_answer(redis_servers: Server
     run(main())
 
 
-def test_what_a_cancelled_task_has_sent_may_have_been_applied(redis_servers: Servers, proxy: Proxies) -> None:
+@both_ways
+def test_what_a_cancelled_task_has_sent_may_have_been_applied(
+    redis_servers: Servers, proxy: Proxies, batching: bool
+) -> None:
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay, max_connections=SIZE) as cluster:
+        async with cluster_of(relay, max_connections=SIZE, pipeline_depth=SIZE, batching=batching) as cluster:
             await cluster.ping()
             relay.swallow = True
             promises: list[Any] = []
@@ -279,14 +309,14 @@ def test_what_a_cancelled_task_has_sent_may_have_been_applied(redis_servers: Ser
             with pytest.raises(asyncio.CancelledError):
                 await sending
             assert [each.outcome for each in promises] == [Outcome.MAYBE_APPLIED] * 2
-            # both connections are in use, so a third task waits in line: it was not sent
+            # both connections are in use, or all that may be under way is, so a third task waits in line: it was not sent
             engine: Any = cluster[0]
-            pool = engine.pool
+            shared, turns = engine._own.get().shared, engine.pool._turns
             held = [asyncio.create_task(cluster.incr("n")) for _ in range(SIZE)]
-            await until_async(lambda: not pool._turns.free)
+            await until_async(lambda: not turns.free or (shared and len(shared[0]) == 2 * SIZE))
             promises.clear()
             queued = asyncio.create_task(work())
-            await until_async(lambda: pool._turns._line)
+            await until_async(lambda: turns._line or (shared and len(shared[0]) == 2 * SIZE + 1))
             queued.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await queued
@@ -295,16 +325,44 @@ def test_what_a_cancelled_task_has_sent_may_have_been_applied(redis_servers: Ser
                 task.cancel()
             ended = await asyncio.gather(*held, return_exceptions=True)
             assert all(isinstance(each, asyncio.CancelledError) for each in ended)
-            relay.heal()
+            await answer_again(cluster, relay)
             assert int(await cluster.get("n")) >= 2
 
     run(main())
 
 
-def test_a_timeout_of_asyncio_is_the_tasks_own(redis_servers: Servers, proxy: Proxies) -> None:
+def test_no_connection_is_opened_for_commands_that_were_all_cancelled(
+    redis_servers: Servers, proxy: Proxies
+) -> None:
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay, max_connections=SIZE) as cluster:
+        async with cluster_of(relay, pipeline_depth=1) as cluster:
+            await cluster.ping()
+            engine: Any = cluster[0]
+            (shared,) = engine._own.get().shared
+            relay.swallow = True
+            tasks = [asyncio.create_task(cluster.incr("n")) for _ in range(3)]
+            await until_async(lambda: len(shared) == 3)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            relay.drop()
+            await until_async(lambda: shared._line is None)
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert shared._opening is None
+            assert len(shared) == 0
+
+    run(main())
+
+
+@both_ways
+def test_a_timeout_of_asyncio_is_the_tasks_own(
+    redis_servers: Servers, proxy: Proxies, batching: bool
+) -> None:
+    async def main() -> None:
+        relay = proxy(redis_servers(1)[0])
+        async with cluster_of(relay, max_connections=SIZE, batching=batching) as cluster:
             await cluster.ping()
             relay.swallow = True
             asks: list[Callable[[], Awaitable[Any]]] = [
@@ -317,7 +375,7 @@ def test_a_timeout_of_asyncio_is_the_tasks_own(redis_servers: Servers, proxy: Pr
                     async with asyncio.timeout(0.1):
                         await ask()
                 assert not isinstance(caught.value, HostError)
-            relay.heal()
+            await answer_again(cluster, relay)
             await single(cluster, 1)
 
     run(main())

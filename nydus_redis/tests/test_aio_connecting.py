@@ -11,20 +11,21 @@ import pytest
 
 from nydus_core import create_async_cluster
 from nydus_redis.connection.pool_aio import heedful
+from sharing import both_ways
 from waiting import LONG
 
 
+@both_ways
 def test_a_task_that_is_cancelled_at_any_turn_of_connecting_ends(
-    redis_servers: Callable[..., list[Any]],
+    redis_servers: Callable[..., list[Any]], batching: bool
 ) -> None:
     """``asyncio.wait_for`` of Python 3.11, with which redis-py sends its greeting, loses some cancellations."""
     (server,) = redis_servers(1)
 
     async def cancelled_after(turns: int) -> bool:
         """Whether the cancellation came early enough."""
-        async with create_async_cluster(
-            {"engine": "redis", "hosts": [{"unix_socket_path": server.path, "timeout": LONG}]}
-        ) as cluster:
+        host = {"unix_socket_path": server.path, "timeout": LONG, "batching": batching}
+        async with create_async_cluster({"engine": "redis", "hosts": [host]}) as cluster:
             task = asyncio.create_task(cluster.get("key"))
             for _ in range(turns):
                 await asyncio.sleep(0)

@@ -39,6 +39,7 @@ from nydus_redis.embedded.server import PrivateServer
 from nydus_redis.engine.aio import AsyncRedis
 from nydus_redis.options import ASYNC_OPTION_TYPES, OPTION_TYPES
 from scripted import ScriptedServer
+from sharing import both_ways, lines_of, open_of, warm_up
 from shifted import Shifted, run_shifted
 from tls import TlsFront
 from waiting import LONG, until_async
@@ -111,10 +112,20 @@ FAULTS: dict[str, tuple[Callable[[FaultProxy], None], type[HostError], type[redi
 }
 
 
-@pytest.mark.parametrize("way", ["single", "map", "transaction", "pipeline"])
+@pytest.mark.parametrize(
+    ("way", "batching"),
+    [
+        ("single", True),
+        ("map", True),
+        ("transaction", True),
+        ("pipeline", True),
+        ("single", False),
+        ("map", False),
+    ],
+)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_lost_exchange_may_have_been_applied_and_crosses_no_replies(
-    redis_servers: Servers, proxy: Proxies, fault: str, way: str
+    redis_servers: Servers, proxy: Proxies, fault: str, way: str, batching: bool
 ) -> None:
     hurt, kind, client_error = FAULTS[fault]
 
@@ -132,8 +143,8 @@ def test_a_lost_exchange_may_have_been_applied_and_crosses_no_replies(
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
         # protocol 2: an answer to a first request that says nothing of the protocol
-        async with cluster_of(relay, settings=ONCE, protocol=2) as cluster:
-            await cluster.ping()
+        async with cluster_of(relay, settings=ONCE, protocol=2, batching=batching) as cluster:
+            await warm_up(cluster, way)
             hurt(relay)
             with timeout_of(cluster, 0.1) if client_error is redis.TimeoutError else nullcontext():
                 errors = await ask(cluster)
@@ -149,12 +160,13 @@ def test_a_lost_exchange_may_have_been_applied_and_crosses_no_replies(
     run(main())
 
 
+@both_ways
 def test_a_swallowed_reply_of_one_of_many_hosts_costs_only_its_own_commands(
-    redis_servers: Servers, proxy: Proxies
+    redis_servers: Servers, proxy: Proxies, batching: bool
 ) -> None:
     async def main() -> None:
         relays = [proxy(server) for server in redis_servers(3)]
-        async with cluster_of(*relays, settings=ONCE) as cluster:
+        async with cluster_of(*relays, settings=ONCE, batching=batching) as cluster:
             await cluster.ping()
             relays[1].swallow = True
             with timeout_of(cluster, 0.1, 1):
@@ -174,14 +186,16 @@ def test_a_swallowed_reply_of_one_of_many_hosts_costs_only_its_own_commands(
     run(main())
 
 
-@pytest.mark.parametrize("transaction", [False, True])
-def test_replies_that_arrived_before_a_silence_are_values(redis_servers: Servers, transaction: bool) -> None:
+@pytest.mark.parametrize(("transaction", "batching"), [(False, True), (False, False), (True, True)])
+def test_replies_that_arrived_before_a_silence_are_values(
+    redis_servers: Servers, transaction: bool, batching: bool
+) -> None:
     async def main(loop: Shifted) -> None:
         promises: list[Any] = []
-        async with cluster_of(bad, settings=ONCE, max_connections=1) as cluster:
-            await cluster.ping()
+        async with cluster_of(bad, settings=ONCE, max_connections=1, batching=batching) as cluster:
+            await warm_up(cluster, "transaction" if transaction else "map")
             engine: Any = cluster[0]
-            (connection,) = engine.pool._idle
+            (connection,) = open_of(engine)
             queued = b"+OK\r\n" + b"+QUEUED\r\n" * 3
             bad.answer(queued + b"*3\r\n:7\r\n:8" if transaction else b":7\r\n:8")
 
@@ -191,7 +205,10 @@ def test_replies_that_arrived_before_a_silence_are_values(redis_servers: Servers
 
             task = asyncio.create_task(work())
             await until_async(lambda: bad.played(0))
-            await until_async(lambda: not engine.pool._connector.is_in_step(connection))
+            if transaction or not batching:
+                await until_async(lambda: not engine.pool._connector.is_in_step(connection))
+            else:
+                await until_async(connection._has_data)
             for _ in range(5):  # the loop has read it, and now it is parsed
                 await asyncio.sleep(0)
             while not task.done():  # a loop that comes late gives an answer its time once more
@@ -206,10 +223,11 @@ def test_replies_that_arrived_before_a_silence_are_values(redis_servers: Servers
         run_shifted(main)
 
 
-def test_a_trickled_reply_is_read_whole(redis_servers: Servers, proxy: Proxies) -> None:
+@both_ways
+def test_a_trickled_reply_is_read_whole(redis_servers: Servers, proxy: Proxies, batching: bool) -> None:
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay) as cluster:
+        async with cluster_of(relay, batching=batching) as cluster:
             await cluster.set("k", "value" * 5)
             relay.trickle = 0.001
             assert await cluster.get("k") == b"value" * 5
@@ -220,13 +238,14 @@ def test_a_trickled_reply_is_read_whole(redis_servers: Servers, proxy: Proxies) 
     run(main())
 
 
+@both_ways
 @pytest.mark.parametrize("way", ["single", "map"])
 def test_a_large_answer_is_read_also_where_the_loop_was_busy_until_its_time_was_over(
-    redis_servers: Servers, proxy: Proxies, way: str
+    redis_servers: Servers, proxy: Proxies, way: str, batching: bool
 ) -> None:
     async def main(loop: Shifted) -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay, settings=ONCE) as cluster:
+        async with cluster_of(relay, settings=ONCE, batching=batching) as cluster:
             await cluster.set("k", "x" * 2_000_000)
             relay.requests.clear()
 
@@ -245,12 +264,13 @@ def test_a_large_answer_is_read_also_where_the_loop_was_busy_until_its_time_was_
     run_shifted(main)
 
 
+@both_ways
 @pytest.mark.parametrize("way", ["single", "map"])
 def test_a_connection_with_more_on_it_than_was_asked_for_is_used_no_more(
-    redis_servers: Servers, way: str
+    redis_servers: Servers, way: str, batching: bool
 ) -> None:
     async def main(bad: ScriptedServer) -> None:
-        async with cluster_of(bad, max_connections=1) as cluster:
+        async with cluster_of(bad, max_connections=1, batching=batching) as cluster:
             await cluster.set("a", 1)
             for surplus in (b"$5\r\nother\r\n", b":7\r\n", b"-ERR no\r\n"):
                 bad.answer(b"$1\r\n1\r\n" + surplus)
@@ -272,20 +292,21 @@ def test_a_connection_with_more_on_it_than_was_asked_for_is_used_no_more(
         run(main(bad))
 
 
+@both_ways
 @pytest.mark.parametrize("seen", [False, True])
 def test_a_connection_that_the_server_has_closed_meanwhile_costs_nothing(
-    redis_servers: Servers, proxy: Proxies, seen: bool
+    redis_servers: Servers, proxy: Proxies, seen: bool, batching: bool
 ) -> None:
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay, settings=ONCE) as cluster:
+        async with cluster_of(relay, settings=ONCE, batching=batching) as cluster:
+            engine: Any = cluster[0]
             for way in ("single", "map", "pipeline"):
-                assert await cluster.ping() is True
+                await warm_up(cluster, way)
                 relay.drop()
                 if seen:  # else the loop has not looked at the socket when the command comes
-                    engine: Any = cluster[0]
-                    (connection,) = engine.pool._idle
-                    await until_async(lambda connection=connection: connection._reader.at_eof())  # type: ignore[misc]
+                    await until_async(lambda: not lines_of(engine))
+                    await until_async(lambda: all(each._reader.at_eof() for each in engine.pool._idle))
                 if way == "single":
                     await cluster.incr("n")
                 elif way == "map":
@@ -298,10 +319,13 @@ def test_a_connection_that_the_server_has_closed_meanwhile_costs_nothing(
     run(main())
 
 
-def test_a_server_error_passes_through_unchanged(redis_servers: Servers, proxy: Proxies) -> None:
+@both_ways
+def test_a_server_error_passes_through_unchanged(
+    redis_servers: Servers, proxy: Proxies, batching: bool
+) -> None:
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay) as cluster:
+        async with cluster_of(relay, batching=batching) as cluster:
             await cluster.set("text", "x")
             for _ in range(3):
                 with pytest.raises(redis.ResponseError, match=r"^WRONGTYPE") as caught:
@@ -319,10 +343,13 @@ def test_a_server_error_passes_through_unchanged(redis_servers: Servers, proxy: 
 
 
 @pytest.mark.parametrize("words", [b"-LOADING wait\r\n", b"-BUSY a script\r\n", b"-MASTERDOWN no\r\n"])
+@both_ways
 @pytest.mark.parametrize("way", ["single", "map"])
-def test_an_answer_that_says_later_is_asked_again(redis_servers: Servers, way: str, words: bytes) -> None:
+def test_an_answer_that_says_later_is_asked_again(
+    redis_servers: Servers, way: str, words: bytes, batching: bool
+) -> None:
     async def main(bad: ScriptedServer) -> None:
-        async with cluster_of(bad) as cluster:
+        async with cluster_of(bad, batching=batching) as cluster:
             await cluster.set("n", 1)
             bad.answer(words)
             if way == "single":
@@ -335,7 +362,7 @@ def test_an_answer_that_says_later_is_asked_again(redis_servers: Servers, way: s
             assert bad.connections == (
                 2 if b"MASTERDOWN" in words else 1
             )  # a replica's connection is dropped
-        async with cluster_of(bad, settings=ONCE) as cluster:
+        async with cluster_of(bad, settings=ONCE, batching=batching) as cluster:
             await cluster.ping()
             bad.answer(words)
             with pytest.raises(redis.RedisError) as caught:
@@ -347,9 +374,10 @@ def test_an_answer_that_says_later_is_asked_again(redis_servers: Servers, way: s
         run(main(bad))
 
 
-def test_a_command_that_waits_in_vain_has_no_answer(redis_servers: Servers) -> None:
+@both_ways
+def test_a_command_that_waits_in_vain_has_no_answer(redis_servers: Servers, batching: bool) -> None:
     async def main() -> None:
-        async with cluster_of(*redis_servers(1)) as cluster:
+        async with cluster_of(*redis_servers(1), batching=batching) as cluster:
             assert await cluster.blpop("nothing", timeout=0.05) is None
             async with cluster.map() as conn:
                 none, one = conn.blpop("nothing", timeout=0.05), conn.incr("n")
@@ -358,10 +386,13 @@ def test_a_command_that_waits_in_vain_has_no_answer(redis_servers: Servers) -> N
     run(main())
 
 
+@both_ways
 @pytest.mark.parametrize("way", ["single", "map"])
-def test_a_command_that_waits_may_take_longer_than_the_timeout(redis_servers: Servers, way: str) -> None:
+def test_a_command_that_waits_may_take_longer_than_the_timeout(
+    redis_servers: Servers, way: str, batching: bool
+) -> None:
     async def main(loop: Shifted) -> None:
-        async with cluster_of(*redis_servers(1)) as cluster:
+        async with cluster_of(*redis_servers(1), batching=batching) as cluster:
 
             async def wait() -> Any:
                 if way == "single":
@@ -390,21 +421,31 @@ async def until_blocked(cluster: AsyncCluster, count: int) -> None:
 # The pool ------------------------------------------------------------------------------------------------------
 
 
-def test_a_full_pool_is_not_sent_and_says_so_and_speaks_not_against_the_host(redis_servers: Servers) -> None:
+@both_ways
+def test_a_full_pool_is_not_sent_and_says_so_and_speaks_not_against_the_host(
+    redis_servers: Servers, batching: bool
+) -> None:
     async def main() -> None:
         settings = {"health": {"failures": 1, "calls": 1}, "retry": {"attempts": 1}}
-        async with cluster_of(*redis_servers(1), max_connections=2, settings=settings) as cluster:
+        options = {"max_connections": 2, "batching": batching}
+        async with cluster_of(*redis_servers(1), **options, settings=settings) as cluster:
             engine: Any = cluster[0]
             held = [await engine.pool.take() for _ in range(2)]
             engine.pool._turns._patience = 0.05  # for those that come now
+            for transaction in (False, True):
+                async with cluster.map(fail_silently=True, transaction=transaction) as conn:
+                    promise = conn.incr("n")
+                is_sent = batching and not transaction
+                assert promise.outcome is (Outcome.VALUE if is_sent else Outcome.NOT_SENT)
             with pytest.raises(HostDown, match="max_connections") as caught:
-                await cluster.incr("n")
-            assert isinstance(caught.value, redis.ConnectionError)
-            async with cluster.map(fail_silently=True) as conn:
-                promise = conn.incr("n")
-            assert promise.outcome is Outcome.NOT_SENT
-            with pytest.raises(HostDown, match="max_connections"):
                 await cluster.on(0).pipeline().incr("n").execute()
+            assert isinstance(caught.value, redis.ConnectionError)
+            if batching:
+                assert await cluster.decr("n") == 0
+            else:
+                with pytest.raises(HostDown, match="max_connections") as caught:
+                    await cluster.decr("n")
+                assert isinstance(caught.value, redis.ConnectionError)
             for connection in held:
                 engine.pool.give(connection, clean=True)
             engine.pool._turns._patience = LONG
@@ -414,23 +455,28 @@ def test_a_full_pool_is_not_sent_and_says_so_and_speaks_not_against_the_host(red
     run(main())
 
 
-def test_many_tasks_share_few_connections(redis_servers: Servers, proxy: Proxies) -> None:
+@pytest.mark.parametrize("batching", [True, False, 2])
+def test_many_tasks_share_few_connections(
+    redis_servers: Servers, proxy: Proxies, batching: bool | int
+) -> None:
     async def main() -> None:
         relays = [proxy(server) for server in redis_servers(2)]
-        async with cluster_of(*relays, max_connections=3) as cluster:
+        async with cluster_of(*relays, max_connections=3, batching=batching) as cluster:
             values = await asyncio.gather(*(cluster.incr(f"k{i % 50}") for i in range(500)))
             assert sorted(values) == sorted(list(range(1, 11)) * 50)
-            assert max(relay.connections for relay in relays) <= 3
+            assert max(relay.connections for relay in relays) == (int(batching) or 3)
 
     run(main())
 
 
+@both_ways
 def test_a_connection_is_asked_for_its_health_when_that_is_due(
-    redis_servers: Servers, proxy: Proxies
+    redis_servers: Servers, proxy: Proxies, batching: bool
 ) -> None:
     async def main(loop: Shifted) -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay, health_check_interval=LONG, timeout=1, settings=ONCE) as cluster:
+        options = {"health_check_interval": LONG, "timeout": 1, "batching": batching}
+        async with cluster_of(relay, **options, settings=ONCE) as cluster:
             await cluster.set("k", "v")
             relay.requests.clear()
             assert await cluster.get("k") == b"v"
@@ -532,8 +578,9 @@ def test_tcp_tls_and_urls(redis_servers: Servers, certificate: Path) -> None:
         run(main(front, server))
 
 
+@pytest.mark.parametrize("batching", [20, False])
 def test_the_connections_of_a_host_share_a_tls_context_that_no_event_loop_makes(
-    certificate: Path, redis_servers: Servers, monkeypatch: pytest.MonkeyPatch
+    certificate: Path, redis_servers: Servers, monkeypatch: pytest.MonkeyPatch, batching: bool | int
 ) -> None:
     """It reads all certificates of the system: a loop that does so for each connection gets nothing else done."""
     makers: list[int] = []
@@ -544,7 +591,7 @@ def test_the_connections_of_a_host_share_a_tls_context_that_no_event_loop_makes(
         return make(*args, **kwargs)
 
     async def main(front: TlsFront) -> None:
-        options = {"timeout": LONG, "ssl_ca_certs": str(certificate)}
+        options = {"timeout": LONG, "ssl_ca_certs": str(certificate), "batching": batching}
         settings = {"engine": Redis, "hosts": [f"rediss://localhost:{front.port}"], "defaults": options}
         async with create_async_cluster(settings) as cluster:
             await asyncio.gather(*(cluster.set("k", "v") for _ in range(30)))
@@ -565,9 +612,13 @@ def test_the_connections_of_a_host_share_a_tls_context_that_no_event_loop_makes(
 # Replies -------------------------------------------------------------------------------------------------------
 
 
-def test_an_answer_that_cannot_be_decoded_is_one_commands_alone(redis_servers: Servers) -> None:
+@both_ways
+def test_an_answer_that_cannot_be_decoded_is_one_commands_alone(
+    redis_servers: Servers, batching: bool
+) -> None:
     async def main() -> None:
-        async with cluster_of(*redis_servers(1), decode_responses=True, settings=ONCE) as cluster:
+        options = {"decode_responses": True, "batching": batching}
+        async with cluster_of(*redis_servers(1), **options, settings=ONCE) as cluster:
             await cluster.set("bad", b"\xff")
             await cluster.set("good", "é")
             with pytest.raises(MaybeApplied):
@@ -577,16 +628,18 @@ def test_an_answer_that_cannot_be_decoded_is_one_commands_alone(redis_servers: S
                 promises = [conn.get("good"), conn.get("bad"), conn.get("good")]
             first, second, third = (each.outcome for each in promises)
             assert (first, second) == (Outcome.VALUE, Outcome.MAYBE_APPLIED)
-            assert third is (Outcome.VALUE if HIREDIS_AVAILABLE else Outcome.MAYBE_APPLIED)
+            assert third is (Outcome.VALUE if HIREDIS_AVAILABLE or batching else Outcome.MAYBE_APPLIED)
             assert await cluster.get("good") == "é"
             assert cluster.health()[0].state.value == "closed"
 
     run(main())
 
 
-def test_options_of_a_command_say_how_its_reply_is_read(redis_servers: Servers) -> None:
+@both_ways
+def test_options_of_a_command_say_how_its_reply_is_read(redis_servers: Servers, batching: bool) -> None:
     async def main() -> None:
-        async with cluster_of(*redis_servers(1), decode_responses=True) as cluster:
+        options = {"decode_responses": True, "batching": batching}
+        async with cluster_of(*redis_servers(1), **options) as cluster:
             await cluster.set("bad", b"\xff")
             await cluster.set("text", "x")
             plain = {NEVER_DECODE: True}
@@ -602,10 +655,11 @@ def test_options_of_a_command_say_how_its_reply_is_read(redis_servers: Servers) 
     run(main())
 
 
-def test_very_large_values_and_very_many_commands(redis_servers: Servers) -> None:
+@both_ways
+def test_very_large_values_and_very_many_commands(redis_servers: Servers, batching: bool) -> None:
     async def main() -> None:
         big = b"0123456789" * 2_000_000
-        async with cluster_of(*redis_servers(2)) as cluster:
+        async with cluster_of(*redis_servers(2), batching=batching) as cluster:
             assert await cluster.set("big", big) is True
             assert await cluster.get("big") == big
             async with cluster.map() as conn:
@@ -683,19 +737,22 @@ def test_options_that_would_undo_what_the_cluster_promises_are_refused(option: s
         create_async_cluster({"engine": Redis, "hosts": [{option: True}]})
 
 
+OUR_OPTIONS = {"timeout", "identifier", "batching", "pipeline_depth"}
+
+
 def test_every_option_of_redis_asyncio_is_known() -> None:
     parameters = set(inspect.signature(redis.asyncio.Redis).parameters)
     known = set(AsyncRedis.option_types())
     assert parameters <= known == set(ASYNC_OPTION_TYPES)
-    assert known - parameters >= {"timeout", "identifier"}
+    assert known - parameters >= OUR_OPTIONS
 
 
 @pytest.mark.parametrize(
     "option", sorted(set(OPTION_TYPES) - set(inspect.signature(redis.asyncio.Redis).parameters))
 )
 def test_every_option_of_the_blocking_side_is_taken_or_refused_with_the_reason(option: str) -> None:
-    create_async_cluster({"engine": Redis, "hosts": [{option: None}]})
-    if option not in ("timeout", "identifier"):
+    if option not in OUR_OPTIONS:
+        create_async_cluster({"engine": Redis, "hosts": [{option: None}]})
         with pytest.raises(
             ConfigError, match=rf"^hosts\[0\]\.{option}: '{option}' is not for a host of a cluster: "
         ):
@@ -704,7 +761,10 @@ def test_every_option_of_the_blocking_side_is_taken_or_refused_with_the_reason(o
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("port", 0), ("db", -1), ("timeout", 0), ("max_connections", 0), ("protocol", 7), ("host", "")],
+    [
+        *[("port", 0), ("db", -1), ("timeout", 0), ("max_connections", 0), ("protocol", 7), ("host", "")],
+        *[("batching", -1), ("batching", 1001), ("pipeline_depth", 0)],
+    ],
 )
 def test_a_value_that_makes_no_sense_is_told_with_its_place(option: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"^hosts\[0\]\.{option}: found {value!r}; expected "):
@@ -767,12 +827,13 @@ def test_what_would_stay_with_a_shared_connection_needs_one_of_its_own(redis_ser
     run(main())
 
 
+@both_ways
 def test_the_client_of_a_host_may_be_a_block_and_closes_nothing_of_the_clusters(
-    redis_servers: Servers, proxy: Proxies
+    redis_servers: Servers, proxy: Proxies, batching: bool
 ) -> None:
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay) as cluster:
+        async with cluster_of(relay, batching=batching) as cluster:
             async with cluster.on(0) as host:
                 assert await host.set("k", "v")
             assert await (await cluster.on(0)).get("k") == b"v"
@@ -845,10 +906,11 @@ def test_monitor_belongs_to_one_host(redis_servers: Servers) -> None:
     run(main())
 
 
-def test_closing_leaves_no_connection(redis_servers: Servers, proxy: Proxies) -> None:
+@both_ways
+def test_closing_leaves_no_connection(redis_servers: Servers, proxy: Proxies, batching: bool) -> None:
     async def main() -> None:
         relay = proxy(redis_servers(1)[0])
-        async with cluster_of(relay, max_connections=4) as cluster:
+        async with cluster_of(relay, max_connections=4, batching=batching) as cluster:
             await asyncio.gather(*(cluster.incr("n") for _ in range(20)))
             async with cluster.on(0).client() as one:
                 await one.ping()
@@ -861,8 +923,9 @@ def test_closing_leaves_no_connection(redis_servers: Servers, proxy: Proxies) ->
     run(main())
 
 
-def test_one_cluster_in_several_loops(redis_servers: Servers) -> None:
-    cluster = cluster_of(*redis_servers(2))
+@both_ways
+def test_one_cluster_in_several_loops(redis_servers: Servers, batching: bool) -> None:
+    cluster = cluster_of(*redis_servers(2), batching=batching)
 
     async def main(expected: int) -> None:
         assert await cluster.incr("n") == expected

@@ -26,6 +26,7 @@ from nydus_core import (
 from nydus_core.testing import FaultProxy
 from nydus_redis import Redis
 from nydus_redis.embedded.server import PrivateServer
+from sharing import warm_up
 from waiting import LONG, until_async
 
 Servers = Callable[..., list[PrivateServer]]
@@ -37,17 +38,18 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 
 async def all_connections_work(cluster: AsyncCluster, host: Any, size: int) -> None:
-    """So many commands can be under way on a host at once, each with its own answer, and no more connections are open."""
+    """So many pipelines can be under way on a host at once, each with its own answer, and no more connections are open."""
     client = cluster.on(host)
-    values = await asyncio.gather(*(client.eval("return ARGV[1]", 1, "k", i) for i in range(size * 3)))
-    assert values == [str(i).encode() for i in range(size * 3)]
+    pipelines = [client.pipeline().eval("return ARGV[1]", 1, "k", i) for i in range(size * 3)]
+    values = await asyncio.gather(*(each.execute() for each in pipelines))
+    assert values == [[str(i).encode()] for i in range(size * 3)]
     waiting = [asyncio.create_task(client.blpop(f"turn{i}", timeout=LONG)) for i in range(size)]
     async with client.client() as one:
         while sum(each["cmd"] == "blpop" for each in await one.client_list()) < size:
             await asyncio.sleep(0.01)
-        while (
-            len(await one.client_list()) > 2 * size + 1
-        ):  # the server has yet to notice that some were closed
+        engine: Any = cluster[host]
+        most = 2 * size + engine.batching + 1
+        while len(await one.client_list()) > most:  # the server has yet to notice that some were closed
             await asyncio.sleep(0.01)
         for i in range(size):
             await one.rpush(f"turn{i}", i)
@@ -328,7 +330,7 @@ def test_a_pipeline_whose_end_is_cancelled_leaves_no_answer_to_the_next_command(
             with pytest.raises(asyncio.CancelledError):
                 await ending
             relay.delay = 0
-            assert await cluster.get("k") == b"v"
+            assert await cluster.on_key("k").pipeline().get("k").execute() == [b"v"]
 
     run(main())
 
@@ -366,14 +368,15 @@ def test_a_pipeline_whose_block_ends_while_it_is_sent_leaves_no_answer_to_anothe
     async def main() -> None:
         front = proxy(redis_servers(1)[0])
         async with cluster_of(front, max_connections=1) as cluster:
-            await cluster.set("other", "v")
+            await cluster.on_key("other").pipeline(transaction=False).set("other", "v").execute()
             front.requests.clear()
             front.delay = LONG
             async with cluster.on_key("k").pipeline(transaction=False) as pipe:
                 task = asyncio.create_task(pipe.incr("k").execute())
                 await until_async(lambda: front.requests)
             front.delay = 0
-            assert await cluster.get("other") == b"v"
+            other = cluster.on_key("other").pipeline(transaction=False)
+            assert await other.get("other").execute() == [b"v"]
             with pytest.raises(MaybeApplied):
                 await task
             assert await cluster.get("k") == b"1"
@@ -388,7 +391,7 @@ def test_scripts_that_cannot_be_loaded_cost_no_connection(redis_servers: Servers
             host = cluster.on(0)
             script = host.register_script("return 7")
             for _ in range(3):
-                await host.ping()
+                await warm_up(cluster, "pipeline")
                 relay.cut_replies()
                 pipeline = host.pipeline()
                 await script(client=pipeline)

@@ -121,9 +121,9 @@ def bad(real: PrivateServer) -> Iterator[ScriptedServer]:
 _side = "blocking"
 
 
-@pytest.fixture(params=["blocking", "asyncio"])
+@pytest.fixture(params=["blocking", "asyncio", "asyncio-own"])
 def either_side(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What is asked of the blocking cluster is asked of the asynchronous one too."""
+    """What is asked of the blocking cluster is asked of the asynchronous one too, with and without batching."""
     global _side
     _side = request.param
     yield
@@ -146,7 +146,22 @@ def connected(server: ScriptedServer, protocol: int = 3, **options: Any) -> Any:
     settings: dict[str, Any] = {"engine": Redis, "hosts": [host], **ONCE}
     if _side == "blocking":
         return create_cluster(settings)
-    return Driven(create_async_cluster({**settings, "defaults": _NAMELESS}))
+    defaults = {**_NAMELESS, "batching": _side == "asyncio"}
+    return Driven(create_async_cluster({**settings, "defaults": defaults}))
+
+
+def warm_up(cluster: Any, way: str) -> None:
+    """Have the connection open that commands of some way use."""
+    if way == "transaction":
+        with cluster.map(transaction=True) as conn:
+            conn.get("{f}a")
+    else:
+        cluster.ping()
+
+
+def all_in_step() -> int:
+    """How many connections ``assert_in_step`` uses: with batching one for commands, and one for transactions."""
+    return 2 if _side == "asyncio" else 1
 
 
 @contextmanager
@@ -289,7 +304,7 @@ def test_spoiled_replies_are_errors_and_cross_nothing(
         close = data.draw(closing(short=short))
         threads = data.draw(st.sampled_from([1, 3]))
         cluster = clusters[threads]
-        cluster.ping()
+        warm_up(cluster, way)
         bad.answer(*sent, close=close)
         with timeout_of(cluster, 1) if short and not close else nullcontext():
             found = within(LONG, lambda: outcomes(cluster, calls, way))
@@ -323,7 +338,7 @@ def test_replies_that_nobody_asked_for_are_nobodys(
         calls = [CALLS[i][0] for i in chosen]
         with prepared(real, protocol) as ask:
             honest = ask(packed(calls, protocol, transaction=way == "transaction"))
-        cluster.ping()
+        warm_up(cluster, way)
         bad.answer(honest + more[:2], more[2:])
         found = within(LONG, lambda: outcomes(cluster, calls, way))
         assert bad.played()
@@ -459,7 +474,7 @@ def test_odd_arguments_are_sent_as_one_command_or_not_at_all(
 def answered(bad: ScriptedServer, stream: bytes, calls: list[Call], way: str, **options: Any) -> list[Ended]:
     """What calls ended in that were answered with this stream; and then the connections are in step."""
     with connected(bad, **options) as cluster:
-        cluster.ping()
+        warm_up(cluster, way)
         bad.answer(stream)
         found = within(LONG, lambda: outcomes(cluster, calls, way))
         assert bad.played()
@@ -474,7 +489,7 @@ GETS: list[Call] = [lambda c: c.get("{f}a"), lambda c: c.get("{f}b"), lambda c: 
 def test_a_surplus_reply_is_noticed_where_push_messages_are_expected(real: PrivateServer) -> None:
     with ScriptedServer(real, tcp=True) as bad:
         assert answered(bad, b"$1\r\n1\r\n$5\r\nother\r\n", GETS[:1], "single") == [(Outcome.VALUE, b"1")]
-        assert bad.connections == 2
+        assert bad.connections == 1 + all_in_step()
 
 
 def test_push_messages_cost_no_connection(real: PrivateServer) -> None:
@@ -504,7 +519,7 @@ def test_a_server_that_has_loaded_in_the_meantime_is_heard(bad: ScriptedServer, 
 def test_an_answer_of_a_refusal_costs_no_connection(bad: ScriptedServer, protocol: int) -> None:
     found = answered(bad, b"-LOADING wait\r\n", GETS[:1], "single", protocol=protocol)
     assert isinstance(found[0][1], redis.exceptions.BusyLoadingError)
-    assert bad.connections == 1
+    assert bad.connections == all_in_step()
 
 
 @on_either_side

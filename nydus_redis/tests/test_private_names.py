@@ -340,6 +340,29 @@ def test_all_is_done_without_them_with_asyncio(
     run(main())
 
 
+@pytest.mark.parametrize(
+    "name", ["_reader", "_buffer", "_stream", "handle_push_response", "_hiredis_PushNotificationType"]
+)
+def test_all_is_done_without_the_names_of_the_parser_with_asyncio(
+    hide: Callable[..., None], redis_servers: Servers, name: str
+) -> None:
+    servers = redis_servers(3)
+    parser: Any = redis.asyncio.UnixDomainSocketConnection()._parser
+    is_needed = ("handle_push_response", "_reader") if HIREDIS_AVAILABLE else ("_buffer", "_stream")
+    hide(type(parser), name)
+
+    async def main() -> None:
+        async with create_async_cluster(settings(servers, decode_responses=True)) as cluster:
+            keys = keys_of(cluster)
+            engines: list[Any] = list(cluster.hosts.values())
+            assert [len(each._own.get().shared) for each in engines] == [int(name not in is_needed)] * 3
+            await async_commands_and_batches(cluster, keys)
+            await async_pipelines(cluster, keys)
+            await async_subscriptions(cluster, keys)
+
+    run(main())
+
+
 async def async_commands_and_batches(cluster: AsyncCluster, keys: list[str]) -> None:
     assert [await cluster.set(key, key) for key in keys] == [True] * 3
     assert await cluster.get(keys[0]) == keys[0]

@@ -17,16 +17,23 @@ from in_loop import in_loop
 from nydus_core import create_async_cluster, create_cluster
 from waiting import LONG
 
-__all__ = ["AsyncSide", "BlockingSide", "Scenario", "Side"]
+__all__ = ["AsyncOwnSide", "AsyncSide", "BlockingSide", "Scenario", "Side"]
 
 #: What is run on a side; it returns what has to be the same on both.
 Scenario = Callable[..., Coroutine[Any, Any, Any]]
 
 
 class Side:
-    """One side."""
+    """One side.
+
+    Attributes:
+        name: The name.
+        shares: Whether commands share one connection a host.
+        create: Makes a cluster.
+    """
 
     name: ClassVar[str]
+    shares: ClassVar[bool] = False
     create: ClassVar[Callable[..., Any]]
 
     def __init__(self) -> None:
@@ -97,6 +104,7 @@ class AsyncSide(Side):
     """The asynchronous cluster."""
 
     name = "asyncio"
+    shares = True
     create = staticmethod(create_async_cluster)
 
     async def __call__(self, found: Any) -> Any:
@@ -111,3 +119,19 @@ class AsyncSide(Side):
 
     def run(self, scenario: Scenario, *given: Any) -> Any:
         return in_loop(lambda: self._run(scenario, given))
+
+
+class AsyncOwnSide(AsyncSide):
+    """The asynchronous cluster without batching: each command that is under way has a connection of its own."""
+
+    name = "asyncio-own"
+    shares = False
+
+    def cluster(self, settings: Any) -> Any:
+        hosts, without = settings["hosts"], {"batching": False}
+        if isinstance(hosts, list):
+            hosts = dict(enumerate(hosts))
+        if any(isinstance(host, str) for host in hosts.values()):  # a URL
+            return super().cluster({**settings, "defaults": {**settings.get("defaults", {}), **without}})
+        hosts = {name: {**host, **without} for name, host in hosts.items()}
+        return super().cluster({**settings, "hosts": hosts})

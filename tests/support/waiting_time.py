@@ -6,13 +6,15 @@ So the settings say a generous one, and this shortens it for one block, on the c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from driven import Driven
+from nydus_core.aio import Line
+from sharing import lines_of
 
-__all__ = ["in_loop_of", "timeout_of"]
+__all__ = ["in_loop_of", "open_connections", "timeout_of"]
 
 T = TypeVar("T")
 
@@ -53,24 +55,28 @@ def _changed(engine: Any, seconds: float) -> Iterator[tuple[Any, str, Any]]:
     name = "timeout"
     yield engine, name, engine.timeout
     engine.timeout = seconds
-    for connection in _idle(engine):
+    for connection in open_connections(engine):
+        if isinstance(connection, Line):
+            patience = connection.patience
+            yield patience, "seconds", patience.seconds
+            patience.seconds = seconds
+            patience.end()  # its timer was set by the time before
+            if connection.waiting:
+                patience.begin(connection.transport)
+            continue
         name = "socket_timeout" if hasattr(connection, "socket_timeout") else "_timeout"
         yield connection, name, getattr(connection, name)
         setattr(connection, name, seconds)
         _tell_socket(connection, seconds)
-        timer = getattr(connection, "_timer", None)  # it was set by the time before
-        if timer is not None:
-            timer.cancel()
-            connection._timer = None
 
 
-def _idle(engine: Any) -> Iterable[Any]:
-    """The open connections of an engine that are not in use."""
+def open_connections(engine: Any) -> list[Any]:
+    """Return the open connections of an engine that all tasks of the running event loop share, or that are not in use."""
     pool = engine.pool
     found = getattr(pool, "_available_connections", None)  # redis-py's
     if found is None:
         found = pool._idle
-    return list(found)
+    return [*found, *lines_of(engine)]
 
 
 def _tell_socket(connection: Any, seconds: float | None) -> None:
