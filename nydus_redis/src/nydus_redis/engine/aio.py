@@ -72,7 +72,8 @@ class _InLoop(HostConnections):
 class AsyncRedis(RedisHost):
     """A Redis or Valkey host, for asyncio. It takes the same options as ``Redis``; differences are named here.
 
-    Each event loop has a pool of connections of its own, which connects at first use.
+    All tasks of an event loop share one connection, which is opened at first use: see ``nydus_core.aio.Multiplexer``. Commands that
+    wait at the server, transactions and pipelines have connections of their own.
 
     Parameters:
         num: The key of the host in the settings.
@@ -86,7 +87,10 @@ class AsyncRedis(RedisHost):
         identifier: The name of the host for the ``consistent`` router; by default ``redis://host:port/db``.
         options: Further options of ``redis.asyncio.Redis``:
 
-            - ``max_connections``: the most connections at once, by default 100. More tasks wait in line.
+            - ``batching``: True, the default; a number of connections that tasks share; or False for none, so that each command
+              has a connection for itself.
+            - ``pipeline_depth``: the most commands under way on a shared connection, by default 5000. More wait in line.
+            - ``max_connections``: the most connections that are not shared, by default 100. More tasks wait in line.
 
     Raises:
         ConfigError: An option would break a promise of the cluster.
