@@ -814,3 +814,27 @@ def test_a_fault_of_the_engine_keeps_nobody_waiting(
             assert await cluster.incr("n") == 1
 
     run(main)
+
+
+def test_nothing_is_written_to_a_connection_that_a_write_has_found_broken(
+    redis_servers: RedisServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = b"x" * 60_000
+
+    async def main() -> None:
+        async with async_cluster_of(redis_servers(1)[0], **ONCE) as cluster:
+            await cluster.ping()
+            send, faults = RedisLine.send, list[BaseException]([LookupError("a fault")])
+
+            def faulty(line: RedisLine, asked: Any) -> None:
+                if faults:
+                    raise faults.pop()
+                send(line, asked)
+
+            shared_of(cluster)._is_alone = False
+            monkeypatch.setattr(RedisLine, "send", faulty)
+            # Two of them fill a write
+            outcomes = await ended(*(cluster.set(f"k{number}", large) for number in range(4)))
+            assert [type(each) for each in outcomes] == [LookupError, LookupError, bool, bool]
+
+    run(main)

@@ -144,7 +144,8 @@ class Multiplexer:
                 queue.clear()
                 self._send(line, asked)
                 return
-        while queue and not line.paused and (room := self._depth - line.under_way) > 0:
+        # A write may find that the connection is broken: then the rest was not sent
+        while queue and line.is_open and not line.paused and (room := self._depth - line.under_way) > 0:
             if type(queue[0]) is not tuple:
                 self._send_part(line, queue[0], room)
                 self.go_on()  # others have their turn, too
