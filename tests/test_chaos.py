@@ -385,20 +385,6 @@ def test_a_reply_to_a_cancelled_command_that_is_handed_to_the_next_is_found(
     assert found_in_a_crowd("wrong answer", "cancellations")
 
 
-def test_a_written_command_that_is_put_in_the_queue_again_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    line_lost = Multiplexer.line_lost
-
-    def again(self: Any, line: Any, cause: Exception) -> None:
-        self._queue.extendleft([each for each in reversed(line.waiting) if type(each) is tuple])
-        kept = [each for each in line.waiting if type(each) is not tuple]
-        line.waiting.clear()
-        line.waiting.extend(kept)
-        line_lost(self, line, cause)
-
-    monkeypatch.setattr(Multiplexer, "line_lost", again)
-    assert found_in_a_crowd("applied 2 times", "lost connections", first=60)
-
-
 def test_a_command_that_is_cancelled_in_the_queue_and_sent_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = property(lambda self: self._written == len(self._items))
     monkeypatch.setattr(SharedExchange, "is_sent", sent)

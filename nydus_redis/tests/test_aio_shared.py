@@ -16,6 +16,7 @@ from redis.utils import HIREDIS_AVAILABLE
 from clusters import NO_RETRY, async_cluster_of
 from given import Proxies, RedisServers
 from nydus_core import ConfigError, HostDown, HostError, MaybeApplied, create_async_cluster
+from nydus_core.aio import Multiplexer
 from nydus_core.command import Outcome
 from nydus_redis.connection import RedisLine
 from nydus_redis.embedded.server import PrivateServer
@@ -401,6 +402,22 @@ def test_a_lost_connection_tells_each_command_its_outcome(
                 assert await direct.dbsize() == 30
 
     run(main)
+
+
+def test_a_written_command_that_is_put_in_the_queue_again_is_found(
+    new_redis_server: Callable[..., PrivateServer], proxy: Proxies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test above bites."""
+    line_lost = Multiplexer.line_lost
+
+    def again(self: Any, line: Any, cause: Exception) -> None:
+        self._queue.extendleft(reversed(line.waiting))
+        line.waiting.clear()
+        line_lost(self, line, cause)
+
+    monkeypatch.setattr(Multiplexer, "line_lost", again)
+    with pytest.raises(AssertionError, match="True, True"):
+        test_a_lost_connection_tells_each_command_its_outcome(new_redis_server, proxy, "cut")
 
 
 def test_a_host_that_cannot_be_reached_is_told_to_all(new_redis_server: Callable[..., PrivateServer]) -> None:
