@@ -146,8 +146,9 @@ class Multiplexer:
                 return
         # A write may find that the connection is broken: then the rest was not sent
         while queue and line.is_open and not line.paused and (room := self._depth - line.under_way) > 0:
-            if type(queue[0]) is not tuple:
-                self._send_part(line, queue[0], room)
+            first: Any = queue[0]
+            if not isinstance(first, tuple):
+                self._send_part(line, first, room)
                 self.go_on()  # others have their turn, too
                 return
             asked, size = [], 0
