@@ -340,11 +340,17 @@ class Multiplexer:
         self.go_on()
 
     def _tell(self, some: list[Any], tell: Callable[[Any], None]) -> None:
-        """Tell some commands at once, and the others in the next turns: an error takes far longer than a value."""
+        """Tell lanes at once, for no more of them may be written, and commands in pieces: an error takes longer than a value."""
+        for each in some:
+            if type(each) is not tuple:
+                tell(each)
+        self._tell_commands([each for each in some if type(each) is tuple], tell)
+
+    def _tell_commands(self, some: list[Any], tell: Callable[[Any], None]) -> None:
         for each in some[:COSTLY]:
             tell(each)
         if len(some) > COSTLY:
-            self._loop.call_soon(self._tell, some[COSTLY:], tell, context=self._context)
+            self._loop.call_soon(self._tell_commands, some[COSTLY:], tell, context=self._context)
 
     # The end ----------------------------------------------------------------------------------------------------------
 
