@@ -43,7 +43,7 @@ def test_tasks_share_a_connection(
     relay = proxy((redis_servers if engine == "redis" else memcached_servers)(1)[0])
 
     async def main() -> None:
-        async with async_cluster_of(relay, engine=engine, batching=True) as cluster:
+        async with async_cluster_of(relay, engine=engine) as cluster:
             await asyncio.gather(*(some(cluster, number) for number in range(100)))
             assert relay.connections == 1
         await until_async(lambda: relay.open_connections == 0)

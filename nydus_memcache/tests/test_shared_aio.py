@@ -32,7 +32,7 @@ def over(server: Listening, **options: Any) -> AsyncCluster:
     """A cluster of one server; each command is tried once."""
     host = {"unix_socket_path": server.path, "timeout": LONG, **options}
     rules = {"retry": {"attempts": 1}, "health": {"failures": 10**6, "calls": 10**6}}
-    return create_async_cluster({"engine": Memcache, "hosts": [{"batching": True, **host}], **rules})
+    return create_async_cluster({"engine": Memcache, "hosts": [host], **rules})
 
 
 def queue_of(cluster: AsyncCluster) -> Any:

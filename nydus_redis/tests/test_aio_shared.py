@@ -761,7 +761,7 @@ def test_a_deadline_that_is_over_in_the_queue_is_no_fault_of_the_host(
 
     async def main() -> None:
         async with async_cluster_of(
-            relay, engine=engine, batching=True, pipeline_depth=1, retry=NO_RETRY, health={"failures": 1}
+            relay, engine=engine, pipeline_depth=1, retry=NO_RETRY, health={"failures": 1}
         ) as cluster:
             await cluster.get("k")
             relay.blackhole = True
@@ -786,7 +786,7 @@ def test_an_event_that_ends_many_commands_counts_once_against_the_host(
     relay = proxy(servers(1)[0])
 
     async def main() -> None:
-        async with async_cluster_of(relay, engine=engine, batching=True, retry=NO_RETRY) as cluster:
+        async with async_cluster_of(relay, engine=engine, retry=NO_RETRY) as cluster:
             await cluster.get("k")
             relay.blackhole = True
             if way == "refused":

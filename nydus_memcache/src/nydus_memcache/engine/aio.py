@@ -46,7 +46,7 @@ class _InLoop(HostConnections):
         size = options.get("max_pool_size") or MAX_CONNECTIONS
         self.pool: FairPool[MemcacheLine] = FairPool(connector, size, engine.timeout)
         depth = options.get("pipeline_depth", host_options.PIPELINE_DEPTH)
-        count = int(options.get("batching", False))
+        count = int(options.get("batching", True))
         super().__init__(SharedConnector(engine, connector), count, depth, [self.pool])
 
 
@@ -66,7 +66,7 @@ class AsyncMemcache(MemcacheHost):
         identifier: The name that the ``consistent`` router hashes; by default ``memcache://host:port/``.
         options: Further options, as for ``Memcache``, with these differences:
 
-            - ``batching``: how many connections all tasks share; ``True``: one. ``False``, the default: each command, and each
+            - ``batching``: how many connections all tasks share; by default ``True``, one. ``False``: each command, and each
               ``map()``, has a connection of its own.
             - ``pipeline_depth``: the most commands under way on a shared connection, by default 5000. Others wait in line.
             - ``max_pool_size``: the most connections that are not shared, at once; by default 100. Tasks beyond wait in line.
