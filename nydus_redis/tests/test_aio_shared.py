@@ -321,6 +321,41 @@ def test_a_map_cancelled_half_way_tells_each_outcome(redis_servers: RedisServers
     run(main)
 
 
+@pytest.mark.parametrize(
+    ("engine", "replies"), [("redis", b"+OK\r\n:1\r\n:2\r\n"), ("memcache", b"STORED\r\n1\r\n2\r\n")]
+)
+def test_replies_that_come_before_a_cancelled_task_has_its_turn_are_its_own(
+    request: pytest.FixtureRequest, proxy: Proxies, engine: str, replies: bytes
+) -> None:
+    servers = request.getfixturevalue("redis_servers" if engine == "redis" else "memcached_servers")
+    relay = proxy(servers(1)[0])
+
+    async def main() -> None:
+        async with async_cluster_of(relay, engine=engine) as cluster:
+            await cluster.set("n", "0")
+            line, promises = line_of(cluster), list[Any]()
+
+            async def mapped() -> None:
+                async with cluster.map() as conn:
+                    promises.append(conn.set("k", "v"))
+                    # In the same request, for memcached
+                    promises.extend(conn.incr("n", 1) for _ in range(2))
+
+            relay.swallow = True
+            task = asyncio.create_task(mapped())
+            await until_async(lambda: line.waiting)
+            task.cancel()
+            await asyncio.sleep(
+                0
+            )  # the call is cancelled, and with it the wait of the engine, which has not woken
+            line.data_received(replies)
+            await ended(task)
+            assert [each.outcome for each in promises] == [Outcome.VALUE] * 3
+            assert promises == [True, 1, 2]
+
+    run(main)
+
+
 def test_a_deadline_ends_its_command_alone(redis_servers: RedisServers, proxy: Proxies) -> None:
     relay = proxy(redis_servers(1)[0])
 

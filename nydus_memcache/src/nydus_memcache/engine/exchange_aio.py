@@ -166,10 +166,10 @@ class Exchange:
         line.send_part(self, found)
 
     def take(self, answer: Any) -> None:
-        """Take the answer to the next request."""
-        if not self._ended.done():
+        """Take the answer to the next request, also while a task that was cancelled has not had its turn yet."""
+        if self.failure is None:
             self.answers.append(answer)
-            if self._is_complete:
+            if self._is_complete and not self._ended.done():
                 self._ended.set_result(None)
 
     def unsent(self, cause: Exception) -> None:

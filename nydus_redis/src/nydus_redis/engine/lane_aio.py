@@ -46,10 +46,11 @@ class SharedExchange(ExchangeBase):
         try:
             await self._ended
         except CancelledError:  # the outcomes are wanted at once, so without turns for others
-            done(self._read())
             if not self._written:
                 return self.cancelled(waited=self._shared.is_full)
-            done(self._fail(MaybeApplied, self._engine.unavailable(CANCELLED)))
+            self._failure = MaybeApplied, self._engine.unavailable(CANCELLED)
+            done(self._read())
+            done(self._fail(*self._failure))
             return self._outcomes
         _, cancelled = await with_turns(self._read())
         if self._failure is not None:
@@ -109,10 +110,10 @@ class SharedExchange(ExchangeBase):
             self._ended.set_result(None)
 
     def take(self, replies: list[Any]) -> None:
-        """Take the next replies."""
-        if not self._ended.done():
+        """Take the next replies, also while a task that was cancelled has not had its turn yet."""
+        if self._failure is None:
             self._replies += replies
-            if len(self._replies) == len(self._items):
+            if len(self._replies) == len(self._items) and not self._ended.done():
                 self._ended.set_result(None)
 
 
