@@ -110,7 +110,8 @@ class _Judge:
         most = self._rules.most * len(self._rules.hosts) if repeats else 1
         least = 0
         if record.outcome is Outcome.VALUE:
-            least = 0 if unsure else 1
+            # A move whose answer nobody was told may have waited in vain, as below
+            least = 0 if unsure or (record.name in MOVES and record.value is UNTOLD) else 1
             if record.name in MOVES and record.value is None:  # it has waited in vain
                 least = most = 0
         elif record.outcome is not Outcome.MAYBE_APPLIED:
