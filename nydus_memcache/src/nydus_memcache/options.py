@@ -29,7 +29,6 @@ from nydus_memcache.commands import LEGAL_KEY, PickleSerde, PlainSerde, Serde, W
 
 __all__ = [
     "OPTION_TYPES",
-    "PIPELINE_DEPTH",
     "REFUSED",
     "TIMEOUT",
     "check",
@@ -41,9 +40,6 @@ __all__ = [
 
 #: Seconds that connecting, and waiting for an answer, may take where the settings do not say.
 TIMEOUT = 5.0
-
-#: The most commands under way on a connection that tasks share, where the settings do not say.
-PIPELINE_DEPTH = 5000
 
 #: Options that would undo a promise of the cluster, or mean nothing here, and why.
 REFUSED = {

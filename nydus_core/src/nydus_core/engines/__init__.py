@@ -6,6 +6,7 @@ from nydus_core.engines.legacy import BasePipeline
 from nydus_core.engines.loan import Loan
 from nydus_core.engines.pool import (
     MAX_CONNECTIONS,
+    PIPELINE_DEPTH,
     BlockingConnector,
     SharedPool,
     Turn,
@@ -28,6 +29,7 @@ from nydus_core.engines.surface import (
 
 __all__ = [
     "MAX_CONNECTIONS",
+    "PIPELINE_DEPTH",
     "AnyEngine",
     "AsyncEngine",
     "BaseEngine",

@@ -24,6 +24,7 @@ from nydus_core.threads import Bell, refuse_eventlet, renew_after_fork
 
 __all__ = [
     "MAX_CONNECTIONS",
+    "PIPELINE_DEPTH",
     "BlockingConnector",
     "Pooled",
     "SharedPool",
@@ -38,6 +39,8 @@ __all__ = [
 
 #: The most connections for commands to a host, where the settings do not say, on both sides.
 MAX_CONNECTIONS = 100
+#: With asyncio, the most commands under way on a connection that tasks share, where the settings do not say.
+PIPELINE_DEPTH = 5000
 
 #: Seconds after which a thread in line looks by itself, in case an interrupt took the thread that should have told it.
 _LOOK = 1.0

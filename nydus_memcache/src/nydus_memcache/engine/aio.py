@@ -11,7 +11,7 @@ from weakref import ref
 from nydus_core.aio import FairPool, HostConnections, Multiplexer, PerLoop, one_by_one, with_turns
 from nydus_core.command import Command, Dispatch
 from nydus_core.drafts import Draft, items_of
-from nydus_core.engines import MAX_CONNECTIONS, SurfaceFactory
+from nydus_core.engines import MAX_CONNECTIONS, PIPELINE_DEPTH, SurfaceFactory
 from nydus_core.errors import HostDown
 from nydus_core.pieces import Work, done, slices
 from nydus_memcache import options as host_options
@@ -45,7 +45,7 @@ class _InLoop(HostConnections):
         connector = MemcacheConnector(engine.address, options.get("pool_idle_timeout", 0), shared_runs, lost)
         size = options.get("max_pool_size") or MAX_CONNECTIONS
         self.pool: FairPool[MemcacheLine] = FairPool(connector, size, engine.timeout)
-        depth = options.get("pipeline_depth", host_options.PIPELINE_DEPTH)
+        depth = options.get("pipeline_depth", PIPELINE_DEPTH)
         count = int(options.get("batching", True))
         super().__init__(SharedConnector(engine, connector), count, depth, [self.pool])
 

@@ -11,7 +11,7 @@ import redis.asyncio
 from nydus_core.aio import FairPool, HostConnections, Multiplexer, PerLoop, with_turns
 from nydus_core.command import Command, Dispatch
 from nydus_core.drafts import items_of
-from nydus_core.engines import MAX_CONNECTIONS, SurfaceFactory, name_of
+from nydus_core.engines import MAX_CONNECTIONS, PIPELINE_DEPTH, SurfaceFactory, name_of
 from nydus_core.errors import HostDown
 from nydus_redis import options as host_options
 from nydus_redis.commands import RedisCommand, UnreadableReply
@@ -103,11 +103,10 @@ class AsyncRedis(RedisHost):
     def _prepare(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         client = host_options.async_client_options(options)
         self._size = client.pop("max_connections", None) or MAX_CONNECTIONS
-        batching = options.get("batching", True)
         #: How many connections all tasks share; 0 without batching.
-        self.batching = 1 if batching is True else int(batching)
+        self.batching = int(options.get("batching", True))
         #: The most commands under way on such a connection.
-        self.pipeline_depth: int = options.get("pipeline_depth", host_options.PIPELINE_DEPTH)
+        self.pipeline_depth: int = options.get("pipeline_depth", PIPELINE_DEPTH)
         made: Any = redis.asyncio.Redis(**client)
         self._template = made.connection_pool
         self._template.connection_class = heedful(self._template.connection_class, self.redactor)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from nydus_core.lazy import lazy
 from nydus_redis.options.blocking import (
     OPTION_TYPES,
-    PIPELINE_DEPTH,
     REFUSED,
     TIMEOUT,
     client_options,
@@ -24,7 +23,6 @@ else:
 __all__ = [
     "ASYNC_OPTION_TYPES",
     "OPTION_TYPES",
-    "PIPELINE_DEPTH",
     "REFUSED",
     "REFUSED_ASYNC",
     "TIMEOUT",

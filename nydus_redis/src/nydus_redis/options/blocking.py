@@ -30,7 +30,6 @@ from nydus_core.errors import ConfigError
 
 __all__ = [
     "OPTION_TYPES",
-    "PIPELINE_DEPTH",
     "REFUSED",
     "TIMEOUT",
     "TYPES",
@@ -103,8 +102,6 @@ _RANGES: Mapping[str, Check] = {
 
 #: Options about the connection that tasks of asyncio share. A blocking cluster takes no notice of them.
 _BATCHING = ("batching", "pipeline_depth")
-#: The most commands under way on such a connection, if the settings do not say.
-PIPELINE_DEPTH = 5000
 
 #: Options that say how a connection introduces itself to the server.
 _INTRODUCTION = ("driver_info", "lib_name", "lib_version")
