@@ -391,6 +391,14 @@ def test_a_command_that_is_cancelled_in_the_queue_and_sent_is_found(monkeypatch:
     assert found_in_a_crowd("not sent, applied 1 times", "cancellations")
 
 
+def assert_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crowd without faults finds that connections are left."""
+    monkeypatch.setattr(runs, "CLOSED", 0.5)
+    schedule = dataclasses.replace(make_schedule(56, "asyncio", ["crowd"]), faults=())
+    with Fleet() as fleet:
+        assert "connections left" in kinds(run(schedule, fleet).violations)
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_shared_connection_that_is_left_open_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Line, "finish", lambda self: None)
@@ -399,10 +407,7 @@ def test_a_shared_connection_that_is_left_open_is_found(monkeypatch: pytest.Monk
         self.drop()
 
     monkeypatch.setattr(Multiplexer, "aclose", aclose)
-    monkeypatch.setattr(runs, "CLOSED", 0.5)
-    schedule = dataclasses.replace(make_schedule(56, "asyncio", ["crowd"]), faults=())
-    with Fleet() as fleet:
-        assert "connections left" in kinds(run(schedule, fleet).violations)
+    assert_left_open(monkeypatch)
     gc.collect()
 
 
@@ -418,10 +423,7 @@ def test_a_connection_that_is_left_open_when_the_cluster_is_closed_is_found(
         return idle[1:]
 
     monkeypatch.setattr(FairPool, "_forget", forgets_too_much)
-    monkeypatch.setattr(runs, "CLOSED", 0.5)
-    schedule = dataclasses.replace(make_schedule(56, "asyncio", ["crowd"]), faults=())
-    with Fleet() as fleet:
-        assert "connections left" in kinds(run(schedule, fleet).violations)
+    assert_left_open(monkeypatch)
     left.clear()
     gc.collect()  # their loop is gone, and they complain of that
 

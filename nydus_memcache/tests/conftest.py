@@ -14,6 +14,7 @@ from address import Listening
 from driven import create_driven
 from memcached import MemcachedServer
 from nydus_core import Cluster, create_cluster
+from nydus_core.testing import FaultProxy
 from nydus_memcache import Memcache
 from waiting import LONG
 
@@ -55,6 +56,17 @@ def cluster_of(create: Callable[[dict[str, Any]], Any]) -> MakeCluster:
 @pytest.fixture
 def servers(memcached_servers: Servers) -> list[MemcachedServer]:
     return memcached_servers(3)
+
+
+@pytest.fixture
+def server(memcached_servers: Servers) -> MemcachedServer:
+    return memcached_servers(1)[0]
+
+
+@pytest.fixture
+def front(server: MemcachedServer, proxy: Callable[..., FaultProxy]) -> FaultProxy:
+    """A proxy in front of one server."""
+    return proxy(server)
 
 
 @pytest.fixture

@@ -84,18 +84,6 @@ async def ended(task: asyncio.Future[Any], loop: Shifted) -> None:
     await task
 
 
-@pytest.fixture
-def server(memcached_servers: Any) -> MemcachedServer:
-    found: MemcachedServer = memcached_servers(1)[0]
-    return found
-
-
-@pytest.fixture
-def front(server: MemcachedServer, proxy: Callable[..., FaultProxy]) -> FaultProxy:
-    """A proxy in front of one server."""
-    return proxy(server)
-
-
 # Methods --------------------------------------------------------------------------------------------------------
 
 

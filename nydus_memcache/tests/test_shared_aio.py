@@ -38,7 +38,7 @@ def over(server: Listening, **options: Any) -> AsyncCluster:
 def queue_of(cluster: AsyncCluster) -> Any:
     """The queue of the host."""
     engine: Any = cluster.hosts[0]
-    (queue,) = engine._own.get().shared
+    (queue,) = engine.shared
     return queue
 
 
@@ -50,18 +50,6 @@ def line_of(cluster: AsyncCluster) -> Any:
 async def in_company(cluster: AsyncCluster) -> None:
     """Have several tasks work at once: a task that was alone writes at once, and the others in the next turn."""
     await asyncio.gather(*(cluster.get("k") for _ in range(3)))
-
-
-@pytest.fixture
-def server(memcached_servers: Any) -> MemcachedServer:
-    found: MemcachedServer = memcached_servers(1)[0]
-    return found
-
-
-@pytest.fixture
-def front(server: MemcachedServer, proxy: Callable[..., FaultProxy]) -> FaultProxy:
-    """A proxy in front of one server."""
-    return proxy(server)
 
 
 # One connection -----------------------------------------------------------------------------------------------------
