@@ -123,7 +123,7 @@ _side = "blocking"
 
 @pytest.fixture(params=["blocking", "asyncio", "asyncio-own"])
 def either_side(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What is asked of the blocking cluster is asked of the asynchronous one too, with and without batching."""
+    """Each question to the blocking cluster is put to the asynchronous one too, with and without batching."""
     global _side
     _side = request.param
     yield

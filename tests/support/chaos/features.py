@@ -1,4 +1,4 @@
-"""What schedules have besides: crowds, dead pools, small deadlines, signals, changes of the hosts, TLS, commands that wait, pipelines.
+"""The features of schedules: crowds, dead pools, small deadlines, signals, changes of the hosts, TLS, commands that wait, pipelines.
 
 Pure, as ``schedule``. A feature adds to a basic schedule, or changes a part of it; several may be together.
 """

@@ -97,7 +97,7 @@ class Result:
         )
 
 
-#: What the commands of a call ended in, each with its value and its error. None is no outcome.
+#: The outcomes of the commands of a call, each with its value and its error. None is no outcome.
 Found = list[tuple[Op, Outcome | None, Any, BaseException | None]]
 
 
@@ -335,12 +335,12 @@ class Run:
         return op, Outcome.VALUE, self._value(op, value), None
 
     def _kept_by(self, op: Op, promises: Sequence[Any], unresolved: Outcome | None = None) -> Found:
-        """What the promises of a ``map()`` have become.
+        """Return the outcomes of the promises of a ``map()``.
 
         Parameters:
             op: The ``map()``.
             promises: Its promises, as far as they were made.
-            unresolved: What is known of a promise that has no outcome; None if it should have one.
+            unresolved: The outcome that stands for a missing one; None if each promise should have its own.
         """
         found: Found = []
         missing = op.ops[len(promises) :]  # not even called: the block was interrupted before
@@ -568,7 +568,7 @@ def _preset(schedule: Schedule, host: str) -> Preset:
     return Preset(values, counters, texts)
 
 
-#: What makes a fault strike, and what ends it; None if it ends by itself, or with the schedule.
+#: The functions that make a fault strike, and end it; None if it ends by itself, or with the schedule.
 Actions = tuple[Callable[[], object], Callable[[], object] | None]
 
 

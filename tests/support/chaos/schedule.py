@@ -47,11 +47,11 @@ class Op:
     """One call. Names are the same for both engines; ``calls`` says what they are there.
 
     Attributes:
-        name: What is called; ``map``, ``pipeline`` and ``burst`` have further ones in ``ops``.
+        name: The call; ``map``, ``pipeline`` and ``burst`` have further ones in ``ops``.
         keys: Its keys.
         tokens: For a write, what it leaves at each of its keys: no other write in the schedule leaves the same.
         host: The number of the host, for a call by ``cluster.on(host)``.
-        ops: What is called in a ``map`` or a ``pipeline``, or at the same moment, each by a task of its own, in a ``burst``.
+        ops: The calls in a ``map`` or a ``pipeline``, or those at the same moment, each by a task of its own, in a ``burst``.
         transaction: Whether that is one.
         deadline: Seconds for a ``cluster.deadline`` block around it; None for no block.
         pause: Seconds that its caller waits before.
